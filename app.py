@@ -1,0 +1,232 @@
+"""Start long-running tasks and stream their progress by Server-Sent Events.
+
+python app.py             then open http://localhost:8000, or run a client in a second terminal
+python app.py --help      every setting
+uvicorn app:app --reload
+"""
+
+import random
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, FastAPI, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from lifespan import RETRY_AFTER_SECONDS, SharedDependency, UntilResponseEnds, lifespan
+from log import Log, Overview, Viewer, to_json
+from schemas import COMPONENTS, REQUEST_BODY, read_start_task
+from server import serve
+from settings import Settings
+from tasks import RegistryFull, Snapshot, Task, TaskNotFound
+
+PING = ServerSentEvent(comment="ping", sep="\n")
+STOP_SECONDS = 5
+"""Longer than a stopping server waits for its streams: they end by themselves or are cut."""
+
+STATIC = Path(__file__).parent / "static"
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "No task has this id"}}
+BUSY: dict[int | str, dict[str, Any]] = {503: {"description": "No place is free: see Retry-After"}}
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Snapshots as Server-Sent Events, until the end",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+    204: {"description": "Last-Event-ID names the last event: nothing more will come"},
+    **BUSY,
+}
+
+LastEventID = Annotated[
+    str | None, Header(alias="Last-Event-ID", description="what EventSource sends on reconnecting")
+]
+
+router = APIRouter()
+
+
+async def progress_generator(
+    viewer: Viewer | Overview, retry_milliseconds: int
+) -> AsyncGenerator[bytes, None]:
+    """What one viewer is sent: the events it has not seen yet, then each as it happens."""
+    # Spread, so that a server that starts again isn't met by all of its viewers at once.
+    retry = random.randint(retry_milliseconds, 3 * retry_milliseconds)
+    with viewer:
+        events = await viewer.read()
+        # Once, and inside an event: sseclient-py drops a block without data.
+        yield events.replace(b"\n", b"\nretry: %d\n" % retry, 1)
+        while events := await viewer.read():
+            yield events
+
+
+def event_stream(viewer: Viewer | Overview, shared: SharedDependency) -> EventSourceResponse:
+    """A response that lasts until the viewer has seen the end, has gone, or the server stops."""
+    return EventSourceResponse(
+        progress_generator(viewer, shared.settings.retry_milliseconds),
+        ping=shared.settings.ping_seconds,
+        ping_message_factory=lambda: PING,
+        shutdown_event=shared.streams.stopping,
+        shutdown_grace_period=STOP_SECONDS,
+    )
+
+
+@router.post(
+    "/start-task",
+    response_model=Snapshot,
+    responses={413: {"description": "The body is too large"}, **BUSY},
+    openapi_extra={"requestBody": REQUEST_BODY},
+)
+async def start_task(request: Request, shared: SharedDependency) -> Response:
+    """Start some work, and answer the first snapshot of its task."""
+    body = await read_start_task(request)
+    task = await shared.registry.start(body.work, body.parameters(), body.name or body.work)
+    location = f"{request.scope.get('root_path', '')}/task-progress/{task.task_id}"
+    return snapshot_response(task, {"Location": location})
+
+
+@router.get("/task-progress/{task_id}", responses=STREAM | NOT_FOUND)
+@router.get("/tasks/{task_id}/stream", responses=STREAM | NOT_FOUND)
+async def task_progress(
+    task_id: str,
+    shared: SharedDependency,
+    until_response_ends: UntilResponseEnds,
+    last_event_id: LastEventID = None,
+) -> Response:
+    """Stream a task: all that follows Last-Event-ID, then live, until its last snapshot."""
+    task = await shared.registry.get(task_id)
+    after = task.log.parse_id(last_event_id)
+    if task.ended and after == task.log.last_id:
+        return Response(status_code=204)  # or EventSource would ask again, for ever
+    until_response_ends.enter_context(shared.streams.place())
+    return event_stream(Viewer(task.log, after), shared)
+
+
+@router.get("/task-progress", responses=STREAM)
+async def tasks_progress(
+    task_id: Annotated[list[str], Query(min_length=1, max_length=100)],
+    shared: SharedDependency,
+    until_response_ends: UntilResponseEnds,
+    last_event_id: LastEventID = None,
+) -> Response:
+    """Stream many tasks at once: the latest snapshot of each, until all of them have ended."""
+    if last_event_id == "end":
+        return Response(status_code=204)
+    logs: list[Log] = []
+    unknown: list[bytes] = []
+    for each in task_id:
+        try:
+            logs.append((await shared.registry.get(each)).log)
+        except TaskNotFound:
+            unknown.append(b"event: unknown\ndata: %b\n\n" % to_json({"task_id": each}))
+    until_response_ends.enter_context(shared.streams.place())
+    return event_stream(Overview(logs, unknown), shared)
+
+
+@router.get("/task-status/{task_id}", response_model=Snapshot, responses=NOT_FOUND)
+async def task_status(task_id: str, shared: SharedDependency) -> Response:
+    """Answer the latest snapshot of a task."""
+    return snapshot_response(await shared.registry.get(task_id))
+
+
+@router.post("/cancel-task/{task_id}", response_model=Snapshot, responses=NOT_FOUND)
+async def cancel_task(task_id: str, shared: SharedDependency) -> Response:
+    """Ask a task to stop, and answer its snapshot; one that has ended stays as it is."""
+    return snapshot_response(await shared.registry.cancel(task_id))
+
+
+def snapshot_response(task: Task, headers: dict[str, str] | None = None) -> Response:
+    """The latest snapshot, as it stands in the log."""
+    return Response(task.log.latest, media_type="application/json", headers=headers)
+
+
+class Health(BaseModel):
+    """How the server is."""
+
+    status: Literal["ok"] = "ok"
+    backend: Literal["memory"] = "memory"
+    tasks: int
+    running: int
+    streams: int
+
+
+@router.get("/health")
+async def health(shared: SharedDependency) -> Health:
+    """Say that the server is well, and how much it has to do."""
+    tasks, running = shared.registry.count()
+    return Health(tasks=tasks, running=running, streams=shared.streams.open)
+
+
+@router.get("/", include_in_schema=False)
+async def page() -> FileResponse:
+    """The web page."""
+    return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
+
+
+class App(FastAPI):
+    """FastAPI, whose documentation also knows the body that `start_task` reads for itself."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        document = super().openapi()
+        document["components"]["schemas"].update(COMPONENTS)
+        return document
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application with these settings."""
+    app = App(title="Task progress", lifespan=lifespan, redirect_slashes=False)
+    app.state.settings = settings
+    # Middleware on the path of a stream has to be plain ASGI, as this one is: a function under
+    # @app.middleware("http") costs six times as much for each event.
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+        expose_headers=["Location", "Retry-After"],
+    )
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC))
+
+    @app.exception_handler(TaskNotFound)
+    async def not_found(_: Request, error: TaskNotFound) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 404)
+
+    @app.exception_handler(RegistryFull)
+    async def full(_: Request, error: RegistryFull) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 503, headers={"Retry-After": RETRY_AFTER_SECONDS})
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Without the input, which FastAPI would echo: JSON can't hold all that it may be.
+        fields = ("type", "loc", "msg")
+        return JSONResponse(
+            {"detail": [{field: each[field] for field in fields} for each in error.errors()]}, 422
+        )
+
+    return app
+
+
+def main() -> None:
+    """Serve with the settings of the command line."""
+    settings = Settings.load(sys.argv[1:])
+    serve(create_app(settings), settings.host, settings.port)
+
+
+if __name__ == "__main__":
+    main()
+else:
+    app = create_app(Settings.load())  # for `uvicorn app:app`

@@ -1,0 +1,97 @@
+"""What lives as long as the server: the registry, and the count of open streams."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Annotated, TypedDict
+
+import anyio
+from fastapi import Depends, FastAPI, HTTPException, Request
+
+from settings import Settings
+from tasks import Registry
+from work import beginner
+
+RETRY_AFTER_SECONDS = "5"
+"""What a 503 tells the client to wait."""
+
+
+class Streams:
+    """The streams that are open: how many, and how they learn that the server stops."""
+
+    def __init__(self, limit: int) -> None:
+        self.open = 0
+        self.stopping = anyio.Event()  # sse-starlette sets it: it watches for the signal
+        self._limit = limit
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Count one more stream. Raises 503 when there are too many."""
+        if self.open >= self._limit:
+            raise HTTPException(
+                503,
+                f"All {self._limit} streams are taken: try again later.",
+                {"Retry-After": RETRY_AFTER_SECONDS},
+            )
+        self.open += 1
+        try:
+            yield
+        finally:
+            self.open -= 1
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the routes share."""
+
+    settings: Settings
+    registry: Registry
+    streams: Streams
+
+
+class LifespanState(TypedDict):
+    """What Starlette puts into `request.state`."""
+
+    shared: Shared
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[LifespanState]:
+    """Make what the routes share, let the streams go when the server stops, end what still runs."""
+    settings: Settings = app.state.settings
+    registry = Registry(
+        beginner(settings.work_threads),
+        retention_seconds=settings.retention_seconds,
+        max_tasks=settings.max_tasks,
+        history_length=settings.history_length,
+    )
+    streams = Streams(settings.max_streams)
+
+    async def release_viewers() -> None:
+        # The end of the lifespan comes too late for this: it waits for the streams to end.
+        await streams.stopping.wait()
+        registry.release_viewers()
+
+    releasing = asyncio.create_task(release_viewers())
+    try:
+        yield {"shared": Shared(settings, registry, streams)}
+    finally:
+        releasing.cancel()
+        await registry.close()
+
+
+async def get_shared(request: Request) -> Shared:
+    """What `lifespan` has made."""
+    shared: Shared = request.state.shared
+    return shared
+
+
+async def until_response_ends() -> AsyncIterator[ExitStack]:
+    """A stack of contexts that are left when the response has been sent, or the client has gone."""
+    with ExitStack() as stack:
+        yield stack
+
+
+SharedDependency = Annotated[Shared, Depends(get_shared)]
+UntilResponseEnds = Annotated[ExitStack, Depends(until_response_ends, scope="request")]

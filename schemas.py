@@ -1,0 +1,106 @@
+"""What `POST /start-task` accepts: the fields that every task has, and the parameters of its work."""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from fastapi import HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.json_schema import models_json_schema
+from starlette.requests import ClientDisconnect
+
+from work import WORK
+
+BODY_BYTES = 64 * 1024
+BODY_SECONDS = 10
+DEFAULT_WORK = "simulated"
+
+
+class StartTask(BaseModel):
+    """The fields that every task has."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    work: str = DEFAULT_WORK
+    name: Annotated[str, Field(max_length=100)] | None = None
+
+    def parameters(self) -> dict[str, object]:
+        """The parameters of the work."""
+        common = StartTask.model_fields
+        return {name: value for name, value in self if name not in common}
+
+
+class WorkOnly(StartTask):
+    """The first look at a body, for the work that it is about."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    work: Literal[tuple(WORK)] = DEFAULT_WORK  # type: ignore[valid-type]
+    name: Any = None
+
+
+def start_task_model(work: str, function: Callable[..., object]) -> type[StartTask]:
+    """The body for one work: a field for each parameter of its function."""
+    parameters = list(inspect.signature(function, eval_str=True).parameters.values())
+    if not inspect.isasyncgenfunction(function):
+        del parameters[0]  # the report callback
+    fields: dict[str, Any] = {
+        parameter.name: (
+            parameter.annotation,
+            ... if parameter.default is parameter.empty else parameter.default,
+        )
+        for parameter in parameters
+    }
+    if taken := fields.keys() & StartTask.model_fields:
+        raise TypeError(f"The work '{work}' can't have a parameter called {' or '.join(taken)}.")
+    fields["work"] = (Literal[work], DEFAULT_WORK if work == DEFAULT_WORK else ...)
+    return create_model(f"Start_{work}", __base__=StartTask, **fields)
+
+
+MODELS = {work: start_task_model(work, function) for work, function in WORK.items()}
+
+
+async def read_start_task(request: Request) -> StartTask:
+    """The body of a request. Raises 413 and 408, and `RequestValidationError`."""
+    body = await read_body(request) or b"{}"
+    try:
+        # By pydantic's JSON parser: Python's lets NaN and lone surrogates through.
+        work = WorkOnly.model_validate_json(body).work
+        return MODELS[work].model_validate_json(body)
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in errors]) from None
+
+
+async def read_body(request: Request) -> bytes:
+    """The bytes of a request, if they are neither too many nor too slow."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BODY_BYTES:
+                    raise HTTPException(413, f"The body is larger than {BODY_BYTES // 1024} KiB.")
+    except TimeoutError:
+        raise HTTPException(408, f"The body took longer than {BODY_SECONDS} s.") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "The body was cut off.") from None  # to nobody: they have gone
+    return bytes(body)
+
+
+_, _definitions = models_json_schema(
+    [(model, "validation") for model in MODELS.values()],
+    ref_template="#/components/schemas/{model}",
+)
+COMPONENTS: dict[str, Any] = _definitions["$defs"]
+REQUEST_BODY = {
+    "content": {
+        "application/json": {
+            "schema": {
+                "oneOf": [{"$ref": f"#/components/schemas/{model.__name__}"} for model in MODELS.values()]
+            }
+        }
+    }
+}

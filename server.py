@@ -1,0 +1,46 @@
+"""How `python app.py` is served, and how it stops: within 3 s, whatever is open or blocked."""
+
+import asyncio
+import socket
+from contextlib import suppress
+
+import uvicorn
+from fastapi import FastAPI
+
+GRACE_SECONDS = 1.5
+"""How long a stopping server lets connections end by themselves; sse-starlette looks for the signal
+twice a second."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, but a connection that does not end by itself is cut when the server stops."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, let the open requests end, cut those that don't."""
+        cut = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._cut_connections)
+        await super().shutdown(sockets)
+        cut.cancel()
+
+    def _cut_connections(self) -> None:
+        # A viewer that never reads, or half a request: uvicorn would wait for them, or cancel their
+        # handlers with a traceback each. A connection that is lost ends its handler without a word.
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+
+def serve(app: FastAPI, host: str, port: int) -> None:
+    """Serve `app` until SIGTERM or Ctrl-C."""
+    allow_many_connections()
+    config = uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=2)
+    with suppress(KeyboardInterrupt):  # Ctrl-C, which uvicorn raises again after a clean end
+        Server(config).run()
+
+
+def allow_many_connections() -> None:
+    """Lift the limit of open files, often 1 024, to what the system allows: each stream is one."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

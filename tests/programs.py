@@ -1,0 +1,83 @@
+"""The programs under test, as processes of their own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+from typing import Self
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 30
+STOP_SECONDS = 10
+
+
+class Program:
+    """A Python program of this project, whose output can be waited for."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        self.lines: list[str] = []
+        self._new_lines: Queue[str | None] = Queue()
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        )
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.wait()
+
+    @property
+    def output(self) -> str:
+        """All that it has printed, to stdout and stderr."""
+        return "".join(self.lines)
+
+    def wait_for(self, pattern: str, seconds: float = START_SECONDS) -> re.Match[str]:
+        """The first line not yet waited for that matches. Raises `AssertionError` if it ends without."""
+        while (line := self._new_lines.get(timeout=seconds)) is not None:
+            if match := re.search(pattern, line):
+                return match
+        raise AssertionError(f"It ended without a line like {pattern!r}:\n{self.output}")
+
+    def wait(self, seconds: float = STOP_SECONDS) -> int:
+        """Its exit code, once it has ended."""
+        code = self.process.wait(seconds)
+        self._reader.join(seconds)
+        return code
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = STOP_SECONDS) -> int:
+        """Send it a signal; its exit code."""
+        self.process.send_signal(number)
+        return self.wait(seconds)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as output:
+            for line in output:
+                self.lines.append(line)
+                self._new_lines.put(line)
+        self._new_lines.put(None)
+
+
+class Server(Program):
+    """`python app.py`, ready to answer, on a free port unless the flags name one."""
+
+    def __init__(self, *flags: str, **environment: str) -> None:
+        port = () if "--port" in flags else ("--port", "0")
+        super().__init__("app.py", *port, *flags, **environment)
+        self.url = self.wait_for(r"running on (http://\S+)")[1]
+        self.port = int(self.url.rpartition(":")[2])
