@@ -97,8 +97,8 @@ async def start_task(request: Request, shared: SharedDependency) -> Response:
     return snapshot_response(task, {"Location": location})
 
 
-@router.get("/task-progress/{task_id}", responses=STREAM | NOT_FOUND)
-@router.get("/tasks/{task_id}/stream", responses=STREAM | NOT_FOUND)
+@router.get("/task-progress/{task_id}", response_class=EventSourceResponse, responses=STREAM | NOT_FOUND)
+@router.get("/tasks/{task_id}/stream", response_class=EventSourceResponse, responses=STREAM | NOT_FOUND)
 async def task_progress(
     task_id: str,
     shared: SharedDependency,
@@ -114,7 +114,7 @@ async def task_progress(
     return event_stream(Viewer(task.log, after), shared)
 
 
-@router.get("/task-progress", responses=STREAM)
+@router.get("/task-progress", response_class=EventSourceResponse, responses=STREAM)
 async def tasks_progress(
     task_id: Annotated[list[str], Query(min_length=1, max_length=100)],
     shared: SharedDependency,

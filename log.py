@@ -1,14 +1,16 @@
 """The log of a task, and those who read it: a `Viewer` follows one log, an `Overview` many."""
 
 import asyncio
-import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import partial
 from itertools import islice
 from typing import Self
 
 import pydantic_core
+from pydantic_core import PydanticSerializationError
 
 PIECE_BYTES = 64 * 1024
 """A viewer that lags behind is given the log in pieces of about this size."""
@@ -136,11 +138,26 @@ class Overview:
 def to_json(value: object) -> bytes:
     """One line of UTF-8; what JSON has no word for becomes a string, never a crash."""
     try:
-        return pydantic_core.to_json(
-            value, bytes_mode="base64", inf_nan_mode="strings", serialize_unknown=True
-        )
-    except pydantic_core.PydanticSerializationError:  # half a surrogate pair: UTF-8 can't hold it
-        plain = pydantic_core.to_jsonable_python(
-            value, bytes_mode="base64", inf_nan_mode="strings", serialize_unknown=True
-        )
-        return json.dumps(plain, ensure_ascii=False).encode("utf-8", "replace")
+        return encode(value)
+    except PydanticSerializationError:
+        return encode(without_surrogates(value))
+
+
+def without_surrogates(value: object) -> object:
+    """The same with `?` for each half of a surrogate pair, which UTF-8 has no bytes for."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {without_surrogates(key): without_surrogates(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [without_surrogates(each) for each in value]
+    if is_dataclass(value):
+        return {field.name: without_surrogates(getattr(value, field.name)) for field in fields(value)}
+    try:
+        encode(value)
+    except PydanticSerializationError:  # such as the path of a file with a strange name
+        return without_surrogates(str(value))
+    return value
+
+
+encode = partial(pydantic_core.to_json, bytes_mode="base64", inf_nan_mode="strings", serialize_unknown=True)

@@ -1,10 +1,13 @@
-"""What the tests share: servers."""
+"""What the tests share: servers, and clients of them."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 
+import aiohttp
 import pytest
 
+from tests.api import Api
 from tests.programs import Server
 
 
@@ -20,3 +23,27 @@ def start_server() -> Iterator[Callable[..., Server]]:
     """Start servers of one's own, with flags; they are killed after the test."""
     with ExitStack() as stack:
         yield lambda *flags, **environment: stack.enter_context(Server(*flags, **environment))
+
+
+@pytest.fixture(scope="session")
+def base_urls(request: pytest.FixtureRequest) -> list[str]:
+    """Where the contract is checked: at CONTRACT_URLS, separated by commas, or at our own server."""
+    if urls := os.environ.get("CONTRACT_URLS"):
+        return urls.split(",")
+    server: Server = request.getfixturevalue("server")
+    return [server.url]
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Any number of connections, for as long as it takes."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None, sock_read=30)
+    ) as session:
+        yield session
+
+
+@pytest.fixture
+def api(session: aiohttp.ClientSession, base_urls: list[str]) -> Api:
+    """A client of the server under test."""
+    return Api(session, base_urls)
