@@ -193,7 +193,7 @@ class Registry:
 
     async def close(self) -> None:
         """Cancel what still runs, and give it a moment to clean up."""
-        for task_id in list(self._runs):
+        for task_id in self._tasks:
             await self.cancel(task_id)
         if self._runs:
             await asyncio.wait(self._runs.values(), timeout=CLOSE_SECONDS)
