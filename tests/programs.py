@@ -76,8 +76,21 @@ class Program:
 class Server(Program):
     """`python app.py`, ready to answer, on a free port unless the flags name one."""
 
+    program: tuple[str, ...] = ("app.py",)
+
     def __init__(self, *flags: str, **environment: str) -> None:
         port = () if "--port" in flags else ("--port", "0")
-        super().__init__("app.py", *port, *flags, **environment)
+        super().__init__(*self.program, *port, *flags, **environment)
         self.url = self.wait_for(r"running on (http://\S+)")[1]
         self.port = int(self.url.rpartition(":")[2])
+
+    def memory(self) -> int:
+        """The resident memory of the process, in KiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0])
+
+
+class OwnWorkServer(Server):
+    """The same server with the work of `tests/own_work.py` on top."""
+
+    program = ("-m", "tests.own_work")
