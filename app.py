@@ -1,15 +1,17 @@
 """Start long-running tasks and stream their progress by Server-Sent Events.
 
-python app.py             then open http://localhost:8000, or run a client in a second terminal
-python app.py --help      every setting
-uvicorn app:app --reload
+Run it, then open http://localhost:8000, or run a client in a second terminal:
+
+    python app.py
+    python app.py --help        (every setting)
+    uvicorn app:app --reload    (the settings as variables)
 """
 
 import random
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -21,7 +23,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from lifespan import RETRY_AFTER_SECONDS, SharedDependency, UntilResponseEnds, lifespan
 from log import Log, Overview, Viewer, to_json
-from schemas import COMPONENTS, REQUEST_BODY, read_start_task
+from openapi import BUSY, NOT_FOUND, REQUEST_BODY, STREAM, App
+from schemas import read_start_task
 from server import serve
 from settings import Settings
 from tasks import RegistryFull, Snapshot, Task, TaskNotFound
@@ -38,17 +41,6 @@ PAGE_HEADERS = {
     "Cache-Control": "no-cache",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-}
-
-NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "No task has this id"}}
-BUSY: dict[int | str, dict[str, Any]] = {503: {"description": "No place is free: see Retry-After"}}
-STREAM: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "Snapshots as Server-Sent Events, until the end",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
-    },
-    204: {"description": "Last-Event-ID names the last event: nothing more will come"},
-    **BUSY,
 }
 
 LastEventID = Annotated[
@@ -173,16 +165,6 @@ async def health(shared: SharedDependency) -> Health:
 async def page() -> FileResponse:
     """The web page."""
     return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
-
-
-class App(FastAPI):
-    """FastAPI, whose documentation also knows the body that `start_task` reads for itself."""
-
-    def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document."""
-        document = super().openapi()
-        document["components"]["schemas"].update(COMPONENTS)
-        return document
 
 
 def create_app(settings: Settings) -> FastAPI:

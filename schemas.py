@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic.json_schema import models_json_schema
 from starlette.requests import ClientDisconnect
 
 from work import WORK
@@ -88,19 +87,3 @@ async def read_body(request: Request) -> bytes:
     except ClientDisconnect:
         raise HTTPException(400, "The body was cut off.") from None  # to nobody: they have gone
     return bytes(body)
-
-
-_, _definitions = models_json_schema(
-    [(model, "validation") for model in MODELS.values()],
-    ref_template="#/components/schemas/{model}",
-)
-COMPONENTS: dict[str, Any] = _definitions["$defs"]
-REQUEST_BODY = {
-    "content": {
-        "application/json": {
-            "schema": {
-                "oneOf": [{"$ref": f"#/components/schemas/{model.__name__}"} for model in MODELS.values()]
-            }
-        }
-    }
-}

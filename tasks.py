@@ -116,13 +116,13 @@ class Task:
         """Append a snapshot, unless the task has ended: of two last events the first one counts."""
         if self.ended:
             return
-        limit = 100 if status is TaskStatus.SUCCESS else 99
+        progress = max(self.snapshot.progress, min(99, round(progress)))
         now = datetime.now(UTC).isoformat()
         self._append(
             replace(
                 self.snapshot,
                 status=status,
-                progress=max(self.snapshot.progress, min(limit, round(progress))),
+                progress=100 if status is TaskStatus.SUCCESS else progress,
                 message=message,
                 data=data,
                 started_at=now if status is TaskStatus.STARTED else self.snapshot.started_at,
@@ -215,7 +215,7 @@ class Registry:
                     else:
                         task.publish(TaskStatus.PROGRESS, update.message, update.progress, update.data)
                     await asyncio.sleep(0)  # work that never awaits must not starve the others
-            self._end(task, TaskStatus.SUCCESS, result.message, 100, result.data)
+            self._end(task, TaskStatus.SUCCESS, result.message, result.data)
         except asyncio.CancelledError:
             self._end(task, TaskStatus.REVOKED, "Cancelled")
             raise
@@ -223,18 +223,11 @@ class Registry:
             logger.exception("Task %s (%s) failed", task.task_id, work)
             self._end(task, TaskStatus.FAILURE, explain(error))
 
-    def _end(
-        self,
-        task: Task,
-        status: TaskStatus,
-        message: str,
-        progress: float = 0,
-        data: object = None,
-    ) -> None:
+    def _end(self, task: Task, status: TaskStatus, message: str, data: object = None) -> None:
         """Publish the last event, and forget the task some time after."""
         if task.ended:
             return
-        task.publish(status, message, progress, data)
+        task.publish(status, message, data=data)
         self._expiries[task.task_id] = asyncio.get_running_loop().call_later(
             self._retention_seconds, self._forget, task.task_id
         )
