@@ -41,6 +41,7 @@ export class Card {
   show(snapshot) {
     this.snapshot = snapshot;
     this.over = ENDED.has(snapshot.status);
+    if (this.over) this.problem = "";
     clockAhead = Math.min(clockAhead, Date.now() - Date.parse(snapshot.updated_at));
     this.#render(snapshot.status, snapshot.message);
   }
@@ -76,11 +77,11 @@ export class Card {
   }
 
   #renderButtons() {
-    const focused = this.element.contains(document.activeElement);
+    if (this.over && document.activeElement === this.#find("cancel")) {
+      this.element.focus(); // or it would be lost; not on Remove, since another Enter may follow
+    }
     this.#find("cancel").hidden = this.over;
     this.#find("remove").hidden = !this.over;
-    if (this.over) this.problem = "";
-    if (focused && document.activeElement.hidden) this.element.focus(); // not on Remove: Enter may follow
   }
 
   /** The time since the start and until the end, which passes without events too. */
