@@ -1,0 +1,59 @@
+"""Start many tasks and watch all of them at once.
+
+python multiple_task.py --count 5 --seconds 10
+python multiple_task.py --task-id <id> --task-id <id>      watch tasks that exist already
+"""
+
+import asyncio
+from contextlib import aclosing
+
+import aiohttp
+
+from client import start_task, watch_task
+from protocol import ServerError
+from terminal import Arguments, Terminal, parse_arguments
+
+
+async def start_and_watch(
+    session: aiohttp.ClientSession, arguments: Arguments, terminal: Terminal, name: str
+) -> None:
+    """One task from its start to its end."""
+    try:
+        first = await start_task(session, arguments.url, **{**arguments.fields, "name": name})
+    except ServerError as error:
+        terminal.refuse(error)  # the others go on
+    else:
+        await watch(session, arguments, terminal, terminal.started(first))
+
+
+async def watch(
+    session: aiohttp.ClientSession, arguments: Arguments, terminal: Terminal, task_id: str
+) -> None:
+    """One task to its end."""
+    try:
+        patience = terminal.patience(task_id)
+        async with aclosing(watch_task(session, arguments.url, task_id, patience)) as snapshots:
+            async for snapshot in snapshots:
+                terminal.show(snapshot)
+    except ServerError as error:
+        terminal.refuse(error)
+
+
+async def main(arguments: Arguments, terminal: Terminal) -> None:
+    """Start tasks, unless there are some to watch, and show all of them."""
+    # Each stream holds a connection for as long as its task runs, and aiohttp allows but 100 of them.
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        if arguments.task_ids:
+            tasks = [watch(session, arguments, terminal, task_id) for task_id in arguments.task_ids]
+        else:
+            name = arguments.fields.get("name", "Task")
+            names = [f"{name} {number}" for number in range(1, arguments.count + 1)]
+            tasks = [start_and_watch(session, arguments, terminal, name) for name in names]
+        await asyncio.gather(*tasks)
+
+
+if __name__ == "__main__":
+    arguments = parse_arguments(__doc__, many=True)
+    with Terminal(arguments, many=True) as terminal:
+        asyncio.run(main(arguments, terminal))
