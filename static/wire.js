@@ -15,6 +15,7 @@ export class Wire {
   #url = "";
   #lastEventId = "";
   #retryMilliseconds = 1000;
+  #failures = 0;
   #ended = true;
   /** @type {HTMLElement | null} */
   #opener = null;
@@ -65,9 +66,9 @@ export class Wire {
       if (signal.aborted) return;
       cutButton.ariaDisabled = "true";
       if (this.#ended) return print("note", what);
-      const seconds = (this.#retryMilliseconds / 1000).toFixed(1);
-      print("note", `${what} Reconnecting after ${seconds} s, as EventSource does.`);
-      await delay(this.#retryMilliseconds, signal);
+      const milliseconds = Math.min(30_000, this.#retryMilliseconds * 2 ** this.#failures++);
+      print("note", `${what} Reconnecting after ${(milliseconds / 1000).toFixed(1)} s.`);
+      await delay(milliseconds, signal);
     }
   }
 
@@ -83,7 +84,10 @@ export class Wire {
       const response = await fetch(this.#url, { headers, signal, cache: "no-store" });
       const shown = [...response.headers].filter(([name]) => SHOWN_HEADERS.includes(name));
       print("response", `${response.status} ${response.statusText}\n${lines(shown)}`);
-      if (response.status === 200) return await this.#read(response);
+      if (response.status === 200) {
+        this.#failures = 0;
+        return await this.#read(response);
+      }
       print("bytes", await response.text());
       return this.#explain(response.status);
     } catch {
