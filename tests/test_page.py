@@ -40,7 +40,11 @@ TURN_TAB = """(hidden) => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
-STREAMS_ARE = "async (n) => (await (await fetch('health')).json()).streams === n"
+UNTIL_STREAMS = """async (count) => {
+    const signal = AbortSignal.timeout(15_000);
+    const health = async () => await (await fetch("health", { signal })).json();
+    while ((await health()).streams !== count);
+}"""
 
 
 def test_a_task_is_watched_from_its_start_to_its_end(server: Server, page: Page) -> None:
@@ -117,7 +121,7 @@ def test_all_tasks_share_one_stream(start_server: StartServer, page: Page) -> No
     for name in "234":
         submit(page, name=name, seconds=60)
         expect_status(page, name, "STARTED")
-    page.wait_for_function(STREAMS_ARE, arg=1, polling=100)
+    page.evaluate(UNTIL_STREAMS, arg=1)
     assert page.evaluate("states") == []
 
 
@@ -287,12 +291,14 @@ def test_the_page_outlives_a_failing_proxy(server: Server, page: Page) -> None:
 
 def test_the_page_works_under_a_path(server: Server, page: Page) -> None:
     """Behind a proxy the page may live under a path of its own."""
+    path = f"{server.url}/some/app/"
 
-    def strip(route: Route) -> None:
-        route.continue_(url=route.request.url.replace("/some/app/", "/"))
+    def proxy(route: Route) -> None:
+        url = route.request.url
+        route.continue_(url=url.replace(path, f"{server.url}/")) if url.startswith(path) else route.abort()
 
-    page.route("**/some/app/**", strip)
-    page.goto(f"{server.url}/some/app/")
+    page.route("**/*", proxy)
+    page.goto(path)
     submit(page, name="Under a path", seconds=0.3)
     expect_status(page, "Under a path", "SUCCESS")
     page.locator(".on-the-wire").click()
@@ -307,11 +313,12 @@ def test_a_hidden_tab_lets_go_of_its_streams(start_server: StartServer, page: Pa
     submit(page, name="Watched", seconds=60)
     card(page, "Watched").get_by_role("button", name="On the wire").click()
     expect(page.locator(WIRE)).to_contain_text("id: 2")
-    page.wait_for_function(STREAMS_ARE, arg=2, polling=100)
+    page.evaluate(UNTIL_STREAMS, arg=2)
     page.evaluate(TURN_TAB, arg=True)
-    page.wait_for_function(STREAMS_ARE, arg=0, polling=100)
+    expect(page.locator(CONNECTION)).to_have_text("Paused")
+    page.evaluate(UNTIL_STREAMS, arg=0)
     page.evaluate(TURN_TAB, arg=False)
-    page.wait_for_function(STREAMS_ARE, arg=2, polling=100)
+    page.evaluate(UNTIL_STREAMS, arg=2)
     expect(page.locator(CONNECTION)).to_have_text("Live")
     expect(page.locator(WIRE)).to_contain_text("Last-Event-ID: 2")
 
@@ -321,12 +328,12 @@ def test_a_page_kept_for_the_back_button_has_no_stream(start_server: StartServer
     server = start_server()
     page.goto(server.url)
     submit(page, name="Watched", seconds=60)
-    page.wait_for_function(STREAMS_ARE, arg=1, polling=100)
+    page.evaluate(UNTIL_STREAMS, arg=1)
     # Playwright's Chromium keeps no page for the Back button: these are the events if it did.
     page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
-    page.wait_for_function(STREAMS_ARE, arg=0, polling=100)
+    page.evaluate(UNTIL_STREAMS, arg=0)
     page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
-    page.wait_for_function(STREAMS_ARE, arg=1, polling=100)
+    page.evaluate(UNTIL_STREAMS, arg=1)
     expect_status(page, "Watched", "STARTED")
 
 
