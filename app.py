@@ -19,17 +19,17 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
-from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from encoding import to_json
 from lifespan import RETRY_AFTER_SECONDS, SharedDependency, UntilResponseEnds, lifespan
-from log import Log, Overview, Viewer, to_json
+from log import Log, Viewer
 from openapi import BUSY, NOT_FOUND, REQUEST_BODY, STREAM, App
+from push import EventSourceResponse, Follower, Overview
 from schemas import read_start_task
 from server import serve
 from settings import Settings
 from tasks import RegistryFull, Snapshot, Task, TaskNotFound
 
-PING = ServerSentEvent(comment="ping", sep="\n")
 STOP_SECONDS = 5
 """Longer than a stopping server waits for its streams: they end by themselves or are cut."""
 
@@ -50,9 +50,7 @@ LastEventID = Annotated[
 router = APIRouter()
 
 
-async def progress_generator(
-    viewer: Viewer | Overview, retry_milliseconds: int
-) -> AsyncGenerator[bytes, None]:
+async def progress_generator(viewer: Viewer, retry_milliseconds: int) -> AsyncGenerator[bytes, None]:
     """What one viewer is sent: the events it has not seen yet, then each as it happens."""
     # Spread, so that a server that starts again isn't met by all of its viewers at once.
     retry = random.randint(retry_milliseconds, 3 * retry_milliseconds)
@@ -64,12 +62,12 @@ async def progress_generator(
             yield events
 
 
-def event_stream(viewer: Viewer | Overview, shared: SharedDependency) -> EventSourceResponse:
+def event_stream(viewer: Follower | Overview, shared: SharedDependency) -> EventSourceResponse:
     """A response that lasts until the viewer has seen the end, has gone, or the server stops."""
     return EventSourceResponse(
         progress_generator(viewer, shared.settings.retry_milliseconds),
-        ping=shared.settings.ping_seconds,
-        ping_message_factory=lambda: PING,
+        viewer,
+        shared.streams.pushes,
         shutdown_event=shared.streams.stopping,
         shutdown_grace_period=STOP_SECONDS,
     )
@@ -89,8 +87,8 @@ async def start_task(request: Request, shared: SharedDependency) -> Response:
     return snapshot_response(task, {"Location": location})
 
 
-@router.get("/task-progress/{task_id}", response_class=EventSourceResponse, responses=STREAM | NOT_FOUND)
-@router.get("/tasks/{task_id}/stream", response_class=EventSourceResponse, responses=STREAM | NOT_FOUND)
+@router.get("/task-progress/{task_id}", response_class=Response, responses=STREAM | NOT_FOUND)
+@router.get("/tasks/{task_id}/stream", response_class=Response, responses=STREAM | NOT_FOUND)
 async def task_progress(
     task_id: str,
     shared: SharedDependency,
@@ -103,10 +101,10 @@ async def task_progress(
     if task.ended and after == task.log.last_id:
         return Response(status_code=204)  # or EventSource would ask again, for ever
     until_response_ends.enter_context(shared.streams.place())
-    return event_stream(Viewer(task.log, after), shared)
+    return event_stream(Follower(task.log, after), shared)
 
 
-@router.get("/task-progress", response_class=EventSourceResponse, responses=STREAM)
+@router.get("/task-progress", response_class=Response, responses=STREAM)
 async def tasks_progress(
     task_id: Annotated[list[str], Query(min_length=1, max_length=100)],
     shared: SharedDependency,

@@ -9,6 +9,7 @@ from typing import Annotated, TypedDict
 import anyio
 from fastapi import Depends, FastAPI, HTTPException, Request
 
+from push import Pushes
 from settings import Settings
 from tasks import Registry
 from work import beginner
@@ -18,10 +19,11 @@ RETRY_AFTER_SECONDS = "5"
 
 
 class Streams:
-    """The streams that are open: how many, and how they learn that the server stops."""
+    """The streams that are open: how many, who pushes to them, how they learn that the server stops."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, ping_seconds: float) -> None:
         self.open = 0
+        self.pushes = Pushes(ping_seconds)
         self.stopping = anyio.Event()  # sse-starlette sets it: it watches for the signal
         self._limit = limit
 
@@ -66,18 +68,19 @@ async def lifespan(app: FastAPI) -> AsyncIterator[LifespanState]:
         max_tasks=settings.max_tasks,
         history_length=settings.history_length,
     )
-    streams = Streams(settings.max_streams)
+    streams = Streams(settings.max_streams, settings.ping_seconds)
 
     async def release_viewers() -> None:
         # The end of the lifespan comes too late for this: it waits for the streams to end.
         await streams.stopping.wait()
         registry.release_viewers()
 
-    releasing = asyncio.create_task(release_viewers())
+    owned = [asyncio.create_task(release_viewers()), asyncio.create_task(streams.pushes.heartbeat())]
     try:
         yield {"shared": Shared(settings, registry, streams)}
     finally:
-        releasing.cancel()
+        for each in owned:
+            each.cancel()
         await registry.close()
 
 

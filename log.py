@@ -1,16 +1,12 @@
-"""The log of a task, and those who read it: a `Viewer` follows one log, an `Overview` many."""
+"""The log of a task, and its viewers: a `Follower` reads one log, an `Overview` shows many."""
 
 import asyncio
 import re
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
-from functools import partial
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Self
-
-import pydantic_core
-from pydantic_core import PydanticSerializationError
 
 PIECE_BYTES = 64 * 1024
 """A viewer that lags behind is given the log in pieces of about this size."""
@@ -67,33 +63,66 @@ class Log:
             listener()
 
 
-class Viewer:
-    """A cursor in one log: first what follows `last_event_id`, then live. Listens while entered."""
+class Viewer(ABC):
+    """One who reads logs. While it is entered, the logs tell it when there is something new."""
 
-    def __init__(self, log: Log, last_event_id: int) -> None:
-        self._log = log
-        self._last_event_id = last_event_id
+    def __init__(self, logs: Iterable[Log]) -> None:
+        self._logs = list(logs)
         self._news = asyncio.Event()
 
     def __enter__(self) -> Self:
-        self._log.listeners.add(self._news.set)
+        for log in self._logs:
+            log.listeners.add(self.notify)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._log.listeners.discard(self._news.set)
+        for log in self._logs:
+            log.listeners.discard(self.notify)
+
+    @abstractmethod
+    def take(self) -> bytes:
+        """The next events that are there; `b""` if there are none."""
+
+    @property
+    def dismissed(self) -> bool:
+        """Whether nothing more will come."""
+        return all(log.closed for log in self._logs)
+
+    def notify(self) -> None:
+        """There is something new."""
+        self._news.set()
+
+    async def wait(self) -> None:
+        """Return when there may be something new."""
+        self._news.clear()
+        await self._news.wait()
 
     async def read(self) -> bytes:
         """The next events, as soon as there are any; `b""` when no more will come."""
-        while self._last_event_id == self._log.last_id:
-            if self._log.closed:
+        while not (events := self.take()):
+            if self.dismissed:
                 return b""
-            self._news.clear()
-            await self._news.wait()
+            await self.wait()
+        return events
+
+
+class Follower(Viewer):
+    """A cursor in one log: first it reads what follows `last_event_id`, then what happens."""
+
+    def __init__(self, log: Log, last_event_id: int) -> None:
+        super().__init__([log])
+        self._log = log
+        self._last_event_id = last_event_id
+
+    def take(self) -> bytes:
+        """The next events, in pieces if they are many."""
+        if self._last_event_id == self._log.last_id:
+            return b""
         events, self._last_event_id = self._log.after(self._last_event_id)
         return events
 
 
-class Overview:
+class Overview(Viewer):
     """The latest event of each of many logs, again whenever there is a later one.
 
     Those in between are left out, so that no log can delay another. The events carry no ids, but for
@@ -103,61 +132,15 @@ class Overview:
     def __init__(self, logs: Iterable[Log], preface: Iterable[bytes] = ()) -> None:
         self._seen = dict.fromkeys(logs, 0)
         self._preface = list(preface)
-        self._news = asyncio.Event()
+        super().__init__(self._seen)
 
-    def __enter__(self) -> Self:
-        for log in self._seen:
-            log.listeners.add(self._news.set)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for log in self._seen:
-            log.listeners.discard(self._news.set)
-
-    async def read(self) -> bytes:
-        """The next events, as soon as there are any; `b""` when no more will come."""
-        while not (events := self._take()):
-            if all(log.closed for log in self._seen):
-                return b""
-            self._news.clear()
-            await self._news.wait()
-        if all(log.ended for log in self._seen):
-            events[-1] = b"id: end\n" + events[-1]
-        return b"".join(events)
-
-    def _take(self) -> list[bytes]:
-        """The preface, once, and what has changed since the last time."""
+    def take(self) -> bytes:
+        """The preface, once, and whatever has changed since the last time."""
         events, self._preface = self._preface, []
         for log, last_id in self._seen.items():
             if last_id != log.last_id:
                 self._seen[log] = log.last_id
                 events.append(b"data: %b\n\n" % log.latest)
-        return events
-
-
-def to_json(value: object) -> bytes:
-    """One line of UTF-8; what JSON has no word for becomes a string, never a crash."""
-    try:
-        return encode(value)
-    except PydanticSerializationError:
-        return encode(without_surrogates(value))
-
-
-def without_surrogates(value: object) -> object:
-    """The same with `?` for each half of a surrogate pair, which UTF-8 has no bytes for."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, Mapping):
-        return {without_surrogates(key): without_surrogates(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [without_surrogates(each) for each in value]
-    if is_dataclass(value):
-        return {field.name: without_surrogates(getattr(value, field.name)) for field in fields(value)}
-    try:
-        encode(value)
-    except PydanticSerializationError:  # such as the path of a file with a strange name
-        return without_surrogates(str(value))
-    return value
-
-
-encode = partial(pydantic_core.to_json, bytes_mode="base64", inf_nan_mode="strings", serialize_unknown=True)
+        if events and all(log.ended for log in self._logs):
+            events[-1] = b"id: end\n" + events[-1]
+        return b"".join(events)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from log import Log, to_json
+from encoding import to_json
+from log import Log
 
 CLOSE_SECONDS = 0.5
 """How long a stopping server waits for cancelled work to clean up."""

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log import PIECE_BYTES, Log, Overview, Viewer, to_json
+from encoding import to_json
+from log import PIECE_BYTES, Follower, Log, Overview
 
 
 def log_of(count: int, history_length: int = 1000, *, last: bool = False) -> Log:
@@ -85,7 +86,7 @@ async def test_a_viewer_that_leaves_is_forgotten() -> None:
     log = Log(10)
 
     async def watch() -> None:
-        with Viewer(log, 0) as viewer:
+        with Follower(log, 0) as viewer:
             while await viewer.read():
                 pass
 
@@ -104,7 +105,7 @@ async def test_viewers_go_when_the_server_stops() -> None:
     """A closed log lets its viewers read what is there, and no more."""
     log = log_of(3)
     log.close()
-    with Viewer(log, 1) as viewer:
+    with Follower(log, 1) as viewer:
         assert ids(await viewer.read()) == [2, 3]
         assert await viewer.read() == b""
     with Overview([log]) as overview:
@@ -130,7 +131,7 @@ async def test_the_seam_between_past_and_present(seed: int) -> None:
         for _ in range(draw.randint(0, 40)):
             await asyncio.sleep(0)
         while not seen or seen[-1] != total:
-            with Viewer(log, seen[-1] if seen else 0) as viewer:
+            with Follower(log, seen[-1] if seen else 0) as viewer:
                 while events := await viewer.read():
                     seen += ids(events)
                     for _ in range(draw.choice((0, 0, 0, 1, 20))):

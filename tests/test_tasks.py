@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from log import Viewer
+from log import Follower
 from tasks import Registry, RegistryFull, Result, Task, TaskNotFound, TaskStatus, Update, Updates, WorkError
 
 Work = Callable[[], Updates]
@@ -38,7 +38,7 @@ async def start(registry: Registry, work: Callable[..., Updates], **parameters: 
 async def snapshots(task: Task) -> list[dict[str, Any]]:
     """All snapshots of a task, up to its end."""
     text = b""
-    with Viewer(task.log, 0) as viewer:
+    with Follower(task.log, 0) as viewer:
         while events := await viewer.read():
             text += events
     return [json.loads(line[6:]) for line in text.split(b"\n") if line.startswith(b"data: ")]
@@ -46,7 +46,7 @@ async def snapshots(task: Task) -> list[dict[str, Any]]:
 
 async def until(task: Task, status: TaskStatus) -> None:
     """Return once a task has been in this state."""
-    with Viewer(task.log, 0) as viewer:
+    with Follower(task.log, 0) as viewer:
         while f'"status":"{status}"'.encode() not in await viewer.read():
             pass
 
