@@ -60,6 +60,7 @@ export class Wire {
   async resume() {
     if (this.#ended || !this.#stopped.signal.aborted) return;
     this.#stopped = new AbortController();
+    this.#failures = 0;
     const { signal } = this.#stopped;
     while (!signal.aborted) {
       const what = await this.#connect(signal);
