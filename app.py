@@ -10,20 +10,19 @@ Run it, then open http://localhost:8000, or run a client in a second terminal:
 import random
 import sys
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse
-from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 
 from encoding import to_json
 from lifespan import RETRY_AFTER_SECONDS, SharedDependency, UntilResponseEnds, lifespan
 from log import Log, Viewer
 from openapi import BUSY, NOT_FOUND, REQUEST_BODY, STREAM, App
+from page import PageFiles, index
 from push import EventSourceResponse, Follower, Overview
 from schemas import read_start_task
 from server import serve
@@ -32,16 +31,6 @@ from tasks import RegistryFull, Snapshot, Task, TaskNotFound
 
 STOP_SECONDS = 5
 """Longer than a stopping server waits for its streams: they end by themselves or are cut."""
-
-STATIC = Path(__file__).parent / "static"
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "Cache-Control": "no-cache",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 LastEventID = Annotated[
     str | None, Header(alias="Last-Event-ID", description="what EventSource sends on reconnecting")
@@ -162,7 +151,7 @@ async def health(shared: SharedDependency) -> Health:
 @router.get("/", include_in_schema=False)
 async def page() -> FileResponse:
     """The web page."""
-    return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
+    return index()
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -179,7 +168,7 @@ def create_app(settings: Settings) -> FastAPI:
         expose_headers=["Location", "Retry-After"],
     )
     app.include_router(router)
-    app.mount("/static", StaticFiles(directory=STATIC))
+    app.mount("/static", PageFiles())
 
     @app.exception_handler(TaskNotFound)
     async def not_found(_: Request, error: TaskNotFound) -> JSONResponse:

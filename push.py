@@ -94,16 +94,17 @@ class PushedViewer(log.Viewer):
 
     _send: Send
     _pushes: Pushes
+    _silent_since: float
     _has_read = False
     _waiting = False
     _due = False
-    _silent_since = 0.0
     _unfinished: Awaitable[None] | None = None
 
     def attach(self, send: Send, pushes: Pushes) -> None:
         """Be told how events are sent, and who pushes."""
         self._send = send
         self._pushes = pushes
+        self._silent_since = time.monotonic()
         pushes.viewers.add(self)
 
     def notify(self) -> None:

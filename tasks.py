@@ -8,6 +8,7 @@ log, so they never steal events from each other and never make the work run twic
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -16,6 +17,9 @@ from enum import StrEnum
 
 from encoding import to_json
 from log import Log
+
+TURN_SECONDS = 0.001
+"""How long work that never awaits may run on before others have their turn."""
 
 CLOSE_SECONDS = 0.5
 """How long a stopping server waits for cancelled work to clean up."""
@@ -207,6 +211,7 @@ class Registry:
             updates = await self._begin(work, parameters)
             task.publish(TaskStatus.STARTED, "Started")
             result = Result()
+            turn_began = time.monotonic()
             async with aclosing(updates):
                 async for update in updates:
                     if task.ended:  # cancelled, but the work didn't want to hear of it
@@ -215,7 +220,9 @@ class Registry:
                         result = update
                     else:
                         task.publish(TaskStatus.PROGRESS, update.message, update.progress, update.data)
-                    await asyncio.sleep(0)  # work that never awaits must not starve the others
+                    if time.monotonic() - turn_began > TURN_SECONDS:
+                        await asyncio.sleep(0)  # work that never awaits must not starve the others
+                        turn_began = time.monotonic()
             self._end(task, TaskStatus.SUCCESS, result.message, result.data)
         except asyncio.CancelledError:
             self._end(task, TaskStatus.REVOKED, "Cancelled")

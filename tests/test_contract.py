@@ -453,11 +453,13 @@ async def test_cors(api: Api) -> None:
         assert "Access-Control-Allow-Credentials" not in response.headers
 
 
-async def test_page(api: Api) -> None:
-    """The page may only run and load what comes from here."""
-    async with api.session.get(api.url("/")) as response:
+@pytest.mark.parametrize("path", ["/", "/static/page.js", "/static/page.css"])
+async def test_page(api: Api, path: str) -> None:
+    """The page may only run and load what comes from here, and is never an old one."""
+    async with api.session.get(api.url(path)) as response:
         assert response.status == 200
-        assert response.headers["Content-Type"].startswith("text/html")
+        assert response.headers["Content-Type"].startswith("text/")
+        assert response.headers["Cache-Control"] == "no-cache"
         policy = response.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
