@@ -11,19 +11,21 @@ from threading import Thread
 from typing import Self
 
 ROOT = Path(__file__).parent.parent
-START_SECONDS = 30
 STOP_SECONDS = 10
 
 
 class Program:
-    """A Python program of this project, whose output can be waited for."""
+    """A program of this project, whose output can be waited for."""
+
+    executable: tuple[str, ...] = (sys.executable,)
+    folder = ROOT
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         self.lines: list[str] = []
         self._new_lines: Queue[str | None] = Queue()
         self.process = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=ROOT,
+            [*self.executable, *arguments],
+            cwd=self.folder,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -46,7 +48,7 @@ class Program:
         """All that it has printed, to stdout and stderr."""
         return "".join(self.lines)
 
-    def wait_for(self, pattern: str, seconds: float = START_SECONDS) -> re.Match[str]:
+    def wait_for(self, pattern: str, seconds: float = 30) -> re.Match[str]:
         """The first line not yet waited for that matches. Raises `AssertionError` if it ends without."""
         while (line := self._new_lines.get(timeout=seconds)) is not None:
             if match := re.search(pattern, line):
@@ -77,11 +79,12 @@ class Server(Program):
     """`python app.py`, ready to answer, on a free port unless the flags name one."""
 
     program: tuple[str, ...] = ("app.py",)
+    start_seconds: float = 30
 
     def __init__(self, *flags: str, **environment: str) -> None:
         port = () if "--port" in flags else ("--port", "0")
         super().__init__(*self.program, *port, *flags, **environment)
-        self.url = self.wait_for(r"running on (http://\S+)")[1]
+        self.url = self.wait_for(r"running on (http://\S+)", self.start_seconds)[1]
         self.port = int(self.url.rpartition(":")[2])
 
     def memory(self) -> int:
