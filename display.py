@@ -125,7 +125,9 @@ class Bars:
         return Group(self._table(rows[:fit]), Text(totals(rows)))
 
     def _table(self, rows: Collection[Snapshot]) -> Table:
-        table = Table.grid(padding=(0, 1), expand=bool(rows))
+        # Narrower than the terminal: the ^C that it echoes must not begin a line of its own.
+        table = Table.grid(padding=(0, 1))
+        table.width = self._console.width - 2 if rows else None
         table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
         table.add_column(ratio=1)
         table.add_column(no_wrap=True, justify="right", min_width=4)

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from rich.console import Console
 
 from display import Bars, Display, Lines, printable
-from protocol import ENDED, PATIENCE_SECONDS, Patience, ServerError, Snapshot, Unreachable
+from protocol import ENDED, PATIENCE_SECONDS, Patience, ServerError, Snapshot
 
 SUCCESS, FAILED, REFUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 """Exit codes; the last two are what a shell makes of the signals."""
@@ -198,12 +198,10 @@ class Terminal:
             case BrokenPipeError():
                 return PIPE_CLOSED
             case KeyboardInterrupt():
-                self._complain(f"Interrupted. {self._how_to_watch_again()}".strip())
+                self._complain("Interrupted." + self._how_to_watch_again())
                 return INTERRUPTED
             case ServerError():
                 self.refuse(error)
-                if isinstance(error, Unreachable) and self._unfinished:
-                    self._complain(self._how_to_watch_again())
             case BaseException():
                 return None
         if self._refusals:
@@ -216,7 +214,8 @@ class Terminal:
             return ""
         url = shlex.quote(self._arguments.url)
         ids = " ".join(f"--task-id {shlex.quote(task_id)}" for task_id in self._unfinished)
-        return f"Watch again with: python {sys.argv[0]} --url {url} {ids}"
+        they = "The task goes" if len(self._unfinished) == 1 else "The tasks go"
+        return f" {they} on; watch again with: python {sys.argv[0]} --url {url} {ids}"
 
     def _complain(self, text: str) -> None:
         print(f"{Path(sys.argv[0]).name}: {printable(text)}", file=sys.stderr, flush=True)
