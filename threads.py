@@ -52,7 +52,9 @@ class ThreadRun:
         self._latest: tuple[float, str, object] | None = None
         self._outcome: Result | BaseException | None = None
         self._cancelled = False
-        Thread(target=self._call, daemon=True).start()
+        Thread(
+            target=self._call, name=f"work {getattr(function, '__name__', function)}", daemon=True
+        ).start()
 
     async def updates(self) -> Updates:
         """The reports, the result; or the error, raised. Closing it cancels the function."""

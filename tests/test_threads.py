@@ -18,8 +18,8 @@ async def collect(updates: Updates) -> list[Update | Result]:
 
 
 def working() -> list[threading.Thread]:
-    """The threads besides the main one."""
-    return [each for each in threading.enumerate() if each is not threading.main_thread()]
+    """The threads that run work."""
+    return [each for each in threading.enumerate() if each.name.startswith("work ")]
 
 
 async def settled(condition: Callable[[], bool]) -> None:
@@ -222,7 +222,9 @@ def test_a_thread_that_outlives_its_loop() -> None:
         await WorkThreads(1).run(function, {})
 
     asyncio.run(main())
+    assert len(working()) == 1
     go_on.set()
     for thread in working():
         thread.join(10)
+        assert not thread.is_alive()
     assert [type(error) for error in ended] == [asyncio.CancelledError]
