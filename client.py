@@ -35,7 +35,12 @@ async def watch_task(
     """The snapshots of a task, each of them once, up to its last one."""
     patience = patience or Patience(url)
     stream = f"{url}/task-progress/{quote(task_id, safe='')}"
-    source = EventSource(session, stream, read_timeout=protocol.SILENCE_SECONDS)
+    source = EventSource(
+        session,
+        stream,
+        reconnection_seconds=protocol.RETRY_SECONDS,
+        read_timeout=protocol.SILENCE_SECONDS,
+    )
     shown = 0
     while True:
         try:

@@ -72,7 +72,7 @@ class Lines:
 
     def stop(self) -> None:
         """Print the totals, if there are many tasks."""
-        if self._many:
+        if self._many and self._latest:
             self.say(totals(self._latest.values()))
 
 
@@ -122,7 +122,7 @@ class Bars:
         fit = self._console.height - 2
         if len(rows) > fit:  # first those that run, then those that went wrong
             rows.sort(key=lambda row: (row["status"] in ENDED, row["status"] == "SUCCESS"))
-        return Group(self._table(rows[:fit]), Text(totals(rows)))
+        return Group(self._table(rows[:fit]), Text(totals(rows)) if rows else Group())
 
     def _table(self, rows: Collection[Snapshot]) -> Table:
         # Narrower than the terminal: the ^C that it echoes must not begin a line of its own.

@@ -45,12 +45,17 @@ async def main(arguments: Arguments, terminal: Terminal) -> None:
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
         if arguments.task_ids:
-            tasks = [watch(session, arguments, terminal, task_id) for task_id in arguments.task_ids]
+            each = [watch(session, arguments, terminal, task_id) for task_id in arguments.task_ids]
         else:
             name = arguments.fields.get("name", "Task")
             names = [f"{name} {number}" for number in range(1, arguments.count + 1)]
-            tasks = [start_and_watch(session, arguments, terminal, name) for name in names]
-        await asyncio.gather(*tasks)
+            each = [start_and_watch(session, arguments, terminal, name) for name in names]
+        everything = [asyncio.create_task(one) for one in each]
+        try:
+            await asyncio.gather(*everything)
+        finally:  # one that fails, as when the output is closed, doesn't end the others by itself
+            for one in everything:
+                one.cancel()
 
 
 if __name__ == "__main__":

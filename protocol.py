@@ -28,6 +28,8 @@ ANSWER_SECONDS = 10
 SILENCE_SECONDS = 45
 """A stream that is silent for so long is dead: the server's heartbeat would have come three times."""
 PATIENCE_SECONDS = 30
+RETRY_SECONDS = 1.0
+"""When to reconnect for the first time, as long as the server hasn't said."""
 SHORTEST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 10
 

@@ -34,7 +34,7 @@ def watch_task(
     patience = patience or Patience(url)
     stream = f"{url}/task-progress/{quote(task_id, safe='')}"
     headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-    retry_seconds = 1.0
+    retry_seconds = protocol.RETRY_SECONDS
     shown = 0
     while True:
         try:
