@@ -53,7 +53,7 @@ async def watch_task(
                         yield snapshot
                         if snapshot["status"] in protocol.ENDED:
                             return
-            why = "the server ended the stream"
+            why = "the stream ended"
         except EventSourceError as error:
             why = patience.refused(error.status, error.body)
         except NETWORK_ERRORS as error:

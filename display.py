@@ -43,6 +43,9 @@ class Display(Protocol):
     def note(self, task_id: str, text: str) -> None:
         """Show how a task's connection fares."""
 
+    def complain(self, text: str) -> None:
+        """Show what went wrong."""
+
     def stop(self) -> None:
         """Leave the terminal as it was."""
 
@@ -65,9 +68,13 @@ class Lines:
         self.say(f"{name}{snapshot['status']:<8} {snapshot['progress']:>3}%  {snapshot['message']}")
 
     def note(self, task_id: str, text: str) -> None:
-        """Print a line to stderr, because it is none of the task's."""
+        """Complain, so as not to come between the lines of the tasks."""
         if self._many:
             text = f"{self._latest[task_id]['name'] if task_id in self._latest else task_id}: {text}"
+        self.complain(text)
+
+    def complain(self, text: str) -> None:
+        """Print a line to stderr."""
         print(printable(text), file=sys.stderr, flush=True)
 
     def stop(self) -> None:
@@ -110,6 +117,13 @@ class Bars:
             self._notes[task_id] = text
         else:
             self.say(text)
+
+    def complain(self, text: str) -> None:
+        """Print a line to stderr; or above the bars, which would overwrite it."""
+        if self._live.is_started:
+            self.say(text)
+        else:
+            print(printable(text), file=sys.stderr, flush=True)
 
     def stop(self) -> None:
         """Leave the bars as they are, and bring the cursor back."""

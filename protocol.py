@@ -113,8 +113,10 @@ def reason(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
         match cause:
-            case ssl.SSLError():
-                return f"https: {getattr(cause, 'verify_message', '') or cause.reason}"
+            case ssl.SSLCertVerificationError(verify_message=str(problem)):
+                return problem
+            case ssl.SSLError(reason=str(problem)):  # aiohttp's own SSL errors have none
+                return f"TLS: {problem.replace('_', ' ').lower()}"
             case TimeoutError():
                 words = "timed out"
             case ConnectionRefusedError():

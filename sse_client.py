@@ -56,7 +56,7 @@ def watch_task(
                             yield snapshot
                             if snapshot["status"] in protocol.ENDED:
                                 return
-                    why = "the server ended the stream"
+                    why = "the stream ended"
         except requests.RequestException as error:
             why = protocol.reason(error)
         time.sleep(patience.lost(why, retry_seconds))

@@ -218,4 +218,4 @@ class Terminal:
         return f" {they} on; watch again with: python {sys.argv[0]} --url {url} {ids}"
 
     def _complain(self, text: str) -> None:
-        print(f"{Path(sys.argv[0]).name}: {printable(text)}", file=sys.stderr, flush=True)
+        self._display.complain(f"{Path(sys.argv[0]).name}: {text}")
