@@ -1,6 +1,7 @@
 """What the three clients promise, each run as people run it."""
 
 import argparse
+import json
 import os
 import re
 import signal
@@ -213,6 +214,25 @@ def test_cut(run: Run, server: Server, client: str) -> None:
     assert [each and int(each[1]) for each in sent] == [None, 1, 2, 5]
     assert program.output.count("Reconnecting (the connection broke) for up to 30 s\n") == 3
     assert program.output.count("Connected again\n") == 3
+
+
+@ONE
+def test_sloppy_stream(run: Run, server: Server, client: str) -> None:
+    """Half an event before a clean end isn't taken for one; events that come again aren't shown again."""
+    task_id = start_task(server, seconds=0.1, steps=5)
+    first = {
+        "task_id": task_id,
+        "name": "",
+        "status": "PENDING",
+        "progress": 0,
+        "message": "Waiting to start",
+    }
+    head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\nretry: 20\n"
+    again = f"{head}id: 1\ndata: {json.dumps(first)}\n\nid: 2\ndata: {{".encode()
+    with Proxy(server.port, [again, again, None]) as proxy:
+        program = run(client, "--url", proxy.url, "--task-id", task_id)
+        assert program.wait() == 0, program.output
+    assert [line for line in program.output.splitlines() if "onnect" not in line] == FIVE_STEPS
 
 
 @ALL
