@@ -24,7 +24,7 @@ from log import Log, Viewer
 from openapi import BUSY, NOT_FOUND, REQUEST_BODY, STREAM, App
 from page import PageFiles, index
 from push import EventSourceResponse, Follower, Overview
-from schemas import read_start_task
+from schemas import parameters_of, read_start_task
 from server import serve
 from settings import Settings
 from tasks import RegistryFull, Snapshot, Task, TaskNotFound
@@ -71,7 +71,7 @@ def event_stream(viewer: Follower | Overview, shared: SharedDependency) -> Event
 async def start_task(request: Request, shared: SharedDependency) -> Response:
     """Start some work, and answer the first snapshot of its task."""
     body = await read_start_task(request)
-    task = await shared.registry.start(body.work, body.parameters(), body.name or body.work)
+    task = await shared.registry.start(body.work, parameters_of(body), body.name or body.work)
     location = f"{request.scope.get('root_path', '')}/task-progress/{task.task_id}"
     return snapshot_response(task, {"Location": location})
 
@@ -148,7 +148,7 @@ async def health(shared: SharedDependency) -> Health:
     return Health(tasks=tasks, running=running, streams=shared.streams.open)
 
 
-@router.get("/", include_in_schema=False)
+@router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
 async def page() -> FileResponse:
     """The web page."""
     return index()

@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from push import Pushes
 from settings import Settings
 from tasks import Registry
-from work import beginner
+from work import make_begin
 
 RETRY_AFTER_SECONDS = "5"
 """What a 503 tells the client to wait."""
@@ -63,7 +63,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[LifespanState]:
     """Make what the routes share, let the streams go when the server stops, end what still runs."""
     settings: Settings = app.state.settings
     registry = Registry(
-        beginner(settings.work_threads),
+        make_begin(settings.work_threads),
         retention_seconds=settings.retention_seconds,
         max_tasks=settings.max_tasks,
         history_length=settings.history_length,

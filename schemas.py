@@ -10,11 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from starlette.requests import ClientDisconnect
 
-from work import WORK
+from work import WORK, is_blocking
 
 BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10
-DEFAULT_WORK = "simulated"
+DEFAULT_WORK = next(iter(WORK))
 
 
 class StartTask(BaseModel):
@@ -24,11 +24,6 @@ class StartTask(BaseModel):
 
     work: str = DEFAULT_WORK
     name: Annotated[str, Field(max_length=100)] | None = None
-
-    def parameters(self) -> dict[str, object]:
-        """The parameters of the work."""
-        common = StartTask.model_fields
-        return {name: value for name, value in self if name not in common}
 
 
 class WorkOnly(StartTask):
@@ -41,21 +36,31 @@ class WorkOnly(StartTask):
 
 
 def start_task_model(work: str, function: Callable[..., object]) -> type[StartTask]:
-    """The body for one work: a field for each parameter of its function."""
-    parameters = list(inspect.signature(function, eval_str=True).parameters.values())
-    if not inspect.isasyncgenfunction(function):
-        del parameters[0]  # the report callback
-    fields: dict[str, Any] = {
-        parameter.name: (
-            parameter.annotation,
-            ... if parameter.default is parameter.empty else parameter.default,
-        )
-        for parameter in parameters
-    }
-    if taken := fields.keys() & StartTask.model_fields:
-        raise TypeError(f"The work '{work}' can't have a parameter called {' or '.join(taken)}.")
+    """The body for one work: a field for each parameter of its function. Raises `TypeError`."""
+    fields: dict[str, Any] = {}
+    for parameter in work_parameters(work, function):
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise TypeError(f"The work '{work}' can't have *{parameter.name}: name each parameter.")
+        if parameter.annotation is parameter.empty:
+            raise TypeError(f"The work '{work}' has to say the type of its parameter '{parameter.name}'.")
+        if hasattr(StartTask, parameter.name) or parameter.name in StartTask.model_fields:
+            raise TypeError(f"The work '{work}' can't have a parameter called '{parameter.name}'.")
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[parameter.name] = (parameter.annotation, default)
     fields["work"] = (Literal[work], DEFAULT_WORK if work == DEFAULT_WORK else ...)
     return create_model(f"Start_{work}", __base__=StartTask, **fields)
+
+
+def work_parameters(work: str, function: Callable[..., object]) -> list[inspect.Parameter]:
+    """The parameters of a work's function, without the `report` of blocking work. Raises `TypeError`."""
+    parameters = list(inspect.signature(function, eval_str=True).parameters.values())
+    if is_blocking(function):
+        if inspect.iscoroutinefunction(function):
+            raise TypeError(f"The work '{work}' has to be an async generator: let it yield Updates.")
+        if not parameters or parameters[0].kind is inspect.Parameter.KEYWORD_ONLY:
+            raise TypeError(f"The work '{work}' blocks, so its first parameter has to be `report`.")
+        del parameters[0]
+    return parameters
 
 
 MODELS = {work: start_task_model(work, function) for work, function in WORK.items()}
@@ -71,6 +76,11 @@ async def read_start_task(request: Request) -> StartTask:
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
         raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in errors]) from None
+
+
+def parameters_of(body: StartTask) -> dict[str, object]:
+    """The parameters of the work."""
+    return {name: value for name, value in body if name not in StartTask.model_fields}
 
 
 async def read_body(request: Request) -> bytes:

@@ -3,11 +3,12 @@
 import asyncio
 import socket
 from contextlib import suppress
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
-GRACE_SECONDS = 1.5
+GRACE_SECONDS = 2.0
 """How long a stopping server lets connections end by themselves; sse-starlette looks for the signal
 twice a second."""
 
@@ -21,6 +22,13 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         cut.cancel()
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; at the second signal, at once. uvicorn would leave the streams open and the tasks alone."""
+        if self.should_exit:
+            asyncio.get_running_loop().call_soon_threadsafe(self._cut_connections)
+        else:
+            super().handle_exit(sig, frame)
+
     def _cut_connections(self) -> None:
         # A viewer that never reads, or half a request: uvicorn would wait for them, or cancel their
         # handlers with a traceback each. A connection that is lost ends its handler without a word.
@@ -31,7 +39,7 @@ class Server(uvicorn.Server):
 def serve(app: FastAPI, host: str, port: int) -> None:
     """Serve `app` until SIGTERM or Ctrl-C."""
     allow_many_connections()
-    config = uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=3)
     with suppress(KeyboardInterrupt):  # Ctrl-C, which uvicorn raises again after a clean end
         Server(config).run()
 

@@ -128,7 +128,7 @@ class Task:
                 self.snapshot,
                 status=status,
                 progress=100 if status is TaskStatus.SUCCESS else progress,
-                message=message,
+                message=str(message),
                 data=data,
                 started_at=now if status is TaskStatus.STARTED else self.snapshot.started_at,
                 updated_at=now,
@@ -141,7 +141,10 @@ class Task:
 
 
 class Registry:
-    """The tasks of this process: a dict of them, and an asyncio task for each that runs."""
+    """The tasks of this process: a dict of them, and an asyncio task for each that runs.
+
+    Its methods are asynchronous, so that a registry on a network can take its place.
+    """
 
     def __init__(
         self,
@@ -184,7 +187,8 @@ class Registry:
         task = await self.get(task_id)
         if not task.ended:
             self._end(task, TaskStatus.REVOKED, "Cancelled")
-            self._runs[task_id].cancel()
+            if run := self._runs.get(task_id):
+                run.cancel()
         return task
 
     def count(self) -> tuple[int, int]:
@@ -227,7 +231,7 @@ class Registry:
         except asyncio.CancelledError:
             self._end(task, TaskStatus.REVOKED, "Cancelled")
             raise
-        except (Exception, SystemExit) as error:  # SystemExit: work must not stop the server
+        except BaseException as error:  # not even `sys.exit()` in some work may stop the server
             logger.exception("Task %s (%s) failed", task.task_id, work)
             self._end(task, TaskStatus.FAILURE, explain(error))
 

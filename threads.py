@@ -27,7 +27,13 @@ class WorkThreads:
     async def run(self, function: Callable[..., object], parameters: Mapping[str, object]) -> Updates:
         """Call `function(report, **parameters)` in a thread as soon as there is a place for it."""
         await self._places.acquire()
-        return ThreadRun(function, parameters, on_return=self._places.release).updates()
+        run = ThreadRun(function, parameters, on_return=self._places.release)
+        try:
+            run.start()
+        except RuntimeError:  # the system has no thread left
+            self._places.release()
+            raise
+        return run.updates()
 
 
 class ThreadRun:
@@ -52,9 +58,11 @@ class ThreadRun:
         self._latest: tuple[float, str, object] | None = None
         self._outcome: Result | BaseException | None = None
         self._cancelled = False
-        Thread(
-            target=self._call, name=f"work {getattr(function, '__name__', function)}", daemon=True
-        ).start()
+
+    def start(self) -> None:
+        """Start the thread. Raises `RuntimeError` if there can't be one more."""
+        name = f"work {getattr(self._function, '__name__', self._function)}"
+        Thread(target=self._call, name=name, daemon=True).start()
 
     async def updates(self) -> Updates:
         """The reports, the result; or the error, raised. Closing it cancels the function."""
@@ -78,7 +86,8 @@ class ThreadRun:
 
     def _call(self) -> None:
         try:
-            outcome: Result | BaseException = Result(self._function(self._report, **self._parameters))
+            value = self._function(self._report, **self._parameters)
+            outcome: Result | BaseException = value if isinstance(value, Result) else Result(value)
         except BaseException as error:  # noqa: BLE001 - it is raised again where the updates are awaited
             outcome = error
         self._in_loop(self._return, outcome)

@@ -8,7 +8,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable, Mapping
-from typing import Annotated
+from typing import Annotated, cast
 
 from pydantic import Field
 
@@ -63,14 +63,19 @@ WORK: dict[str, Callable[..., object]] = {
 """The works by name: async generators, and blocking functions that take a `report` callback."""
 
 
-def beginner(work_threads: int) -> Begin:
+def is_blocking(function: Callable[..., object]) -> bool:
+    """Whether some work is a function for a thread, and not an async generator."""
+    return not inspect.isasyncgenfunction(inspect.unwrap(function))
+
+
+def make_begin(work_threads: int) -> Begin:
     """What begins the work of `WORK`: blocking functions in at most `work_threads` threads."""
     threads = WorkThreads(work_threads)
 
     async def begin(work: str, parameters: Mapping[str, object]) -> Updates:
         function = WORK[work]
-        if inspect.isasyncgenfunction(function):
-            return function(**parameters)
-        return await threads.run(function, parameters)
+        if is_blocking(function):
+            return await threads.run(function, parameters)
+        return cast(Updates, function(**parameters))
 
     return begin

@@ -169,6 +169,8 @@ class Silent:
 
 CIRCLE: list[object] = []
 CIRCLE.append(CIRCLE)
+BROKEN_CIRCLE: list[object] = ["\ud800"]
+BROKEN_CIRCLE.append(BROKEN_CIRCLE)
 DEEP: list[object] = []
 for _ in range(100_000):
     DEEP = [DEEP]
@@ -191,6 +193,8 @@ for _ in range(100_000):
         (Path("\udcff.txt"), "?.txt"),
         (Silent(), "<Unserializable Silent object>"),
         (CIRCLE, ["..."]),
+        (BROKEN_CIRCLE, ["?", "..."]),
+        ({(1, 2): "\ud800"}, {"1,2": "?"}),
         (10**30, 10**30),
         (ValueError("text"), "text"),
         ("two\nlines\r\u2028", "two\nlines\r\u2028"),

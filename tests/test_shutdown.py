@@ -65,6 +65,19 @@ async def test_with_everything_open(session: aiohttp.ClientSession, number: int)
             writer.transport.abort()
 
 
+@pytest.mark.parametrize("pause", [0, 0.02, 0.3])
+async def test_two_signals(session: aiohttp.ClientSession, pause: float) -> None:
+    """Somebody who presses Ctrl-C twice is obeyed at once, and without a word."""
+    with OwnWorkServer() as server:
+        api = Api(session, [server.url])
+        task_id = (await api.start(seconds=600, steps=1000))["task_id"]
+        async with api.open(f"/task-progress/{task_id}") as response:
+            await anext(events(response))
+            server.process.send_signal(signal.SIGINT)
+            await asyncio.sleep(pause)
+            await asyncio.to_thread(stop, server, signal.SIGINT)
+
+
 async def test_end_and_restart(start_server: Callable[..., Server], session: aiohttp.ClientSession) -> None:
     """The port is free at once for a server that starts again."""
     server = start_server()

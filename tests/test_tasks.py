@@ -92,6 +92,28 @@ async def exits() -> Updates:
     sys.exit("the whole server?")
 
 
+class Panic(BaseException):
+    """What some libraries raise, and `except Exception` lets through."""
+
+
+async def panics() -> Updates:
+    yield Update(30, "So far")
+    raise Panic
+
+
+async def interrupts() -> Updates:
+    yield Update(30, "So far")
+    raise KeyboardInterrupt
+
+
+async def yields_numbers() -> Updates:
+    yield 30  # type: ignore[misc]
+
+
+async def has_no_words() -> Updates:
+    yield Update(30, None)  # type: ignore[arg-type]
+
+
 async def yields_nonsense() -> Updates:
     yield Update(float("nan"), "How far is that?")
 
@@ -155,6 +177,9 @@ async def test_progress_never_goes_down(registry: Registry) -> None:
         (says_why_it_fails, "The disk is full"),
         (breaks, "Unexpected KeyError: the server's log has the details"),
         (exits, "Unexpected SystemExit: the server's log has the details"),
+        (panics, "Unexpected Panic: the server's log has the details"),
+        (interrupts, "Unexpected KeyboardInterrupt: the server's log has the details"),
+        (yields_numbers, "Unexpected AttributeError: the server's log has the details"),
         (yields_nonsense, "Unexpected ValueError: the server's log has the details"),
     ],
 )
@@ -168,6 +193,12 @@ async def test_failure(
     assert "secret" not in json.dumps(last)
     assert task.task_id in caplog.text
     assert "Traceback" in caplog.text
+
+
+async def test_message_is_text(registry: Registry) -> None:
+    """Whatever the work says, viewers are told a string."""
+    story = await snapshots(await start(registry, has_no_words))
+    assert [type(each["message"]) for each in story] == [str] * 4
 
 
 async def test_work_that_does_not_begin(registry: Registry, caplog: pytest.LogCaptureFixture) -> None:

@@ -112,6 +112,28 @@ async def test_exception(error: BaseException) -> None:
     assert error in (raised.value, raised.value.__cause__)
 
 
+async def test_result_in_words() -> None:
+    """A function may hand over a result with a message of its own, as a generator may."""
+    assert await collect(await WorkThreads(1).run(lambda _: Result(3, "Found three"), {})) == [
+        Result(3, "Found three")
+    ]
+
+
+async def test_no_thread_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that can't be started takes no place."""
+    threads = WorkThreads(1)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match="can't start"):
+                await threads.run(lambda _: None, {})
+    assert await collect(await threads.run(lambda _: 1, {})) == [Result(1)]
+
+
 async def test_cancel() -> None:
     """Closing the updates makes the next report raise; the place is free when the function returns."""
     go_on = threading.Event()
