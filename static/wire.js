@@ -135,6 +135,17 @@ function delay(milliseconds, signal) {
   });
 }
 
+/** Remove so many characters from the top of the pane, if the number is positive. */
+function forget(excess) {
+  while (excess > 0) {
+    const oldest = bytes.firstChild;
+    const { length } = oldest.textContent;
+    if (length > excess) oldest.textContent = oldest.textContent.slice(excess);
+    else oldest.remove();
+    excess -= length;
+  }
+}
+
 /** Append to the pane, and keep its end in sight unless the reader has scrolled up. */
 function print(kind, text) {
   const following = bytes.scrollHeight - bytes.scrollTop - bytes.clientHeight < 40;
@@ -145,6 +156,6 @@ function print(kind, text) {
     span.textContent = part.replace(REARRANGING, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, 0)}`);
     bytes.append(span);
   });
-  while (bytes.textContent.length > KEPT_CHARACTERS) bytes.firstChild.remove();
+  forget(bytes.textContent.length - KEPT_CHARACTERS);
   if (following) bytes.scrollTop = bytes.scrollHeight;
 }

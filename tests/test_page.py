@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.browser import browser, card, context, expect_status, page, progress, start_task, submit
-from tests.programs import Server
+from tests.programs import OwnWorkServer, Server
 
 __all__ = ["browser", "context", "page"]  # fixtures
 
@@ -396,6 +396,16 @@ def test_the_wire_keeps_its_end_only(server: Server, page: Page) -> None:
     assert 10_000 < len(page.locator(WIRE).inner_text()) < 66_000
     below = page.locator(WIRE).evaluate("pane => pane.scrollHeight - pane.scrollTop - pane.clientHeight")
     assert below < 2
+
+
+def test_the_wire_shows_the_end_of_a_large_event(page: Page) -> None:
+    """An event that is larger than the pane keeps is cut, and doesn't leave the pane blank."""
+    with OwnWorkServer() as server:
+        task_id = start_task(server, work="flood", name="Large", events=5, kib=300)
+        page.goto(f"{server.url}/#{task_id}")
+        page.locator(".on-the-wire").click()
+        expect(page.locator(WIRE)).to_contain_text("204 No Content")
+        assert 60_000 < len(page.locator(WIRE).inner_text()) < 66_000
 
 
 def test_the_keyboard_is_enough(server: Server, page: Page) -> None:

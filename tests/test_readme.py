@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +92,26 @@ def test_command(folder: Path, server: Server, command: str) -> None:
         assert '"status":"PENDING"' in program.output
     elif "--help" not in command:
         assert "SUCCESS" in program.output
+
+
+@pytest.mark.parametrize("block", blocks("py"))
+def test_import(server: Server, block: str) -> None:
+    """The clients can be used from a program of one's own."""
+    body = textwrap.indent(block.replace("localhost:8000", f"localhost:{server.port}"), "    ")
+    if "await " in body:
+        program = f"import asyncio, aiohttp, client\nasync def main():\n{body}asyncio.run(main())"
+    else:
+        program = f"import requests, sse_client\nif True:\n{body}"
+    with Program("-c", program) as run:
+        assert run.wait() == 0
+    assert "\n99 Step 20 of 20\n100 Done\n" in run.output
+
+
+async def test_primes(server: Server, session: aiohttp.ClientSession) -> None:
+    """The example of blocking work finds what it looks for."""
+    api = Api(session, [server.url])
+    stream = await api.watch((await api.start(work="primes", below=20))["task_id"])
+    assert stream[-1].snapshot["data"] == [2, 3, 5, 7, 11, 13, 17, 19]
 
 
 async def test_countdown(server: Server, session: aiohttp.ClientSession) -> None:
