@@ -21,13 +21,13 @@ from pydantic import BaseModel
 from encoding import to_json
 from lifespan import RETRY_AFTER_SECONDS, SharedDependency, UntilResponseEnds, lifespan
 from log import Log, Viewer
-from openapi import BUSY, NOT_FOUND, REQUEST_BODY, STREAM, App
+from openapi import BUSY, NOT_FOUND, REQUEST_BODY, STREAM, UNAVAILABLE, App
 from page import PageFiles, index
 from push import EventSourceResponse, Follower, Overview
 from schemas import parameters_of, read_start_task
 from server import serve
 from settings import Settings
-from tasks import RegistryFull, Snapshot, Task, TaskNotFound
+from tasks import BackendUnavailable, RegistryFull, Snapshot, Task, TaskNotFound
 
 STOP_SECONDS = 5
 """Longer than a stopping server waits for its streams: they end by themselves or are cut."""
@@ -135,17 +135,18 @@ class Health(BaseModel):
     """How the server is."""
 
     status: Literal["ok"] = "ok"
-    backend: Literal["memory"] = "memory"
+    backend: Literal["memory", "redis"]
     tasks: int
     running: int
     streams: int
 
 
-@router.get("/health")
+@router.get("/health", responses=UNAVAILABLE)
 async def health(shared: SharedDependency) -> Health:
     """Say that the server is well, and how much it has to do."""
-    tasks, running = shared.registry.count()
-    return Health(tasks=tasks, running=running, streams=shared.streams.open)
+    tasks, running = await shared.registry.count()
+    backend = shared.registry.backend
+    return Health(backend=backend, tasks=tasks, running=running, streams=shared.streams.open)
 
 
 @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
@@ -175,7 +176,8 @@ def create_app(settings: Settings) -> FastAPI:
         return JSONResponse({"detail": str(error)}, 404)
 
     @app.exception_handler(RegistryFull)
-    async def full(_: Request, error: RegistryFull) -> JSONResponse:
+    @app.exception_handler(BackendUnavailable)
+    async def try_later(_: Request, error: RegistryFull | BackendUnavailable) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, 503, headers={"Retry-After": RETRY_AFTER_SECONDS})
 
     @app.exception_handler(RequestValidationError)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import anyio
 from fastapi import Depends, FastAPI, HTTPException, Request
@@ -12,7 +12,11 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from push import Pushes
 from settings import Settings
 from tasks import Registry
+from threads import WorkThreads
 from work import make_begin
+
+if TYPE_CHECKING:
+    from redis_registry import RedisRegistry
 
 RETRY_AFTER_SECONDS = "5"
 """What a 503 tells the client to wait."""
@@ -48,7 +52,7 @@ class Shared:
     """What the routes share."""
 
     settings: Settings
-    registry: Registry
+    registry: "Registry | RedisRegistry"
     streams: Streams
 
 
@@ -58,16 +62,30 @@ class LifespanState(TypedDict):
     shared: Shared
 
 
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[LifespanState]:
-    """Make what the routes share, let the streams go when the server stops, end what still runs."""
-    settings: Settings = app.state.settings
-    registry = Registry(
-        make_begin(settings.work_threads),
+def open_registry(settings: Settings) -> "Registry | RedisRegistry":
+    """The registry of this process; or, with a Redis URL, the one that it shares with others."""
+    if settings.redis_url is None:
+        return Registry(
+            make_begin(WorkThreads(settings.work_threads)),
+            retention_seconds=settings.retention_seconds,
+            max_tasks=settings.max_tasks,
+            history_length=settings.history_length,
+        )
+    from redis_registry import RedisRegistry  # here, because what it needs is optional
+
+    return RedisRegistry(
+        settings.redis_url,
         retention_seconds=settings.retention_seconds,
         max_tasks=settings.max_tasks,
         history_length=settings.history_length,
     )
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[LifespanState]:
+    """Make what the routes share, let the streams go when the server stops, end what still runs."""
+    settings: Settings = app.state.settings
+    registry = open_registry(settings)
     streams = Streams(settings.max_streams, settings.ping_seconds)
 
     async def release_viewers() -> None:

@@ -27,9 +27,15 @@ class Log:
         """Add an event with one line of `data`, and tell the listeners."""
         self.last_id += 1
         self.latest = data
-        self.ended = self.closed = last
+        self.ended = last
+        self.closed = self.closed or last
         self._events.append(b"id: %d\ndata: %b\n\n" % (self.last_id, data))
         self._tell()
+
+    def skip_to(self, event_id: int) -> None:
+        """Have this event for the next one, and none before it: they were trimmed elsewhere."""
+        self.last_id = event_id - 1
+        self._events.clear()
 
     def close(self) -> None:
         """Let every viewer go as soon as it has read what is there, because the server stops."""

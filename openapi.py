@@ -9,6 +9,7 @@ from schemas import MODELS
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"description": "No task has this id"}}
 BUSY: dict[int | str, dict[str, Any]] = {503: {"description": "No place is free: see Retry-After"}}
+UNAVAILABLE: dict[int | str, dict[str, Any]] = {503: {"description": "The back end is out of reach"}}
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Snapshots as Server-Sent Events, until the end",

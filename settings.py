@@ -1,9 +1,11 @@
 """Every setting: a flag of `python app.py`, and a variable that begins with `PROGRESS_`."""
 
 import sys
+from importlib.util import find_spec
 from typing import Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, RedisDsn, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
 
@@ -19,6 +21,9 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    redis_url: str | None = Field(
+        None, description="Redis that Celery workers share with the servers; without one, tasks run here"
+    )
     cors_origins: str = Field(
         "*", description="origins whose pages may use the API, separated by commas; * means any"
     )
@@ -38,6 +43,20 @@ class Settings(BaseSettings):
         description="milliseconds until a viewer reconnects, at the least; three times as many at most",
     )
     work_threads: int = Field(8, ge=1, le=1000, description="threads that run blocking work")
+
+    @field_validator("redis_url")
+    @classmethod
+    def check_redis_url(cls, redis_url: str | None) -> str | None:
+        """A URL that both Celery and redis-py understand; and both are there."""
+        if redis_url is None:
+            return None
+        TypeAdapter(RedisDsn).validate_python(redis_url)
+        database = urlsplit(redis_url).path.strip("/")
+        if database and not (database.isascii() and database.isdigit()):
+            raise ValueError("the path has to be the number of a database, such as /0")
+        if not (find_spec("celery") and find_spec("redis")):
+            raise ValueError("first run `pip install -r requirements-distributed.txt`")
+        return redis_url
 
     @classmethod
     def load(cls, arguments: list[str] | None = None) -> Self:

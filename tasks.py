@@ -14,6 +14,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
+from typing import Literal, Self
+
+import pydantic_core
 
 from encoding import to_json
 from log import Log
@@ -79,6 +83,10 @@ class RegistryFull(RuntimeError):
     """Every place is taken by a task that has not ended."""
 
 
+class BackendUnavailable(RuntimeError):
+    """What keeps the tasks is out of reach. Never raised by the registry of this module."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All there is to show of a task at one moment: the data of one event."""
@@ -96,12 +104,20 @@ class Snapshot:
 class Task:
     """One run of some work: its latest snapshot, and the log of all of them."""
 
-    def __init__(self, name: str, history_length: int) -> None:
-        self.task_id = secrets.token_hex(16)
+    snapshot: Snapshot
+
+    def __init__(self, task_id: str, history_length: int) -> None:
+        self.task_id = task_id
         self.log = Log(history_length)
-        self._append(
+        self.on_end: Callable[[], object] = lambda: None
+
+    @classmethod
+    def create(cls, name: str, history_length: int) -> Self:
+        """A new task, which is PENDING."""
+        task = cls(secrets.token_hex(16), history_length)
+        task._append(
             Snapshot(
-                task_id=self.task_id,
+                task_id=task.task_id,
                 name=name,
                 status=TaskStatus.PENDING,
                 progress=0,
@@ -111,11 +127,38 @@ class Task:
                 updated_at=datetime.now(UTC).isoformat(),
             )
         )
+        return task
 
     @property
     def ended(self) -> bool:
         """Whether the last event is in the log."""
         return self.log.ended
+
+    async def run(
+        self, begin: Callable[[], Awaitable[Updates]], delivered: Callable[[], Awaitable[object]]
+    ) -> None:
+        """Advance it from its start to its end. Awaits `delivered()` after each event but the last."""
+        try:
+            updates = await begin()
+            async with aclosing(updates):
+                self.publish(TaskStatus.STARTED, "Started")
+                await delivered()
+                result = Result()
+                async for update in updates:
+                    if self.ended:  # cancelled, but the work didn't want to hear of it
+                        return
+                    if isinstance(update, Result):
+                        result = update
+                    else:
+                        self.publish(TaskStatus.PROGRESS, update.message, update.progress, update.data)
+                        await delivered()
+            self.publish(TaskStatus.SUCCESS, result.message, data=result.data)
+        except asyncio.CancelledError:
+            self.publish(TaskStatus.REVOKED, "Cancelled")
+            raise
+        except BaseException as error:  # not even `sys.exit()` in some work may stop the server
+            logger.exception("Task %s failed", self.task_id)
+            self.publish(TaskStatus.FAILURE, explain(error))
 
     def publish(self, status: TaskStatus, message: str, progress: float = 0, data: object = None) -> None:
         """Append a snapshot, unless the task has ended: of two last events the first one counts."""
@@ -134,10 +177,35 @@ class Task:
                 updated_at=now,
             )
         )
+        if status.ended:
+            self.on_end()
+
+    def receive(self, event_id: int, data: bytes) -> None:
+        """Append a snapshot that was published elsewhere, unless it is here already."""
+        if event_id <= self.log.last_id:
+            return
+        if event_id > self.log.last_id + 1:
+            self.log.skip_to(event_id)
+        fields = pydantic_core.from_json(data)
+        self.snapshot = Snapshot(**{**fields, "status": TaskStatus(fields["status"])})
+        self.log.append(data, last=self.snapshot.status.ended)
 
     def _append(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.log.append(to_json(snapshot), last=snapshot.status.ended)
+
+
+class Turns:
+    """What gives the others their turn: work that never awaits must not starve them."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    async def take(self) -> None:
+        """Let the others go first, if this turn has been long enough."""
+        if time.monotonic() - self._began > TURN_SECONDS:
+            await asyncio.sleep(0)
+            self._began = time.monotonic()
 
 
 class Registry:
@@ -145,6 +213,8 @@ class Registry:
 
     Its methods are asynchronous, so that a registry on a network can take its place.
     """
+
+    backend: Literal["memory"] = "memory"
 
     def __init__(
         self,
@@ -166,9 +236,13 @@ class Registry:
         """Start some work; the oldest ended task makes room for it. Raises `RegistryFull`."""
         if len(self._tasks) >= self._max_tasks:
             self._make_room()
-        task = Task(name, self._history_length)
+        task = Task.create(name, self._history_length)
+        task.on_end = partial(self._expire, task.task_id)
         self._tasks[task.task_id] = task
-        run = asyncio.create_task(self._run(task, work, parameters))
+        # Work that never awaits must not starve the others.
+        run = asyncio.create_task(
+            task.run(partial(self._begin, work, parameters), partial(asyncio.sleep, 0))
+        )
         self._runs[task.task_id] = run
         run.add_done_callback(lambda _: self._runs.pop(task.task_id))
         return task
@@ -186,12 +260,12 @@ class Registry:
         """End a task that still runs as REVOKED, and stop its work. Raises `TaskNotFound`."""
         task = await self.get(task_id)
         if not task.ended:
-            self._end(task, TaskStatus.REVOKED, "Cancelled")
+            task.publish(TaskStatus.REVOKED, "Cancelled")
             if run := self._runs.get(task_id):
                 run.cancel()
         return task
 
-    def count(self) -> tuple[int, int]:
+    async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended."""
         return len(self._tasks), len(self._tasks) - len(self._expiries)
 
@@ -209,39 +283,10 @@ class Registry:
         for task_id in list(self._expiries):
             self._forget(task_id)
 
-    async def _run(self, task: Task, work: str, parameters: Mapping[str, object]) -> None:
-        """Advance one task from its start to its end."""
-        try:
-            updates = await self._begin(work, parameters)
-            task.publish(TaskStatus.STARTED, "Started")
-            result = Result()
-            turn_began = time.monotonic()
-            async with aclosing(updates):
-                async for update in updates:
-                    if task.ended:  # cancelled, but the work didn't want to hear of it
-                        return
-                    if isinstance(update, Result):
-                        result = update
-                    else:
-                        task.publish(TaskStatus.PROGRESS, update.message, update.progress, update.data)
-                    if time.monotonic() - turn_began > TURN_SECONDS:
-                        await asyncio.sleep(0)  # work that never awaits must not starve the others
-                        turn_began = time.monotonic()
-            self._end(task, TaskStatus.SUCCESS, result.message, result.data)
-        except asyncio.CancelledError:
-            self._end(task, TaskStatus.REVOKED, "Cancelled")
-            raise
-        except BaseException as error:  # not even `sys.exit()` in some work may stop the server
-            logger.exception("Task %s (%s) failed", task.task_id, work)
-            self._end(task, TaskStatus.FAILURE, explain(error))
-
-    def _end(self, task: Task, status: TaskStatus, message: str, data: object = None) -> None:
-        """Publish the last event, and forget the task some time after."""
-        if task.ended:
-            return
-        task.publish(status, message, data=data)
-        self._expiries[task.task_id] = asyncio.get_running_loop().call_later(
-            self._retention_seconds, self._forget, task.task_id
+    def _expire(self, task_id: str) -> None:
+        """Forget an ended task after some time."""
+        self._expiries[task_id] = asyncio.get_running_loop().call_later(
+            self._retention_seconds, self._forget, task_id
         )
 
     def _make_room(self) -> None:

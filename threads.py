@@ -22,6 +22,7 @@ class WorkThreads:
     """
 
     def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._places = asyncio.Semaphore(limit)
 
     async def run(self, function: Callable[..., object], parameters: Mapping[str, object]) -> Updates:
@@ -34,6 +35,11 @@ class WorkThreads:
             self._places.release()
             raise
         return run.updates()
+
+    async def join(self) -> None:
+        """Return when every function has returned; none can be run any more."""
+        for _ in range(self._limit):
+            await self._places.acquire()
 
 
 class ThreadRun:

@@ -68,9 +68,8 @@ def is_blocking(function: Callable[..., object]) -> bool:
     return not inspect.isasyncgenfunction(inspect.unwrap(function))
 
 
-def make_begin(work_threads: int) -> Begin:
-    """What begins the work of `WORK`: blocking functions in at most `work_threads` threads."""
-    threads = WorkThreads(work_threads)
+def make_begin(threads: WorkThreads) -> Begin:
+    """What begins the work of `WORK`: blocking functions in `threads`."""
 
     async def begin(work: str, parameters: Mapping[str, object]) -> Updates:
         function = WORK[work]

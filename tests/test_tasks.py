@@ -302,7 +302,7 @@ async def test_a_full_registry() -> None:
         assert await registry.get(second.task_id) is second
     with pytest.raises(RegistryFull, match="All 3 places"):
         await start(registry, for_ever)
-    assert registry.count() == (3, 3)
+    assert await registry.count() == (3, 3)
     await registry.close()
 
 
@@ -326,7 +326,7 @@ async def test_thousands_of_tasks_leave_nothing_behind(caplog: pytest.LogCapture
         await asyncio.gather(*(one() for _ in range(100)))
     while remaining := others():
         await asyncio.wait(remaining)
-    while registry.count() != (0, 0):  # noqa: ASYNC110 - nobody is told that a task is forgotten
+    while await registry.count() != (0, 0):  # noqa: ASYNC110 - nobody is told that a task is forgotten
         await asyncio.sleep(0)
     gc.collect()
     kept = [each for each in gc.get_objects() if isinstance(each, (Task, AsyncGeneratorType))]

@@ -1,0 +1,152 @@
+"""The registry of servers that share their tasks, which Celery workers run; the logs are in Redis."""
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Literal
+
+from kombu.exceptions import OperationalError
+
+from availability import Availability
+from celery_queue import RUN, create_celery
+from mirrors import Mirrors
+from redis_log import CONNECT_SECONDS, LEASE_SECONDS, RedisLogs
+from tasks import BackendUnavailable, RegistryFull, Task, TaskNotFound, TaskStatus
+
+CONNECTIONS = 8
+"""To Redis at the most, one of them for the bells; the queue has one more."""
+
+SWEEP_SECONDS = 2
+"""How often a server looks after what no bell rings for."""
+
+
+class RedisRegistry:
+    """The tasks of all servers and workers that share a Redis; for the verbs, see `tasks.Registry`.
+
+    All of them raise `BackendUnavailable`.
+    """
+
+    backend: Literal["redis"] = "redis"
+
+    def __init__(
+        self, redis_url: str, *, retention_seconds: float, max_tasks: int, history_length: int
+    ) -> None:
+        self._retention_seconds = retention_seconds
+        self._max_tasks = max_tasks
+        self._history_length = history_length
+        self._logs = RedisLogs(
+            redis_url,
+            connections=CONNECTIONS,
+            history_length=history_length,
+            retention_seconds=retention_seconds,
+        )
+        # In one thread: Celery blocks while it submits, and has a connection for each thread.
+        self._submitter = ThreadPoolExecutor(1)
+        timeouts = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": CONNECT_SECONDS}
+        self._celery = create_celery(redis_url, broker_transport_options=timeouts)
+        self._redis = Availability()
+        self._mirrors = Mirrors(self._logs, self._redis, history_length)
+        self._owned = [
+            asyncio.create_task(self._redis.keep(doing))
+            for doing in (self._mirrors.listen, self._mirrors.read, self._sweep)
+        ]
+
+    async def start(self, work: str, parameters: Mapping[str, object], name: str) -> Task:
+        """Submit some work; the oldest ended task makes room for it. Raises `RegistryFull`."""
+        task = Task.create(name, self._history_length)
+        async with self._redis.required():
+            if not await self._logs.create(task.task_id, task.log.latest, self._max_tasks):
+                raise RegistryFull(
+                    f"All {self._max_tasks} places are taken by tasks that still run: try again later."
+                )
+        try:
+            async with self._redis.required(seconds=None):  # there may be others before it
+                await self._submit(task.task_id, work, parameters)
+            async with self._redis.required():
+                await self._logs.submitted(task.task_id)
+        except BaseException:
+            # What this can't forget, the next sweeps do. It may be in the queue even so: a worker that
+            # finds no log runs nothing.
+            with suppress(BackendUnavailable):
+                async with self._redis.required():
+                    await self._logs.forget(task.task_id)
+            raise
+        return task
+
+    async def get(self, task_id: str) -> Task:
+        """The task with this id, as it is, or as it was when Redis went away. Raises `TaskNotFound`."""
+        mirror = self._mirrors.get(task_id)
+        if mirror and not self._redis.available:
+            return mirror
+        try:
+            async with self._redis.required():
+                await self._mirrors.refresh([task_id])
+        except BackendUnavailable:
+            if mirror:
+                return mirror
+            raise
+        if mirror := self._mirrors.get(task_id):
+            return mirror
+        raise TaskNotFound(
+            f"Task '{task_id[:40]}' not found: it has never existed or was forgotten "
+            f"{self._retention_seconds:g} s after it ended."
+        )
+
+    async def cancel(self, task_id: str) -> Task:
+        """End a task that still runs as REVOKED. Raises `TaskNotFound`."""
+        return await self._end(task_id, TaskStatus.REVOKED, "Cancelled")
+
+    async def count(self) -> tuple[int, int]:
+        """How many tasks there are, and how many of them have not ended."""
+        async with self._redis.required():
+            return await self._logs.count()
+
+    def release_viewers(self) -> None:
+        """Let every viewer go, because the server stops."""
+        self._mirrors.release_viewers()
+
+    async def close(self) -> None:
+        """Let go of Redis; the tasks go on."""
+        for each in self._owned:
+            each.cancel()
+        await asyncio.wait(self._owned)
+        self._submitter.shutdown(wait=False, cancel_futures=True)
+        await self._logs.close()
+
+    async def _submit(self, task_id: str, work: str, parameters: Mapping[str, object]) -> None:
+        def submit() -> None:
+            if not self._redis.available:  # each of those that wait would take its time to find that out
+                raise OperationalError("Redis is out of reach")
+            # With a result to be ignored, or Celery would subscribe to it.
+            policy = {"max_retries": 1, "interval_start": 0}
+            self._celery.send_task(
+                RUN, (work, parameters), task_id=task_id, ignore_result=True, retry_policy=policy
+            )
+
+        await asyncio.get_running_loop().run_in_executor(self._submitter, submit)
+
+    async def _sweep(self) -> None:
+        """Forget what is idle, read what is new, and end the tasks whose workers are lost."""
+        await asyncio.sleep(SWEEP_SECONDS)
+        self._mirrors.drop_idle()
+        self._mirrors.refresh_soon()
+        expired = await self._logs.sweep()
+        self._redis.found()
+        if self._redis.seconds < LEASE_SECONDS:  # after an outage, workers too need time to come back
+            return
+        for task_id in expired:
+            try:
+                await self._end(task_id, TaskStatus.FAILURE, "worker lost")
+            except TaskNotFound:
+                await self._logs.forget(task_id)
+
+    async def _end(self, task_id: str, status: TaskStatus, message: str) -> Task:
+        """Append a last event, unless there is one."""
+        while not (task := await self.get(task_id)).ended:
+            ended = Task(task_id, history_length=1)
+            ended.receive(task.log.last_id, task.log.latest)
+            ended.publish(status, message)
+            async with self._redis.required():  # and once more, if the worker was faster
+                await self._logs.append(task_id, ended.log.last_id, ended.log.latest, "", last=True)
+        return task

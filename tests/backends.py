@@ -1,0 +1,113 @@
+"""The programs of a distributed set-up, and the set-ups over which the contract is checked."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from tests.programs import ROOT, Program, Server
+
+VIEWERS_RECONNECT_AT_ONCE = ("--retry-milliseconds", "20")
+
+
+def require(program: str) -> str:
+    """The path of a program. Skips the test if it is missing, which is a failure under CI."""
+    if path := shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin"):
+        return path
+    reason = f"{program} is missing: see .ci/run for how to install it"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RedisServer(Program):
+    """`redis-server`, ready to answer. It keeps nothing on disk unless it is given a folder."""
+
+    def __init__(self, port: int | None = None, folder: Path | None = None) -> None:
+        self.executable = (require("redis-server"),)
+        self.port = port or free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        data = ("--appendonly", "yes", "--dir", str(folder)) if folder else ("--appendonly", "no")
+        super().__init__("--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *data)
+        self.wait_for("Ready to accept connections")
+
+
+class Worker(Program):
+    """`celery -A distributed worker`, ready to work, with so many processes."""
+
+    def __init__(self, redis_url: str, processes: int, module: str = "distributed", **environment: str) -> None:
+        name = f"worker{free_port()}@localhost"
+        super().__init__(
+            *("-m", "celery", "-A", module, "worker"),
+            *("--concurrency", str(processes), "--hostname", name, "--loglevel", "INFO"),
+            PROGRESS_REDIS_URL=redis_url,
+            **environment,
+        )
+        self.wait_for(f"{name} ready")
+
+    def kill(self) -> None:
+        """Kill it, and all of its processes, as if the machine had lost its power."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.wait()
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.kill()
+
+
+class Nginx(Program):
+    """nginx with `deploy/nginx.conf`, but other ports; ready to answer."""
+
+    def __init__(self, *urls: str, buffering: bool = False) -> None:
+        self.executable = (require("nginx"),)
+        self._folder = tempfile.TemporaryDirectory(prefix="progress-")
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+        upstream = "".join(f"server {url.removeprefix('http://')} fail_timeout=1s;\n" for url in urls)
+        text = re.sub(r"(server 127\.0\.0\.1:\d+ .*;\s+)+", upstream, text)
+        text = text.replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace("/tmp/", f"{self._folder.name}/")
+        if buffering:
+            text = text.replace("proxy_buffering off;", "")
+        conf = Path(self._folder.name) / "nginx.conf"
+        conf.write_text(text, encoding="utf-8")
+        super().__init__("-p", self._folder.name, "-c", str(conf), "-e", "stderr")
+        self.wait_for("start worker process ")
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._folder.cleanup()
+
+
+@contextmanager
+def backend(name: str) -> Iterator[list[str]]:
+    """Where the servers of a set-up answer."""
+    with ExitStack() as stack:
+        start = stack.enter_context
+
+        if name == "nginx":
+            servers = [start(Server(*VIEWERS_RECONNECT_AT_ONCE))]
+            yield [start(Nginx(servers[0].url, buffering=True)).url]
+            return
+        redis = start(RedisServer())
+        flags = (*VIEWERS_RECONNECT_AT_ONCE, "--redis-url", redis.url)
+        servers = [start(Server(*flags)) for _ in range(BACKENDS[name])]
+        start(Worker(redis.url, processes=8))
+        yield [server.url for server in servers]
