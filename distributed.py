@@ -47,7 +47,7 @@ leases = Leases(redis_url)
 @app.task(name=RUN, bind=True)
 def run(self: CeleryTask[..., None], work: str, parameters: Mapping[str, object]) -> None:
     """Run some work; Celery's task id is the task's."""
-    asyncio.run(run_task(self.request.id, work, parameters))
+    asyncio.run(run_task(str(self.request.id), work, parameters))
 
 
 async def run_task(task_id: str, work: str, parameters: Mapping[str, object]) -> None:

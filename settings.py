@@ -22,7 +22,8 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     redis_url: str | None = Field(
-        None, description="Redis that Celery workers share with the servers; without one, tasks run here"
+        None,
+        description="Redis whose Celery workers run the tasks, instead of the server (default: None)",
     )
     cors_origins: str = Field(
         "*", description="origins whose pages may use the API, separated by commas; * means any"

@@ -5,18 +5,20 @@ import re
 import shutil
 import signal
 import socket
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Self
 
 import pytest
 
 from tests.programs import ROOT, Program, Server
 
-VIEWERS_RECONNECT_AT_ONCE = ("--retry-milliseconds", "20")
+BACKENDS = {"redis": 1, "redis-two-servers": 2, "nginx": 1}
+"""The set-ups, besides one server by itself, and how many servers there are."""
+
+RETRY = ("--retry-milliseconds", "20")
+"""Viewers reconnect almost at once."""
 
 
 def require(program: str) -> str:
@@ -52,7 +54,11 @@ class RedisServer(Program):
 class Worker(Program):
     """`celery -A distributed worker`, ready to work, with so many processes."""
 
-    def __init__(self, redis_url: str, processes: int, module: str = "distributed", **environment: str) -> None:
+    process_group = 0  # one of its own, so that its processes can be killed with it
+
+    def __init__(
+        self, redis_url: str, processes: int, module: str = "distributed", **environment: str
+    ) -> None:
         name = f"worker{free_port()}@localhost"
         super().__init__(
             *("-m", "celery", "-A", module, "worker"),
@@ -78,6 +84,7 @@ class Nginx(Program):
     def __init__(self, *urls: str, buffering: bool = False) -> None:
         self.executable = (require("nginx"),)
         self._folder = tempfile.TemporaryDirectory(prefix="progress-")
+        Path(self._folder.name).chmod(0o711)  # started by root, nginx works as somebody else
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
@@ -100,14 +107,12 @@ class Nginx(Program):
 def backend(name: str) -> Iterator[list[str]]:
     """Where the servers of a set-up answer."""
     with ExitStack() as stack:
-        start = stack.enter_context
-
         if name == "nginx":
-            servers = [start(Server(*VIEWERS_RECONNECT_AT_ONCE))]
-            yield [start(Nginx(servers[0].url, buffering=True)).url]
+            server = stack.enter_context(Server(*RETRY))
+            nginx = stack.enter_context(Nginx(server.url, buffering=True))
+            yield [nginx.url]
             return
-        redis = start(RedisServer())
-        flags = (*VIEWERS_RECONNECT_AT_ONCE, "--redis-url", redis.url)
-        servers = [start(Server(*flags)) for _ in range(BACKENDS[name])]
-        start(Worker(redis.url, processes=8))
-        yield [server.url for server in servers]
+        redis = stack.enter_context(RedisServer())
+        stack.enter_context(Worker(redis.url, processes=8))
+        flags = (*RETRY, "--redis-url", redis.url)
+        yield [stack.enter_context(Server(*flags)).url for _ in range(BACKENDS[name])]

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from tests.api import Api
+from tests.backends import BACKENDS, backend
 from tests.programs import Server
 
 
@@ -25,13 +26,25 @@ def start_server() -> Iterator[Callable[..., Server]]:
         yield lambda *flags, **environment: stack.enter_context(Server(*flags, **environment))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Check the contract over every back end, unless CONTRACT_URLS names what to check."""
+    if metafunc.definition.path.name == "test_contract.py" and "base_urls" in metafunc.fixturenames:
+        backends = [] if "CONTRACT_URLS" in os.environ else BACKENDS
+        slow = [pytest.param(name, marks=pytest.mark.slow) for name in backends]
+        metafunc.parametrize("base_urls", ["memory", *slow], indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def base_urls(request: pytest.FixtureRequest) -> list[str]:
-    """Where the contract is checked: at CONTRACT_URLS, separated by commas, or at our own server."""
+def base_urls(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """Where the contract is checked: at CONTRACT_URLS, separated by commas, or at a back end of ours."""
+    name = getattr(request, "param", "memory")
     if urls := os.environ.get("CONTRACT_URLS"):
-        return urls.split(",")
-    server: Server = request.getfixturevalue("server")
-    return [server.url]
+        yield urls.split(",")
+    elif name == "memory":
+        yield [request.getfixturevalue("server").url]
+    else:
+        with backend(name) as backend_urls:
+            yield backend_urls
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ class Program:
 
     executable: tuple[str, ...] = (sys.executable,)
     folder = ROOT
+    process_group: int | None = None
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         self.lines: list[str] = []
@@ -26,6 +27,7 @@ class Program:
         self.process = subprocess.Popen(
             [*self.executable, *arguments],
             cwd=self.folder,
+            process_group=self.process_group,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
