@@ -8,10 +8,15 @@ from contextlib import asynccontextmanager
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from redis_log import ANSWER_SECONDS
 from tasks import BackendUnavailable
 
+OUT_OF_REACH = "Redis is out of reach: try again later."
+
+REQUEST_SECONDS = 1.5
+"""How long the client of a request is kept waiting for Redis."""
+
 RETRY_SECONDS = 0.5
+"""How long the background waits before it tries again."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +47,14 @@ class Availability:
             self.available = False
 
     @asynccontextmanager
-    async def required(self, seconds: float | None = ANSWER_SECONDS) -> AsyncIterator[None]:
-        """Ask Redis, within this time. Raises `BackendUnavailable`."""
+    async def required(self) -> AsyncIterator[None]:
+        """Ask Redis, but don't wait for long. Raises `BackendUnavailable`."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(REQUEST_SECONDS):
                 yield
         except (RedisError, OperationalError, TimeoutError) as error:
             self.lost(error)
-            raise BackendUnavailable("Redis is out of reach: try again later.") from error
+            raise BackendUnavailable(OUT_OF_REACH) from error
         self.found()
 
     async def keep(self, doing: Callable[[], Awaitable[None]]) -> None:

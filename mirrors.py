@@ -64,9 +64,15 @@ class Mirrors:
                 if self._apply(task_id, position, page)
             ]
 
-    def refresh_soon(self, task_id: str | None = None) -> None:
-        """Have the mirror of one task refreshed, or all of them."""
-        self._stale.update([task_id] if task_id in self._mirrors else [] if task_id else self._mirrors)
+    def refresh_soon(self, task_id: str) -> None:
+        """Have the mirror of a task refreshed, if there is one."""
+        if task_id in self._mirrors:
+            self._stale.add(task_id)
+            self._news.set()
+
+    def refresh_all_soon(self) -> None:
+        """Have every mirror refreshed of a task that has not ended."""
+        self._stale.update(task_id for task_id, mirror in self._mirrors.items() if not mirror.ended)
         self._news.set()
 
     def drop_idle(self) -> None:
@@ -102,7 +108,7 @@ class Mirrors:
                     self.refresh_soon(message["data"].decode())
                 else:  # the subscription counts from here on, and again after each lost connection
                     self._availability.found()
-                    self.refresh_soon()
+                    self.refresh_all_soon()
 
     def _position(self, task_id: str) -> int:
         mirror = self._mirrors.get(task_id)

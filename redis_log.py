@@ -19,7 +19,9 @@ Event = tuple[int, bytes]
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 CONNECT_SECONDS = 1
-ANSWER_SECONDS = 2
+ANSWER_SECONDS = 3
+"""How long a connection, or an answer, is waited for."""
+
 LEASE_SECONDS = 10
 """For how long a worker that says nothing is taken to be alive."""
 

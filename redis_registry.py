@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from functools import partial
 from typing import Literal
 
-from kombu.exceptions import OperationalError
-
-from availability import Availability
+from availability import OUT_OF_REACH, Availability
 from celery_queue import RUN, create_celery
 from mirrors import Mirrors
 from redis_log import CONNECT_SECONDS, LEASE_SECONDS, RedisLogs
@@ -43,6 +41,8 @@ class RedisRegistry:
         )
         # In one thread: Celery blocks while it submits, and has a connection for each thread.
         self._submitter = ThreadPoolExecutor(1)
+        self._submitting = asyncio.Lock()
+        self._half_started: set[str] = set()
         timeouts = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": CONNECT_SECONDS}
         self._celery = create_celery(redis_url, broker_transport_options=timeouts)
         self._redis = Availability()
@@ -61,16 +61,15 @@ class RedisRegistry:
                     f"All {self._max_tasks} places are taken by tasks that still run: try again later."
                 )
         try:
-            async with self._redis.required(seconds=None):  # there may be others before it
-                await self._submit(task.task_id, work, parameters)
-            async with self._redis.required():
-                await self._logs.submitted(task.task_id)
-        except BaseException:
-            # What this can't forget, the next sweeps do. It may be in the queue even so: a worker that
-            # finds no log runs nothing.
-            with suppress(BackendUnavailable):
+            async with self._submitting:
+                if not self._redis.available:  # those who wait need not each find it out in their turn
+                    raise BackendUnavailable(OUT_OF_REACH)
                 async with self._redis.required():
-                    await self._logs.forget(task.task_id)
+                    await self._submit(task.task_id, work, parameters)
+                    await self._logs.submitted(task.task_id)
+        except BaseException:
+            # It may be in the queue even so: a worker that finds no log runs nothing.
+            self._half_started.add(task.task_id)
             raise
         return task
 
@@ -115,24 +114,26 @@ class RedisRegistry:
         await self._logs.close()
 
     async def _submit(self, task_id: str, work: str, parameters: Mapping[str, object]) -> None:
-        def submit() -> None:
-            if not self._redis.available:  # each of those that wait would take its time to find that out
-                raise OperationalError("Redis is out of reach")
-            # With a result to be ignored, or Celery would subscribe to it.
-            policy = {"max_retries": 1, "interval_start": 0}
-            self._celery.send_task(
-                RUN, (work, parameters), task_id=task_id, ignore_result=True, retry_policy=policy
-            )
-
+        submit = partial(
+            self._celery.send_task,
+            RUN,
+            (work, parameters),
+            task_id=task_id,
+            ignore_result=True,  # or Celery would subscribe to it
+            retry_policy={"max_retries": 1, "interval_start": 0},
+        )
         await asyncio.get_running_loop().run_in_executor(self._submitter, submit)
 
     async def _sweep(self) -> None:
         """Forget what is idle, read what is new, and end the tasks whose workers are lost."""
         await asyncio.sleep(SWEEP_SECONDS)
         self._mirrors.drop_idle()
-        self._mirrors.refresh_soon()
+        self._mirrors.refresh_all_soon()
         expired = await self._logs.sweep()
         self._redis.found()
+        for task_id in list(self._half_started):
+            await self._logs.forget(task_id)
+            self._half_started.discard(task_id)
         if self._redis.seconds < LEASE_SECONDS:  # after an outage, workers too need time to come back
             return
         for task_id in expired:
