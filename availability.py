@@ -46,6 +46,11 @@ class Availability:
             logger.warning("Redis is out of reach: %s", error)
             self.available = False
 
+    def check(self) -> None:
+        """Raise `BackendUnavailable` if Redis has not answered the last time."""
+        if not self.available:
+            raise BackendUnavailable(OUT_OF_REACH)
+
     @asynccontextmanager
     async def required(self) -> AsyncIterator[None]:
         """Ask Redis, but don't wait for long. Raises `BackendUnavailable`."""

@@ -4,11 +4,11 @@ Each change is one script, which Redis runs as a whole or not at all: of many la
 wins; what has ended is never appended to; what was forgotten does not come back.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
 from redis import Redis
-from redis.asyncio import BlockingConnectionPool
 from redis.asyncio import Redis as AsyncRedis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -19,7 +19,7 @@ Event = tuple[int, bytes]
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 
 CONNECT_SECONDS = 1
-ANSWER_SECONDS = 3
+ANSWER_SECONDS = 1
 """How long a connection, or an answer, is waited for."""
 
 LEASE_SECONDS = 10
@@ -119,12 +119,12 @@ def events(entries: Entries) -> list[Event]:
 
 
 def connection_options() -> dict[str, Any]:
-    """How long Redis is waited for. One more try, because a kept connection may be one that was cut."""
+    """How long Redis is waited for. Who tries again does so where it is known what for."""
     return {
         "socket_connect_timeout": CONNECT_SECONDS,
         "socket_timeout": ANSWER_SECONDS,
         "socket_keepalive": True,
-        "retry": Retry(NoBackoff(), 1),
+        "retry": Retry(NoBackoff(), 0),
     }
 
 
@@ -134,10 +134,9 @@ class RedisLogs:
     def __init__(
         self, redis_url: str, *, connections: int, history_length: int, retention_seconds: float
     ) -> None:
-        pool = BlockingConnectionPool.from_url(
-            redis_url, max_connections=connections, timeout=ANSWER_SECONDS, **connection_options()
-        )
-        self.redis: AsyncRedis = AsyncRedis.from_pool(pool)
+        self.redis = AsyncRedis.from_url(redis_url, **connection_options())
+        # Not redis-py's BlockingConnectionPool, which deadlocks when many of those who wait are cancelled.
+        self._places = asyncio.Semaphore(connections)
         self._history_length = history_length
         self._retention_seconds = retention_seconds
         self._create = self._script(CREATE)
@@ -164,7 +163,7 @@ class RedisLogs:
 
     async def read(self, positions: Iterable[tuple[str, int]]) -> list[list[Event]]:
         """A page of each log: the event at this position, if it is still there, and those that follow."""
-        async with self.redis.pipeline(transaction=False) as pipeline:
+        async with self._places, self.redis.pipeline(transaction=False) as pipeline:
             for task_id, event_id in positions:
                 pipeline.xrange(LOG + task_id, f"{event_id}-0", count=PAGE)
             replies = await pipeline.execute()
@@ -174,7 +173,8 @@ class RedisLogs:
 
     async def latest(self, task_id: str) -> Event | None:
         """The latest event of a log, if there is one."""
-        reply = await self.redis.xrevrange(LOG + task_id, count=1)
+        async with self._places:
+            reply = await self.redis.xrevrange(LOG + task_id, count=1)
         return events(cast("Entries", reply))[0] if reply else None
 
     async def forget(self, task_id: str) -> None:
@@ -195,8 +195,13 @@ class RedisLogs:
         await self.redis.aclose()
 
     def _script(self, script: str) -> Callable[..., Awaitable[Any]]:
-        call = self.redis.register_script(PREAMBLE + script)
-        return lambda *arguments: call(KEYS, arguments)
+        registered = self.redis.register_script(PREAMBLE + script)
+
+        async def call(*arguments: str | bytes | float) -> Any:  # noqa: ANN401 - what the script returns
+            async with self._places:
+                return await registered(KEYS, arguments)
+
+        return call
 
 
 class Leases:

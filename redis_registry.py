@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Literal
 
-from availability import OUT_OF_REACH, Availability
+from availability import Availability
 from celery_queue import RUN, create_celery
 from mirrors import Mirrors
 from redis_log import CONNECT_SECONDS, LEASE_SECONDS, RedisLogs
 from tasks import BackendUnavailable, RegistryFull, Task, TaskNotFound, TaskStatus
 
-CONNECTIONS = 8
-"""To Redis at the most, one of them for the bells; the queue has one more."""
+CONNECTIONS = 6
+"""To Redis for all requests; the bells and the queue have one more each."""
 
 SWEEP_SECONDS = 2
 """How often a server looks after what no bell rings for."""
@@ -55,22 +55,23 @@ class RedisRegistry:
     async def start(self, work: str, parameters: Mapping[str, object], name: str) -> Task:
         """Submit some work; the oldest ended task makes room for it. Raises `RegistryFull`."""
         task = Task.create(name, self._history_length)
-        async with self._redis.required():
-            if not await self._logs.create(task.task_id, task.log.latest, self._max_tasks):
-                raise RegistryFull(
-                    f"All {self._max_tasks} places are taken by tasks that still run: try again later."
-                )
         try:
-            async with self._submitting:
-                if not self._redis.available:  # those who wait need not each find it out in their turn
-                    raise BackendUnavailable(OUT_OF_REACH)
-                async with self._redis.required():
-                    await self._submit(task.task_id, work, parameters)
-                    await self._logs.submitted(task.task_id)
+            async with self._redis.required():
+                placed = await self._logs.create(task.task_id, task.log.latest, self._max_tasks)
+            if placed:
+                async with self._submitting:
+                    self._redis.check()  # those who wait need not each find it out in their turn
+                    async with self._redis.required():
+                        await self._submit(task.task_id, work, parameters)
+                        await self._logs.submitted(task.task_id)
         except BaseException:
-            # It may be in the queue even so: a worker that finds no log runs nothing.
+            # Redis may have heard some of it even so. A worker that finds no log runs nothing.
             self._half_started.add(task.task_id)
             raise
+        if not placed:
+            raise RegistryFull(
+                f"All {self._max_tasks} places are taken by tasks that still run: try again later."
+            )
         return task
 
     async def get(self, task_id: str) -> Task:
