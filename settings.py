@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     redis_url: str | None = Field(
         None,
-        description="Redis whose Celery workers run the tasks, instead of the server (default: None)",
+        description="Redis whose Celery workers run the tasks, instead of the server",
     )
     cors_origins: str = Field(
         "*", description="origins whose pages may use the API, separated by commas; * means any"

@@ -85,6 +85,14 @@ def check_story(stream: list[Event], status: str) -> None:
     assert stream[-1].snapshot["status"] == status
 
 
+def test_a_worker_needs_a_redis_url() -> None:
+    """Without the variable a worker says so, and ends."""
+    with Program("-m", "celery", "-A", "distributed", "worker", PROGRESS_REDIS_URL="") as worker:
+        assert worker.wait(20) == 2
+    assert "PROGRESS_REDIS_URL" in worker.output
+    assert "Traceback" not in worker.output
+
+
 # Workers die
 
 

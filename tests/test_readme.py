@@ -1,11 +1,14 @@
 """README: its commands work as they stand there, its examples run, and its tables tell the truth."""
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
@@ -13,6 +16,7 @@ import pytest
 
 from settings import Settings
 from tests.api import Api
+from tests.backends import free_port, require
 from tests.programs import ROOT, Program, Server
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -129,6 +133,41 @@ def test_install(tmp_path: Path) -> None:
     clone(tmp_path)
     with served(tmp_path, SERVE) as server:
         assert server.port
+
+
+@pytest.mark.slow
+async def test_more_than_one_machine(folder: Path, session: aiohttp.ClientSession) -> None:
+    """Three terminals: Redis, a worker, a server."""
+    redis, worker, serve, two_servers = blocks("bash")
+    port = free_port()
+
+    class Here(Shell):
+        process_group = 0
+
+        def __exit__(self, *_: object) -> None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.wait()
+
+    Here.folder = folder
+    require(redis.strip())
+    here = f"//localhost:{port}"
+    with ExitStack() as terminals:
+        first = terminals.enter_context(Here(f"{redis.strip()} --port {port} --save ''"))
+        first.wait_for("Ready to accept connections")
+        second = terminals.enter_context(Here(worker.rpartition("&& ")[2].replace("//localhost", here)))
+        second.wait_for(" ready")
+        third = terminals.enter_context(served(folder, serve.replace("//localhost", here)))
+        api = Api(session, [third.url])
+        assert (await api.json("GET", "/health"))["backend"] == "redis"
+        stream = await api.watch((await api.start(seconds=0))["task_id"])
+        assert stream[-1].snapshot["status"] == "SUCCESS"
+
+    conf = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    assert re.findall(r"server 127.0.0.1:(\d+)", conf) == re.findall(r"--port (\d+)", two_servers)
+    assert re.findall(r"listen 127.0.0.1:(\d+)", conf) == re.findall(
+        r"<http://localhost:(\d+)>:$", README, re.MULTILINE
+    )
+    assert two_servers.splitlines()[-1] in conf
 
 
 def test_ci_runs_the_test_command() -> None:

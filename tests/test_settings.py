@@ -1,5 +1,8 @@
 """The settings, as flags and as variables."""
 
+import subprocess
+import sys
+
 import pytest
 
 from settings import Settings
@@ -102,4 +105,27 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     for name, field in Settings.model_fields.items():
         assert f"--{name.replace('_', '-')}" in text
         assert f"PROGRESS_{name.upper()}" in text
-        assert f"(default: {field.default})" in text
+        assert field.default is None or f"(default: {field.default})" in text
+
+
+def test_redis_without_its_libraries(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A Redis URL without what it needs gets a sentence that says how to install that."""
+    assert Settings.load(["--redis-url", "redis://localhost"]).redis_url == "redis://localhost"
+    monkeypatch.setattr("settings.find_spec", lambda name: name != "celery" or None)
+    with pytest.raises(SystemExit) as end:
+        Settings.load(["--redis-url", "redis://localhost"])
+    assert end.value.code == 2
+    sentence = capsys.readouterr().err
+    assert sentence.count("\n") == 1
+    assert "pip install -r requirements-distributed.txt" in sentence
+
+
+def test_memory_needs_no_redis() -> None:
+    """Without a Redis URL, neither Celery nor redis-py is imported."""
+    script = "import sys, app; print({'celery', 'kombu', 'redis'} & sys.modules.keys())"
+    output = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    ).stdout
+    assert output == "set()\n"
