@@ -10,7 +10,8 @@ import logging
 import secrets
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Self, TypeVar
 
@@ -52,16 +53,10 @@ def run(self: CeleryTask[..., None], work: str, parameters: Mapping[str, object]
 
 async def run_task(task_id: str, work: str, parameters: Mapping[str, object]) -> None:
     """Run a task that waits for a worker, from its start to its end."""
-    logs = RedisLogs(
-        redis_url,
-        connections=1,
-        history_length=settings.history_length,
-        retention_seconds=settings.retention_seconds,
-    )
-    try:
-        task = await patiently(partial(pending_task, logs, task_id))
-        if task is None:  # it was cancelled, or forgotten
-            return
+    async with open_logs() as logs:
+        task = await patiently(partial(read_task, logs, task_id))
+        if task is None or task.snapshot.status is not TaskStatus.PENDING:
+            return  # it was forgotten, or cancelled
         threads = WorkThreads(1)
         delivery = Delivery(task, logs)
         running = asyncio.create_task(task.run(partial(make_begin(threads), work, parameters), delivery.next))
@@ -69,18 +64,40 @@ async def run_task(task_id: str, work: str, parameters: Mapping[str, object]) ->
             await asyncio.wait([running])
             await delivery.last()
         await threads.join()
+
+
+async def revoke_task(task_id: str) -> None:
+    """End a task that has not ended as REVOKED."""
+    async with open_logs() as logs:
+        task = await patiently(partial(read_task, logs, task_id))
+        if task and not task.ended:
+            task.publish(TaskStatus.REVOKED, "Cancelled")
+            await Delivery(task, logs).last()
+
+
+@asynccontextmanager
+async def open_logs() -> AsyncIterator[RedisLogs]:
+    """The logs in Redis, over one connection."""
+    logs = RedisLogs(
+        redis_url,
+        connections=1,
+        history_length=settings.history_length,
+        retention_seconds=settings.retention_seconds,
+    )
+    try:
+        yield logs
     finally:
         await logs.close()
 
 
-async def pending_task(logs: RedisLogs, task_id: str) -> Task | None:
-    """A task that waits for a worker, as its log in Redis has it."""
+async def read_task(logs: RedisLogs, task_id: str) -> Task | None:
+    """A task as its log in Redis has it, if there is one."""
     latest = await logs.latest(task_id)
     if latest is None:
         return None
     task = Task(task_id, history_length=1)
     task.receive(*latest)
-    return task if task.snapshot.status is TaskStatus.PENDING else None
+    return task
 
 
 class Delivery:
@@ -159,3 +176,9 @@ def hold(task_id: str) -> bool:
 def hold_received(request: Request, **_: object) -> None:
     """Hold a task from the moment it leaves the queue: a worker may die before it has begun."""
     hold(request.id)
+
+
+@signals.task_revoked.connect
+def end_revoked(request: Request, **_: object) -> None:
+    """End a task that Celery or Flower was told to revoke, in the queue or, terminated, at work."""
+    asyncio.run(revoke_task(request.id))

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from redis import Redis
 
+from celery_queue import create_celery
 from tests.api import ENDED, Api, Event, events
 from tests.backends import RETRY, Nginx, RedisServer, Worker
 from tests.programs import OwnWorkServer, Program, Server
@@ -177,6 +178,22 @@ async def test_cancel_what_runs(
     async with asyncio.timeout(10):
         check_story(await api.watch(queued), "SUCCESS")
     assert (await api.watch(running))[-1].snapshot == cancelled
+
+
+async def test_revoked_by_celery(redis: RedisServer, two_servers: Api, start: Start) -> None:
+    """What Flower can do, Celery's own revoking, ends a task like cancelling does."""
+    api = two_servers
+    start(Worker(redis.url, processes=1))
+    running = (await api.start(**LONG_TASK))["task_id"]
+    await until(api, running, "PROGRESS")
+    queued = (await api.start())["task_id"]
+    control = create_celery(redis.url).control
+    assert [running] == [task["id"] for [task] in (control.inspect().active() or {}).values()]
+    control.revoke(queued, reply=True)
+    control.revoke(running, reply=True, terminate=True)
+    async with asyncio.timeout(5):
+        check_story(await api.watch(running), "REVOKED")
+        assert [event.snapshot["status"] for event in await api.watch(queued)] == ["PENDING", "REVOKED"]
 
 
 async def test_a_function_keeps_its_place_until_it_returns(
