@@ -59,7 +59,9 @@ async def run_task(task_id: str, work: str, parameters: Mapping[str, object]) ->
             return  # it was forgotten, or cancelled
         threads = WorkThreads(1)
         delivery = Delivery(task, logs)
-        running = asyncio.create_task(task.run(partial(make_begin(threads), work, parameters), delivery.next))
+        running = asyncio.create_task(
+            task.run(partial(make_begin(threads), work, parameters), delivery.next)
+        )
         with Lease(task_id, on_end=running.cancel):
             await asyncio.wait([running])
             await delivery.last()

@@ -239,10 +239,7 @@ class Registry:
         task = Task.create(name, self._history_length)
         task.on_end = partial(self._expire, task.task_id)
         self._tasks[task.task_id] = task
-        # Work that never awaits must not starve the others.
-        run = asyncio.create_task(
-            task.run(partial(self._begin, work, parameters), partial(asyncio.sleep, 0))
-        )
+        run = asyncio.create_task(task.run(partial(self._begin, work, parameters), Turns().take))
         self._runs[task.task_id] = run
         run.add_done_callback(lambda _: self._runs.pop(task.task_id))
         return task
