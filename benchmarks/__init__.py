@@ -1,1 +1,1 @@
-"""Measured comparisons: `python -m benchmarks.<name>` prints a table."""
+"""Measured comparisons; each prints a table."""

@@ -1,0 +1,122 @@
+"""What one server is put to, and what is measured meanwhile."""
+
+import time
+from collections.abc import Callable
+from functools import wraps
+
+from benchmarks.emission import Emission
+from benchmarks.servers import PEERS, Figures, Load, Server
+
+SETTLE_SECONDS = 1
+SPARE_SECONDS = 60
+"""How much longer a task goes on than it should have to."""
+
+
+def served(measure: Callable[..., Figures]) -> Callable[..., Figures]:
+    """The same for the name of a server, which is started for it, and its load generator with it."""
+
+    @wraps(measure)
+    def with_server(name: str, **sizes: float) -> Figures:
+        with Server(PEERS[name]) as server, Load(server) as load:
+            return measure(server, load, **sizes)
+
+    return with_server
+
+
+@served
+def fan_out(
+    server: Server, load: Load, *, viewers: int, rate: float, seconds: float, tasks: int = 1
+) -> Figures:
+    """`tasks`, each with so many viewers and so many events a second, which begin once all are there."""
+    warm_up(server, load)
+    streams = tasks * viewers
+    delay = 1 + streams / 1000
+    emission = Emission(rate, int(rate * (delay + seconds + SPARE_SECONDS)), delay)
+    memory = server.memory_kib()
+    paths = [server.start_task(emission) for _ in range(tasks)]
+    began, cpu = time.monotonic(), server.cpu_seconds()
+    load.connect(paths=paths, viewers=viewers)
+    time.sleep(0.3)
+    connect_seconds = server.cpu_seconds() - cpu
+    time.sleep(max(0, began + delay + SETTLE_SECONDS - time.monotonic()))
+
+    load.begin(expected=streams * rate * seconds)
+    began, cpu = time.monotonic(), server.cpu_seconds()
+    time.sleep(seconds)
+    received = load.end()
+    cpu, seconds = server.cpu_seconds() - cpu, time.monotonic() - began
+    return {
+        "cpu_us": 1e6 * cpu / max(1, received["events"]),
+        "p50_ms": received["p50"],
+        "p99_ms": received["p99"],
+        "received_percent": 100 * received["events"] / (streams * rate * seconds),
+        "stream_kib": (server.memory_kib() - memory) / streams,
+        "connect_ms": 1000 * connect_seconds / streams,
+    }
+
+
+def warm_up(server: Server, load: Load) -> None:
+    """Let the server import and allocate what it needs for the first few streams."""
+    path = server.start_task(Emission(10, 20))
+    load.connect(paths=[path], viewers=20)
+    time.sleep(0.5)
+    load.forget()
+    time.sleep(0.5)
+
+
+@served
+def burst(server: Server, load: Load, *, viewers: int, events: int, seconds: float) -> Figures:
+    """One task that emits as fast as it can, for so many seconds at the most."""
+    warm_up(server, load)
+    delay = 1 + viewers / 1000
+    path = server.start_task(Emission(0, events, delay))
+    load.connect(paths=[path], viewers=viewers)
+    load.begin()
+    began, cpu = time.monotonic(), server.cpu_seconds()
+    received = load.count()
+    while received["ended"] < viewers and time.monotonic() < began + delay + seconds:
+        time.sleep(0.2)
+        received = load.count()
+    return {
+        "per_cpu_second": received["events"] / (server.cpu_seconds() - cpu),
+        "received_percent": 100 * received["events"] / (viewers * events),
+        "seconds": time.monotonic() - began - delay,
+    }
+
+
+@served
+def reconnect_storm(server: Server, load: Load, *, viewers: int, events: int, seconds: float) -> Figures:
+    """Viewers that are cut off half-way, and come back within a second when all events have happened."""
+    warm_up(server, load)
+    delay = 1 + viewers / 1000
+    rate = events / seconds
+    began = time.monotonic()
+    path = server.start_task(Emission(rate, events, delay))
+    load.connect(paths=[path], viewers=viewers)
+    time.sleep(max(0, began + delay + seconds / 2 - time.monotonic()))
+    load.cut()
+    time.sleep(seconds / 2 + SETTLE_SECONDS)
+    cpu = server.cpu_seconds()
+    caught_up = load.reconnect(within=1, awaited=Emission(rate, events).message(events), patience=30)
+    return {
+        "seconds": caught_up["seconds"],
+        "p50_ms": caught_up["p50"],
+        "p99_ms": caught_up["p99"],
+        "cpu_ms": 1000 * (server.cpu_seconds() - cpu) / viewers,
+        "missing": caught_up["missing"],
+    }
+
+
+@served
+def start(server: Server, load: Load, *, connections: int, seconds: float) -> Figures:
+    """Tasks that are started, one after the other on each connection, and end at once."""
+    warm_up(server, load)
+    body = server.task_body(Emission(rate=0, events=1))
+    cpu = server.cpu_seconds()
+    sent = load.post(path="/start-task", body=body, connections=connections, seconds=seconds)
+    if sent["failures"]:
+        raise RuntimeError(f"{sent['failures']} requests to start a task failed.")
+    return {
+        "per_cpu_second": sent["answers"] / (server.cpu_seconds() - cpu),
+        "per_second": sent["answers"] / seconds,
+    }
