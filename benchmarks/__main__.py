@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -82,6 +83,7 @@ def draw(results: Results, title: str, caption: str) -> str:
 
 def main() -> None:
     """Run the workloads, print a table of each, and write the files."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as on Ctrl-C: no server is left behind
     options = arguments()
     rounds = options.rounds or (3 if options.full else 1)
     allow_many_connections()  # the servers and the load generator inherit it

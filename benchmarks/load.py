@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -92,7 +92,8 @@ class Generator:
     async def post(self, *, path: str, body: str, connections: int, seconds: float) -> dict[str, float]:
         """Send requests for some seconds, on so many connections at a time."""
         requesters = [Requester(path, body) for _ in range(connections)]
-        await asyncio.gather(*(self._open(lambda each=each: each) for each in requesters))
+        for each in requesters:
+            await self._open(each)
         await asyncio.sleep(seconds)
         for each in requesters:
             each.transport.abort()
@@ -104,11 +105,11 @@ class Generator:
     async def _watch_stream(self, viewer: Viewer) -> None:
         address = f"127.0.0.{1 + len(self._viewers) // VIEWERS_PER_ADDRESS}"
         self._viewers.append(viewer)
-        await self._open(lambda: viewer, address)
+        await self._open(viewer, address)
 
-    async def _open(self, protocol: Callable[[], asyncio.Protocol], address: str = "127.0.0.1") -> None:
+    async def _open(self, protocol: asyncio.Protocol, address: str = "127.0.0.1") -> None:
         await asyncio.get_running_loop().create_connection(
-            protocol,
+            lambda: protocol,
             "127.0.0.1",
             self._port,
             local_addr=None if address == "127.0.0.1" else (address, 0),

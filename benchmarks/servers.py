@@ -76,10 +76,9 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        processes = [*self._process.children(recursive=True), self._process]
+        children = self._process.children(recursive=True)
         self._process.terminate()
-        _, alive = psutil.wait_procs(processes, STOP_SECONDS)
-        for process in alive:
+        for process in psutil.wait_procs([self._process, *children], STOP_SECONDS)[1]:
             process.kill()
 
     def start_task(self, emission: Emission) -> str:
