@@ -8,6 +8,8 @@ from benchmarks.emission import Emission
 from benchmarks.servers import PEERS, Figures, Load, Server
 
 SETTLE_SECONDS = 1
+QUIET_SECONDS = 1
+"""A burst in which nothing has come for so long is over: its connections may be kept for more requests."""
 SPARE_SECONDS = 60
 """How much longer a task goes on than it should have to."""
 
@@ -69,18 +71,21 @@ def burst(server: Server, load: Load, *, viewers: int, events: int, seconds: flo
     """One task that emits as fast as it can, for so many seconds at the most."""
     warm_up(server, load)
     delay = 1 + viewers / 1000
+    started = time.monotonic()
     path = server.start_task(Emission(0, events, delay))
     load.connect(paths=[path], viewers=viewers)
+    time.sleep(max(0, started + delay - 0.1 - time.monotonic()))
     load.begin()
-    began, cpu = time.monotonic(), server.cpu_seconds()
-    received = load.count()
-    while received["ended"] < viewers and time.monotonic() < began + delay + seconds:
-        time.sleep(0.2)
-        received = load.count()
+    began = last = time.monotonic()
+    cpu, received = server.cpu_seconds(), 0.0
+    while time.monotonic() < min(began + seconds, last + QUIET_SECONDS):
+        time.sleep(0.1)
+        if (events_now := load.count()["events"]) > received:
+            received, last = events_now, time.monotonic()
     return {
-        "per_cpu_second": received["events"] / (server.cpu_seconds() - cpu),
-        "received_percent": 100 * received["events"] / (viewers * events),
-        "seconds": time.monotonic() - began - delay,
+        "per_cpu_second": received / (server.cpu_seconds() - cpu),
+        "received_percent": 100 * received / (viewers * events),
+        "seconds": last - began,
     }
 
 
