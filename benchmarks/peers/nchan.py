@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -89,13 +90,18 @@ class Publisher:
                 response.raise_for_status()
 
 
-def main() -> None:
-    """Run nginx and the publisher until SIGTERM."""
+async def main() -> None:
+    """Run the publisher, then nginx, until SIGTERM."""
     port, publisher_port = int(sys.argv[1]), free_port()
     publisher = Publisher(port)
     app = web.Application()
     app.cleanup_ctx.append(publisher.session)
     app.router.add_post("/start-task", publisher.start_task)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", publisher_port).start()
+    terminated = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
     with TemporaryDirectory() as folder:
         configuration = Path(folder) / "nginx.conf"
         configuration.write_text(
@@ -107,13 +113,14 @@ def main() -> None:
                 publisher_port=publisher_port,
             )
         )
-        nginx = subprocess.Popen(["nginx", "-c", configuration, "-p", folder, "-e", f"{folder}/error.log"])
-        try:
-            web.run_app(app, host="127.0.0.1", port=publisher_port)
-        finally:
-            nginx.terminate()
-            nginx.wait()
+        nginx = await asyncio.create_subprocess_exec(
+            "nginx", "-c", configuration, "-p", folder, "-e", f"{folder}/error.log"
+        )
+        await terminated.wait()
+        nginx.terminate()
+        await nginx.wait()
+    await runner.cleanup()
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())
