@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import cast
 
 DATA = b"\ndata:"
+NAP_SECONDS = 0.001
 UPDATED_AT = b'"updated_at"'
 
 
@@ -24,11 +25,22 @@ class Watch:
     delays: list[float] = field(default_factory=list)
     """How many milliseconds after it began each of them had received these."""
     missing: int = 0
+    napping: bool = False
     all_caught_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     def look_out_for(self, awaited: bytes, viewers: int) -> None:
         """Await these words, at so many viewers."""
         self.awaited, self.missing, self.delays = awaited, viewers, []
+
+    def nap(self) -> None:
+        """Let what arrives meanwhile pile up: the server would pay for each time that it wakes us."""
+        if not self.napping:
+            self.napping = True
+            asyncio.get_running_loop().call_soon(self._nap)
+
+    def _nap(self) -> None:
+        self.napping = False
+        time.sleep(NAP_SECONDS)
 
     def catch_up(self, delay: float) -> None:
         """Note that one more has received them."""
@@ -72,6 +84,7 @@ class Viewer(asyncio.Protocol):
         self._tail = data[1 - len(DATA) :]
         self._latest = data
         watch = self._watch
+        watch.nap()
         if watch.sampling and random.random() < watch.sampling:
             at = data.rfind(UPDATED_AT)
             if at >= 0:
