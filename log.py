@@ -44,9 +44,9 @@ class Log:
 
     def after(self, event_id: int) -> tuple[bytes, int]:
         """The events that follow `event_id`, a piece at a time, and the id of the last of them."""
-        missing = min(self.last_id - event_id, len(self._events))
-        if missing == 1:  # what nearly every viewer wants nearly every time
+        if event_id == self.last_id - 1:  # what nearly every viewer wants nearly every time
             return self._events[-1], self.last_id
+        missing = min(self.last_id - event_id, len(self._events))
         piece: list[bytes] = []
         piece_bytes = 0
         for event in islice(self._events, len(self._events) - missing, None):
@@ -119,6 +119,11 @@ class Follower(Viewer):
         super().__init__([log])
         self._log = log
         self._last_event_id = last_event_id
+
+    @property
+    def dismissed(self) -> bool:
+        """Whether nothing more will come."""
+        return self._log.closed
 
     def take(self) -> bytes:
         """The next events, in pieces if they are many."""

@@ -120,8 +120,10 @@ class PushedViewer(log.Viewer):
     def push(self) -> None:
         """Send what is new, unless the viewer has been woken or has gone meanwhile."""
         self._due = False
-        while self._waiting and (events := self.take()):
+        if self._waiting and (events := self.take()):
             self._hand_over(events)
+            if len(events) >= log.PIECE_BYTES:
+                self.notify()  # there may be more, but others first
         if self.dismissed:
             self._wake()
 
@@ -155,9 +157,10 @@ class PushedViewer(log.Viewer):
     def _hand_over(self, data: bytes) -> None:
         """Take the first step of sending; if there are more, they are the viewer's."""
         self._silent_since = time.monotonic()
-        sending = self._send_body(data)
+        message = {"type": "http.response.body", "body": data, "more_body": True}
+        sending = self._send(message).__await__()
         try:
-            awaited = sending.send(None)
+            awaited = next(sending)
         except StopIteration:
             return
         except Exception as error:  # noqa: BLE001 - it is raised in the viewer's task, where it belongs
@@ -165,9 +168,6 @@ class PushedViewer(log.Viewer):
         else:
             self._unfinished = Unfinished(sending, awaited)
         self._wake()
-
-    async def _send_body(self, data: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
 
 class Follower(PushedViewer, log.Follower):
@@ -181,7 +181,9 @@ class Overview(PushedViewer, log.Overview):
 class Unfinished:
     """The rest of a coroutine whose first step has been taken elsewhere, which `await` would refuse."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, None], awaited: object) -> None:
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, None] | Generator[Any, Any, None], awaited: object
+    ) -> None:
         self._coroutine = coroutine
         self._awaited = awaited
 
