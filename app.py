@@ -23,7 +23,7 @@ from lifespan import RETRY_AFTER_SECONDS, SharedDependency, UntilResponseEnds, l
 from log import Log, Viewer
 from openapi import BUSY, NOT_FOUND, REQUEST_BODY, STREAM, UNAVAILABLE, App
 from page import PageFiles, index
-from push import EventSourceResponse, Follower, Overview
+from push import DirectSend, EventSourceResponse, Follower, Overview
 from schemas import parameters_of, read_start_task
 from server import serve
 from settings import Settings
@@ -168,6 +168,7 @@ def create_app(settings: Settings) -> FastAPI:
         allow_headers=["*"],
         expose_headers=["Location", "Retry-After"],
     )
+    app.add_middleware(DirectSend)
     app.include_router(router)
     app.mount("/static", PageFiles())
 
