@@ -44,9 +44,8 @@ async def progress_generator(viewer: Viewer, retry_milliseconds: int) -> AsyncGe
     # Spread, so that a server that starts again isn't met by all of its viewers at once.
     retry = random.randint(retry_milliseconds, 3 * retry_milliseconds)
     with viewer:
-        events = await viewer.read()
         # Once, and inside an event: sseclient-py drops a block without data.
-        yield events.replace(b"\n", b"\nretry: %d\n" % retry, 1)
+        yield (await viewer.read()).replace(b"\n", b"\nretry: %d\n" % retry, 1)
         while events := await viewer.read():
             yield events
 
