@@ -36,16 +36,19 @@ class Pushes:
         self.viewers: set[PushedViewer] = set()
         self._ping_seconds = ping_seconds
         self._due: deque[PushedViewer] = deque()
+        self._scheduled = False
 
     def add(self, viewer: "PushedViewer") -> None:
         """Push to this viewer, soon: not from within the task that publishes, whose scopes don't apply."""
-        if not self._due:
-            asyncio.get_running_loop().call_soon(self._push)
         self._due.append(viewer)
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._push)
 
     def _push(self) -> None:
         for _ in range(min(SLICE, len(self._due))):
             self._due.popleft().push()
+        self._scheduled = bool(self._due)
         if self._due:
             asyncio.get_running_loop().call_soon(self._push)
 

@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from benchmarks.servers import Figures
 from tasks import Registry
-from threads import Report
-from work import WORK, beginner
+from threads import Report, WorkThreads
+from work import WORK, make_begin
 
 MESSAGE = "Working"
 
@@ -35,7 +35,7 @@ def update_loop(*, calls: int) -> float:
 async def report_in_task(*, calls: int) -> float:
     """The reports, as the work of a task, whose log takes them as it can."""
     WORK["report_loop"] = report_loop
-    registry = Registry(beginner(work_threads=1))
+    registry = Registry(make_begin(WorkThreads(1)))
     task = await registry.start("report_loop", {"calls": calls}, "")
     ended = asyncio.Event()
     task.log.listeners.add(lambda: ended.set() if task.ended else None)

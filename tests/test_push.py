@@ -202,6 +202,38 @@ async def test_a_stalled_viewer_delays_nobody() -> None:
     assert [int(each) for each in re.findall(rb"id: (\d+)", slow_received)] == list(range(1, 51))
 
 
+async def test_a_long_backlog_is_pushed_a_piece_at_a_turn() -> None:
+    """A viewer with much to catch up on takes one turn for each piece, and no more."""
+    log, pushes = Log(1000), Pushes(15)
+    sizes: list[int] = []
+
+    async def take(message: Message) -> None:
+        sizes.append(len(message["body"]))
+
+    async def watch() -> None:
+        viewer = Follower(log, 0)
+        viewer.attach(take, pushes)
+        with viewer:
+            while await viewer.read():
+                pass
+
+    log.append(b"1")
+    watching = asyncio.create_task(watch())
+    await pause(random.Random(0), 0)
+    await asyncio.sleep(0)
+    for _ in range(200):
+        log.append(b"x" * 40_000)
+    turns = 0
+    while sum(sizes) < 200 * 40_000:
+        before = len(sizes)
+        await asyncio.sleep(0)
+        turns += 1
+        assert len(sizes) - before <= 1
+    assert turns >= 100
+    log.append(b"end", last=True)
+    await watching
+
+
 async def test_many_viewers_never_block_the_loop_for_long() -> None:
     """Thousands of viewers are served in slices, between which others have their turn."""
     log, pushes = Log(1000), Pushes(15)
