@@ -38,8 +38,8 @@ async def watch_task(
     source = EventSource(
         session,
         stream,
-        reconnection_seconds=protocol.RETRY_SECONDS,
-        read_timeout=protocol.SILENCE_SECONDS,
+        reconnection_seconds=patience.retry_seconds,
+        read_timeout=patience.silence_seconds,
     )
     shown = 0
     while True:

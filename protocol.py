@@ -137,11 +137,22 @@ class Patience:
         url: str,
         seconds: float = PATIENCE_SECONDS,
         notify: Callable[[str], None] = lambda _: None,
+        *,
+        silence_seconds: float = SILENCE_SECONDS,
+        retry_seconds: float = RETRY_SECONDS,
+        shortest_wait_seconds: float = SHORTEST_WAIT_SECONDS,
     ) -> None:
-        """`notify` is told when the connection is lost, and when there is one again."""
+        """`notify` is told when the connection is lost, and when there is one again.
+
+        A stream is dead after `silence_seconds` without a byte. The first wait is `retry_seconds` until the
+        server says otherwise, but never less than `shortest_wait_seconds`, whatever it says.
+        """
+        self.silence_seconds = silence_seconds
+        self.retry_seconds = retry_seconds
         self._url = url
         self._seconds = seconds
         self._notify = notify
+        self._shortest_wait_seconds = shortest_wait_seconds
         self._known = False
         self._lost = False
         self._tries = 0
@@ -183,7 +194,7 @@ class Patience:
         if not self._lost:
             self._notify(f"Reconnecting ({why}) for up to {self._seconds:g} s")
         self._lost = True
-        wait = max(reconnection_seconds, SHORTEST_WAIT_SECONDS) * 2.0 ** min(self._tries, 10)
+        wait = max(reconnection_seconds, self._shortest_wait_seconds) * 2.0 ** min(self._tries, 10)
         wait = min(wait, max(reconnection_seconds, LONGEST_WAIT_SECONDS))
         self._tries += 1
         # Never less than the server's `retry:`, and not in step with everyone else.

@@ -4,6 +4,7 @@ python sse_client.py --name "My first task" --seconds 10
 python sse_client.py --task-id <id>      watch a task that somebody else has started
 """
 
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
@@ -34,16 +35,18 @@ def watch_task(
     patience = patience or Patience(url)
     stream = f"{url}/task-progress/{quote(task_id, safe='')}"
     headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-    retry_seconds = protocol.RETRY_SECONDS
+    retry_seconds = patience.retry_seconds
     shown = 0
     while True:
         try:
-            timeout = (patience.left, protocol.SILENCE_SECONDS)
+            timeout = (patience.left, patience.silence_seconds)
             with session.get(stream, headers=headers, timeout=timeout, stream=True) as response:
                 if response.status_code != 200:
                     why = patience.refused(response.status_code, response.content)
                 elif not response.headers.get("Content-Type", "").lower().startswith("text/event-stream"):
-                    raise protocol.not_our_server(url)
+                    if any(response.iter_content(1)):
+                        raise protocol.not_our_server(url)
+                    why = "the answer was cut off"  # in its head, which http.client takes for a whole one
                 else:
                     patience.connected()
                     for event in SSEClient(whole_events(response.iter_content(chunk_size=1))).events():
@@ -79,6 +82,7 @@ def main(arguments: Arguments, terminal: Terminal) -> None:
     """Start a task, unless there is one to watch, and show it."""
     with requests.Session() as session:
         session.trust_env = False  # as aiohttp does: a proxy would be asked for localhost
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # no traceback for a connection that is cut
         task_id = arguments.task_id
         if task_id is None:
             task_id = terminal.started(start_task(session, arguments.url, **arguments.fields))
