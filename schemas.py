@@ -85,13 +85,16 @@ def parameters_of(body: StartTask) -> dict[str, object]:
 
 async def read_body(request: Request) -> bytes:
     """The bytes of a request, if they are neither too many nor too slow."""
+    too_large = HTTPException(413, f"The body is larger than {BODY_BYTES // 1024} KiB.")
+    if int(request.headers.get("Content-Length", 0)) > BODY_BYTES:
+        raise too_large  # before the client, if it has asked for that, is told to send it
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > BODY_BYTES:
-                    raise HTTPException(413, f"The body is larger than {BODY_BYTES // 1024} KiB.")
+                    raise too_large
     except TimeoutError:
         raise HTTPException(408, f"The body took longer than {BODY_SECONDS} s.") from None
     except ClientDisconnect:

@@ -94,8 +94,21 @@ class Server(Program):
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0])
 
+    def descriptors(self) -> int:
+        """How many files and sockets the process has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
 
 class OwnWorkServer(Server):
     """The same server with the work of `tests/own_work.py` on top."""
 
     program = ("-m", "tests.own_work")
+
+
+class AsyncioServer(Server):
+    """The same server without uvloop, as on Windows."""
+
+    program = (
+        "-c",
+        "import runpy, sys; sys.modules['uvloop'] = None; runpy.run_path('app.py', run_name='__main__')",
+    )
