@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from encoding import to_json
 from lifespan import RETRY_AFTER_SECONDS, SharedDependency, UntilResponseEnds, lifespan
 from log import Log, Viewer
-from openapi import BUSY, NOT_FOUND, REQUEST_BODY, STREAM, UNAVAILABLE, App
+from openapi import BAD_BODY, BUSY, NOT_FOUND, OVERVIEW, REQUEST_BODY, STREAM, UNAVAILABLE, App
 from page import PageFiles, index
 from push import DirectSend, EventSourceResponse, Follower, Overview
 from schemas import parameters_of, read_start_task
@@ -64,7 +64,7 @@ def event_stream(viewer: Follower | Overview, shared: SharedDependency) -> Event
 @router.post(
     "/start-task",
     response_model=Snapshot,
-    responses={413: {"description": "The body is too large"}, **BUSY},
+    responses=BAD_BODY | BUSY,
     openapi_extra={"requestBody": REQUEST_BODY},
 )
 async def start_task(request: Request, shared: SharedDependency) -> Response:
@@ -75,8 +75,8 @@ async def start_task(request: Request, shared: SharedDependency) -> Response:
     return snapshot_response(task, {"Location": location})
 
 
-@router.get("/task-progress/{task_id}", response_class=Response, responses=STREAM | NOT_FOUND)
-@router.get("/tasks/{task_id}/stream", response_class=Response, responses=STREAM | NOT_FOUND)
+@router.get("/task-progress/{task_id}", response_class=Response, responses=STREAM)
+@router.get("/tasks/{task_id}/stream", response_class=Response, responses=STREAM)
 async def task_progress(
     task_id: str,
     shared: SharedDependency,
@@ -92,7 +92,7 @@ async def task_progress(
     return event_stream(Follower(task.log, after), shared)
 
 
-@router.get("/task-progress", response_class=Response, responses=STREAM)
+@router.get("/task-progress", response_class=Response, responses=OVERVIEW)
 async def tasks_progress(
     task_id: Annotated[list[str], Query(min_length=1, max_length=100)],
     shared: SharedDependency,
@@ -113,13 +113,13 @@ async def tasks_progress(
     return event_stream(Overview(logs, unknown), shared)
 
 
-@router.get("/task-status/{task_id}", response_model=Snapshot, responses=NOT_FOUND)
+@router.get("/task-status/{task_id}", response_model=Snapshot, responses=NOT_FOUND | UNAVAILABLE)
 async def task_status(task_id: str, shared: SharedDependency) -> Response:
     """Answer the latest snapshot of a task."""
     return snapshot_response(await shared.registry.get(task_id))
 
 
-@router.post("/cancel-task/{task_id}", response_model=Snapshot, responses=NOT_FOUND)
+@router.post("/cancel-task/{task_id}", response_model=Snapshot, responses=NOT_FOUND | UNAVAILABLE)
 async def cancel_task(task_id: str, shared: SharedDependency) -> Response:
     """Ask a task to stop, and answer its snapshot; one that has ended stays as it is."""
     return snapshot_response(await shared.registry.cancel(task_id))
