@@ -12,7 +12,7 @@ from urllib.parse import quote
 import aiohttp
 
 import protocol
-from event_source import NETWORK_ERRORS, EventSource, EventSourceError
+from event_source import NETWORK_ERRORS, EventSource, EventSourceError, read_body
 from protocol import Patience, Snapshot
 from terminal import Arguments, Terminal, parse_arguments
 
@@ -24,7 +24,7 @@ async def start_task(session: aiohttp.ClientSession, url: str, **fields: object)
         async with session.post(
             f"{url}/start-task", json=fields, timeout=timeout, allow_redirects=False
         ) as response:
-            return protocol.read_answer(url, response.status, await response.read())
+            return protocol.read_answer(url, response.status, await read_body(response))
     except NETWORK_ERRORS as error:
         raise protocol.unreachable(url, error) from error
 

@@ -21,8 +21,10 @@ MIME_TYPE = "text/event-stream"
 MAX_REDIRECTS = 20
 MAX_RECONNECTION_SECONDS = 86_400.0
 """A day: the standard sets no limit, but an event loop can't sleep for longer than its clock counts."""
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+"""An endless event must not fill the memory: the standard sets no limit to this either."""
 BODY_BYTES = 64 * 1024
-"""How much of a refusal is kept, for those who want to show it."""
+"""How much of an answer that is no stream is kept, for those who want to show it."""
 
 LINE_END = re.compile("\r\n|\r|\n")
 UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -61,6 +63,10 @@ class MimeTypeError(EventSourceError):
     """The status was 200, but the body was something else than an event stream."""
 
 
+class EventTooLarge(EventSourceError):
+    """An event has no end, or one that is too far away."""
+
+
 class ReadyState(IntEnum):
     """The state of the connection."""
 
@@ -72,23 +78,31 @@ class ReadyState(IntEnum):
 class Parser:
     """Makes events of bytes, wherever they are split (sections 9.2.5 and 9.2.6).
 
-    An event that is incomplete at the end of the stream is discarded, by asking no more.
+    An event that is incomplete at the end of the stream is discarded, by asking no more. One of more than
+    `max_event_bytes`, by about a chunk, raises `EventTooLarge`.
     """
 
-    def __init__(self, last_event_id: str = "") -> None:
+    def __init__(self, last_event_id: str = "", max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self.last_event_id = last_event_id
         self.reconnection_seconds: float | None = None
         # One leading BOM is dropped, bytes that are not UTF-8 become U+FFFD: the standard's "UTF-8 decode".
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
         self._line: list[str] = []
         self._after_cr = False
+        self._max_event_bytes = max_event_bytes
+        self._event_bytes = 0
         self._id = last_event_id
         self._type = ""
         self._data: list[str] = []
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that are complete with this chunk."""
-        return [event for line in self._lines(self._decoder.decode(chunk)) if (event := self._parse(line))]
+        self._event_bytes += len(chunk)
+        text = self._decoder.decode(chunk)
+        events = [event for line in self._lines(text) if (event := self._parse(line))]
+        if self._event_bytes > self._max_event_bytes:
+            raise EventTooLarge(f"Expected events of at most {self._max_event_bytes} bytes, got more.", 200)
+        return events
 
     def _lines(self, text: str) -> Iterator[str]:
         if not text:
@@ -121,6 +135,7 @@ class Parser:
         return None
 
     def _dispatch(self) -> Event | None:
+        self._event_bytes = 0
         self.last_event_id = self._id  # even without data: an id alone moves the cursor
         type_, data = self._type or "message", self._data
         self._type, self._data = "", []
@@ -144,6 +159,7 @@ class EventSource:
         last_event_id: str = "",
         reconnection_seconds: float = 3,
         read_timeout: float | None = None,
+        max_event_bytes: int = MAX_EVENT_BYTES,
     ) -> None:
         """`read_timeout` is in seconds without a byte; None waits for ever, as browsers do."""
         self.url = url
@@ -153,6 +169,7 @@ class EventSource:
         self._session = session
         self._headers = dict(headers or {})
         self._read_timeout = read_timeout
+        self._max_event_bytes = max_event_bytes
 
     @asynccontextmanager
     async def connect(self, open_timeout: float | None = None) -> AsyncIterator[AsyncIterator[Event]]:
@@ -211,7 +228,7 @@ class EventSource:
     async def _events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Event, None]:
         # The standard starts each connection with an empty id; browsers keep the one they have, so that
         # events without an id don't make them forget where they were. So do we.
-        parser = Parser(self.last_event_id)
+        parser = Parser(self.last_event_id, self._max_event_bytes)
         async for chunk in response.content.iter_any():
             events = parser.feed(chunk)
             if parser.reconnection_seconds is not None:
@@ -229,9 +246,15 @@ async def refusal(response: aiohttp.ClientResponse) -> EventSourceError:
         return MimeTypeError(f"Expected {MIME_TYPE}, got {response.content_type}.", status)
     if status == 204:
         return NoContent("Expected an event stream, got status 204: nothing more will come.", status)
+    message = f"Expected status 200, got {status} {response.reason}."
+    return StatusError(message, status, await read_body(response))
+
+
+async def read_body(response: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer that is no stream, or its beginning."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) >= BODY_BYTES:
             break
-    return StatusError(f"Expected status 200, got {status} {response.reason}.", status, bytes(body))
+    return bytes(body)

@@ -53,7 +53,7 @@ def test_all_routes() -> None:
 
 
 def test_what_is_too_rare_to_be_tried() -> None:
-    """What a body can meet with is described, too: it is cut off, too slow or too large, or finds no place."""
+    """What a body can meet with is described: it is cut off, too slow, too large, or finds no place."""
     responses = OPERATIONS["POST /start-task"].definition.raw["responses"]
     for status in ("400", "408", "413", "503"):
         schema = responses[status]["content"]["application/json"]["schema"]

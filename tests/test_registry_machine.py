@@ -109,6 +109,8 @@ class RegistryMachine(RuleBasedStateMachine):
         """An empty registry, at time 0."""
         logging.disable()  # or the log's records, with their tracebacks, would keep the tasks alive
         self.loop = ClockLoop()
+        self.complaints: list[str] = []
+        self.loop.set_exception_handler(lambda _, context: self.complaints.append(context["message"]))
         self.history_length = history_length
         self.registry = Registry(
             begin,
@@ -216,8 +218,8 @@ class RegistryMachine(RuleBasedStateMachine):
         for model in due:
             self.ended.remove(model)
             self.forgotten.append(model)
-        if due:
-            gc.collect()
+        if any(model.task() for model in self.forgotten):
+            gc.collect()  # an exception and the frame that raised it know each other
         assert [model for model in self.forgotten if model.task()] == []
 
     @invariant()
@@ -252,6 +254,7 @@ class RegistryMachine(RuleBasedStateMachine):
         """There is an asyncio task for each task that runs, and for each viewer that waits."""
         waiting = [watching for watching in self.watching if not watching.run.done()]
         assert len(asyncio.all_tasks(self.loop)) == len(self.running) + len(waiting)
+        assert self.complaints == []
 
     def teardown(self) -> None:
         """The registry is closed: everything ends, and nothing is left."""
