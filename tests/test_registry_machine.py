@@ -226,7 +226,7 @@ class RegistryMachine(RuleBasedStateMachine):
     def tasks_are_as_in_the_model(self) -> None:
         """Ids without a gap, statuses in order, progress that rises, one last event."""
         known = len(self.running) + len(self.ended)
-        assert self.registry.count() == (known, len(self.running))
+        assert self.loop.run_until_complete(self.registry.count()) == (known, len(self.running))
         for model in self.running + self.ended:
             log = self.loop.run_until_complete(self.registry.get(model.task_id)).log
             assert log.last_id == len(model.rows)
@@ -263,7 +263,7 @@ class RegistryMachine(RuleBasedStateMachine):
         for model in list(self.running):
             self.end(model, "REVOKED", "Cancelled")
         self.viewers_see_what_is_in_the_model()
-        assert self.registry.count() == (0, 0)
+        assert self.loop.run_until_complete(self.registry.count()) == (0, 0)
         assert asyncio.all_tasks(self.loop) == set()
         self.loop.close()
 
