@@ -19,18 +19,22 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel
 
 from encoding import to_json
-from lifespan import RETRY_AFTER_SECONDS, SharedDependency, UntilResponseEnds, lifespan
+from lifespan import SharedDependency, StreamsFull, lifespan
 from log import Log, Viewer
 from openapi import BAD_BODY, BUSY, NOT_FOUND, OVERVIEW, REQUEST_BODY, STREAM, UNAVAILABLE, App
 from page import PageFiles, index
 from push import DirectSend, EventSourceResponse, Follower, Overview
+from registry import BackendUnavailable, RegistryFull, TaskNotFound
 from schemas import parameters_of, read_start_task
 from server import serve
 from settings import Settings
-from tasks import BackendUnavailable, RegistryFull, Snapshot, Task, TaskNotFound
+from tasks import Snapshot, Task
+
+RETRY_AFTER_SECONDS = "5"
+"""What a 503 tells the client to wait."""
 
 STOP_SECONDS = 5
-"""Longer than a stopping server waits for its streams: they end by themselves or are cut."""
+"""How long sse-starlette waits for a stream to end by itself; `server.py` cuts it before that."""
 
 LastEventID = Annotated[
     str | None, Header(alias="Last-Event-ID", description="what EventSource sends on reconnecting")
@@ -51,7 +55,11 @@ async def progress_generator(viewer: Viewer, retry_milliseconds: int) -> AsyncGe
 
 
 def event_stream(viewer: Follower | Overview, shared: SharedDependency) -> EventSourceResponse:
-    """A response that lasts until the viewer has seen the end, has gone, or the server stops."""
+    """A response that lasts until the viewer has seen the end, has gone, or the server stops.
+
+    Raises `StreamsFull`.
+    """
+    shared.streams.check()
     return EventSourceResponse(
         progress_generator(viewer, shared.settings.retry_milliseconds),
         viewer,
@@ -80,7 +88,6 @@ async def start_task(request: Request, shared: SharedDependency) -> Response:
 async def task_progress(
     task_id: str,
     shared: SharedDependency,
-    until_response_ends: UntilResponseEnds,
     last_event_id: LastEventID = None,
 ) -> Response:
     """Stream a task: all that follows Last-Event-ID, then live, until its last snapshot."""
@@ -88,7 +95,6 @@ async def task_progress(
     after = task.log.parse_id(last_event_id)
     if task.ended and after == task.log.last_id:
         return Response(status_code=204)  # or EventSource would ask again, for ever
-    until_response_ends.enter_context(shared.streams.place())
     return event_stream(Follower(task.log, after), shared)
 
 
@@ -96,7 +102,6 @@ async def task_progress(
 async def tasks_progress(
     task_id: Annotated[list[str], Query(min_length=1, max_length=100)],
     shared: SharedDependency,
-    until_response_ends: UntilResponseEnds,
     last_event_id: LastEventID = None,
 ) -> Response:
     """Stream many tasks at once: the latest snapshot of each, until all of them have ended."""
@@ -109,7 +114,6 @@ async def tasks_progress(
             logs.append((await shared.registry.get(each)).log)
         except TaskNotFound:
             unknown.append(b"event: unknown\ndata: %b\n\n" % to_json({"task_id": each}))
-    until_response_ends.enter_context(shared.streams.place())
     return event_stream(Overview(logs, unknown), shared)
 
 
@@ -176,9 +180,10 @@ def create_app(settings: Settings) -> FastAPI:
         return JSONResponse({"detail": str(error)}, 404)
 
     @app.exception_handler(RegistryFull)
+    @app.exception_handler(StreamsFull)
     @app.exception_handler(BackendUnavailable)
-    async def try_later(_: Request, error: RegistryFull | BackendUnavailable) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, 503, headers={"Retry-After": RETRY_AFTER_SECONDS})
+    async def try_later(_: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 503, {"Retry-After": RETRY_AFTER_SECONDS})
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

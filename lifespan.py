@@ -1,50 +1,45 @@
-"""What lives as long as the server: the registry, and the count of open streams."""
+"""What lives as long as the server: the registry, and the open streams."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import anyio
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, Request
 
 from push import Pushes
+from registry import Registry
 from settings import Settings
-from tasks import Registry
 from threads import WorkThreads
 from work import make_begin
 
 if TYPE_CHECKING:
     from redis_registry import RedisRegistry
 
-RETRY_AFTER_SECONDS = "5"
-"""What a 503 tells the client to wait."""
+
+class StreamsFull(RuntimeError):
+    """There are as many streams as there may be."""
 
 
 class Streams:
     """The streams that are open: how many, who pushes to them, how they learn that the server stops."""
 
     def __init__(self, limit: int, ping_seconds: float) -> None:
-        self.open = 0
         self.pushes = Pushes(ping_seconds)
         self.stopping = anyio.Event()  # sse-starlette sets it: it watches for the signal
         self._limit = limit
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Count one more stream. Raises 503 when there are too many."""
+    @property
+    def open(self) -> int:
+        """How many there are."""
+        return len(self.pushes.viewers)
+
+    def check(self) -> None:
+        """Raise `StreamsFull` if there can't be one more."""
         if self.open >= self._limit:
-            raise HTTPException(
-                503,
-                f"All {self._limit} streams are taken: try again later.",
-                {"Retry-After": RETRY_AFTER_SECONDS},
-            )
-        self.open += 1
-        try:
-            yield
-        finally:
-            self.open -= 1
+            raise StreamsFull(f"All {self._limit} streams are taken: try again later.")
 
 
 @dataclass(frozen=True)
@@ -108,11 +103,4 @@ async def get_shared(request: Request) -> Shared:
     return shared
 
 
-async def until_response_ends() -> AsyncIterator[ExitStack]:
-    """A stack of contexts that are left when the response has been sent, or the client has gone."""
-    with ExitStack() as stack:
-        yield stack
-
-
 SharedDependency = Annotated[Shared, Depends(get_shared)]
-UntilResponseEnds = Annotated[ExitStack, Depends(until_response_ends, scope="request")]

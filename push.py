@@ -1,7 +1,6 @@
 """Events handed straight to the sockets of the viewers that wait for them.
 
-`EventSourceResponse`, `Follower` and `Overview` are what sse-starlette and `log.py` have under these names,
-only faster: leave this module out, import those, and everything works as before.
+`EventSourceResponse`, `Follower` and `Overview` do what those of sse-starlette and `log.py` do, but faster.
 
 What an event costs for each waiting viewer is mostly its waking up: an asyncio task, two generators, a
 cancel scope. So the event is handed to the viewer's ASGI `send` at once, which ends in its first step

@@ -10,7 +10,8 @@ from availability import Availability
 from celery_queue import RUN, create_celery
 from mirrors import Mirrors
 from redis_log import CONNECT_SECONDS, LEASE_SECONDS, RedisLogs
-from tasks import BackendUnavailable, RegistryFull, Task, TaskNotFound, TaskStatus
+from registry import BackendUnavailable, RegistryFull, TaskNotFound
+from tasks import Task, TaskStatus
 
 CONNECTIONS = 6
 """To Redis for all requests; the bells and the queue have one more each."""

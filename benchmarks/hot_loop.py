@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.servers import Figures
-from tasks import Registry
+from registry import Registry
 from threads import Report, WorkThreads
 from work import WORK, make_begin
 

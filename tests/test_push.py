@@ -3,9 +3,8 @@
 import asyncio
 import random
 import re
-from collections.abc import Callable
+import time
 from contextlib import suppress
-from typing import Any
 
 import pytest
 from starlette.types import Message
@@ -283,38 +282,39 @@ async def test_an_overview_is_pushed_to() -> None:
     assert socket.sends < 20
 
 
-async def test_heartbeat_only_in_silence() -> None:
-    """A viewer that is sent events gets no comments; a silent one, even before its first event, does."""
-    busy, silent, pushes = Log(10_000), Log(10), Pushes(0.04)
-    received: dict[str, bytes] = {"busy": b"", "silent": b""}
+async def test_heartbeat() -> None:
+    """Silence is broken again and again, even before the first event; a recent event is no silence."""
+    log, pushes = Log(10), Pushes(ping_seconds=0.01)
+    received = b""
 
-    def socket(name: str) -> Callable[[Message], Any]:
-        async def take(message: Message) -> None:
-            received[name] += message["body"]
+    async def take(message: Message) -> None:
+        nonlocal received
+        received += message["body"]
 
-        return take
-
-    async def watch(log: Log, name: str) -> None:
-        viewer = Follower(log, 0)
-        viewer.attach(socket(name), pushes)
-        pushes.viewers.add(viewer)
+    async def watch() -> None:
         with viewer:
             while events := await viewer.read():
-                received[name] += events
+                await take({"body": events})
 
-    tasks = [
-        asyncio.create_task(watch(busy, "busy")),
-        asyncio.create_task(watch(silent, "silent")),
-        asyncio.create_task(pushes.heartbeat()),
-    ]
-    while received["silent"].count(b": ping\n\n") < 3:
-        busy.append(b"x")
-        await asyncio.sleep(0.005)
-    for task in tasks:
-        task.cancel()
+    viewer = Follower(log, 0)
+    viewer.attach(take, pushes)
+    tasks = [asyncio.create_task(watch()), asyncio.create_task(pushes.heartbeat())]
+    while received != b": ping\n\n" * 3:  # noqa: ASYNC110 - the loop has to turn
+        await asyncio.sleep(0)
+    tasks[1].cancel()
+    for number in range(5):
+        before_event = time.monotonic()
+        log.append(b"x")
+        while received.count(b"id: ") <= number:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        pings = received.count(b": ping")
+        viewer.ping(silent_since=before_event - 1e-6)
+        assert received.count(b": ping") == pings
+        viewer.ping(silent_since=time.monotonic())
+        assert received.count(b": ping") == pings + 1
+    tasks[0].cancel()
     await asyncio.wait(tasks)
-    assert received["silent"].replace(b": ping\n\n", b"") == b""
-    assert b": ping" not in received["busy"]
 
 
 async def test_the_rest_of_a_coroutine() -> None:

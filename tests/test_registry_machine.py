@@ -24,7 +24,8 @@ from hypothesis.stateful import (
 )
 
 from log import Follower
-from tasks import Registry, RegistryFull, Result, Task, TaskNotFound, Update, Updates, WorkError
+from registry import Registry, RegistryFull, TaskNotFound
+from tasks import Result, Task, Update, Updates, WorkError
 
 T = TypeVar("T")
 Order = Update | Result | Exception

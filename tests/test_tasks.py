@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from log import Follower
-from tasks import Registry, RegistryFull, Result, Task, TaskNotFound, TaskStatus, Update, Updates, WorkError
+from registry import Registry, RegistryFull, TaskNotFound
+from tasks import Result, Task, TaskStatus, Update, Updates, WorkError
 
 Work = Callable[[], Updates]
 
