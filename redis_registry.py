@@ -10,7 +10,7 @@ from availability import Availability
 from celery_queue import RUN, create_celery
 from mirrors import Mirrors
 from redis_log import CONNECT_SECONDS, LEASE_SECONDS, RedisLogs
-from registry import BackendUnavailable, RegistryFull, TaskNotFound
+from registry import CLOSE_SECONDS, BackendUnavailable, RegistryFull, TaskNotFound
 from tasks import Task, TaskStatus
 
 CONNECTIONS = 6
@@ -111,7 +111,7 @@ class RedisRegistry:
         """Let go of Redis; the tasks go on."""
         for each in self._owned:
             each.cancel()
-        await asyncio.wait(self._owned)
+        await asyncio.wait(self._owned, timeout=CLOSE_SECONDS)
         self._submitter.shutdown(wait=False, cancel_futures=True)
         await self._logs.close()
 

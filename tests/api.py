@@ -12,6 +12,8 @@ import aiohttp
 ENDED = {"SUCCESS", "FAILURE", "REVOKED"}
 SNAPSHOT_KEYS = ["task_id", "name", "status", "progress", "message", "data", "started_at", "updated_at"]
 
+LONG_TASK = {"seconds": 60, "steps": 600}
+
 Snapshot = dict[str, Any]
 
 
@@ -111,8 +113,23 @@ class Api:
         async with self.open(f"/task-progress/{task_id}", last_event_id) as response:
             return [event async for event in events(response)]
 
+    async def until(self, task_id: str, status: str) -> None:
+        """Return once a task has been in this state. Fails if it never is."""
+        async with self.open(f"/task-progress/{task_id}") as response:
+            async for event in events(response):
+                if event.snapshot["status"] == status:
+                    return
+        raise AssertionError(f"{task_id} has ended without {status}")
+
     async def overview(self, *task_ids: str) -> list[Event]:
         """All of the stream of many tasks, up to its end."""
         query = "&".join(f"task_id={task_id}" for task_id in task_ids)
         async with self.open(f"/task-progress?{query}") as response:
             return [event async for event in events(response)]
+
+
+def check_story(stream: list[Event], status: str) -> None:
+    """No gap, no duplicate, and one end, which is this one."""
+    assert [event.id for event in stream] == list(range(1, len(stream) + 1))
+    assert [event.snapshot["status"] for event in stream if event.snapshot["status"] in ENDED] == [status]
+    assert stream[-1].snapshot["status"] == status

@@ -103,6 +103,11 @@ class Nginx(Program):
         self._folder.cleanup()
 
 
+def sharing_server(redis_url: str, *flags: str) -> Server:
+    """A server that shares its tasks with others."""
+    return Server(*RETRY, "--redis-url", redis_url, *flags)
+
+
 @contextmanager
 def backend(name: str) -> Iterator[list[str]]:
     """Where the servers of a set-up answer."""
@@ -114,5 +119,5 @@ def backend(name: str) -> Iterator[list[str]]:
             return
         redis = stack.enter_context(RedisServer())
         stack.enter_context(Worker(redis.url, processes=8))
-        flags = (*RETRY, "--redis-url", redis.url)
-        yield [stack.enter_context(Server(*flags)).url for _ in range(BACKENDS[name])]
+        servers = [stack.enter_context(sharing_server(redis.url)) for _ in range(BACKENDS[name])]
+        yield [server.url for server in servers]

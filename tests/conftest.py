@@ -3,13 +3,16 @@
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import aiohttp
 import pytest
 
 from tests.api import Api
 from tests.backends import BACKENDS, backend
-from tests.programs import Server
+from tests.programs import Program, Server
+
+Start = Callable[[Program], Any]
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +35,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         backends = [] if "CONTRACT_URLS" in os.environ else BACKENDS
         slow = [pytest.param(name, marks=pytest.mark.slow) for name in backends]
         metafunc.parametrize("base_urls", ["memory", *slow], indirect=True, scope="session")
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Keep programs until the end of the test."""
+    with ExitStack() as stack:
+        yield stack.enter_context
 
 
 @pytest.fixture(scope="session")

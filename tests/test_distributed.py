@@ -4,8 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,14 @@ import pytest
 from redis import Redis
 
 from celery_queue import create_celery
-from tests.api import ENDED, Api, Event, events
-from tests.backends import RETRY, Nginx, RedisServer, Worker
-from tests.programs import OwnWorkServer, Program, Server
+from tests.api import ENDED, LONG_TASK, Api, Event, check_story, events
+from tests.backends import Nginx, RedisServer, Worker, sharing_server
+from tests.conftest import Start
+from tests.programs import OwnWorkServer, Program
 
 pytestmark = pytest.mark.slow
 
-LONG_TASK = {"seconds": 60, "steps": 600}
 LOST_SECONDS = 30
-
-Start = Callable[[Program], Any]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Keep programs until the end of the test."""
-    with ExitStack() as stack:
-        yield stack.enter_context
 
 
 @pytest.fixture
@@ -39,14 +29,10 @@ def redis(start: Start) -> RedisServer:
     return server
 
 
-def server(redis_url: str, *flags: str) -> Server:
-    return Server(*RETRY, "--redis-url", redis_url, *flags)
-
-
 @pytest.fixture
 def two_servers(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> Api:
     """Two servers, of which each is asked in turn; no worker yet."""
-    return Api(session, [start(server(redis.url)).url for _ in range(2)])
+    return Api(session, [start(sharing_server(redis.url)).url for _ in range(2)])
 
 
 def children(process_id: int) -> list[int]:
@@ -66,24 +52,6 @@ async def follow(api: Api, task_id: str) -> list[Event]:
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
             pass
     return seen
-
-
-async def until(api: Api, task_id: str, status: str) -> list[Event]:
-    """The events of a task up to the first with this status."""
-    seen = []
-    async with api.open(f"/task-progress/{task_id}") as response:
-        async for event in events(response):
-            seen.append(event)
-            if event.snapshot["status"] == status:
-                return seen
-    raise AssertionError(f"It ended without {status}: {seen}")
-
-
-def check_story(stream: list[Event], status: str) -> None:
-    """No gap, no duplicate, one end."""
-    assert [event.id for event in stream] == list(range(1, len(stream) + 1))
-    assert [event.snapshot["status"] for event in stream if event.snapshot["status"] in ENDED] == [status]
-    assert stream[-1].snapshot["status"] == status
 
 
 def test_a_worker_needs_a_redis_url() -> None:
@@ -106,12 +74,12 @@ async def test_a_worker_that_is_killed(
     api = two_servers
     worker = start(Worker(redis.url, processes=1))
     running = (await api.start(work=work, **LONG_TASK))["task_id"]
-    await until(api, running, "PROGRESS")
+    await api.until(running, "PROGRESS")
     queued = (await api.start(seconds=0.1))["task_id"]
     viewers = [asyncio.create_task(api.watch(running)) for _ in range(6)]
     overview = asyncio.create_task(api.overview(running, running))
     waiting = asyncio.create_task(api.watch(queued))
-    await until(api, running, "PROGRESS")
+    await api.until(running, "PROGRESS")
 
     if whole_worker:
         worker.kill()
@@ -137,7 +105,7 @@ async def test_a_worker_that_stands_still(redis: RedisServer, two_servers: Api, 
     api = two_servers
     worker = start(Worker(redis.url, processes=1))
     task_id = (await api.start(**LONG_TASK))["task_id"]
-    await until(api, task_id, "PROGRESS")
+    await api.until(task_id, "PROGRESS")
     os.killpg(worker.process.pid, signal.SIGSTOP)
     async with asyncio.timeout(LOST_SECONDS):
         stream = await api.watch(task_id)
@@ -171,7 +139,7 @@ async def test_cancel_what_runs(
     api = two_servers
     start(Worker(redis.url, processes=1))
     running = (await api.start(**task))["task_id"]
-    await until(api, running, "STARTED")
+    await api.until(running, "STARTED")
     queued = (await api.start(seconds=0))["task_id"]
     cancelled = await api.cancel(running)
     assert cancelled["status"] == "REVOKED"
@@ -185,7 +153,7 @@ async def test_revoked_by_celery(redis: RedisServer, two_servers: Api, start: St
     api = two_servers
     start(Worker(redis.url, processes=1))
     running = (await api.start(**LONG_TASK))["task_id"]
-    await until(api, running, "PROGRESS")
+    await api.until(running, "PROGRESS")
     queued = (await api.start())["task_id"]
     control = create_celery(redis.url).control
     assert [running] == [task["id"] for [task] in (control.inspect().active() or {}).values()]
@@ -203,7 +171,7 @@ async def test_a_function_keeps_its_place_until_it_returns(
     api = Api(session, [start(OwnWorkServer("--redis-url", redis.url)).url])
     start(Worker(redis.url, 1, module="tests.own_worker"))
     deaf = (await api.start(work="sleep", seconds=3.0))["task_id"]
-    await until(api, deaf, "PROGRESS")
+    await api.until(deaf, "PROGRESS")
     began = time.monotonic()
     await api.cancel(deaf)
     check_story(await api.watch(deaf), "REVOKED")
@@ -233,7 +201,7 @@ async def test_own_work(redis: RedisServer, start: Start, session: aiohttp.Clien
 
 async def test_a_trimmed_log(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
     """What has fallen out of a log is skipped, also by a server that has never seen it."""
-    api = Api(session, [start(server(redis.url, "--history-length", "3")).url for _ in range(2)])
+    api = Api(session, [start(sharing_server(redis.url, "--history-length", "3")).url for _ in range(2)])
     start(Worker(redis.url, 1, PROGRESS_HISTORY_LENGTH="3"))
     task_id = (await api.start(seconds=0.2, steps=20))["task_id"]
     assert (await api.watch(task_id))[-1].id == 23
@@ -266,13 +234,13 @@ async def test_a_server_that_is_killed(
     redis: RedisServer, start: Start, session: aiohttp.ClientSession
 ) -> None:
     """Behind nginx, ten tasks watched through both of two servers outlive one of them."""
-    servers = [start(server(redis.url)) for _ in range(2)]
+    servers = [start(sharing_server(redis.url)) for _ in range(2)]
     start(Worker(redis.url, processes=10))
     api = Api(session, [start(Nginx(*(each.url for each in servers))).url])
     tasks = [(await api.start(seconds=8, steps=80))["task_id"] for _ in range(10)]
     watching = [asyncio.create_task(follow(api, task_id)) for task_id in tasks for _ in range(4)]
     for task_id in tasks:
-        await until(api, task_id, "PROGRESS")
+        await api.until(task_id, "PROGRESS")
     streams = [(await Api(session, [each.url]).json("GET", "/health"))["streams"] for each in servers]
     assert sum(streams) == 40
     assert min(streams) > 0
@@ -284,7 +252,7 @@ async def test_a_server_that_is_killed(
 
 async def test_places_are_shared(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
     """The limit on tasks holds for all servers together."""
-    api = Api(session, [start(server(redis.url, "--max-tasks", "2")).url for _ in range(2)])
+    api = Api(session, [start(sharing_server(redis.url, "--max-tasks", "2")).url for _ in range(2)])
     first, second = await api.start(**LONG_TASK), await api.start(**LONG_TASK)
     async with session.post(api.url("/start-task")) as response:
         assert response.status == 503
@@ -303,7 +271,7 @@ async def test_connections_do_not_grow(
     redis: RedisServer, start: Start, session: aiohttp.ClientSession
 ) -> None:
     """A thousand tasks and two thousand viewers need no more connections than a few."""
-    api = Api(session, [start(server(redis.url)).url])
+    api = Api(session, [start(sharing_server(redis.url)).url])
     clients = Redis.from_url(redis.url)
     connections = []
     async with AsyncExitStack() as stack:

@@ -9,11 +9,9 @@ import aiohttp
 import pytest
 from redis import Redis
 
-from tests.api import ENDED, Api, Event, blocks
-from tests.backends import RedisServer, Worker, free_port
-from tests.test_distributed import LONG_TASK, Start, check_story, server, start, until
-
-__all__ = ["start"]
+from tests.api import ENDED, LONG_TASK, Api, Event, blocks, check_story
+from tests.backends import RedisServer, Worker, free_port, sharing_server
+from tests.conftest import Start
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +80,7 @@ async def recovered(api: Api) -> dict[str, int]:
 async def test_redis_restarts(start: Start, session: aiohttp.ClientSession, tmp_path: Path) -> None:
     """Stopped for ten seconds: streams stay open, with heartbeats; then progress carries on."""
     redis = start(RedisServer(folder=tmp_path))
-    api = Api(session, [start(server(redis.url, "--ping-seconds", "1")).url for _ in range(2)])
+    api = Api(session, [start(sharing_server(redis.url, "--ping-seconds", "1")).url for _ in range(2)])
     start(Worker(redis.url, processes=2))
     tasks = [
         (await api.start(work=work, seconds=18, steps=60))["task_id"] for work in ("simulated", "scraping")
@@ -90,7 +88,7 @@ async def test_redis_restarts(start: Start, session: aiohttp.ClientSession, tmp_
     queued = (await api.start(seconds=0.1))["task_id"]
     streams = [OpenStream(api, task_id) for task_id in [*tasks, queued] for _ in range(2)]
     for task_id in tasks:
-        await until(api, task_id, "PROGRESS")
+        await api.until(task_id, "PROGRESS")
 
     redis.stop()
     began = time.monotonic()
@@ -112,7 +110,7 @@ async def test_redis_restarts(start: Start, session: aiohttp.ClientSession, tmp_
 async def test_redis_comes_later(start: Start, session: aiohttp.ClientSession) -> None:
     """A server that starts before Redis says so, and is well as soon as Redis is there."""
     port = free_port()
-    later = server(f"redis://127.0.0.1:{port}")
+    later = sharing_server(f"redis://127.0.0.1:{port}")
     api = Api(session, [start(later).url])
     await out_of_reach(api)
     redis = start(RedisServer(port))
@@ -125,7 +123,7 @@ async def test_redis_comes_later(start: Start, session: aiohttp.ClientSession) -
 async def test_redis_hangs(start: Start, session: aiohttp.ClientSession) -> None:
     """A Redis that takes connections but doesn't answer is out of reach as well."""
     redis = start(RedisServer())
-    hung = server(redis.url, "--ping-seconds", "0.5")
+    hung = sharing_server(redis.url, "--ping-seconds", "0.5")
     api = Api(session, [start(hung).url])
     task_id = (await api.start(**LONG_TASK))["task_id"]
     stream = OpenStream(api, task_id)
@@ -145,12 +143,12 @@ async def test_redis_hangs(start: Start, session: aiohttp.ClientSession) -> None
 async def test_redis_loses_its_data(start: Start, session: aiohttp.ClientSession) -> None:
     """Streams of tasks that Redis no longer knows end; who comes back is told that they are unknown."""
     redis = start(RedisServer())
-    api = Api(session, [start(server(redis.url)).url])
+    api = Api(session, [start(sharing_server(redis.url)).url])
     start(Worker(redis.url, processes=1))
     task_id = (await api.start(**LONG_TASK))["task_id"]
-    await until(api, task_id, "PROGRESS")
+    await api.until(task_id, "PROGRESS")
     watching = asyncio.create_task(api.watch(task_id))
-    await until(api, task_id, "PROGRESS")
+    await api.until(task_id, "PROGRESS")
     with Redis.from_url(redis.url) as client:
         client.flushall()
     async with asyncio.timeout(10):
@@ -164,7 +162,7 @@ async def test_redis_loses_its_data(start: Start, session: aiohttp.ClientSession
 async def test_shutdown(start: Start, session: aiohttp.ClientSession, redis_is: str) -> None:
     """A server stops within 3 s with streams open, whatever Redis does; its tasks go on without it."""
     redis = start(RedisServer())
-    stopping = start(server(redis.url))
+    stopping = start(sharing_server(redis.url))
     api = Api(session, [stopping.url])
     task_id = (await api.start(**LONG_TASK))["task_id"]
     streams = [OpenStream(api, task_id) for _ in range(50)]
@@ -185,5 +183,5 @@ async def test_shutdown(start: Start, session: aiohttp.ClientSession, redis_is: 
     for stream in streams:
         assert [event.id for event in await stream.reading] == [1]
     if redis_is == "up":
-        again = Api(session, [start(server(redis.url)).url])
+        again = Api(session, [start(sharing_server(redis.url)).url])
         assert (await again.status(task_id))["status"] == "PENDING"
