@@ -23,7 +23,7 @@ ANSWER_SECONDS = 1
 """How long a connection, or an answer, is waited for."""
 
 LEASE_SECONDS = 10
-"""For how long a worker that says nothing is taken to be alive: work must let other threads run meanwhile."""
+"""For how long a worker that says nothing is alive; its work must let other threads run meanwhile."""
 
 SUBMIT_SECONDS = 30
 """After which a task whose start was broken off half-way is forgotten."""
