@@ -212,3 +212,13 @@ def test_json_of_anything(value: object, expected: object) -> None:
 def test_json_of_the_bottomless() -> None:
     """Not even a hundred thousand lists in one another are a reason to crash."""
     assert to_json(DEEP).startswith(b"[[[")
+
+
+def test_a_log_that_begins_later() -> None:
+    """A log may go on at a later event; whoever has not seen what is missing gets what there is."""
+    log = log_of(3)
+    log.skip_to(10)
+    for number in (10, 11):
+        log.append(b"%d" % number)
+    assert read_all(log, 0) == read_all(log, 3) == [10, 11]
+    assert read_all(log, 10) == [11]
