@@ -40,6 +40,7 @@ async def watch_task(
         stream,
         reconnection_seconds=patience.retry_seconds,
         read_timeout=patience.silence_seconds,
+        max_event_bytes=protocol.EVENT_BYTES,
     )
     shown = 0
     while True:

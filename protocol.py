@@ -23,6 +23,10 @@ ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 BUSY = frozenset({502, 503, 504})
 """What a proxy says while the server behind it restarts, and a server that has no place free."""
 
+EVENT_BYTES = 4 * 1024 * 1024
+"""The largest event that is taken: one that never ends must not fill the memory."""
+BODY_BYTES = 64 * 1024
+"""How much of an answer that is not a stream is read."""
 ANSWER_SECONDS = 10
 """How long an answer that is not a stream may take."""
 SILENCE_SECONDS = 45

@@ -19,13 +19,14 @@ from terminal import Arguments, Terminal, parse_arguments
 
 def start_task(session: requests.Session, url: str, **fields: object) -> Snapshot:
     """Start a task; its first snapshot. Not tried twice: that might start two."""
+    timeout = protocol.ANSWER_SECONDS
     try:
-        response = session.post(
-            f"{url}/start-task", json=fields, timeout=protocol.ANSWER_SECONDS, allow_redirects=False
-        )
+        with session.post(
+            f"{url}/start-task", json=fields, timeout=timeout, allow_redirects=False, stream=True
+        ) as response:
+            return protocol.read_answer(url, response.status_code, read_body(response))
     except requests.RequestException as error:
         raise protocol.unreachable(url, error) from error
-    return protocol.read_answer(url, response.status_code, response.content)
 
 
 def watch_task(
@@ -42,7 +43,7 @@ def watch_task(
             timeout = (patience.left, patience.silence_seconds)
             with session.get(stream, headers=headers, timeout=timeout, stream=True) as response:
                 if response.status_code != 200:
-                    why = patience.refused(response.status_code, response.content)
+                    why = patience.refused(response.status_code, read_body(response))
                 elif not response.headers.get("Content-Type", "").lower().startswith("text/event-stream"):
                     if any(response.iter_content(1)):
                         raise protocol.not_our_server(url)
@@ -68,14 +69,27 @@ def watch_task(
 def whole_events(stream: Iterable[bytes]) -> Iterator[bytes]:
     """The events of a stream that comes a byte at a time.
 
-    SSEClient would hand over half an event when the connection is cut, and stop at bytes that aren't UTF-8.
+    SSEClient would hand over half an event when the connection is cut, stop at bytes that aren't UTF-8, and
+    take in an endless line until the memory is full.
     """
     event = bytearray()
     for byte in stream:
         event += byte
+        if len(event) > protocol.EVENT_BYTES:
+            raise protocol.Refused(f"An event is larger than {protocol.EVENT_BYTES} bytes, or never ends.")
         if event.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
             yield event.decode(errors="replace").encode()
             event.clear()
+
+
+def read_body(response: requests.Response) -> bytes:
+    """The body of an answer that is no stream, or its beginning."""
+    body = bytearray()
+    for chunk in response.iter_content(1024):
+        body += chunk
+        if len(body) >= protocol.BODY_BYTES:
+            break
+    return bytes(body)
 
 
 def main(arguments: Arguments, terminal: Terminal) -> None:

@@ -27,7 +27,6 @@ from work import WORK
 
 TASKS = 20
 """Tasks at a time."""
-RETENTION_SECONDS = 4
 ABSENCE_SECONDS = 1
 """The longest that a viewer stays away, or reads nothing."""
 SETTLE_SECONDS = 10
@@ -141,7 +140,7 @@ class Soak:
                             self.counts["stalls"] += 1
                             await asyncio.sleep(self.draw.uniform(0, ABSENCE_SECONDS))
             except EventSourceError as error:
-                self.counts[f"status {error.status}"] += 1
+                self.counts[f"too late ({error.status})"] += 1
                 return self.check(task_id, seen)
             except NETWORK_ERRORS as error:
                 self.counts[f"errors: {error!r}"[:60]] += 1
@@ -224,10 +223,13 @@ def main() -> None:
     )
     parser.add_argument("--viewers", type=int, default=2000, help="viewers at a time (default: 2000)")
     parser.add_argument("--seconds", type=float, default=180, help="how long they come (default: 180)")
+    parser.add_argument(
+        "--retention-seconds", type=float, default=15, help="how late they may come (default: 15)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of everything that is random (default: 1)")
     arguments = parser.parse_args()
     allow_many_connections()
-    with SoakServer("--retention-seconds", str(RETENTION_SECONDS)) as server:
+    with SoakServer("--retention-seconds", str(arguments.retention_seconds)) as server:
         wrong = asyncio.run(soak(server, arguments.viewers, arguments.seconds, arguments.seed))
     print("\n".join(["", *wrong[:20], f"{len(wrong)} things are wrong" if wrong else "Nothing lost"]))
     sys.exit(bool(wrong))

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from event_source import (
     MAX_RECONNECTION_SECONDS,
+    NETWORK_ERRORS,
     Event,
     EventSource,
     EventSourceError,
+    EventTooLarge,
     MimeTypeError,
     NoContent,
     Parser,
@@ -115,6 +117,16 @@ def test_event_at_once() -> None:
     assert parser.feed(b"\ndata: b\r\n\r\n") == [message("b")]
 
 
+@pytest.mark.parametrize("endless", [b"data: x\n", b"x", b"id: x\nevent: y\ndata\n"], ids=repr)
+def test_an_event_without_end(endless: bytes) -> None:
+    """An event that grows beyond the limit is an error; many events are not."""
+    parser = Parser(max_event_bytes=1000)
+    for _ in range(1000):
+        parser.feed(b"data: " + b"x" * 500 + b"\n\n")
+    with pytest.raises(EventTooLarge, match="at most 1000 bytes"):
+        [parser.feed(endless) for _ in range(2000)]
+
+
 def in_pieces(stream: bytes, cuts: list[int]) -> tuple[list[Event], str, float | None]:
     """What a parser makes of a stream that comes in pieces."""
     parser = Parser()
@@ -185,6 +197,15 @@ def stream(body: bytes, content_type: str = "text/event-stream") -> web.Response
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 
+def answers(body: bytes, status: int = 200) -> Handler:
+    """A handler that always answers the same."""
+
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=body, status=status, headers={"Content-Type": "text/event-stream"})
+
+    return handler
+
+
 async def read(source: EventSource) -> list[str]:
     """The data of the events of one connection."""
     async with source.connect() as events:
@@ -230,6 +251,79 @@ async def test_last_event_id(
 
     source = EventSource(session, await serve(handler), last_event_id=last_event_id)
     assert await read(source) == [repr(sent)]
+
+
+async def test_an_id_that_is_taken_back(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """After an empty id no Last-Event-ID is sent; an id counts from the blank line that follows it."""
+    sent: list[str | None] = []
+    bodies = [b"id: 1\ndata: a\n\nid: 2\n", b"id: 3\n\n", b"id:\n\n", b"data: b\n\n"]
+
+    async def handler(request: web.Request) -> web.Response:
+        sent.append(request.headers.get("Last-Event-ID"))
+        return stream(bodies[len(sent) - 1])
+
+    source = EventSource(session, await serve(handler))
+    seen = [await read(source) for _ in bodies]
+    assert seen == [["a"], [], [], ["b"]]
+    assert sent == [None, "1", "3", None]
+
+
+async def test_bom_of_each_connection(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """Each connection is a stream of its own: a BOM is dropped again, and half a character left behind."""
+    source = EventSource(session, await serve(answers(b"\xef\xbb\xbfdata: a\n\ndata: \xe2\x82")))
+    assert [await read(source), await read(source)] == [["a"], ["a"]]
+
+
+@pytest.mark.parametrize(
+    ("headers", "accepted"),
+    [
+        ({}, False),
+        ({"Content-Type": ""}, False),
+        ({"Content-Type": "text/event-stream;"}, True),
+        ({"Content-Type": "TEXT/EVENT-STREAM; charset=utf-16"}, True),
+        ({"Content-Type": "text/event-stream/x"}, False),
+        ({"Content-Type": "text/event-streams"}, False),
+    ],
+)
+async def test_odd_mime_types(
+    serve: Serve, session: aiohttp.ClientSession, headers: dict[str, str], accepted: bool
+) -> None:
+    """The type has to be there and right; its parameters don't matter, and the encoding is always UTF-8."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: 13\r\nConnection: close\r\n\r\n"
+        request.transport.write(head.encode() + "data: é€\n\n".encode())
+        request.transport.close()
+        return web.Response()
+
+    source = EventSource(session, await serve(handler))
+    if accepted:
+        assert await read(source) == ["é€"]
+    else:
+        with pytest.raises(MimeTypeError):
+            await read(source)
+
+
+async def test_redirect_without_an_address(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """A redirect that doesn't say where to is a status like any other."""
+    with pytest.raises(StatusError, match="302"):
+        await read(EventSource(session, await serve(answers(b"", 302))))
+
+
+async def test_redirects_without_end(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """After twenty redirects it is a network error, which another try may mend."""
+    requests = 0
+
+    async def handler(_: web.Request) -> web.Response:
+        nonlocal requests
+        requests += 1
+        return web.Response(status=307, headers={"Location": "/again"})
+
+    with pytest.raises(NETWORK_ERRORS):
+        await read(EventSource(session, await serve(handler)))
+    assert 20 <= requests <= 21
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
