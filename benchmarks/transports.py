@@ -28,7 +28,7 @@ from benchmarks.viewer import updated_at
 from server import allow_many_connections
 
 TASKS = 10
-DELAY_SECONDS = 2
+DELAY_SECONDS = 1
 SERVER = Peer("transports", "websocket")
 COLUMNS = {
     "requests": "requests / viewer",
