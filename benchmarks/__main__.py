@@ -15,6 +15,7 @@ import os
 import shlex
 import signal
 import sys
+from http.client import HTTPException
 from pathlib import Path
 
 from benchmarks.chart import chart
@@ -58,7 +59,11 @@ def run(workload: Workload, sizes: Figures, names: list[str], rounds: int) -> Re
     results: Results = {name: [] for name in names}
     for number in range(rounds):
         for name in names[number % len(names) :] + names[: number % len(names)]:
-            figures = workload.measure(name, **sizes)
+            try:
+                figures = workload.measure(name, **sizes)
+            except (OSError, RuntimeError, HTTPException) as error:  # the others may still do well
+                print(f"round {number + 1}: {name} failed: {error}", file=sys.stderr)
+                continue
             results[name].append(figures)
             load = os.getloadavg()[0]
             summary = ", ".join(f"{key} {figure:.4g}" for key, figure in figures.items())
@@ -70,7 +75,7 @@ def draw(results: Results, title: str, caption: str) -> str:
     """CPU and latency as a chart."""
 
     def bars(key: str) -> dict[str, float]:
-        return {name: middle(key, rounds) for name, rounds in results.items()}
+        return {name: middle(key, rounds) for name, rounds in results.items() if rounds}
 
     return chart(
         {

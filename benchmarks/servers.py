@@ -104,7 +104,8 @@ class Server:
 
     def memory_kib(self) -> float:
         """Resident memory, that which is shared with other processes in proportion."""
-        return sum(process.memory_full_info().pss for process in self._counted()) / 1024
+        accounts = [process.memory_full_info() for process in self._counted()]
+        return sum(getattr(each, "pss", each.rss) for each in accounts) / 1024  # only Linux has a PSS
 
     def _counted(self) -> list[psutil.Process]:
         return self._process.children(recursive=True) if self._counts_children else [self._process]
