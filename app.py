@@ -33,9 +33,6 @@ from tasks import Snapshot, Task
 RETRY_AFTER_SECONDS = "5"
 """What a 503 tells the client to wait."""
 
-STOP_SECONDS = 5
-"""How long sse-starlette waits for a stream to end by itself; `server.py` cuts it before that."""
-
 LastEventID = Annotated[
     str | None, Header(alias="Last-Event-ID", description="what EventSource sends on reconnecting")
 ]
@@ -61,11 +58,7 @@ def event_stream(viewer: Follower | Overview, shared: SharedDependency) -> Event
     """
     shared.streams.check()
     return EventSourceResponse(
-        progress_generator(viewer, shared.settings.retry_milliseconds),
-        viewer,
-        shared.streams.pushes,
-        shutdown_event=shared.streams.stopping,
-        shutdown_grace_period=STOP_SECONDS,
+        progress_generator(viewer, shared.settings.retry_milliseconds), viewer, shared.streams.pushes
     )
 
 

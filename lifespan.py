@@ -6,10 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
-import anyio
 from fastapi import Depends, FastAPI, Request
 
-from push import Pushes
+from push import Pushes, until_server_stops
 from registry import Registry
 from settings import Settings
 from threads import WorkThreads
@@ -24,11 +23,10 @@ class StreamsFull(RuntimeError):
 
 
 class Streams:
-    """The streams that are open: how many, who pushes to them, how they learn that the server stops."""
+    """The streams that are open: how many, and who pushes to them."""
 
     def __init__(self, limit: int, ping_seconds: float) -> None:
         self.pushes = Pushes(ping_seconds)
-        self.stopping = anyio.Event()  # sse-starlette sets it: it watches for the signal
         self._limit = limit
 
     @property
@@ -85,7 +83,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[LifespanState]:
 
     async def release_viewers() -> None:
         # The end of the lifespan comes too late for this: it waits for the streams to end.
-        await streams.stopping.wait()
+        await until_server_stops()
         registry.release_viewers()
 
     owned = [asyncio.create_task(release_viewers()), asyncio.create_task(streams.pushes.heartbeat())]

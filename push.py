@@ -14,7 +14,8 @@ MEASURED
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterable, Awaitable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
+from contextlib import aclosing
 from typing import Any
 
 import anyio
@@ -81,32 +82,49 @@ class DirectSend:
 
 
 class EventSourceResponse(sse_starlette.EventSourceResponse):
-    """A response whose viewer is pushed to."""
+    """A response whose viewer is pushed to.
+
+    Beside its own, it needs one asyncio task, which looks out for the client's leaving. sse-starlette has one
+    more for the heartbeat and one more for the end of the server, and those take 10 KiB for each stream.
+    """
 
     def __init__(
-        self,
-        content: AsyncIterable[bytes],
-        viewer: "PushedViewer",
-        pushes: Pushes,
-        shutdown_event: anyio.Event,
-        shutdown_grace_period: float,
+        self, content: AsyncGenerator[bytes, None], viewer: "PushedViewer", pushes: Pushes
     ) -> None:
-        super().__init__(
-            content,
-            ping=0,  # the heartbeat is pushed too
-            shutdown_event=shutdown_event,
-            shutdown_grace_period=shutdown_grace_period,
-        )
+        super().__init__(content)
+        self._content = content
         self._viewer = viewer
         self._pushes = pushes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request, until the content ends or the client has gone."""
         self._viewer.attach(scope.get(DirectSend.KEY, send), self._pushes)
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._pushes.viewers.discard(self._viewer)
+        with anyio.CancelScope() as streaming:
+            watching = asyncio.create_task(cancel_on_disconnect(receive, streaming))
+            try:
+                await self._stream(send)
+            finally:
+                watching.cancel()
+                self._pushes.viewers.discard(self._viewer)
+
+    async def _stream(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        async with aclosing(self._content):
+            async for data in self._content:
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def cancel_on_disconnect(receive: Receive, streaming: anyio.CancelScope) -> None:
+    """Cancel what is sent to a client when it has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    streaming.cancel()
+
+
+async def until_server_stops() -> None:
+    """Return when the server has been told to stop: sse-starlette finds it out, whoever runs the server."""
+    await sse_starlette.EventSourceResponse._listen_for_exit_signal()
 
 
 class PushedViewer(log.Viewer):

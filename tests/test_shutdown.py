@@ -78,6 +78,22 @@ async def test_two_signals(session: aiohttp.ClientSession, pause: float) -> None
             await asyncio.to_thread(stop, server, signal.SIGINT)
 
 
+async def test_under_uvicorn(session: aiohttp.ClientSession) -> None:
+    """Whoever runs the server, streams end cleanly when it is told to stop."""
+
+    class Uvicorn(Server):
+        program = ("-m", "uvicorn", "app:app")
+
+    with Uvicorn() as server:
+        api = Api(session, [server.url])
+        task_id = (await api.start(seconds=600, steps=1000))["task_id"]
+        async with api.open(f"/task-progress/{task_id}") as response:
+            stream = events(response)
+            await anext(stream)
+            await asyncio.to_thread(stop, server, signal.SIGTERM)
+            assert [event async for event in stream]  # an unclean end would raise
+
+
 async def test_end_and_restart(start_server: Callable[..., Server], session: aiohttp.ClientSession) -> None:
     """The port is free at once for a server that starts again."""
     server = start_server()
