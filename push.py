@@ -84,8 +84,8 @@ class DirectSend:
 class EventSourceResponse(sse_starlette.EventSourceResponse):
     """A response whose viewer is pushed to.
 
-    Beside its own, it needs one asyncio task, which looks out for the client's leaving. sse-starlette has one
-    more for the heartbeat and one more for the end of the server, and those take 10 KiB for each stream.
+    Beside its own, it needs one asyncio task, which looks out for the client's leaving. sse-starlette has
+    one more for the heartbeat and one more for the end of the server: 10 KiB for each stream.
     """
 
     def __init__(
