@@ -1,0 +1,66 @@
+"""A blocking call freezes every stream.
+
+    python examples/traps/blocking_call.py
+
+Symptom: while one user's report is being written, all bars of all users stand still, and nobody can log in.
+Cause:   `async def` does not make a function asynchronous: while it computes, sleeps or waits for a driver
+         that blocks, the event loop does nothing else, for anybody.
+Cure:    await something asynchronous instead; or call it in a thread (a process, if it computes for long).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from sse_starlette import EventSourceResponse
+
+app = FastAPI()
+
+
+def write_report() -> str:
+    """What a library offers, and blocks: `requests.get`, a database driver, pandas."""
+    time.sleep(1)
+    return "the report is written"
+
+
+async def report_broken() -> AsyncIterator[str]:
+    """The steps of a report."""
+    yield "writing the report"
+    yield write_report()
+
+
+@app.get("/broken")
+async def broken() -> EventSourceResponse:
+    """Write a report in the event loop."""
+    return EventSourceResponse(report_broken())
+
+
+async def report_fixed() -> AsyncIterator[str]:
+    """The same steps."""
+    yield "writing the report"
+    yield await asyncio.to_thread(write_report)
+
+
+@app.get("/fixed")
+async def fixed() -> EventSourceResponse:
+    """Write a report in a thread."""
+    return EventSourceResponse(report_fixed())
+
+
+@app.get("/clock")
+async def clock() -> EventSourceResponse:
+    """Somebody else's stream."""
+
+    async def ticks() -> AsyncIterator[str]:
+        while True:
+            yield "tick"
+            await asyncio.sleep(0.2)
+
+    return EventSourceResponse(ticks())
+
+
+if __name__ == "__main__":
+    from show import show
+
+    show(__file__, beside="/clock")

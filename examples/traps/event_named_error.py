@@ -1,0 +1,57 @@
+"""An event named `error`.
+
+    python examples/traps/event_named_error.py
+    uvicorn examples.traps.event_named_error:app         then open http://localhost:8000
+
+Symptom: one file of three can't be imported, and the page says that the connection is lost; it never shows
+         the other two.
+Cause:   EventSource fires an event named `error` itself, whenever it loses the connection. One that the
+         server sends under this name meets the same listener, in which most pages give up.
+Cure:    another name, such as `failure`; `open` and `message` are taken as well.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+app = FastAPI()
+
+
+async def import_files(name_of_failures: str) -> AsyncIterator[ServerSentEvent]:
+    """Three files, of which the second is not to be read."""
+    for event, data in (
+        ("progress", "one.csv imported"),
+        (name_of_failures, "two.csv is not a CSV file"),
+        ("progress", "three.csv imported"),
+        ("finished", "two of three files imported"),
+    ):
+        yield ServerSentEvent(data, event=event)
+        await asyncio.sleep(0.2)
+
+
+@app.get("/broken")
+async def broken() -> EventSourceResponse:
+    """Report failures as `error`."""
+    return EventSourceResponse(import_files("error"))
+
+
+@app.get("/fixed")
+async def fixed() -> EventSourceResponse:
+    """Report failures as `failure`."""
+    return EventSourceResponse(import_files("failure"))
+
+
+@app.get("/", include_in_schema=False)
+async def page() -> FileResponse:
+    """A page that listens to both."""
+    return FileResponse(Path(__file__).with_suffix(".html"))
+
+
+if __name__ == "__main__":
+    from show import show_page
+
+    show_page(__file__)
