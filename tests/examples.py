@@ -1,11 +1,15 @@
 """The examples as programs, and their streams as a browser would read them."""
 
 import asyncio
+import os
+import shutil
+import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import aiohttp
+import pytest
 
 from tests.programs import Server
 
@@ -31,6 +35,20 @@ class App(Server):
     def __init__(self, name: str, *flags: str) -> None:
         self.program = ("-m", "uvicorn", f"examples.{name.replace('/', '.')}:app", "--no-access-log")
         super().__init__(*flags)
+
+
+def needs(*programs: str) -> None:
+    """Skip the test if one of these programs is missing; but not in CI."""
+    if missing := [program for program in programs if not shutil.which(program)]:
+        reason = f"This needs {' and '.join(missing)}: install what is missing."
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,11 @@ import pytest
 from tests.examples import App, Event, Example, Viewer
 from tests.programs import ROOT, Server
 
-EXAMPLES = sorted(path for path in (ROOT / "examples").rglob("*.py") if path.name != "show.py")
+EXAMPLES = sorted(
+    path
+    for path in (ROOT / "examples").rglob("*.py")
+    if path.name != "show.py" and "node_modules" not in path.parts
+)
 FUNCTION1 = [
     ("start", {"function": "function1"}),
     *[("progress", {"function": "function1", "percent": percent}) for percent in (25, 50, 75, 100)],

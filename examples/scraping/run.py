@@ -1,0 +1,67 @@
+"""Build the page, and serve it with its API through nginx, until Ctrl-C.
+
+    python examples/scraping/run.py                  then open http://localhost:8080
+    python examples/scraping/run.py --development    the same with React's checks, such as StrictMode's
+
+You see, after a click, Login, Scraping and Analyzing one after the other, and what is found on each page.
+It needs npm and nginx: on Debian, `apt-get install npm nginx`.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+FRONTEND = FOLDER / "frontend"
+ROOT = FOLDER.parent.parent
+
+
+def build(page: Path, mode: str) -> None:
+    """Install what the page is made with, unless that has been done, and make it."""
+    installed = FRONTEND / "node_modules" / ".package-lock.json"
+    lock = FRONTEND / "package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=FRONTEND, check=True)
+    command = ["npm", "run", "build", "--", "--mode", mode, "--outDir", str(page), "--emptyOutDir"]
+    subprocess.run(command, cwd=FRONTEND, check=True, env={**os.environ, "NODE_ENV": mode})
+
+
+def serve(folder: Path, port: int, api_port: int) -> None:
+    """Run the API, and nginx before it, until one of them ends."""
+    conf = (FOLDER / "nginx.conf").read_text(encoding="utf-8")
+    conf = conf.replace(":8080", f":{port}").replace(":8000", f":{api_port}")
+    folder.chmod(0o755)  # nginx that is started by root reads the page as another user
+    (folder / "nginx.conf").write_text(conf, encoding="utf-8")
+    api = [sys.executable, "-m", "uvicorn", "examples.scraping.api:app", "--port", str(api_port)]
+    nginx = ["nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"]
+    with ExitStack() as stack:
+        for command in (api, nginx):
+            process = stack.enter_context(subprocess.Popen(command, cwd=ROOT))
+            stack.callback(process.terminate)
+        print(f"Open http://localhost:{port}", flush=True)
+        os.wait()
+
+
+def main() -> None:
+    """Build, then serve."""
+    parser = argparse.ArgumentParser(description="Build the page, and serve it through nginx.")
+    parser.add_argument("--port", type=int, default=8080, help="of nginx (8080)")
+    parser.add_argument("--api-port", type=int, default=8000, help="of the API behind it (8000)")
+    parser.add_argument("--development", action="store_true", help="build for development")
+    arguments = parser.parse_args()
+    if missing := [program for program in ("npm", "nginx") if not shutil.which(program)]:
+        parser.error(f"{' and '.join(missing)} not found: on Debian, apt-get install {' '.join(missing)}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as on Ctrl-C
+    with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
+        build(Path(folder) / "html", "development" if arguments.development else "production")
+        serve(Path(folder), arguments.port, arguments.api_port)
+
+
+if __name__ == "__main__":
+    main()

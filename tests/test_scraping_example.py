@@ -1,0 +1,115 @@
+"""Scraping that is triggered by GET: one run for each id, and any text intact."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.examples import App, Event, Viewer
+from tests.programs import ROOT, Server
+
+TRIGGER = "/api/v1/scraping/trigger/stream"
+QUOTES = json.loads((ROOT / "examples/scraping/quotes.json").read_text(encoding="utf-8"))
+INTACT = [quote.replace("\ud83d", "?") for quote in QUOTES]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with App("scraping/api") as server:
+        yield server
+
+
+@pytest.fixture
+def viewer(session: aiohttp.ClientSession, server: Server) -> Viewer:
+    """Somebody who triggers."""
+    return Viewer(session, server)
+
+
+def contents(seen: list[Event]) -> list[Any]:
+    """What the events say."""
+    return [json.loads(event.data) for event in seen]
+
+
+def quotes(seen: list[Event]) -> list[str]:
+    """The text that has been scraped."""
+    return [each["data"]["quote"] for each in contents(seen) if each["step"] == "Scraping"]
+
+
+async def test_steps(viewer: Viewer) -> None:
+    """Login, Scraping, Analyzing come one by one, as `progress`; `completed` is the last."""
+    seen = await viewer.see(f"{TRIGGER}?seconds=1&pages=3")
+    assert [event.event for event in seen] == ["progress"] * 5 + ["completed"]
+    assert [each["step"] for each in contents(seen)[:-1]] == ["Login", *["Scraping"] * 3, "Analyzing"]
+    assert contents(seen)[-1]["data"] == {"pages": 3, "quotes": 30}
+    assert len({event.piece for event in seen}) >= 4
+    assert seen[-1].at - seen[0].at > 0.7
+
+
+async def test_failed(viewer: Viewer) -> None:
+    """A failure is called `failed`, and says why."""
+    seen = await viewer.see(f"{TRIGGER}?seconds=0.2&pages=2&fail_at=50")
+    assert seen[-1].event == "failed"
+    assert contents(seen)[-1]["message"] == "Failed on purpose at 50 %"
+
+
+async def test_text_intact(viewer: Viewer) -> None:
+    """Control characters, emoji, U+2028 and forged events arrive as they are; half a surrogate is a `?`."""
+    assert quotes(await viewer.see(f"{TRIGGER}?seconds=2")) == INTACT
+    assert "\u2028" in INTACT[2]
+    assert "\0" in INTACT[3]
+
+
+async def test_one_run_for_each_id(viewer: Viewer) -> None:
+    """However many requests with an id, it is one run, which all of them see; another id, another run."""
+    run, other = secrets.token_hex(16), secrets.token_hex(16)
+    parameters = "seconds=1&pages=4"
+    one, two, three = await asyncio.gather(
+        viewer.see(f"{TRIGGER}?run={run}&{parameters}"),
+        viewer.see(f"{TRIGGER}?run={run}&{parameters}"),
+        viewer.see(f"{TRIGGER}?run={other}&{parameters}"),
+    )
+    late = await viewer.see(f"{TRIGGER}?run={run}&{parameters}")
+    assert [event.id for event in one] == [event.id for event in two] == [event.id for event in late]
+    assert contents(one) == contents(three)
+    assert len(one) == 4 + 3
+    assert not {event.id for event in one} & {event.id for event in three}
+
+
+@pytest.mark.parametrize("query", ["", f"&run={'7' * 32}"])
+async def test_go_on(viewer: Viewer, query: str) -> None:
+    """Who reconnects sees the rest of the run, with an id for it or without; at the end 204."""
+    url = f"{TRIGGER}?seconds=1&pages=4{query}"
+    first = await viewer.see(url, count=3)
+    rest = await viewer.see(url, last_event_id=first[-1].id)
+    assert [each["step"] for each in contents(first + rest)] == [
+        "Login", *["Scraping"] * 4, "Analyzing", "Done",
+    ]  # fmt: skip
+    assert await viewer.status(url, rest[-1].id) == 204
+
+
+@pytest.mark.parametrize("query", ["run=1", "run=" + "G" * 32, "seconds=-1", "pages=0", "fail_at=101"])
+async def test_refused(viewer: Viewer, query: str) -> None:
+    """Ids that could be guessed, and parameters out of bounds, are refused."""
+    assert await viewer.status(f"{TRIGGER}?{query}") == 422
+
+
+async def test_cross_site(session: aiohttp.ClientSession, server: Server) -> None:
+    """Other sites can't trigger."""
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    async with session.get(server.url + TRIGGER, headers=headers) as response:
+        assert response.status == 403
+
+
+async def test_too_many(session: aiohttp.ClientSession) -> None:
+    """A hundred runs at a time, no more."""
+    with App("scraping/api") as server:
+        viewer = Viewer(session, server)
+        for number in range(100):
+            async with session.get(f"{server.url}{TRIGGER}?run={number:032x}&seconds=60") as response:
+                assert response.status == 200
+        assert await viewer.status(TRIGGER) == 503
+        assert len(await viewer.see(f"{TRIGGER}?run={1:032x}", count=1)) == 1
