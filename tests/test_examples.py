@@ -47,10 +47,12 @@ def named(seen: list[Event]) -> list[tuple[str, object]]:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_small(path: Path) -> None:
-    """An example is a lesson: under 80 lines, blank ones apart, and it says what to run."""
+    """An example is a lesson: it says what to run, and has under 80 lines of code."""
     text = path.read_text(encoding="utf-8")
-    assert len([line for line in text.splitlines() if line]) < 80
-    assert f"python {path.relative_to(ROOT).as_posix()}" in text
+    _, _, code = text.split('"""', 2)
+    assert len([line for line in code.splitlines() if line]) < 80
+    name = path.relative_to(ROOT).as_posix()
+    assert f"python {name}" in text or f"uvicorn {name.removesuffix('.py').replace('/', '.')}:app" in text
 
 
 async def test_counter_counts(counter: Server, session: aiohttp.ClientSession) -> None:
