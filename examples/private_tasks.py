@@ -27,13 +27,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # where tasks.py and its 
 
 from log import Follower
 from tasks import Registry, Task
-from work import Seconds, beginner
+from threads import WorkThreads
+from work import Seconds, make_begin
 
 FRONT_END = os.environ.get("FRONT_END", "http://localhost:5173")
 
 Tasks = WeakValueDictionary[str, Task]  # by id, until the registry forgets them
 sessions: dict[str, Tasks] = {}
-registry = Registry(beginner(work_threads=4))
+registry = Registry(make_begin(WorkThreads(limit=4)))
 
 
 async def from_our_pages(request: Request, origin: Annotated[str, Header()] = "") -> None:

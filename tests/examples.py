@@ -1,15 +1,11 @@
 """The examples as programs, and their streams as a browser would read them."""
 
 import asyncio
-import os
-import shutil
-import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import aiohttp
-import pytest
 
 from tests.programs import Server
 
@@ -30,25 +26,11 @@ class Example(Server):
 
 
 class App(Server):
-    """`uvicorn examples.NAME:app`."""
+    """`uvicorn examples.NAME:app`, or any other module."""
 
-    def __init__(self, name: str, *flags: str) -> None:
-        self.program = ("-m", "uvicorn", f"examples.{name.replace('/', '.')}:app", "--no-access-log")
+    def __init__(self, module: str, *flags: str) -> None:
+        self.program = ("-m", "uvicorn", f"{module}:app", "--no-access-log")
         super().__init__(*flags)
-
-
-def needs(*programs: str) -> None:
-    """Skip the test if one of these programs is missing; but not in CI."""
-    if missing := [program for program in programs if not shutil.which(program)]:
-        reason = f"This needs {' and '.join(missing)}: install what is missing."
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 @dataclass(frozen=True)
@@ -83,11 +65,11 @@ async def events(response: aiohttp.ClientResponse) -> AsyncIterator[Event]:
 
 
 class Viewer:
-    """One who opens streams of one server."""
+    """One who opens streams below one address."""
 
-    def __init__(self, session: aiohttp.ClientSession, server: Server) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
-        self._server = server
+        self._url = url
 
     async def see(
         self, path: str, count: int | None = None, last_event_id: str | None = None, **headers: str
@@ -96,7 +78,7 @@ class Viewer:
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id
-        response = await self._session.get(self._server.url + path, headers=headers)
+        response = await self._session.get(self._url + path, headers=headers)
         seen: list[Event] = []
         try:
             async with asyncio.timeout(20):
@@ -111,5 +93,10 @@ class Viewer:
     async def status(self, path: str, last_event_id: str | None = None) -> int:
         """The status of the answer."""
         headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
-        async with self._session.get(self._server.url + path, headers=headers) as response:
+        async with self._session.get(self._url + path, headers=headers) as response:
             return response.status
+
+    async def headers(self, path: str) -> Mapping[str, str]:
+        """The headers of the answer."""
+        async with self._session.get(self._url + path) as response:
+            return response.headers

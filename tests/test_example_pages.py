@@ -62,11 +62,12 @@ def test_named_events(page: Page) -> None:
         assert len([url for url in requests if "/stream" in url]) == 1
 
 
+@pytest.mark.slow
 def test_endless_reconnects(page: Page) -> None:
     """Broken: a real EventSource goes on asking. Fixed: it asks once more, and is closed by the 204."""
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
-    with App("traps/endless_reconnects") as server:
+    with App("examples.traps.endless_reconnects") as server:
         page.goto(f"{server.url}/openapi.json")
         page.evaluate(WATCH, "/broken")
         for _ in range(4):
@@ -83,7 +84,7 @@ def test_endless_reconnects(page: Page) -> None:
 
 def test_event_named_error(page: Page) -> None:
     """Broken: the page takes the event for a lost connection, and misses the rest. Fixed: it shows all."""
-    with App("traps/event_named_error") as server:
+    with App("examples.traps.event_named_error") as server:
         page.goto(server.url)
         log = page.get_by_role("log").get_by_role("listitem")
         page.get_by_role("button", name="/broken").click()
@@ -101,7 +102,7 @@ def test_event_named_error(page: Page) -> None:
 
 def test_seventh_stream(context: BrowserContext, page: Page) -> None:
     """Broken: six streams open, and the seventh waits until one is closed. Fixed: one stream for all."""
-    with App("traps/seventh_stream") as server:
+    with App("examples.traps.seventh_stream") as server:
         page.goto(server.url)
         live = page.get_by_text(": live")
         page.get_by_role("button", name="/broken").click()

@@ -57,7 +57,7 @@ def test_small(path: Path) -> None:
 
 async def test_counter_counts(counter: Server, session: aiohttp.ClientSession) -> None:
     """The numbers come one by one, a second apart."""
-    first, second = await Viewer(session, counter).see("/stream", count=2)
+    first, second = await Viewer(session, counter.url).see("/stream", count=2)
     assert (first.event, first.data) == ("stream", "streaming number 1")
     assert (second.event, second.data) == ("stream", "streaming number 2")
     assert 0.5 < second.at - first.at < 5
@@ -66,7 +66,7 @@ async def test_counter_counts(counter: Server, session: aiohttp.ClientSession) -
 @pytest.mark.slow
 async def test_counter(counter: Server, session: aiohttp.ClientSession) -> None:
     """Ten events named `stream` come one by one, a second apart; then the stream ends."""
-    seen = await Viewer(session, counter).see("/stream")
+    seen = await Viewer(session, counter.url).see("/stream")
     assert [(event.event, event.data) for event in seen] == [
         ("stream", f"streaming number {number}") for number in range(1, 11)
     ]
@@ -76,7 +76,7 @@ async def test_counter(counter: Server, session: aiohttp.ClientSession) -> None:
 
 async def test_named_events(named_events: Server, session: aiohttp.ClientSession) -> None:
     """Both functions run, one after the other, each from start to end; `close` is the last word."""
-    viewer = Viewer(session, named_events)
+    viewer = Viewer(session, named_events.url)
     seen = await viewer.see("/stream?seconds=0.1")
     assert named(seen) == [*FUNCTION1, *FUNCTION2, ("close", {})]
     assert len({event.id for event in seen}) == len(seen)
@@ -85,7 +85,7 @@ async def test_named_events(named_events: Server, session: aiohttp.ClientSession
 
 async def test_named_events_go_on(named_events: Server, session: aiohttp.ClientSession) -> None:
     """Who lost the connection sees the rest of the same run; everybody else has a run of his own."""
-    viewer = Viewer(session, named_events)
+    viewer = Viewer(session, named_events.url)
     first = await viewer.see("/stream?seconds=0.1", count=4)
     rest, other = await asyncio.gather(
         viewer.see("/stream?seconds=0.1", last_event_id=first[-1].id),
@@ -102,7 +102,7 @@ async def test_named_events_begin(
     named_events: Server, session: aiohttp.ClientSession, last_event_id: str
 ) -> None:
     """An id that was never given out begins a new run."""
-    seen = await Viewer(session, named_events).see("/stream?seconds=0.1", 1, last_event_id)
+    seen = await Viewer(session, named_events.url).see("/stream?seconds=0.1", 1, last_event_id)
     assert named(seen) == FUNCTION1[:1]
 
 
@@ -111,13 +111,13 @@ async def test_named_events_refuse(
     named_events: Server, session: aiohttp.ClientSession, seconds: str
 ) -> None:
     """Seconds that can't be waited for are refused, not streamed."""
-    assert await Viewer(session, named_events).status(f"/stream?seconds={seconds}") == 422
+    assert await Viewer(session, named_events.url).status(f"/stream?seconds={seconds}") == 422
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["counter", "named_events"])
 async def test_uvicorn(session: aiohttp.ClientSession, name: str) -> None:
     """An example can be served by uvicorn's own command as well."""
-    with App(name) as server:
-        seen = await Viewer(session, server).see("/stream", count=1)
+    with App(f"examples.{name}") as server:
+        seen = await Viewer(session, server.url).see("/stream", count=1)
     assert seen[0].event in ("stream", "start")

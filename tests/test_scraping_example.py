@@ -19,14 +19,14 @@ INTACT = [quote.replace("\ud83d", "?") for quote in QUOTES]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with App("scraping/api") as server:
+    with App("examples.scraping.api") as server:
         yield server
 
 
 @pytest.fixture
 def viewer(session: aiohttp.ClientSession, server: Server) -> Viewer:
     """Somebody who triggers."""
-    return Viewer(session, server)
+    return Viewer(session, server.url)
 
 
 def contents(seen: list[Event]) -> list[Any]:
@@ -104,10 +104,11 @@ async def test_cross_site(session: aiohttp.ClientSession, server: Server) -> Non
         assert response.status == 403
 
 
+@pytest.mark.slow
 async def test_too_many(session: aiohttp.ClientSession) -> None:
     """A hundred runs at a time, no more."""
-    with App("scraping/api") as server:
-        viewer = Viewer(session, server)
+    with App("examples.scraping.api") as server:
+        viewer = Viewer(session, server.url)
         for number in range(100):
             async with session.get(f"{server.url}{TRIGGER}?run={number:032x}&seconds=60") as response:
                 assert response.status == 200

@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.backends import free_port, require
 from tests.browser import browser, context, page
-from tests.examples import free_port, needs
 from tests.programs import Program
 from tests.test_scraping_example import INTACT, TRIGGER
 
@@ -43,7 +43,8 @@ class Site(Program):
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    needs("npm", "nginx")
+    require("npm")
+    require("nginx")
     with Site() as site:
         yield site
         assert site.stop() == 0

@@ -22,13 +22,21 @@ FRONTEND = FOLDER / "frontend"
 ROOT = FOLDER.parent.parent
 
 
+def find(program: str) -> str:
+    """The path of a program, or a word on how to get it."""
+    path = os.environ["PATH"] + os.pathsep + "/usr/sbin"  # where Debian has nginx, and people don't look
+    if found := shutil.which(program, path=path):
+        return found
+    raise SystemExit(f"{program} not found: install it (on Debian: apt-get install {program}).")
+
+
 def build(page: Path, mode: str) -> None:
     """Install what the page is made with, unless that has been done, and make it."""
     installed = FRONTEND / "node_modules" / ".package-lock.json"
     lock = FRONTEND / "package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=FRONTEND, check=True)
-    command = ["npm", "run", "build", "--", "--mode", mode, "--outDir", str(page), "--emptyOutDir"]
+        subprocess.run([find("npm"), "ci", "--no-audit", "--no-fund"], cwd=FRONTEND, check=True)
+    command = [find("npm"), "run", "build", "--", "--mode", mode, "--outDir", str(page), "--emptyOutDir"]
     subprocess.run(command, cwd=FRONTEND, check=True, env={**os.environ, "NODE_ENV": mode})
 
 
@@ -39,7 +47,7 @@ def serve(folder: Path, port: int, api_port: int) -> None:
     folder.chmod(0o755)  # nginx that is started by root reads the page as another user
     (folder / "nginx.conf").write_text(conf, encoding="utf-8")
     api = [sys.executable, "-m", "uvicorn", "examples.scraping.api:app", "--port", str(api_port)]
-    nginx = ["nginx", "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"]
+    nginx = [find("nginx"), "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"]
     with ExitStack() as stack:
         for command in (api, nginx):
             process = stack.enter_context(subprocess.Popen(command, cwd=ROOT))
@@ -55,8 +63,6 @@ def main() -> None:
     parser.add_argument("--api-port", type=int, default=8000, help="of the API behind it (8000)")
     parser.add_argument("--development", action="store_true", help="build for development")
     arguments = parser.parse_args()
-    if missing := [program for program in ("npm", "nginx") if not shutil.which(program)]:
-        parser.error(f"{' and '.join(missing)} not found: on Debian, apt-get install {' '.join(missing)}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as on Ctrl-C
     with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
         build(Path(folder) / "html", "development" if arguments.development else "production")

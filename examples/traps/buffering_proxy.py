@@ -3,8 +3,9 @@
     python examples/traps/buffering_proxy.py
 
 Symptom: on the developer's machine the bar moves; in production nothing, nothing, and then 100 %.
-Cause:   a reverse proxy collects the answer, to send it in fewer and larger pieces: nginx until a buffer of
-         4 KiB is full, which small events may need minutes for.
+Cause:   a reverse proxy collects the answer until a buffer is full, which takes small events minutes. nginx
+         does so when it speaks HTTP/1.0 to the application, its default before 1.29.7, and gets no chunks:
+         from plain uvicorn it gets none, from `uvicorn[standard]` it does. So it may work for you by luck.
 Cure:    the header `X-Accel-Buffering: no`, which tells nginx to pass on each piece as it comes.
          sse-starlette sends it; with a StreamingResponse it is up to you. (Or `proxy_buffering off;` in
          nginx.conf: but then whoever installs the application has to know it.)
@@ -42,7 +43,7 @@ async def fixed() -> StreamingResponse:
 
 
 async def start_proxy(origin_port: int) -> asyncio.Server:
-    """A reverse proxy, as small as can be, which buffers as nginx does."""
+    """A reverse proxy, as small as can be, which fills a buffer before it sends."""
 
     async def forward(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         request = await client.readuntil(b"\r\n\r\n")

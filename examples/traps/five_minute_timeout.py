@@ -48,8 +48,8 @@ async def pass_on(url: str, limits: aiohttp.ClientTimeout) -> AsyncIterator[byte
 
 def passed_on(request: Request, limits: aiohttp.ClientTimeout) -> StreamingResponse:
     """The stream of the other service, which is this one too."""
-    url = str(request.url.replace(path="/stream"))
-    return StreamingResponse(pass_on(url, limits), media_type="text/event-stream")
+    url = request.url_for("stream").replace(query=request.url.query)
+    return StreamingResponse(pass_on(str(url), limits), media_type="text/event-stream")
 
 
 @app.get("/broken")

@@ -23,7 +23,7 @@ async def publish() -> None:
     """An event every 0.2 s, for whoever is there."""
     for number in range(1, 10_000):
         await asyncio.sleep(0.2)
-        for queue in (shared_queue, *queues):
+        for queue in queues:
             queue.put_nowait(f"event {number}")
 
 
@@ -47,6 +47,7 @@ async def take_from(queue: asyncio.Queue[str]) -> AsyncIterator[str]:
 @app.get("/broken")
 async def broken() -> EventSourceResponse:
     """Take from the one queue."""
+    queues.add(shared_queue)
     return EventSourceResponse(take_from(shared_queue))
 
 
