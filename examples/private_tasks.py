@@ -26,7 +26,8 @@ from sse_starlette import EventSourceResponse
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where tasks.py and its neighbours are
 
 from log import Follower
-from tasks import Registry, Task
+from registry import Registry
+from tasks import Task
 from threads import WorkThreads
 from work import Seconds, make_begin
 

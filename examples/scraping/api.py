@@ -20,7 +20,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from encoding import to_json
 from log import Follower
-from tasks import Registry, RegistryFull, Task, Updates
+from registry import Registry, RegistryFull
+from tasks import Task, Updates
 from threads import Report, WorkThreads
 from work import Percent, Seconds, Steps, scraping
 
