@@ -7,8 +7,11 @@ from celery import Celery
 RUN = "progress.run"
 """The name of the one Celery task, which runs any work."""
 
+QUEUE = "progress"
+"""The Celery queue on which tasks wait for a worker."""
+
 SETTINGS: dict[str, Any] = {
-    "task_default_queue": "progress",
+    "task_default_queue": QUEUE,
     "task_ignore_result": True,  # the log is the truth
     # What a worker has fetched but not begun would wait for an hour if it died; so it fetches nothing
     # that it can't begin. Early acknowledgement (Celery's default) then concerns running tasks only,

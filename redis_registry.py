@@ -7,7 +7,7 @@ from functools import partial
 from typing import Literal
 
 from availability import Availability
-from celery_queue import RUN, create_celery
+from celery_queue import QUEUE, RUN, create_celery
 from mirrors import Mirrors
 from redis_log import CONNECT_SECONDS, LEASE_SECONDS, RedisLogs
 from registry import CLOSE_SECONDS, BackendUnavailable, RegistryFull, TaskNotFound
@@ -29,7 +29,13 @@ class RedisRegistry:
     backend: Literal["redis"] = "redis"
 
     def __init__(
-        self, redis_url: str, *, retention_seconds: float, max_tasks: int, history_length: int
+        self,
+        redis_url: str,
+        *,
+        retention_seconds: float,
+        max_tasks: int,
+        history_length: int,
+        queue: str = QUEUE,
     ) -> None:
         self._retention_seconds = retention_seconds
         self._max_tasks = max_tasks
@@ -45,7 +51,7 @@ class RedisRegistry:
         self._submitting = asyncio.Lock()
         self._half_started: set[str] = set()
         timeouts = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": CONNECT_SECONDS}
-        self._celery = create_celery(redis_url, broker_transport_options=timeouts)
+        self._celery = create_celery(redis_url, broker_transport_options=timeouts, task_default_queue=queue)
         self._redis = Availability()
         self._mirrors = Mirrors(self._logs, self._redis, history_length)
         self._owned = [

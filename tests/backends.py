@@ -57,12 +57,17 @@ class Worker(Program):
     process_group = 0  # one of its own, so that its processes can be killed with it
 
     def __init__(
-        self, redis_url: str, processes: int, module: str = "distributed", **environment: str
+        self,
+        redis_url: str,
+        processes: int,
+        module: str = "distributed",
+        flags: tuple[str, ...] = (),
+        **environment: str,
     ) -> None:
         name = f"worker{free_port()}@localhost"
         super().__init__(
             *("-m", "celery", "-A", module, "worker"),
-            *("--concurrency", str(processes), "--hostname", name, "--loglevel", "INFO"),
+            *("--concurrency", str(processes), "--hostname", name, "--loglevel", "INFO", *flags),
             PROGRESS_REDIS_URL=redis_url,
             **environment,
         )
