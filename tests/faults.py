@@ -86,7 +86,7 @@ class End:
         head = await exchange.answer.readuntil(b"\r\n\r\n")
         exchange.client.write(head.replace(b"transfer-encoding: chunked", b"connection: close"))
         left = self.after if b"chunked" in head else 0
-        while left and (size := int(await exchange.answer.readline(), 16)):
+        while left and (line := await exchange.answer.readline()) and (size := int(line, 16)):
             data = (await exchange.answer.readexactly(size + 2))[:-2][:left]
             left -= len(data)
             exchange.client.write(data)

@@ -201,6 +201,7 @@ async def test_refusals(
         assert len(proxy.requests) == len(before) + 1
 
 
+@pytest.mark.slow
 async def test_no_traceback(recording: Recording) -> None:
     """A client program says of a head that was cut off what it says of any cut."""
 

@@ -73,6 +73,16 @@ async def test_head_too_large(victim: Server, api: Api, request_bytes: bytes) ->
     assert (await api.json("GET", "/health"))["tasks"] == before
 
 
+async def test_uvicorn_command() -> None:
+    """`uvicorn app:app` has the same bounds if it is told to, as README says."""
+
+    class Uvicorn(Server):
+        program = ("-m", "uvicorn", "app:app", "--http", "connection:Connection")
+
+    with Uvicorn() as server:
+        assert status(await answers(server, TOO_LARGE["one header"])) == 431
+
+
 @pytest.mark.usefixtures("api")
 async def test_large_head(victim: Server) -> None:
     """A head of 60 KiB, such as one full of cookies, is taken."""

@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from threading import Thread
 
 import pytest
-from _pytest.mark import ParameterSet
 
 from protocol import EVENT_BYTES, Refused
 from sse_client import whole_events
@@ -69,15 +68,29 @@ ENDLESS = {
 }
 
 
-def tries() -> Iterator[ParameterSet]:
-    """Both clients against all of them; the synchronous one takes its time for the largest event."""
-    for name, flags in itertools.product(ENDLESS, ([], ["--task-id", "x"])):
-        yield pytest.param("client.py", name, flags)
-        slow = bool(flags) and name in ("line", "event", "chunk", "zeros in a stream")
-        yield pytest.param("sse_client.py", name, flags, marks=[pytest.mark.slow] if slow else [])
+WATCH = ["--task-id", "x"]
+QUICK = ("line", "event", "refusal", "page", "zeros in a stream", "zeros in a refusal")
+TRIES = [
+    *[pytest.param("client.py", name, WATCH) for name in QUICK],
+    *[pytest.param("sse_client.py", name, WATCH) for name in ("refusal", "page", "zeros in a refusal")],
+    *[pytest.param(client, "zeros in a refusal", []) for client in ("client.py", "sse_client.py")],
+    *[
+        pytest.param(client, name, flags, marks=pytest.mark.slow)
+        for client in ("client.py", "sse_client.py")
+        for name, flags in [
+            *[(name, WATCH) for name in ("header", "headers", "redirects", "chunk")],
+            *[(name, []) for name in ("refusal", "page", "header", "headers")],
+        ]
+    ],
+    # The largest event takes the synchronous client some time: it comes a byte at a time.
+    *[
+        pytest.param("sse_client.py", name, WATCH, marks=pytest.mark.slow)
+        for name in ("line", "zeros in a stream")
+    ],
+]
 
 
-@pytest.mark.parametrize(("client", "name", "flags"), list(tries()))
+@pytest.mark.parametrize(("client", "name", "flags"), TRIES)
 def test_endless(client: str, name: str, flags: list[str]) -> None:
     """Whatever has no end, a client gives up on it, with one sentence."""
     answer, endless = ENDLESS[name]

@@ -31,10 +31,10 @@ EXPECTED = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server of one's own, since it is soon full of tasks. Nothing may escape a route of it."""
-    with Server("--max-tasks", "100") as server:
+    """A server of one's own, since many tasks are started. Nothing may escape a route of it."""
+    with Server() as server:
         yield server
         assert "ASGI" not in server.output
 
