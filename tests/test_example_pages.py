@@ -110,7 +110,7 @@ def test_seventh_stream(context: BrowserContext, page: Page) -> None:
         # Not only streams wait: the host is out of reach for the whole browser.
         other = context.new_page()
         with pytest.raises(playwright.sync_api.TimeoutError):
-            other.goto(f"{server.url}/openapi.json", timeout=1000)
+            other.goto(f"{server.url}/openapi.json", timeout=500)
         expect(page.get_by_text("task 7: connecting")).to_be_visible()
         page.get_by_role("button", name="/fixed").click()
         expect(live).to_have_count(7)

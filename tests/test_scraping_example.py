@@ -66,16 +66,18 @@ async def test_text_intact(viewer: Viewer) -> None:
 async def test_one_run_for_each_id(viewer: Viewer) -> None:
     """However many requests with an id, it is one run, which all of them see; another id, another run."""
     run, other = secrets.token_hex(16), secrets.token_hex(16)
-    parameters = "seconds=1&pages=4"
+    await viewer.see(f"{TRIGGER}?run={run}&seconds=1&pages=4", count=1)
+    # Were one of these a run of its own, it would have other pages.
     one, two, three = await asyncio.gather(
-        viewer.see(f"{TRIGGER}?run={run}&{parameters}"),
-        viewer.see(f"{TRIGGER}?run={run}&{parameters}"),
-        viewer.see(f"{TRIGGER}?run={other}&{parameters}"),
+        viewer.see(f"{TRIGGER}?run={run}&seconds=0&pages=1"),
+        viewer.see(f"{TRIGGER}?run={run}&seconds=0&pages=2"),
+        viewer.see(f"{TRIGGER}?run={other}&seconds=1&pages=3"),
     )
-    late = await viewer.see(f"{TRIGGER}?run={run}&{parameters}")
+    late = await viewer.see(f"{TRIGGER}?run={run}&seconds=0&pages=5")
+    assert one[-1].data == two[-1].data == late[-1].data
+    assert contents(one)[-1]["data"]["pages"] == 4
+    assert contents(three)[-1]["data"]["pages"] == 3
     assert [event.id for event in one] == [event.id for event in two] == [event.id for event in late]
-    assert contents(one) == contents(three)
-    assert len(one) == 4 + 3
     assert not {event.id for event in one} & {event.id for event in three}
 
 
