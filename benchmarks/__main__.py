@@ -16,6 +16,7 @@ import shlex
 import signal
 import sys
 from http.client import HTTPException
+from math import isnan
 from pathlib import Path
 
 from benchmarks.chart import chart
@@ -75,7 +76,8 @@ def draw(results: Results, title: str, caption: str) -> str:
     """CPU and latency as a chart."""
 
     def bars(key: str) -> dict[str, float]:
-        return {name: middle(key, rounds) for name, rounds in results.items() if rounds}
+        medians = {name: middle(key, rounds) for name, rounds in results.items()}
+        return {name: figure for name, figure in medians.items() if not isnan(figure)}
 
     return chart(
         {

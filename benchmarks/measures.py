@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import wraps
+from math import nan
 
 from benchmarks.emission import Emission
 from benchmarks.servers import PEERS, Figures, Load, Server
@@ -48,7 +49,7 @@ def fan_out(
     received = load.end()
     cpu, seconds = server.cpu_seconds() - cpu, time.monotonic() - began
     return {
-        "cpu_us": 1e6 * cpu / max(1, received["events"]),
+        "cpu_us": 1e6 * cpu / received["events"] if received["events"] else nan,
         "p50_ms": received["p50"],
         "p99_ms": received["p99"],
         "received_percent": 100 * received["events"] / (streams * rate * seconds),

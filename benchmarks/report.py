@@ -50,7 +50,8 @@ def cell(column: Column, rounds: list[Figures], results: Results) -> str:
     """One figure."""
     if not rounds:
         return "failed"
-    text = f"{middle(column.key, rounds):,.{column.decimals}f}"
+    figure = middle(column.key, rounds)
+    text = "–" if math.isnan(figure) else f"{figure:,.{column.decimals}f}"
     ours = results.get("ours", [])
     if not column.compared or rounds is ours or len(ours) != len(rounds):
         return text
@@ -59,9 +60,9 @@ def cell(column: Column, rounds: list[Figures], results: Results) -> str:
         for each, our in zip(rounds, ours, strict=True)
         if our[column.key]
     ]
-    return f"{text} ({median(ratios):.2f}×)" if ratios else text
+    return f"{text} ({median(ratios):.2f}×)" if ratios and not math.isnan(sum(ratios)) else text
 
 
 def middle(key: str, rounds: list[Figures]) -> float:
-    """The median of one figure over the rounds."""
-    return median(figure for each in rounds if not math.isnan(figure := each[key]))
+    """The median of one figure over the rounds; NaN if nothing came in any of them."""
+    return median([figure for each in rounds if not math.isnan(figure := each[key])] or [math.nan])
