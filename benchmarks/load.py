@@ -16,6 +16,7 @@ import uvloop
 from benchmarks.viewer import Requester, Viewer, Watch
 
 CONNECTIONS_AT_A_TIME = 100
+RECONNECTIONS_AT_A_TIME = 20
 VIEWERS_PER_ADDRESS = 20_000
 """One source address has some 28 000 ports; the viewers beyond come from 127.0.0.2 and so on."""
 SAMPLES = 100_000
@@ -75,7 +76,8 @@ class Generator:
         began = time.monotonic()
         opening = []
         for number, viewer in enumerate(gone):
-            await asyncio.sleep(max(0, began + number * within / len(gone) - time.monotonic()))
+            if number % RECONNECTIONS_AT_A_TIME == 0:
+                await asyncio.sleep(max(0, began + number * within / len(gone) - time.monotonic()))
             back = Viewer(self._watch, viewer.path, viewer.last_event_id)
             opening.append(asyncio.create_task(self._watch_stream(back)))
         await asyncio.gather(*opening)
