@@ -3,7 +3,6 @@
 import http.client
 import importlib.util
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -110,15 +109,20 @@ class Server:
     def _counted(self) -> list[psutil.Process]:
         return self._process.children(recursive=True) if self._counts_children else [self._process]
 
+    def _listens(self) -> bool:
+        """Whether it is this server that listens on the port, not somebody else's."""
+        return any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == self.port
+            for process in (self._process, *self._process.children())
+            for connection in process.net_connections("tcp")
+        )
+
     def _wait_until_ready(self, name: str) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
+            if self._listens():
                 return
+            time.sleep(0.05)
         self._process.kill()
         raise RuntimeError(f"The server '{name}' does not start: see what `python -m` of its module says.")
 

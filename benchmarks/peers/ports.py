@@ -1,11 +1,19 @@
 """Ports of the loopback interface."""
 
+import random
 import socket
+
+PORTS = range(10_000, 30_000)
+"""Below those that systems give to connections and to servers that ask for any port."""
 
 
 def free_port() -> int:
     """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
