@@ -172,8 +172,9 @@ class Task:
         self.log.append(data, last=self.snapshot.status.ended)
 
     def _append(self, snapshot: Snapshot) -> None:
+        data = to_json(snapshot)  # first: what can't be encoded has not happened
         self.snapshot = snapshot
-        self.log.append(to_json(snapshot), last=snapshot.status.ended)
+        self.log.append(data, last=snapshot.status.ended)
 
 
 def explain(error: BaseException) -> str:

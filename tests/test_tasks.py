@@ -93,6 +93,17 @@ async def exits() -> Updates:
     sys.exit("the whole server?")
 
 
+class Loop(dict[object, object]):
+    """A dictionary that can't be encoded at all."""
+
+    def items(self) -> Any:
+        raise RuntimeError("no items")
+
+
+async def has_an_impossible_result() -> Updates:
+    yield Result({"\ud800": Loop({"\ud800": 1})})
+
+
 class Panic(BaseException):
     """What some libraries raise, and `except Exception` lets through."""
 
@@ -194,6 +205,12 @@ async def test_failure(
     assert "secret" not in json.dumps(last)
     assert task.task_id in caplog.text
     assert "Traceback" in caplog.text
+
+
+async def test_a_result_that_can_not_be_encoded(registry: Registry) -> None:
+    """A result that no JSON can be made of is a failure, and never was a success."""
+    last = (await snapshots(await start(registry, has_an_impossible_result)))[-1]
+    assert (last["status"], last["progress"]) == ("FAILURE", 0)
 
 
 async def test_message_is_text(registry: Registry) -> None:
