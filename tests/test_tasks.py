@@ -97,6 +97,7 @@ class Loop(dict[object, object]):
     """A dictionary that can't be encoded at all."""
 
     def items(self) -> Any:
+        """Fail."""
         raise RuntimeError("no items")
 
 
