@@ -73,6 +73,7 @@ def test_each_sees_their_own(server: Server, browser: Browser, page: Page) -> No
         assert answer.status == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("host", "same_site"), [("127.0.0.1", True), ("localhost", False)])
 def test_foreign_page(
     server: Server, browser: Browser, other_port: int, host: str, same_site: bool

@@ -81,16 +81,18 @@ async def test_one_run_for_each_id(viewer: Viewer) -> None:
     assert not {event.id for event in one} & {event.id for event in three}
 
 
-@pytest.mark.parametrize("query", ["", f"&run={'7' * 32}"])
-async def test_go_on(viewer: Viewer, query: str) -> None:
+async def test_go_on(viewer: Viewer) -> None:
     """Who reconnects sees the rest of the run, with an id for it or without; at the end 204."""
-    url = f"{TRIGGER}?seconds=1&pages=4{query}"
-    first = await viewer.see(url, count=3)
-    rest = await viewer.see(url, last_event_id=first[-1].id)
-    assert [each["step"] for each in contents(first + rest)] == [
-        "Login", *["Scraping"] * 4, "Analyzing", "Done",
-    ]  # fmt: skip
-    assert await viewer.status(url, rest[-1].id) == 204
+
+    async def lose_connection(query: str) -> None:
+        url = f"{TRIGGER}?seconds=1&pages=4{query}"
+        first = await viewer.see(url, count=3)
+        rest = await viewer.see(url, last_event_id=first[-1].id)
+        steps = [each["step"] for each in contents(first + rest)]
+        assert steps == ["Login", *["Scraping"] * 4, "Analyzing", "Done"]
+        assert await viewer.status(url, rest[-1].id) == 204
+
+    await asyncio.gather(lose_connection(""), lose_connection(f"&run={secrets.token_hex(16)}"))
 
 
 @pytest.mark.parametrize("query", ["run=1", "run=" + "G" * 32, "seconds=-1", "pages=0", "fail_at=101"])
