@@ -39,6 +39,16 @@ def quotes(seen: list[Event]) -> list[str]:
     return [each["data"]["quote"] for each in contents(seen) if each["step"] == "Scraping"]
 
 
+def test_lock_file() -> None:
+    """The lock file knows the packages of every platform, and no registry by name."""
+    frontend = ROOT / "examples" / "scraping" / "frontend"
+    packages = json.loads((frontend / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    for package in packages.values():
+        assert "resolved" not in package
+        for name in package.get("optionalDependencies", {}):
+            assert f"node_modules/{name}" in packages
+
+
 async def test_steps(viewer: Viewer) -> None:
     """Login, Scraping, Analyzing come one by one, as `progress`; `completed` is the last."""
     seen = await viewer.see(f"{TRIGGER}?seconds=1&pages=3")

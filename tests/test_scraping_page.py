@@ -37,7 +37,6 @@ class Site(Program):
     def __init__(self) -> None:
         ports = ("--port", str(free_port()), "--api-port", str(free_port()))
         super().__init__("examples/scraping/run.py", "--development", *ports)
-        self.wait_for("Uvicorn running on", 300)
         self.url = f"http://localhost:{ports[1]}"
 
 
@@ -46,6 +45,7 @@ def site() -> Iterator[Site]:
     require("npm")
     require("nginx")
     with Site() as site:
+        site.wait_for("Uvicorn running on", 300)
         yield site
         assert site.stop() == 0
 

@@ -135,8 +135,11 @@ async def test_buffering_nginx(session: aiohttp.ClientSession, tmp_path: Path) -
     with trap("buffering_proxy", "--http", "h11") as server:
         conf.write_text(NGINX_CONF % (url.removeprefix("http://"), server.url), encoding="utf-8")
         with Nginx("-p", str(tmp_path), "-c", str(conf), "-e", "stderr") as nginx:
-            nginx.wait_for("start worker process ")
-            await expect_buffered(Viewer(session, url))
+            try:
+                nginx.wait_for("start worker process ")
+                await expect_buffered(Viewer(session, url))
+            finally:
+                nginx.stop()  # killed, it would leave its worker behind
 
 
 async def test_compressing_middleware(viewer: Viewer) -> None:

@@ -54,6 +54,7 @@ def serve(folder: Path, port: int, api_port: int) -> None:
             stack.callback(process.terminate)
         print(f"Open http://localhost:{port}", flush=True)
         os.wait()
+        raise SystemExit("The API or nginx has ended by itself: it should have said why.")
 
 
 def main() -> None:
