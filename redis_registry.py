@@ -76,9 +76,7 @@ class RedisRegistry:
             self._half_started.add(task.task_id)
             raise
         if not placed:
-            raise RegistryFull(
-                f"All {self._max_tasks} places are taken by tasks that still run: try again later."
-            )
+            raise RegistryFull(self._max_tasks)
         return task
 
     async def get(self, task_id: str) -> Task:
@@ -95,10 +93,7 @@ class RedisRegistry:
             raise
         if mirror := self._mirrors.get(task_id):
             return mirror
-        raise TaskNotFound(
-            f"Task '{task_id[:40]}' not found: it has never existed or was forgotten "
-            f"{self._retention_seconds:g} s after it ended."
-        )
+        raise TaskNotFound(task_id, self._retention_seconds)
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED. Raises `TaskNotFound`."""

@@ -18,9 +18,18 @@ CLOSE_SECONDS = 0.5
 class TaskNotFound(LookupError):
     """No task has this id, or none has it any more."""
 
+    def __init__(self, task_id: str, retention_seconds: float) -> None:
+        super().__init__(
+            f"Task '{task_id[:40]}' not found: it has never existed or was forgotten "
+            f"{retention_seconds:g} s after it ended."
+        )
+
 
 class RegistryFull(RuntimeError):
     """Every place is taken by a task that has not ended."""
+
+    def __init__(self, max_tasks: int) -> None:
+        super().__init__(f"All {max_tasks} places are taken by tasks that still run: try again later.")
 
 
 class BackendUnavailable(RuntimeError):
@@ -80,10 +89,7 @@ class Registry:
         """The task with this id. Raises `TaskNotFound`."""
         if task := self._tasks.get(task_id):
             return task
-        raise TaskNotFound(
-            f"Task '{task_id[:40]}' not found: it has never existed or was forgotten "
-            f"{self._retention_seconds:g} s after it ended."
-        )
+        raise TaskNotFound(task_id, self._retention_seconds)
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED, and stop its work. Raises `TaskNotFound`."""
@@ -120,9 +126,7 @@ class Registry:
 
     def _make_room(self) -> None:
         if not self._expiries:
-            raise RegistryFull(
-                f"All {self._max_tasks} places are taken by tasks that still run: try again later."
-            )
+            raise RegistryFull(self._max_tasks)
         self._forget(next(iter(self._expiries)))
 
     def _forget(self, task_id: str) -> None:
