@@ -72,7 +72,7 @@ def run(workload: Workload, sizes: Figures, names: list[str], rounds: int) -> Re
     return results
 
 
-def draw(results: Results, title: str, caption: str) -> str:
+def draw(results: Results, title: str, *captions: str) -> str:
     """CPU and latency as a chart."""
 
     def bars(key: str) -> dict[str, float]:
@@ -84,7 +84,7 @@ def draw(results: Results, title: str, caption: str) -> str:
             f"{title}: µs of server CPU for each event delivered": bars("cpu_us"),
             "ms until 99 % of the events have arrived": bars("p99_ms"),
         },
-        caption,
+        *captions,
     )
 
 
@@ -96,7 +96,7 @@ def main() -> None:
     allow_many_connections()  # the servers and the load generator inherit it
     servers = present(options.servers)
     about = machine() | {"command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])}
-    caption = "{date}, {machine}, {system}, Python {python}, `{command}`".format(**about)
+    captions = ["{date}, {machine}, {system}, Python {python}".format(**about), about["command"]]
     measured: dict[str, Results] = {}
     svg = ""
     for name in options.only:
@@ -108,8 +108,8 @@ def main() -> None:
         measured[name] = run(workload, sizes, contestants, rounds)
         print(f"\n{markdown(workload, sizes, measured[name])}\n", flush=True)
         if name == "fan-out":
-            svg = draw(measured[name], workload.title.format(**sizes), caption)
-    print(caption)
+            svg = draw(measured[name], workload.title.format(**sizes), *captions)
+    print("{}: `{}`".format(*captions))
     if output := options.output or (DOCS if options.full else None):
         output.mkdir(exist_ok=True)
         (output / "benchmark.json").write_text(json.dumps(about | {"results": measured}, indent=1) + "\n")

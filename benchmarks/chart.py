@@ -3,31 +3,35 @@
 from collections.abc import Mapping
 from html import escape
 
-WIDTH, ROW, LABEL, TITLE, MARGIN = 720, 26, 130, 44, 16
+WIDTH, ROW, LABEL, TITLE, MARGIN, LINE = 720, 26, 130, 44, 16, 18
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 .title { font-weight: 600 }
-.bar { fill: #8c959f } .ours { fill: #0969da }
+.caption { font-size: 11px; opacity: 0.7 }
+.page { fill: #ffffff } .bar { fill: #8c959f } .ours { fill: #0969da }
 @media (prefers-color-scheme: dark) {
-  text { fill: #e6edf3 } .bar { fill: #6e7681 } .ours { fill: #4493f8 }
+  text { fill: #e6edf3 } .page { fill: #0d1117 } .bar { fill: #6e7681 } .ours { fill: #4493f8 }
 }
 """
 
 
-def chart(panels: Mapping[str, Mapping[str, float]], caption: str) -> str:
+def chart(panels: Mapping[str, Mapping[str, float]], *captions: str) -> str:
     """Panels one below the other: a title each, and a bar for each name, the shortest first."""
     parts: list[str] = []
     top = MARGIN
     for title, bars in panels.items():
         parts += panel(title, bars, top)
         top += TITLE + ROW * len(bars)
-    parts.append(f'<text x="{MARGIN}" y="{top + 14}" opacity="0.7">{escape(caption)}</text>')
-    box = f"0 0 {WIDTH} {top + 14 + MARGIN}"
+    for caption in captions:
+        top += LINE
+        parts.append(f'<text class="caption" x="{MARGIN}" y="{top}">{escape(caption)}</text>')
+    box = f"0 0 {WIDTH} {top + MARGIN}"
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" role="img">',
             f"<title>{escape('; '.join(panels))}</title>",
             f"<style>{STYLE}</style>",
+            '<rect class="page" width="100%" height="100%"/>',
             *parts,
             "</svg>\n",
         ]
