@@ -55,6 +55,7 @@ class Program:
         while (line := self._new_lines.get(timeout=seconds)) is not None:
             if match := re.search(pattern, line):
                 return match
+        self.wait()
         raise AssertionError(f"It ended without a line like {pattern!r}:\n{self.output}")
 
     def wait(self, seconds: float = STOP_SECONDS) -> int:
