@@ -23,10 +23,15 @@ class OpenStream:
 
     def __init__(self, api: Api, task_id: str) -> None:
         self.events: list[Event] = []
+        self._begun = asyncio.Event()
         self._api = api
         self._task_id = task_id
         self._pings: asyncio.Queue[None] = asyncio.Queue()
         self.reading = asyncio.create_task(self._read())
+
+    async def begun(self) -> None:
+        """Return when it has shown something. Fails if it doesn't within ten seconds."""
+        await asyncio.wait_for(self._begun.wait(), 10)
 
     async def pings(self, count: int) -> None:
         """Wait for so many pings from now on. Fails if the stream ends."""
@@ -43,6 +48,7 @@ class OpenStream:
                     self._pings.put_nowait(None)
                 else:
                     self.events.append(Event([tuple(line.split(": ", 1)) for line in block.split("\n")]))  # type: ignore[misc]
+                    self._begun.set()
         return self.events
 
 
@@ -147,12 +153,12 @@ async def test_redis_loses_its_data(start: Start, session: aiohttp.ClientSession
     start(Worker(redis.url, processes=1))
     task_id = (await api.start(**LONG_TASK))["task_id"]
     await api.until(task_id, "PROGRESS")
-    watching = asyncio.create_task(api.watch(task_id))
-    await api.until(task_id, "PROGRESS")
+    stream = OpenStream(api, task_id)
+    await stream.begun()
     with Redis.from_url(redis.url) as client:
         client.flushall()
     async with asyncio.timeout(10):
-        assert (await watching)[-1].snapshot["status"] not in ENDED
+        assert (await stream.reading)[-1].snapshot["status"] not in ENDED
     await api.json("GET", f"/task-progress/{task_id}", 404)
     async with asyncio.timeout(10):  # the worker too has given it up
         check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
@@ -166,9 +172,7 @@ async def test_shutdown(start: Start, session: aiohttp.ClientSession, redis_is: 
     api = Api(session, [stopping.url])
     task_id = (await api.start(**LONG_TASK))["task_id"]
     streams = [OpenStream(api, task_id) for _ in range(50)]
-    async with asyncio.timeout(10):
-        while not all(stream.events for stream in streams):
-            await asyncio.wait([stream.reading for stream in streams], timeout=0)
+    await asyncio.gather(*(stream.begun() for stream in streams))
     if redis_is == "hung":
         redis.process.send_signal(signal.SIGSTOP)
     elif redis_is == "down":
