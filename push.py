@@ -8,9 +8,9 @@ unless the socket is full, and the viewer sleeps on. If the socket is full, the 
 that `send`, catches up from its logs, and waits again. Either way the viewer's one cursor moves on, so
 nothing is lost, doubled or out of order.
 
-Measured by `python -m benchmarks` on two busy cores, 1 000 viewers at 10 events a second: 12.6 µs of CPU
-for each delivery, where the same server takes 30 if every viewer wakes up, nginx with nchan 8.3, and the
-floor, a bare `transport.write`, 6.4.
+Measured by `python -m benchmarks` on two cores, 1 000 viewers at 10 events a second: 12 µs of CPU for each
+delivery, where the same server took 26 to 30 with every viewer waking up, nginx with nchan takes 8, and the
+floor, a bare `transport.write`, 7.
 """
 
 import asyncio
