@@ -133,3 +133,17 @@ def check_story(stream: list[Event], status: str) -> None:
     assert [event.id for event in stream] == list(range(1, len(stream) + 1))
     assert [event.snapshot["status"] for event in stream if event.snapshot["status"] in ENDED] == [status]
     assert stream[-1].snapshot["status"] == status
+
+
+async def check_two_places(api: Api) -> None:
+    """Two running tasks fill two places; one more is refused until one has ended, and makes room."""
+    first, second = await api.start(**LONG_TASK), await api.start(**LONG_TASK)
+    async with api.session.post(api.url("/start-task")) as response:
+        assert response.status == 503
+        assert int(response.headers["Retry-After"]) > 0
+        assert "All 2 places" in (await response.json())["detail"]
+    await api.cancel(second["task_id"])
+    third = await api.start(**LONG_TASK)
+    await api.json("GET", f"/task-status/{second['task_id']}", 404)
+    for task in (first, third):
+        await api.status(task["task_id"])

@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 
 from celery_queue import create_celery
-from tests.api import ENDED, LONG_TASK, Api, Event, check_story, events
+from tests.api import ENDED, LONG_TASK, Api, Event, check_story, check_two_places, events
 from tests.backends import Nginx, RedisServer, Worker, sharing_server
 from tests.conftest import Start
 from tests.programs import OwnWorkServer, Program
@@ -253,16 +253,7 @@ async def test_a_server_that_is_killed(
 async def test_places_are_shared(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
     """The limit on tasks holds for all servers together."""
     api = Api(session, [start(sharing_server(redis.url, "--max-tasks", "2")).url for _ in range(2)])
-    first, second = await api.start(**LONG_TASK), await api.start(**LONG_TASK)
-    async with session.post(api.url("/start-task")) as response:
-        assert response.status == 503
-        assert int(response.headers["Retry-After"]) > 0
-        assert "All 2 places" in (await response.json())["detail"]
-    await api.cancel(second["task_id"])
-    third = await api.start(**LONG_TASK)
-    await api.json("GET", f"/task-status/{second['task_id']}", 404)
-    for task in (first, third):
-        await api.status(task["task_id"])
+    await check_two_places(api)
     health = await api.json("GET", "/health")
     assert (health["backend"], health["tasks"], health["running"]) == ("redis", 2, 2)
 

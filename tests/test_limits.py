@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from tests.api import Api, Event, blocks, events
+from tests.api import Api, Event, blocks, check_two_places, events
 from tests.programs import OwnWorkServer, Server
 
 LONG_TASK = {"seconds": 60, "steps": 600}
@@ -44,16 +44,7 @@ async def until_streams(api: Api, count: int) -> None:
 async def test_max_tasks(start_server: StartServer, session: aiohttp.ClientSession) -> None:
     """A registry full of running tasks refuses one more; the oldest ended one makes room."""
     api = Api(session, [start_server("--max-tasks", "2").url])
-    first, second = await api.start(**LONG_TASK), await api.start(**LONG_TASK)
-    async with session.post(api.url("/start-task")) as response:
-        assert response.status == 503
-        assert int(response.headers["Retry-After"]) > 0
-        assert "All 2 places" in (await response.json())["detail"]
-    await api.cancel(second["task_id"])
-    third = await api.start(**LONG_TASK)
-    await api.json("GET", f"/task-status/{second['task_id']}", 404)
-    for task in (first, third):
-        await api.status(task["task_id"])
+    await check_two_places(api)
 
 
 async def test_max_streams(start_server: StartServer, session: aiohttp.ClientSession) -> None:
