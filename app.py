@@ -18,17 +18,26 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel
 
-from encoding import to_json
-from lifespan import SharedDependency, StreamsFull, lifespan
-from log import Log, Viewer
-from openapi import BAD_BODY, BUSY, NOT_FOUND, OVERVIEW, REQUEST_BODY, STREAM, UNAVAILABLE, App
-from page import PageFiles, index
-from push import DirectSend, EventSourceResponse, Follower, Overview
-from registry import BackendUnavailable, RegistryFull, TaskNotFound
-from schemas import parameters_of, read_start_task
-from server import serve
-from settings import Settings
-from tasks import Snapshot, Task
+from taskstream.encoding import to_json
+from taskstream.http.bodies import parameters_of, read_start_task
+from taskstream.http.lifespan import SharedDependency, StreamsFull, lifespan
+from taskstream.http.openapi import (
+    BAD_BODY,
+    BUSY,
+    NOT_FOUND,
+    OVERVIEW,
+    REQUEST_BODY,
+    STREAM,
+    UNAVAILABLE,
+    App,
+)
+from taskstream.http.page import PageFiles, index
+from taskstream.http.push import DirectSend, EventSourceResponse, Follower, Overview
+from taskstream.log import Log, Viewer
+from taskstream.registry import BackendUnavailable, RegistryFull, TaskNotFound
+from taskstream.server.serve import serve
+from taskstream.server.settings import Settings
+from taskstream.tasks import Snapshot, Task
 
 RETRY_AFTER_SECONDS = "5"
 """What a 503 tells the client to wait."""

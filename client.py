@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import aiohttp
 
-import protocol
-from event_source import NETWORK_ERRORS, EventSource, EventSourceError, read_body
-from protocol import Patience, Snapshot
-from terminal import Arguments, Terminal, parse_arguments
+from taskstream.client import protocol
+from taskstream.client.event_source import NETWORK_ERRORS, EventSource, EventSourceError, read_body
+from taskstream.client.protocol import Patience, Snapshot
+from taskstream.client.terminal import Arguments, Terminal, parse_arguments
 
 
 async def start_task(session: aiohttp.ClientSession, url: str, **fields: object) -> Snapshot:

@@ -10,8 +10,8 @@ from contextlib import aclosing
 import aiohttp
 
 from client import start_task, watch_task
-from protocol import ServerError
-from terminal import Arguments, Terminal, parse_arguments
+from taskstream.client.protocol import ServerError
+from taskstream.client.terminal import Arguments, Terminal, parse_arguments
 
 
 async def start_and_watch(

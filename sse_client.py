@@ -12,9 +12,9 @@ from urllib.parse import quote
 import requests
 from sseclient import SSEClient
 
-import protocol
-from protocol import Patience, Snapshot
-from terminal import Arguments, Terminal, parse_arguments
+from taskstream.client import protocol
+from taskstream.client.protocol import Patience, Snapshot
+from taskstream.client.terminal import Arguments, Terminal, parse_arguments
 
 
 def start_task(session: requests.Session, url: str, **fields: object) -> Snapshot:

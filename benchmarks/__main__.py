@@ -23,7 +23,7 @@ from benchmarks.chart import chart
 from benchmarks.report import Results, machine, markdown, middle
 from benchmarks.servers import PEERS, Figures
 from benchmarks.workloads import WORKLOADS, Workload
-from server import allow_many_connections
+from taskstream.server.serve import allow_many_connections
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -16,9 +16,9 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from tests.api import Api, events
-from tests.backends import RedisServer, Worker
-from tests.programs import Server
+from tests.support.api import Api, events
+from tests.support.backends import RedisServer, Worker
+from tests.support.programs import Server
 
 TASKS = 200
 AT_A_TIME = 4

@@ -8,9 +8,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.servers import Figures
-from registry import Registry
-from threads import Report, WorkThreads
-from work import WORK, make_begin
+from taskstream.registry import Registry
+from taskstream.threads import Report, WorkThreads
+from taskstream.work import WORK, make_begin
 
 MESSAGE = "Working"
 

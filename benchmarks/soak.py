@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from event_source import NETWORK_ERRORS, EventSource, EventSourceError
-from protocol import ENDED, Snapshot
-from server import allow_many_connections
-from tasks import Result, Update, Updates, WorkError
-from tests.programs import Server
-from work import WORK
+from taskstream.client.event_source import NETWORK_ERRORS, EventSource, EventSourceError
+from taskstream.client.protocol import ENDED, Snapshot
+from taskstream.server.serve import allow_many_connections
+from taskstream.tasks import Result, Update, Updates, WorkError
+from taskstream.work import WORK
+from tests.support.programs import Server
 
 TASKS = 20
 """Tasks at a time."""

@@ -25,7 +25,7 @@ from benchmarks.load import percentiles
 from benchmarks.report import machine, row
 from benchmarks.servers import Figures, Peer, Server
 from benchmarks.viewer import updated_at
-from server import allow_many_connections
+from taskstream.server.serve import allow_many_connections
 
 TASKS = 10
 DELAY_SECONDS = 1

@@ -26,9 +26,9 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where redis_registry.py and its neighbours are
 
-from log import Follower
-from redis_registry import RedisRegistry
-from registry import BackendUnavailable, TaskNotFound
+from taskstream.log import Follower
+from taskstream.redis.registry import RedisRegistry
+from taskstream.registry import BackendUnavailable, TaskNotFound
 
 REDIS_URL = os.environ.get("PROGRESS_REDIS_URL", "redis://localhost")
 

@@ -25,11 +25,11 @@ from sse_starlette import EventSourceResponse
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # where tasks.py and its neighbours are
 
-from log import Follower
-from registry import Registry
-from tasks import Task
-from threads import WorkThreads
-from work import Seconds, make_begin
+from taskstream.log import Follower
+from taskstream.registry import Registry
+from taskstream.tasks import Task
+from taskstream.threads import WorkThreads
+from taskstream.work import Seconds, make_begin
 
 FRONT_END = os.environ.get("FRONT_END", "http://localhost:5173")
 

@@ -8,9 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.api import Api
-from tests.backends import BACKENDS, backend
-from tests.programs import Program, Server
+from tests.support.api import Api
+from tests.support.backends import BACKENDS, backend
+from tests.support.programs import Program, Server
 
 Start = Callable[[Program], Any]
 

@@ -3,8 +3,8 @@
 import sys
 
 from benchmarks.emission import Emission
-from tasks import Update, Updates
-from work import WORK
+from taskstream.tasks import Update, Updates
+from taskstream.work import WORK
 
 
 async def emit(*, rate: float, events: int, delay: float = 0) -> Updates:

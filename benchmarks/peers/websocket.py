@@ -8,9 +8,9 @@ from fastapi import FastAPI, WebSocket
 
 import benchmarks.peers.ours  # noqa: F401 - it adds the work that emits
 from app import create_app
-from lifespan import Shared
-from log import Follower
-from settings import Settings
+from taskstream.http.lifespan import Shared
+from taskstream.log import Follower
+from taskstream.server.settings import Settings
 
 
 def add_websocket(app: FastAPI) -> None:

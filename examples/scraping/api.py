@@ -18,12 +18,12 @@ from weakref import WeakValueDictionary
 from fastapi import FastAPI, Header, HTTPException, Query, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from encoding import to_json
-from log import Follower
-from registry import Registry, RegistryFull
-from tasks import Task, Updates
-from threads import Report, WorkThreads
-from work import Percent, Seconds, Steps, scraping
+from taskstream.encoding import to_json
+from taskstream.log import Follower
+from taskstream.registry import Registry, RegistryFull
+from taskstream.tasks import Task, Updates
+from taskstream.threads import Report, WorkThreads
+from taskstream.work import Percent, Seconds, Steps, scraping
 
 QUOTES: list[str] = json.loads(Path(__file__).with_name("quotes.json").read_text(encoding="utf-8"))
 EVENTS = {"PROGRESS": "progress", "SUCCESS": "completed", "FAILURE": "failed", "REVOKED": "failed"}

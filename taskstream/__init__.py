@@ -1,0 +1,1 @@
+"""Real-time progress of long-running tasks over Server-Sent Events."""

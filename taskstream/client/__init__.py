@@ -1,0 +1,1 @@
+"""The EventSource algorithm, and what the three clients share."""

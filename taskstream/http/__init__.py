@@ -1,0 +1,1 @@
+"""What FastAPI is given: the routes, the streams, the page."""

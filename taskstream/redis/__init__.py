@@ -1,0 +1,1 @@
+"""More than one machine: Celery workers run the tasks, Redis keeps their logs."""

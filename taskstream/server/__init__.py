@@ -1,0 +1,1 @@
+"""How `python app.py` serves."""

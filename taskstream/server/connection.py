@@ -1,0 +1,130 @@
+"""How much a connection may ask of the server before it has asked for anything.
+
+uvicorn with httptools waits for the head of a request for ever, and takes one of any size: a few thousand
+idle connections, or one endless header, would be enough to bring the server down.
+"""
+
+import asyncio
+from http import HTTPStatus
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from taskstream.encoding import to_json
+
+HEAD_SECONDS = 10
+"""For the head of a request: from the beginning of the connection, or from the answer before."""
+HEAD_BYTES = 64 * 1024
+"""Request line and headers; and whatever else of a request is not its body."""
+LINGER_SECONDS = 2
+"""How long a refused client may go on sending: if we didn't read that, it could not read our answer."""
+
+
+REASONS = {
+    HTTPStatus.BAD_REQUEST: "This is not an HTTP request.",
+    HTTPStatus.REQUEST_TIMEOUT: f"The head of the request took longer than {HEAD_SECONDS} s.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
+        f"The head of the request is larger than {HEAD_BYTES // 1024} KiB."
+    ),
+}
+
+
+class HeadTooLarge(ValueError):
+    """A head is complete, but too large."""
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's, but a request whose head is too slow gets a 408, and one with too large a head a 431."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _in_head = False
+    _refused = False
+    _not_body_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._set_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._clear_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in a part of a request."""
+        if self._refused:
+            return
+        self._not_body_bytes += len(data)
+        super().data_received(data)
+        if self._not_body_bytes > HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """A head is complete: what follows is the application's business."""
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            raise HeadTooLarge  # which stops the parser
+        self._in_head = False
+        self._clear_deadline()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body, whose size is the application's business."""
+        self._not_body_bytes -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request ends, and the next one may begin."""
+        self._not_body_bytes = 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, unless it is there already."""
+        super().on_response_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():
+            self._set_deadline()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's one message says no more
+        """Refuse what isn't HTTP."""
+        self._refuse(HTTPStatus.BAD_REQUEST)
+
+    def _set_deadline(self) -> None:
+        self._clear_deadline()
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+
+    def _clear_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        if self._in_head:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        else:
+            self.transport.close()  # nothing was asked, so nothing is answered
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Answer with a status, and end the connection."""
+        if self._refused:
+            return
+        self._refused = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            if self.cycle.response_started or self.pipeline:
+                self.transport.abort()  # another answer is under way, which this one would garble
+                return
+            self.cycle.disconnected = True  # whoever waits for the body has nobody to answer to
+            self.cycle.message_event.set()
+        body = to_json({"detail": REASONS[status]})
+        self.transport.write(
+            b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n\r\n%b" % (status, status.phrase.encode(), len(body), body)
+        )
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._clear_deadline()
+        self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.abort)

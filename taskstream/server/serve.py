@@ -1,0 +1,69 @@
+"""How `python app.py` is served, and how it stops: within 3 s, whatever is open or blocked."""
+
+import asyncio
+import gc
+import socket
+from contextlib import suppress
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from taskstream.server.connection import Connection
+
+GRACE_SECONDS = 2.0
+"""How long a stopping server lets connections end by themselves; sse-starlette looks for the signal
+twice a second."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, but a connection that does not end by itself is cut when the server stops."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, let the open requests end, cut those that don't."""
+        cut = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._cut_connections)
+        await super().shutdown(sockets)
+        cut.cancel()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; at the second signal, at once. uvicorn would leave the streams open and the tasks alone."""
+        if self.should_exit:
+            asyncio.get_running_loop().call_soon_threadsafe(self._cut_connections)
+        else:
+            super().handle_exit(sig, frame)
+
+    def _cut_connections(self) -> None:
+        # A viewer that never reads, or half a request: uvicorn would wait for them, or cancel their
+        # handlers with a traceback each. A connection that is lost ends its handler without a word.
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+
+def serve(app: FastAPI, host: str, port: int) -> None:
+    """Serve `app` until SIGTERM or Ctrl-C."""
+    allow_many_connections()
+    collect_garbage_rarely()
+    config = uvicorn.Config(app, host=host, port=port, http=Connection, timeout_graceful_shutdown=3)
+    with suppress(KeyboardInterrupt):  # Ctrl-C, which uvicorn raises again after a clean end
+        Server(config).run()
+
+
+def allow_many_connections() -> None:
+    """Lift the limit of open files, often 1 024, to what the system allows: each stream is one."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def collect_garbage_rarely() -> None:
+    """Look for garbage after so many new objects as a hundred streams are made of, not after 700.
+
+    Each full collection walks through the objects of all open streams. With 10 000 of them, opening one
+    took 0.9 ms of CPU, and takes 0.55 ms now.
+    """
+    gc.collect()
+    gc.freeze()  # what has been imported stays
+    gc.set_threshold(50_000, 20, 50)

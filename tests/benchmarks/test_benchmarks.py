@@ -1,0 +1,62 @@
+"""The benchmark suite runs, and says what it measured."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks.chart import chart
+from tests.support.programs import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def run(*arguments: str) -> str:
+    """What `python -m …` prints."""
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=120
+    ).stdout
+
+
+def test_fan_out(tmp_path: Path) -> None:
+    """A table for README, the figures as JSON, a chart; all events have arrived."""
+    servers = ("ours", "bare-uvloop")
+    output = run(
+        "benchmarks", "--quick", "--only", "fan-out", "--servers", *servers, "--output", str(tmp_path)
+    )
+    for server in servers:
+        assert f"| {server} | " in output
+    results = json.loads((tmp_path / "benchmark.json").read_text(encoding="utf-8"))["results"]["fan-out"]
+    for server in servers:
+        (figures,) = results[server]
+        assert 80 < figures["received_percent"] < 120
+        assert figures["cpu_us"] > 0
+        assert 0 < figures["p50_ms"] <= figures["p99_ms"]
+    ElementTree.parse(tmp_path / "benchmark.svg")
+
+
+def test_other_workloads_of_ours() -> None:
+    """Each prints a line for our server."""
+    workloads = ("burst", "reconnect-storm", "start", "hot-loop")
+    output = run("benchmarks", "--quick", "--only", *workloads, "--servers", "ours")
+    assert output.count("\n| ours | ") == len(workloads)
+
+
+def test_transports() -> None:
+    """Every transport shows all that happens, the later the more seldom it asks."""
+    output = run("benchmarks.transports", "--viewers", "10", "--seconds", "2")
+    rows = [line.split(" | ") for line in output.splitlines() if line.startswith("| ")][2:]
+    staleness = {row[0].strip("| "): float(row[3].replace(",", "")) for row in rows}
+    assert len(staleness) == 5
+    assert staleness["Server-Sent Events"] < staleness["polling, every 2 s"]
+
+
+def test_a_name_in_a_chart_is_text() -> None:
+    """Whatever the bars are called, it is an SVG that can be read."""
+    svg = chart({"<title> & more": {"ours": 1, "a<b": 100}}, "caption")
+    ElementTree.fromstring(svg)
+    assert "100.0 …" in svg

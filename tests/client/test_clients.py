@@ -1,0 +1,422 @@
+"""What the three clients promise, each run as people run it."""
+
+import argparse
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+
+import sse_client
+from taskstream.client.terminal import server_url
+from tests.support.programs import ROOT, Program, Server
+from tests.support.proxies import Cut, Proxy
+
+StartServer = Callable[..., Server]
+
+ONE = pytest.mark.parametrize("client", ["client.py", "sse_client.py"])
+ALL = pytest.mark.parametrize("client", ["client.py", "multiple_task.py", "sse_client.py"])
+
+FIVE_STEPS = [
+    "PENDING    0%  Waiting to start",
+    "STARTED    0%  Started",
+    "PROGRESS  20%  Step 1 of 5",
+    "PROGRESS  40%  Step 2 of 5",
+    "PROGRESS  60%  Step 3 of 5",
+    "PROGRESS  80%  Step 4 of 5",
+    "PROGRESS  99%  Step 5 of 5",
+    "SUCCESS  100%  Done",
+]
+"""What is printed of a task in five steps, watched from its beginning."""
+
+BUSY = "HTTP/1.1 {} Busy\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html>"
+HTML = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html><h1>Hello</h1>"
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[..., Program]]:
+    """Run clients; they are killed after the test."""
+    programs: list[Program] = []
+
+    def start(*arguments: str, **environment: str) -> Program:
+        programs.append(Program(*arguments, **environment))
+        return programs[-1]
+
+    yield start
+    for program in programs:
+        program.__exit__()
+
+
+Run = Callable[..., Program]
+
+
+def start_task(server: Server, **fields: object) -> str:
+    with requests.Session() as session:
+        task_id: str = sse_client.start_task(session, server.url, **fields)["task_id"]
+        return task_id
+
+
+def status_of(server: Server, task_id: str) -> Any:
+    return requests.get(f"{server.url}/task-status/{task_id}", timeout=10).json()["status"]
+
+
+def refused(program: Program) -> str:
+    """The one sentence with which a client has ended."""
+    assert program.wait() == 2, program.output
+    lines = program.output.splitlines()
+    assert len(lines) == 1, program.output
+    assert "Traceback" not in program.output
+    return lines[0]
+
+
+@ONE
+def test_success(run: Run, server: Server, client: str) -> None:
+    """A task that succeeds: where to see it, a line for each event, exit code 0."""
+    program = run(client, "--url", server.url, "--seconds", "0.3", "--steps", "5")
+    assert program.wait() == 0
+    first, *lines = program.output.splitlines()
+    assert re.fullmatch(re.escape(server.url) + "/#[0-9a-f]{32}", first)
+    assert lines == FIVE_STEPS
+
+
+def test_many_succeed(run: Run, server: Server) -> None:
+    """Many tasks: each line begins with a task's name, and exit code 0 means all of them."""
+    program = run(
+        "multiple_task.py", "--url", server.url, "--seconds", "0.3", "--steps", "5", "--count", "3"
+    )
+    assert program.wait() == 0
+    lines = program.output.splitlines()
+    assert lines[-1] == "3 tasks: 3 SUCCESS"
+    for number in (1, 2, 3):
+        name = f"Task {number}: "
+        first, *rest = [line.removeprefix(name) for line in lines if line.startswith(name)]
+        assert first.startswith(f"{server.url}/#")
+        assert rest == FIVE_STEPS
+
+
+@ALL
+def test_failure(run: Run, server: Server, client: str) -> None:
+    """A task that fails: its message, and exit code 1."""
+    program = run(client, "--url", server.url, "--seconds", "0.1", "--fail-at", "50")
+    assert program.wait() == 1
+    assert "FAILURE   50%  Failed on purpose at 50 %\n" in program.output
+
+
+@ALL
+def test_cancelled(run: Run, server: Server, client: str) -> None:
+    """A task that somebody else cancels: exit code 1."""
+    task_id = start_task(server, seconds=600)
+    program = run(client, "--url", server.url, "--task-id", task_id)
+    program.wait_for("STARTED")
+    requests.post(f"{server.url}/cancel-task/{task_id}", timeout=10)
+    assert program.wait() == 1
+    assert "REVOKED    0%  Cancelled\n" in program.output
+
+
+@ALL
+def test_no_server(run: Run, client: str) -> None:
+    """No server: one sentence that says what to do, at once, and exit code 2."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    sentence = refused(run(client, "--url", url))
+    assert sentence == f"{client}: No answer from {url} (Connection refused): start it with: python app.py"
+
+
+@ONE
+def test_no_tls(run: Run, server: Server, client: str) -> None:
+    """TLS where only http is spoken: one sentence that says so."""
+    url = server.url.replace("http:", "https:")
+    assert re.search(rf"No answer from {url} \(TLS: [a-z ]+\)", refused(run(client, "--url", url)))
+
+
+@ONE
+def test_unknown_task(run: Run, server: Server, client: str) -> None:
+    """A task that the server doesn't know: its sentence, and exit code 2."""
+    sentence = refused(run(client, "--url", server.url, "--task-id", "a/b"))
+    assert sentence.endswith("/task-progress/a%2Fb") or "no (404): " in sentence
+    sentence = refused(run(client, "--url", server.url, "--task-id", "abc"))
+    assert "says no (404): Task 'abc' not found: it has never existed or was forgotten" in sentence
+
+
+@ONE
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--steps", "0"], "(422): steps: Input should be greater than or equal to 1."),
+        (["--seconds", "-1"], "(422): seconds: Input should be greater than or equal to 0."),
+        (["--work", "dreaming"], "(422): work: Input should be 'simulated' or 'scraping'."),
+        (["--name", "x" * 70_000], "(413): The body is larger than 64 KiB."),
+    ],
+)
+def test_refused(run: Run, server: Server, client: str, flags: list[str], words: str) -> None:
+    """What the server won't have: its reason in words, once, and exit code 2."""
+    program = run(client, "--url", server.url, *flags)
+    assert program.wait() == 2
+    assert f"{client}: The server at {server.url} says no {words}\n" in program.output
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--seconds", "soon"],
+        ["--seconds", "nan"],
+        ["--steps", "1.5"],
+        ["--patience", "-1"],
+        ["--url", "ftp://localhost"],
+        ["--task-id", "a", "--name", "b"],
+        ["--colour", "red"],
+    ],
+)
+def test_bad_flags(run: Run, flags: list[str]) -> None:
+    """A flag that makes no sense: one sentence, and exit code 2."""
+    assert refused(run("client.py", *flags)).startswith("client.py: ")
+
+
+def test_some_refused(run: Run, start_server: StartServer) -> None:
+    """If some tasks can't be started the others go on, and the exit code says that not all is well."""
+    server = start_server("--max-tasks", "2")
+    program = run("multiple_task.py", "--url", server.url, "--count", "4", "--seconds", "1")
+    assert program.wait() == 2
+    assert program.output.count("says no (503): All 2 places are taken") == 1
+    assert program.output.endswith("2 tasks: 2 SUCCESS\n")
+
+
+@ONE
+def test_restarted_server(run: Run, start_server: StartServer, client: str) -> None:
+    """A server that restarts has forgotten the task: the client reconnects, then explains that."""
+    first = start_server("--retry-milliseconds", "20")
+    program = run(client, "--url", first.url, "--seconds", "600")
+    program.wait_for("STARTED")
+    first.stop()
+    program.wait_for("Reconnecting")
+    start_server("--port", str(first.port))
+    assert program.wait() == 2
+    assert "doesn't know the task any more: it has been restarted" in program.output.splitlines()[-1]
+
+
+@ONE
+def test_cut(run: Run, server: Server, client: str) -> None:
+    """A connection that is cut, in the middle of an event: no event is missing, none is shown twice."""
+    task_id = start_task(server, seconds=0.5, steps=5)
+    with Proxy(server.port, [Cut(b"id: 2\n"), Cut(b"id: 3\n"), Cut(b"id: 6\n"), None]) as proxy:
+        program = run(client, "--url", proxy.url, "--task-id", task_id)
+        assert program.wait() == 0
+        sent = [re.search(rb"(?i)last-event-id: (\d+)", request) for request in proxy.requests]
+    assert [line for line in program.output.splitlines() if "onnect" not in line] == FIVE_STEPS
+    assert [each and int(each[1]) for each in sent] == [None, 1, 2, 5]
+    assert program.output.count("Reconnecting (the connection broke) for up to 30 s\n") == 3
+    assert program.output.count("Connected again\n") == 3
+
+
+@ONE
+def test_sloppy_stream(run: Run, server: Server, client: str) -> None:
+    """Half an event before a clean end isn't taken for one; events that come again aren't shown again."""
+    task_id = start_task(server, seconds=0.1, steps=5)
+    first = {
+        "task_id": task_id,
+        "name": "",
+        "status": "PENDING",
+        "progress": 0,
+        "message": "Waiting to start",
+    }
+    head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\nretry: 20\n"
+    again = f"{head}id: 1\ndata: {json.dumps(first)}\n\nid: 2\ndata: {{".encode()
+    with Proxy(server.port, [again, again, None]) as proxy:
+        program = run(client, "--url", proxy.url, "--task-id", task_id)
+        assert program.wait() == 0, program.output
+    assert [line for line in program.output.splitlines() if "onnect" not in line] == FIVE_STEPS
+
+
+@ALL
+def test_busy(run: Run, server: Server, client: str) -> None:
+    """A 502, 503 or 504 passes: the client tries again."""
+    task_id = start_task(server, seconds=0.1, steps=5)
+    busy = [BUSY.format(status).encode() for status in (502, 503, 504)]
+    with Proxy(server.port, [Cut(b"id: 2\n"), *busy, None]) as proxy:
+        program = run(client, "--url", proxy.url, "--task-id", task_id)
+        assert program.wait() == 0
+        assert len(proxy.requests) == 5
+
+
+@ONE
+def test_patience(run: Run, start_server: StartServer, client: str) -> None:
+    """Without a connection for --patience seconds it gives up, in one sentence, with exit code 2."""
+    server = start_server("--retry-milliseconds", "20")
+    program = run(client, "--url", server.url, "--seconds", "600", "--patience", "1")
+    program.wait_for("STARTED")
+    server.stop()
+    assert program.wait() == 2
+    assert program.output.splitlines()[-1] == (
+        f"{client}: Gave up after 1 s without a connection to {server.url} (Connection refused)."
+    )
+    assert "Traceback" not in program.output
+
+
+@ONE
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HTML,
+        HTML.replace(b"200 OK", b"404 Not Found"),
+        HTML.replace(b"200 OK", b"500 Oh"),
+        HTML.replace(b"200 OK", b"301 Moved\r\nLocation: /there"),
+        b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"task_id":1',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n" + b"[" * 400_000,
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nid: \xff\ndata: \xff\n\n",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"",
+    ],
+)
+def test_garbage(run: Run, client: str, answer: bytes) -> None:
+    """Whatever it is that answers there: a sentence, never a traceback, and exit code 2."""
+    with Proxy(0, [answer]) as proxy:
+        flags = ("--url", proxy.url, "--patience", "0")
+        for program in [run(client, *flags), run(client, *flags, "--task-id", "abc")]:
+            assert program.wait() == 2, program.output
+            assert program.output.startswith(f"{client}: ")
+            assert program.output.count("\n") == 1, program.output
+
+
+@ALL
+def test_ctrl_c(run: Run, server: Server, client: str) -> None:
+    """Ctrl-C ends the client, not the task, and says how to watch that again: exit code 130."""
+    program = run(client, "--url", server.url, "--seconds", "600")
+    task_id = program.wait_for(r"#([0-9a-f]{32})")[1]
+    program.wait_for("STARTED")
+    assert program.stop(signal.SIGINT) == 130
+    assert status_of(server, task_id) == "STARTED"
+    assert f"python {client} --url {server.url} --task-id " in program.output
+    assert f"--task-id {task_id}" in program.output
+    assert "Traceback" not in program.output
+
+
+@ALL
+def test_closed_pipe(server: Server, client: str) -> None:
+    """`| head -1` ends the client without a word."""
+    command = [sys.executable, client, "--url", server.url, "--seconds", "600", "--steps", "1000"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b"#" in process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(10) == 141
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("utf-8", r"né [red]x[/red] \x1b[31m"), ("ascii", r"n\xe9 [red]x[/red] \x1b[31m")],
+)
+def test_names(run: Run, server: Server, encoding: str, name: str) -> None:
+    """A name is text: it can't colour the terminal, and no encoding is too poor for it."""
+    task_id = start_task(server, name="né [red]x[/red] \x1b[31m", seconds=0)
+    flags = ("--url", server.url, "--task-id", task_id)
+    program = run("multiple_task.py", *flags, PYTHONIOENCODING=encoding)
+    assert program.wait() == 0
+    assert f"{name}: SUCCESS  100%  Done\n" in program.output
+    assert "\x1b" not in program.output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+@ALL
+def test_bars(server: Server, client: str) -> None:
+    """On a terminal there are bars, and names still are text."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [
+        sys.executable,
+        client,
+        "--url",
+        server.url,
+        "--seconds",
+        "0.5",
+        "--name",
+        "[red]x[/red]\x1b[2J",
+    ]
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=environment
+    ) as process:
+        os.close(theirs)
+        screen = b""
+        try:
+            while piece := os.read(ours, 65536):
+                screen += piece
+        except OSError:  # Linux: the end of a terminal
+            pass
+        assert process.wait(10) == 0, screen
+    os.close(ours)
+    assert "━" in screen.decode()
+    assert rb"[red]x[/red]\x1b[2J" in screen
+    assert b"\x1b[2J" not in screen
+    assert b"100%" in screen
+    assert screen.rindex(b"\x1b[?25h") > screen.rindex(b"\x1b[?25l")  # the cursor is back
+
+
+@pytest.mark.slow
+def test_three_hundred(run: Run, server: Server) -> None:
+    """Three hundred tasks at once."""
+    program = run("multiple_task.py", "--url", server.url, "--count", "300", "--seconds", "2")
+    assert program.wait(60) == 0
+    assert program.output.endswith("300 tasks: 300 SUCCESS\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("localhost", "http://localhost"),
+        ("localhost:8000", "http://localhost:8000"),
+        (" localhost:8000/ ", "http://localhost:8000"),
+        (":8000", "http://localhost:8000"),
+        ("8000", "http://localhost:8000"),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("http://localhost:8000/#0123", "http://localhost:8000"),
+        ("http://localhost:8000/?a=b", "http://localhost:8000"),
+        ("HTTP://localhost:8000", "http://localhost:8000"),
+        ("http:/localhost:8000", "http://localhost:8000"),
+        ("https://example.com", "https://example.com"),
+        ("https://example.com/a/prefix/", "https://example.com/a/prefix"),
+        ("example.com/a b/é", "http://example.com/a%20b/%C3%A9"),
+        ("[::1]:8000", "http://[::1]:8000"),
+        ("http://me:secret@localhost/", "http://me:secret@localhost"),
+        ("http://münchen.example", "http://münchen.example"),
+    ],
+)
+def test_urls(text: str, url: str) -> None:
+    """An address in any form that people type, or copy from the page."""
+    assert server_url(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "/",
+        "http://",
+        "ftp://localhost",
+        "file:///etc/passwd",
+        "localhost:port",
+        "localhost:99999",
+        "[::1",
+        "local host",
+        "http://[x]:1",
+        "a..b",
+        "x" * 70,
+        "localhost:0",
+        "http://http://localhost",
+        "\x1b[2J",
+    ],
+)
+def test_impossible_urls(text: str) -> None:
+    """What can't be an address is refused in words."""
+    with pytest.raises(argparse.ArgumentTypeError, match="is no address of a server"):
+        server_url(text)

@@ -1,0 +1,215 @@
+"""Every way to lose a connection: whatever is cut wherever, a viewer ends with the same picture."""
+
+import asyncio
+import json
+import random
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import aiohttp
+import pytest
+import requests
+
+import client
+import sse_client
+from taskstream.client.protocol import Patience, Refused, Snapshot
+from tests.support.api import Api
+from tests.support.faults import (
+    BAD_GATEWAY,
+    BUSY,
+    HTML,
+    NO_CONTENT,
+    Answer,
+    Cut,
+    End,
+    Fault,
+    FaultProxy,
+    Reset,
+    Split,
+    Stall,
+    Whole,
+    record,
+)
+from tests.support.programs import Program, Server
+
+NAME = "Zürich → 東京 🚄"
+AT_ONCE = 16
+"""Viewers at a time."""
+
+Watch = Callable[[str, str], Awaitable[list[Snapshot]]]
+
+
+@pytest.fixture(scope="module")
+def hasty_server() -> Iterator[Server]:
+    """A server whose viewers need not wait before they reconnect."""
+    with Server("--retry-milliseconds", "0") as server:
+        yield server
+
+
+class Recording:
+    """A finished task: the bytes of its stream, and what every viewer of it has to see."""
+
+    def __init__(self, port: int, task_id: str, answer: bytes) -> None:
+        self.port = port
+        self.task_id = task_id
+        self.answer = answer
+        self.snapshots = [json.loads(data) for data in re.findall(rb"^data: (.*)$", answer, re.MULTILINE)]
+
+
+@pytest.fixture
+async def recording(hasty_server: Server, session: aiohttp.ClientSession) -> Recording:
+    api = Api(session, [hasty_server.url])
+    task_id = (await api.start(name=NAME, seconds=0, steps=2))["task_id"]
+    await api.watch(task_id)
+    recording = Recording(hasty_server.port, task_id, record(hasty_server.port, task_id))
+    assert [snapshot["progress"] for snapshot in recording.snapshots] == [0, 0, 50, 99, 100]
+    assert {snapshot["name"] for snapshot in recording.snapshots} == {NAME}
+    return recording
+
+
+def hasty(url: str) -> Patience:
+    """Patience that hardly waits, neither for a byte nor between two tries."""
+    return Patience(url, silence_seconds=0.5, retry_seconds=0, shortest_wait_seconds=0.001)
+
+
+@pytest.fixture(params=["client", "sse_client"])
+async def watch(request: pytest.FixtureRequest, session: aiohttp.ClientSession) -> AsyncIterator[Watch]:
+    """All that one of the two clients shows of a task: the asynchronous, or the synchronous in threads."""
+
+    async def watch_async(url: str, task_id: str) -> list[Snapshot]:
+        return [each async for each in client.watch_task(session, url, task_id, hasty(url))]
+
+    def watch_sync(url: str, task_id: str) -> list[Snapshot]:
+        with requests.Session() as session:
+            session.trust_env = False
+            return list(sse_client.watch_task(session, url, task_id, hasty(url)))
+
+    if request.param == "client":
+        yield watch_async
+    else:
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            yield lambda *arguments: asyncio.get_running_loop().run_in_executor(
+                threads, watch_sync, *arguments
+            )
+
+
+async def try_all(recording: Recording, watch: Watch, faults: list[tuple[Fault, ...]]) -> None:
+    """Watch once through each row of faults; say which of them show a wrong picture."""
+    places = asyncio.Semaphore(AT_ONCE)
+    wrong: list[str] = []
+
+    async def try_one(row: tuple[Fault, ...]) -> None:
+        async with places, FaultProxy(recording.port, row) as proxy:
+            try:
+                async with asyncio.timeout(20):
+                    seen = await watch(proxy.url, recording.task_id)
+            except Exception as error:  # noqa: BLE001 - it is told together with what brought it about
+                wrong.append(f"{row}: {error!r}")
+            else:
+                if seen != recording.snapshots:
+                    wrong.append(f"{row}: {[snapshot['message'] for snapshot in seen]}")
+
+    await asyncio.gather(*(try_one(row) for row in faults))
+    assert not wrong, "\n".join(["Paste one of them into FOUND to try it alone:", *wrong])
+
+
+FOUND: list[tuple[Fault, ...]] = [
+    (),
+    (Cut(0),),
+    (Cut(12), Reset(100)),
+    (BUSY, BAD_GATEWAY, BUSY),
+    (Cut(600), Answer(302, ("Location: {again}",)), Answer(307, ("Location: {again}",)), Cut(500)),
+    (Cut(600), BUSY, Cut(0), BAD_GATEWAY, Reset(600)),
+    (Cut(600), Answer(504, (), "<html>"), Whole()),
+]
+"""Faults to be tried one by one."""
+
+
+@pytest.mark.parametrize("faults", FOUND, ids=str)
+async def test_one(recording: Recording, watch: Watch, faults: tuple[Fault, ...]) -> None:
+    """A viewer whose connections have these faults sees every event once."""
+    await try_all(recording, watch, [faults])
+
+
+@pytest.mark.parametrize("kind", [Cut, End])
+async def test_cut_anywhere(recording: Recording, watch: Watch, kind: type[Cut | End]) -> None:
+    """Cut at a sample of offsets, around the end of each line for one: every event is seen, once, whole."""
+    ends = {match.end() for match in re.finditer(rb"\r|\n", recording.answer)}
+    offsets = ends | {end - 1 for end in ends} | set(range(0, len(recording.answer), 7))
+    await try_all(recording, watch, [(kind(offset),) for offset in sorted(offsets)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Cut, Reset, End])
+async def test_cut_everywhere(recording: Recording, watch: Watch, kind: type[Cut | Reset | End]) -> None:
+    """Cut at each and every byte of the answer, head and framing too: every event is seen, once, whole."""
+    await try_all(recording, watch, [(kind(offset),) for offset in range(len(recording.answer) + 1)])
+
+
+def any_faults(draw: random.Random, answer_bytes: int) -> tuple[Fault, ...]:
+    """Two cuts somewhere, and perhaps other trouble between them."""
+    between: list[Fault] = [
+        BUSY,
+        BAD_GATEWAY,
+        Reset(0),
+        Split(tuple(draw.choices(range(answer_bytes), k=9))),
+    ]
+    first, second = (draw.choice((Cut, Reset, End))(draw.randrange(answer_bytes)) for _ in range(2))
+    return first, *draw.choices(between, k=draw.randint(0, 2)), second
+
+
+@pytest.mark.parametrize("draws", [100, pytest.param(1000, marks=pytest.mark.slow)])
+async def test_cut_twice(recording: Recording, watch: Watch, draws: int) -> None:
+    """Two cuts anywhere, with more trouble between them: every event is seen, once, whole."""
+    faults = [any_faults(random.Random(seed), len(recording.answer)) for seed in range(draws)]
+    await try_all(recording, watch, faults)
+
+
+async def test_split_anywhere(recording: Recording, watch: Watch) -> None:
+    """Bytes that arrive one by one, or in two pieces that part anywhere: the events are the same."""
+    offsets = range(len(recording.answer))
+    pieces = [Split(tuple(offsets)), *(Split((offset,)) for offset in offsets[:: 1 + len(offsets) // 200])]
+    await try_all(recording, watch, [(split,) for split in pieces])
+
+
+async def test_stall(recording: Recording, watch: Watch) -> None:
+    """A viewer whose connection is silent for too long takes a new one, and carries on there."""
+    async with FaultProxy(recording.port, (Stall(len(recording.answer) // 2),)) as proxy:
+        assert await watch(proxy.url, recording.task_id) == recording.snapshots
+        assert proxy.stalled.is_set()
+        assert re.search(rb"(?i)\r\nLast-Event-ID: [1-4]\r\n", proxy.requests[1])
+
+
+async def test_sent_again(recording: Recording, watch: Watch) -> None:
+    """What a server sends again, because it doesn't know Last-Event-ID, is not shown again."""
+    faults = (Cut(len(recording.answer) // 2), Cut(len(recording.answer) * 2 // 3))
+    async with FaultProxy(recording.port, faults, forgetful=True) as proxy:
+        assert await watch(proxy.url, recording.task_id) == recording.snapshots
+        assert len(proxy.requests) == 3
+
+
+@pytest.mark.parametrize("answer", [HTML, NO_CONTENT, Answer(401), Answer(404), Answer(500)], ids=str)
+@pytest.mark.parametrize("before", [(), (Cut(600),)], ids=str)
+async def test_refusals(
+    recording: Recording, watch: Watch, before: tuple[Fault, ...], answer: Fault
+) -> None:
+    """An answer that another try would not change ends the watching, with an error and at once."""
+    async with FaultProxy(recording.port, (*before, answer)) as proxy:
+        with pytest.raises(Refused):
+            await watch(proxy.url, recording.task_id)
+        assert len(proxy.requests) == len(before) + 1
+
+
+@pytest.mark.slow
+async def test_no_traceback(recording: Recording) -> None:
+    """A client program says of a head that was cut off what it says of any cut."""
+
+    async def run(name: str) -> None:
+        async with FaultProxy(recording.port, (Cut(150), Cut(150))) as proxy:
+            with Program(name, "--url", proxy.url, "--task-id", recording.task_id) as program:
+                assert await asyncio.to_thread(program.wait, 20) == 0
+        assert "Reconnecting" in program.output
+        assert "Traceback" not in program.output
+
+    await asyncio.gather(run("client.py"), run("sse_client.py"))

@@ -1,0 +1,494 @@
+"""What event_source.py promises: the standard, byte by byte and connection by connection."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from itertools import combinations
+
+import aiohttp
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskstream.client.event_source import (
+    MAX_RECONNECTION_SECONDS,
+    NETWORK_ERRORS,
+    Event,
+    EventSource,
+    EventSourceError,
+    EventTooLarge,
+    MimeTypeError,
+    NoContent,
+    Parser,
+    ReadyState,
+    StatusError,
+)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Serve = Callable[[Handler], Awaitable[str]]
+
+
+def message(data: str, last_event_id: str = "", type_: str = "message") -> Event:
+    return Event(type_, data, last_event_id)
+
+
+STREAMS = {
+    "an event ends with a blank line": (b"data: a\n\n", [message("a")]),
+    "lines end with CR": (b"data: a\r\rdata: b\r\r", [message("a"), message("b")]),
+    "lines end with CR LF": (b"data: a\r\n\r\ndata: b\r\n\r\n", [message("a"), message("b")]),
+    "lines end with all three": (b"id: 1\rdata: a\ndata: b\r\n\r\n", [message("a\nb", "1")]),
+    "LF CR are two ends of lines": (b"data: a\n\rdata: b\n\r", [message("a"), message("b")]),
+    "nothing else ends a line": (
+        "data: a\x0b\x0c\x1c\x85\u2028b\n\n".encode(),
+        [message("a\x0b\x0c\x1c\x85\u2028b")],
+    ),
+    "a leading BOM is dropped": (b"\xef\xbb\xbfdata: a\n\n", [message("a")]),
+    "only one BOM is dropped": (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n", [message("b")]),
+    "a BOM further on is data": (b"data: \xef\xbb\xbfa\n\n", [message("\ufeffa")]),
+    "half a BOM is no BOM": (b"\xef\xbbdata: a\n\ndata: b\n\n", [message("b")]),
+    "comments are ignored": (b": ping\n:\n\ndata: a\n:data: b\n\n", [message("a")]),
+    "data lines are joined": (b"data: YHOO\ndata: +2\ndata: 10\n\n", [message("YHOO\n+2\n10")]),
+    "one space is removed": (
+        b"data:a\n\ndata: a\n\ndata:  a\n\n",
+        [message("a"), message("a"), message(" a")],
+    ),
+    "other white space is not": (b"data:\ta \n\n", [message("\ta ")]),
+    "the standard's test of empty data": (b"data\n\ndata\ndata\n\ndata:", [message(""), message("\n")]),
+    "without data no event": (b"event: a\nid: 1\n\n", []),
+    "and its type is forgotten": (b"event: a\n\ndata: b\n\n", [message("b")]),
+    "but its id counts": (b"id: 1\n\ndata: a\n\n", [message("a", "1")]),
+    "an id goes for what follows": (
+        b"id: 1\ndata: a\n\ndata: b\n\n",
+        [message("a", "1"), message("b", "1")],
+    ),
+    "an empty id resets it": (b"id: 1\ndata: a\n\nid\ndata: b\n\n", [message("a", "1"), message("b", "")]),
+    "the last id of an event wins": (b"id: 1\ndata: a\nid: 2\n\n", [message("a", "2")]),
+    "an id with NUL is ignored": (b"id: 1\nid: 2\x00\ndata: a\n\n", [message("a", "1")]),
+    "the type of an event": (
+        b"event: add\ndata: a\n\ndata: b\n\n",
+        [message("a", "", "add"), message("b")],
+    ),
+    "an empty type is message": (b"event: add\nevent:\ndata: a\n\n", [message("a")]),
+    "a value may contain colons": (b"data: a: b:c\n\n", [message("a: b:c")]),
+    "unknown fields are ignored": (b"datum: x\n data: y\nData: z\ndata : u\ndata: a\n\n", [message("a")]),
+    "bytes that are not UTF-8": (b"data: a\xff\xe2\x82b\n\n", [message("a\ufffd\ufffdb")]),
+    "characters of many bytes": ("data: ½ € 😀\n\n".encode(), [message("½ € 😀")]),
+    "an incomplete event is discarded": (b"data: a\n\ndata: b\n", [message("a")]),
+    "an incomplete line too": (b"data: a\n\ndata: b\n\ndata", [message("a"), message("b")]),
+}
+
+
+@pytest.mark.parametrize(("stream", "events"), STREAMS.values(), ids=STREAMS)
+def test_streams(stream: bytes, events: list[Event]) -> None:
+    """A stream means what the standard says."""
+    assert Parser().feed(stream) == events
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (b"1500", 1.5),
+        (b"0", 0),
+        (b"007", 0.007),
+        (b"", None),
+        (b"-1", None),
+        (b"+1", None),
+        (b"1.5", None),
+        (b"1e3", None),
+        (b" 1", None),
+        (b"1 ", None),
+        ("٣".encode(), None),
+        ("²".encode(), None),
+        (b"9" * 5000, MAX_RECONNECTION_SECONDS),
+    ],
+)
+def test_retry(value: bytes, seconds: float | None) -> None:
+    """`retry` sets the reconnection time if it is ASCII digits only; no event is needed for that."""
+    parser = Parser()
+    assert parser.feed(b"retry: " + value + b"\n") == []
+    assert parser.reconnection_seconds == seconds
+
+
+def test_event_at_once() -> None:
+    """An event is there with the CR of its blank line: no LF is waited for, and none is missed."""
+    parser = Parser()
+    assert parser.feed(b"data: a\r\n\r") == [message("a")]
+    assert parser.feed(b"\ndata: b\r\n\r\n") == [message("b")]
+
+
+@pytest.mark.parametrize("endless", [b"data: x\n", b"x", b"id: x\nevent: y\ndata\n"], ids=repr)
+def test_an_event_without_end(endless: bytes) -> None:
+    """An event that grows beyond the limit is an error; many events are not."""
+    parser = Parser(max_event_bytes=1000)
+    for _ in range(1000):
+        parser.feed(b"data: " + b"x" * 500 + b"\n\n")
+    with pytest.raises(EventTooLarge, match="at most 1000 bytes"):
+        [parser.feed(endless) for _ in range(2000)]
+
+
+def in_pieces(stream: bytes, cuts: list[int]) -> tuple[list[Event], str, float | None]:
+    """What a parser makes of a stream that comes in pieces."""
+    parser = Parser()
+    events: list[Event] = []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        events += parser.feed(stream[start:end])
+    return events, parser.last_event_id, parser.reconnection_seconds
+
+
+PIECES = [b"\r", b"\n", b"\r\n", b"\n\n", b"id", b"data", b"event", b"retry", b":", b" ", b"7", b"\x00"]
+PIECES += [
+    "\ufeff".encode(),
+    "é".encode(),
+    "€".encode(),
+    "😀".encode(),
+    b"\xff",
+    b"\xe2\x82",
+    b"\xf0\x9f",
+    b"data: x",
+]
+
+
+@given(st.data())
+def test_any_pieces(data: st.DataObject) -> None:
+    """However a stream is cut into pieces, its events are the same."""
+    stream = b"".join(data.draw(st.lists(st.sampled_from(PIECES), max_size=40)))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=20)))
+    assert in_pieces(stream, cuts) == in_pieces(stream, [])
+
+
+def test_all_pieces() -> None:
+    """Every way to cut a stream into two or three pieces, or into single bytes, gives the same events."""
+    text = "\ufeff: hi\r\nid: 1\rretry: 20\ndata: é€😀\r\n\r\ndata\n\nevent: x\r\rid: \0\ndata:  b\r\n\n"
+    stream = text.encode()
+    whole = in_pieces(stream, [])
+    assert [event.data for event in whole[0]] == ["é€😀", "", " b"]
+    for number in (1, 2):
+        for cuts in combinations(range(len(stream) + 1), number):
+            assert in_pieces(stream, list(cuts)) == whole
+    assert in_pieces(stream, list(range(len(stream)))) == whole
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Serve a handler on a loopback socket; the address."""
+    runners: list[web.ServerRunner] = []
+
+    async def start(handler: Handler) -> str:
+        runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)  # type: ignore[arg-type]
+        runners.append(runner)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        return f"http://127.0.0.1:{runner.addresses[0][1]}/"
+
+    yield start
+    for runner in runners:
+        await runner.cleanup()
+
+
+def stream(body: bytes, content_type: str = "text/event-stream") -> web.Response:
+    return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+def answers(body: bytes, status: int = 200) -> Handler:
+    """A handler that always answers the same."""
+
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=body, status=status, headers={"Content-Type": "text/event-stream"})
+
+    return handler
+
+
+async def read(source: EventSource) -> list[str]:
+    """The data of the events of one connection."""
+    async with source.connect() as events:
+        return [event.data async for event in events]
+
+
+async def test_connect(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """One connection: what is asked for, what comes, and what is known afterwards."""
+    requests: list[web.Request] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        requests.append(request)
+        return stream(
+            b"retry: 70\nid: \xc3\xa9\ndata: a\n\nid: 8\n\n", "Text/Event-Stream; charset=latin-1"
+        )
+
+    source = EventSource(session, await serve(handler), headers={"X-Key": "k"}, reconnection_seconds=2)
+    states = [source.ready_state]
+    async with source.connect() as events:
+        states.append(source.ready_state)
+        assert await anext(events) == message("a", "é")
+        assert (source.last_event_id, source.reconnection_seconds) == ("é", 0.07)
+        assert [event async for event in events] == []
+    assert [*states, source.ready_state] == [ReadyState.CONNECTING, ReadyState.OPEN, ReadyState.CLOSED]
+    assert source.last_event_id == "8"
+    headers = requests[0].headers
+    assert (headers["Accept"], headers["Cache-Control"]) == ("text/event-stream", "no-store")
+    assert headers["X-Key"] == "k"
+    assert "Last-Event-ID" not in headers
+
+
+@pytest.mark.parametrize(
+    ("last_event_id", "sent"), [("7", b"7"), ("é €", "é €".encode()), ("", None), ("a\x01b", None)]
+)
+async def test_last_event_id(
+    serve: Serve, session: aiohttp.ClientSession, last_event_id: str, sent: bytes | None
+) -> None:
+    """Last-Event-ID is sent as UTF-8 unless it is empty, or no header can carry it."""
+
+    async def handler(request: web.Request) -> web.Response:
+        raw = dict(request.raw_headers).get(b"Last-Event-ID")
+        return stream(b"data: %b\n\n" % repr(raw).encode())
+
+    source = EventSource(session, await serve(handler), last_event_id=last_event_id)
+    assert await read(source) == [repr(sent)]
+
+
+async def test_an_id_that_is_taken_back(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """After an empty id no Last-Event-ID is sent; an id counts from the blank line that follows it."""
+    sent: list[str | None] = []
+    bodies = [b"id: 1\ndata: a\n\nid: 2\n", b"id: 3\n\n", b"id:\n\n", b"data: b\n\n"]
+
+    async def handler(request: web.Request) -> web.Response:
+        sent.append(request.headers.get("Last-Event-ID"))
+        return stream(bodies[len(sent) - 1])
+
+    source = EventSource(session, await serve(handler))
+    seen = [await read(source) for _ in bodies]
+    assert seen == [["a"], [], [], ["b"]]
+    assert sent == [None, "1", "3", None]
+
+
+async def test_bom_of_each_connection(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """Each connection is a stream of its own: a BOM is dropped again, and half a character left behind."""
+    source = EventSource(session, await serve(answers(b"\xef\xbb\xbfdata: a\n\ndata: \xe2\x82")))
+    assert [await read(source), await read(source)] == [["a"], ["a"]]
+
+
+@pytest.mark.parametrize(
+    ("headers", "accepted"),
+    [
+        ({}, False),
+        ({"Content-Type": ""}, False),
+        ({"Content-Type": "text/event-stream;"}, True),
+        ({"Content-Type": "TEXT/EVENT-STREAM; charset=utf-16"}, True),
+        ({"Content-Type": "text/event-stream/x"}, False),
+        ({"Content-Type": "text/event-streams"}, False),
+    ],
+)
+async def test_odd_mime_types(
+    serve: Serve, session: aiohttp.ClientSession, headers: dict[str, str], accepted: bool
+) -> None:
+    """The type has to be there and right; its parameters don't matter, and the encoding is always UTF-8."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: 13\r\nConnection: close\r\n\r\n"
+        request.transport.write(head.encode() + "data: é€\n\n".encode())
+        request.transport.close()
+        return web.Response()
+
+    source = EventSource(session, await serve(handler))
+    if accepted:
+        assert await read(source) == ["é€"]
+    else:
+        with pytest.raises(MimeTypeError):
+            await read(source)
+
+
+async def test_redirect_without_an_address(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """A redirect that doesn't say where to is a status like any other."""
+    with pytest.raises(StatusError, match="302"):
+        await read(EventSource(session, await serve(answers(b"", 302))))
+
+
+async def test_redirects_without_end(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """After twenty redirects it is a network error, which another try may mend."""
+    requests = 0
+
+    async def handler(_: web.Request) -> web.Response:
+        nonlocal requests
+        requests += 1
+        return web.Response(status=307, headers={"Location": "/again"})
+
+    with pytest.raises(NETWORK_ERRORS):
+        await read(EventSource(session, await serve(handler)))
+    assert 20 <= requests <= 21
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects(serve: Serve, session: aiohttp.ClientSession, status: int) -> None:
+    """Redirects are followed, with Last-Event-ID."""
+
+    async def handler(request: web.Request) -> web.Response:
+        if request.path == "/":
+            return web.Response(status=status, headers={"Location": "/there"})
+        return stream(b"data: %b\n\n" % request.headers["Last-Event-ID"].encode())
+
+    assert await read(EventSource(session, await serve(handler), last_event_id="7")) == ["7"]
+
+
+@pytest.mark.parametrize("status", [201, 204, 400, 401, 404, 500, 502, 503])
+async def test_status(serve: Serve, session: aiohttp.ClientSession, status: int) -> None:
+    """Any status but 200 ends the stream for good, with an error that carries it."""
+    requests = 0
+
+    async def handler(_: web.Request) -> web.Response:
+        nonlocal requests
+        requests += 1
+        body = None if status == 204 else b'{"detail": "No"}'
+        return web.Response(status=status, body=body, content_type="text/event-stream")
+
+    source = EventSource(session, await serve(handler))
+    with pytest.raises(StatusError, match=str(status)) as raised:
+        [event async for event in source]
+    assert raised.value.status == status
+    assert isinstance(raised.value, NoContent) == (status == 204)
+    assert raised.value.body == (b"" if status == 204 else b'{"detail": "No"}')
+    assert source.ready_state == ReadyState.CLOSED
+    assert requests == 1
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/html", "text/plain", "application/json", "text/event-stream2"]
+)
+async def test_mime_type(serve: Serve, session: aiohttp.ClientSession, content_type: str) -> None:
+    """Another MIME type ends the stream for good."""
+
+    async def handler(_: web.Request) -> web.Response:
+        return stream(b"data: a\n\n", content_type)
+
+    with pytest.raises(MimeTypeError, match=f"Expected text/event-stream, got {content_type}"):
+        [event async for event in EventSource(session, await serve(handler))]
+
+
+async def test_reconnects(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """After the end, and after a cut in mid-event, it carries on; half an event is no event."""
+    last_event_ids: list[str | None] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        last_event_ids.append(request.headers.get("Last-Event-ID"))
+        match len(last_event_ids):
+            case 1:
+                return stream(b"retry: 1\nid: 1\ndata: a\n\n")
+            case 2:
+                response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+                response.enable_chunked_encoding()
+                await response.prepare(request)
+                await response.write(b"id: 2\ndata: b\n\nid: 3\nda")
+                await release.wait()
+                assert request.transport is not None
+                request.transport.abort()
+                return response
+            case 3:
+                return stream(b"data: c\n\n")
+            case _:
+                return web.Response(status=204)
+
+    release = asyncio.Event()
+    source = EventSource(session, await serve(handler), reconnection_seconds=60)
+    seen: list[Event] = []
+
+    async def watch() -> None:
+        async for event in source:
+            seen.append(event)
+            if event.data == "b":
+                release.set()
+
+    with pytest.raises(NoContent):
+        await watch()
+    assert seen == [message("a", "1"), message("b", "2"), message("c", "2")]
+    assert last_event_ids == [None, "1", "2", "2"]
+
+
+async def test_no_server(session: aiohttp.ClientSession, serve: Serve) -> None:
+    """A server that isn't there is a network error: it is asked again, after the reconnection time."""
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    source = EventSource(session, f"http://127.0.0.1:{port}/", reconnection_seconds=0.001)
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await read(source)
+    tries = 0
+
+    async def count(*_: object) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 3:
+            source.url = await serve(gone)
+
+    async def gone(_: web.Request) -> web.Response:
+        return web.Response(status=410)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_exception.append(count)
+    async with aiohttp.ClientSession(trace_configs=[trace]) as traced:
+        source = EventSource(traced, source.url, reconnection_seconds=0.001)
+        with pytest.raises(EventSourceError):
+            [event async for event in source]
+    assert tries == 3
+
+
+async def test_read_timeout(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """A silence of `read_timeout` seconds is a network error, before the first byte and after it."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"data: a\n\n")
+        await asyncio.Event().wait()
+        return response
+
+    async def mute(_: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        return web.Response()
+
+    source = EventSource(session, await serve(handler), read_timeout=0.2)
+    async with source.connect() as events:
+        assert await anext(events) == message("a")
+        with pytest.raises(TimeoutError):
+            await anext(events)
+    with pytest.raises(TimeoutError):
+        await read(EventSource(session, await serve(mute), read_timeout=0.2))
+    with pytest.raises(TimeoutError):
+        async with EventSource(session, await serve(mute)).connect(open_timeout=0.2):
+            pass
+
+
+async def test_leaving(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """Leaving the iteration closes the connection."""
+    closed = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"data: a\n\n")
+                await asyncio.sleep(0.01)
+        finally:
+            closed.set()
+
+    source = EventSource(session, await serve(handler))
+    async with aclosing(aiter(source)) as events:
+        assert await anext(events) == message("a")
+    assert source.ready_state == ReadyState.CLOSED
+    async with asyncio.timeout(5):
+        await closed.wait()
+
+
+async def test_no_address(session: aiohttp.ClientSession) -> None:
+    """An address that can't be one is not asked for again and again."""
+    with pytest.raises(aiohttp.InvalidURL):
+        [event async for event in EventSource(session, "http://:0:0/")]

@@ -1,0 +1,1 @@
+"""Tests of the core: tasks, logs, the registry, threads."""

@@ -1,0 +1,224 @@
+"""The log and its viewers."""
+
+import asyncio
+import json
+import random
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskstream.encoding import to_json
+from taskstream.log import PIECE_BYTES, Follower, Log, Overview
+
+
+def log_of(count: int, history_length: int = 1000, *, last: bool = False) -> Log:
+    """A log with `count` events whose data are their ids."""
+    log = Log(history_length)
+    for number in range(1, count + 1):
+        log.append(b"%d" % number, last=last and number == count)
+    return log
+
+
+def ids(events: bytes) -> list[int]:
+    """The ids of some events."""
+    return [int(line[4:]) for line in events.split(b"\n") if line.startswith(b"id: ")]
+
+
+def read_all(log: Log, after: int) -> list[int]:
+    """All ids that follow one, piece by piece."""
+    seen: list[int] = []
+    while after != log.last_id:
+        events, after = log.after(after)
+        seen += ids(events)
+        assert seen[-1] == after
+    return seen
+
+
+def test_an_event_is_encoded_as_the_standard_has_it() -> None:
+    """An event is its id, one line of data, and a blank line."""
+    assert log_of(2).after(0) == (b"id: 1\ndata: 1\n\nid: 2\ndata: 2\n\n", 2)
+
+
+@given(st.integers(1, 60), st.integers(1, 20), st.data())
+def test_what_follows_an_event(count: int, history_length: int, data: st.DataObject) -> None:
+    """From anywhere, a viewer gets all that is kept of what follows, in order, without a gap."""
+    after = data.draw(st.integers(0, count))
+    oldest = max(0, count - history_length)
+    assert read_all(log_of(count, history_length), after) == list(range(max(after, oldest) + 1, count + 1))
+
+
+def test_a_long_log_comes_in_pieces() -> None:
+    """No viewer is handed more than a piece at a time, and one event of any size."""
+    log = Log(1000)
+    for _ in range(1000):
+        log.append(b"x" * 1000)
+    log.append(b"y" * 10 * PIECE_BYTES)
+    after = 0
+    sizes = []
+    while after != log.last_id:
+        events, after = log.after(after)
+        sizes.append(len(events))
+    assert max(sizes[:-1]) < PIECE_BYTES + 2000
+    assert len(sizes) >= 1000 * 1000 // PIECE_BYTES
+
+
+@pytest.mark.parametrize(
+    "sent", [None, "", "-1", "0", "01", "4", " 1", "1 ", "1\n", "1.5", "abc", "٣", "1" * 5000]
+)
+def test_an_id_that_was_never_given_out(sent: str | None) -> None:
+    """Such an id counts as none."""
+    assert log_of(3).parse_id(sent) == 0
+
+
+@pytest.mark.parametrize("sent", ["1", "2", "3"])
+def test_an_id_that_was_given_out(sent: str) -> None:
+    """The ids of events are understood."""
+    assert log_of(3).parse_id(sent) == int(sent)
+
+
+async def test_a_viewer_that_leaves_is_forgotten() -> None:
+    """The log keeps nothing of a viewer that has gone, even if it was cancelled."""
+    log = Log(10)
+
+    async def watch() -> None:
+        with Follower(log, 0) as viewer:
+            while await viewer.read():
+                pass
+
+    watching = [asyncio.create_task(watch()) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert len(log.listeners) == 3
+    watching[0].cancel()
+    await asyncio.wait([watching[0]])
+    log.append(b"still there")
+    log.append(b"end", last=True)
+    await asyncio.gather(*watching[1:])
+    assert not log.listeners
+
+
+async def test_viewers_go_when_the_server_stops() -> None:
+    """A closed log lets its viewers read what is there, and no more."""
+    log = log_of(3)
+    log.close()
+    with Follower(log, 1) as viewer:
+        assert ids(await viewer.read()) == [2, 3]
+        assert await viewer.read() == b""
+    with Overview([log]) as overview:
+        assert await overview.read() == b"data: 3\n\n"
+        assert await overview.read() == b""
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_the_seam_between_past_and_present(seed: int) -> None:
+    """Viewers that join, read, pause and leave at any moment miss nothing and get nothing twice."""
+    draw = random.Random(seed)
+    log = Log(1000)
+    total = 300
+
+    async def publish() -> None:
+        for number in range(1, total + 1):
+            log.append(b"%d" % number, last=number == total)
+            if draw.random() < 0.3:
+                await asyncio.sleep(0)
+
+    async def watch() -> list[int]:
+        seen: list[int] = []
+        for _ in range(draw.randint(0, 40)):
+            await asyncio.sleep(0)
+        while not seen or seen[-1] != total:
+            with Follower(log, seen[-1] if seen else 0) as viewer:
+                while events := await viewer.read():
+                    seen += ids(events)
+                    for _ in range(draw.choice((0, 0, 0, 1, 20))):
+                        await asyncio.sleep(0)
+                    if draw.random() < 0.02:
+                        break
+        return seen
+
+    _, *pictures = await asyncio.gather(publish(), *(watch() for _ in range(20)))
+    assert pictures == [list(range(1, total + 1))] * 20
+
+
+async def test_an_overview_shows_the_latest() -> None:
+    """A viewer of many logs skips what is out of date, so that none of them can delay another."""
+    busy, calm = log_of(500, history_length=10), log_of(1)
+    with Overview([busy, calm], [b"event: unknown\ndata: 0\n\n"]) as overview:
+        assert await overview.read() == b"event: unknown\ndata: 0\n\ndata: 500\n\ndata: 1\n\n"
+        busy.append(b"501")
+        busy.append(b"502", last=True)
+        assert await overview.read() == b"data: 502\n\n"
+        calm.append(b"2", last=True)
+        assert await overview.read() == b"id: end\ndata: 2\n\n"
+        assert await overview.read() == b""
+    assert not busy.listeners | calm.listeners
+
+
+class Silent:
+    """An object that can't even say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+    __repr__ = __str__
+
+
+CIRCLE: list[object] = []
+CIRCLE.append(CIRCLE)
+BROKEN_CIRCLE: list[object] = ["\ud800"]
+BROKEN_CIRCLE.append(BROKEN_CIRCLE)
+DEEP: list[object] = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (datetime(2026, 1, 31, 12, tzinfo=UTC), "2026-01-31T12:00:00Z"),
+        (Decimal("1.10"), "1.10"),
+        (UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+        (Path("a") / "b", "a/b"),
+        (float("nan"), "NaN"),
+        (float("-inf"), "-Infinity"),
+        (b"\xff\xfe", "__4="),
+        ({1: "a", None: "b", (1, 2): "c"}, {"1": "a", "None": "b", "1,2": "c"}),
+        ({7}, [7]),
+        ("\ud800 alone", "? alone"),
+        ({"\udfff": ["\ud800", datetime(2026, 1, 31, tzinfo=UTC)]}, {"?": ["?", "2026-01-31T00:00:00Z"]}),
+        (Path("\udcff.txt"), "?.txt"),
+        (Silent(), "<Unserializable Silent object>"),
+        (CIRCLE, ["..."]),
+        (BROKEN_CIRCLE, ["?", "..."]),
+        ({(1, 2): "\ud800"}, {"1,2": "?"}),
+        (10**30, 10**30),
+        (ValueError("text"), "text"),
+        ("two\nlines\r\u2028", "two\nlines\r\u2028"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_json_of_anything(value: object, expected: object) -> None:
+    """Whatever work adds to an update becomes one line of JSON."""
+    line = to_json(value)
+    assert b"\n" not in line
+    assert b"\r" not in line
+    assert json.loads(line.decode("utf-8")) == expected
+
+
+def test_json_of_the_bottomless() -> None:
+    """Not even a hundred thousand lists in one another are a reason to crash."""
+    assert to_json(DEEP).startswith(b"[[[")
+
+
+def test_a_log_that_begins_later() -> None:
+    """A log may go on at a later event; whoever has not seen what is missing gets what there is."""
+    log = log_of(3)
+    log.skip_to(10)
+    for number in (10, 11):
+        log.append(b"%d" % number)
+    assert read_all(log, 0) == read_all(log, 3) == [10, 11]
+    assert read_all(log, 10) == [11]

@@ -1,0 +1,383 @@
+"""Tasks and their registry."""
+
+import asyncio
+import gc
+import json
+import logging
+import random
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import AsyncGeneratorType
+from typing import Any
+
+import pytest
+
+from taskstream.log import Follower
+from taskstream.registry import Registry, RegistryFull, TaskNotFound
+from taskstream.tasks import Result, Task, TaskStatus, Update, Updates, WorkError
+
+Work = Callable[[], Updates]
+
+
+async def begin(work: str, parameters: Mapping[str, object]) -> Updates:
+    """Begin the function `work` of this module with the word it is given."""
+    function: Callable[..., Updates] = globals()[work]
+    return function(**parameters)
+
+
+@pytest.fixture
+async def registry() -> AsyncIterator[Registry]:
+    registry = Registry(begin)
+    yield registry
+    await registry.close()
+
+
+async def start(registry: Registry, work: Callable[..., Updates], **parameters: object) -> Task:
+    return await registry.start(work.__name__, parameters, "a name")
+
+
+async def snapshots(task: Task) -> list[dict[str, Any]]:
+    """All snapshots of a task, up to its end."""
+    text = b""
+    with Follower(task.log, 0) as viewer:
+        while events := await viewer.read():
+            text += events
+    return [json.loads(line[6:]) for line in text.split(b"\n") if line.startswith(b"data: ")]
+
+
+async def until(task: Task, status: TaskStatus) -> None:
+    """Return once a task has been in this state."""
+    with Follower(task.log, 0) as viewer:
+        while f'"status":"{status}"'.encode() not in await viewer.read():
+            pass
+
+
+def others() -> set[asyncio.Task[Any]]:
+    """The asyncio tasks besides this one."""
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+async def three_steps() -> Updates:
+    for step in (1, 2, 3):
+        yield Update(step * 25, f"Step {step}", {"step": step})
+
+
+async def with_result() -> Updates:
+    yield Update(50, "Half")
+    yield Result([1, 2, 3], "Found three")
+
+
+async def up_and_down() -> Updates:
+    for progress in (10, -5, 28.9999, 7, 100, 1000, 50):
+        yield Update(progress, "")
+
+
+async def for_ever() -> Updates:
+    while True:
+        await asyncio.sleep(3600)
+        yield Update(0, "never")
+
+
+async def says_why_it_fails() -> Updates:
+    yield Update(30, "So far")
+    raise WorkError("The disk is full")
+
+
+async def breaks() -> Updates:
+    yield Update(30, "So far")
+    raise KeyError("/secret/path")
+
+
+async def exits() -> Updates:
+    yield Update(30, "So far")
+    sys.exit("the whole server?")
+
+
+class Loop(dict[object, object]):
+    """A dictionary that can't be encoded at all."""
+
+    def items(self) -> Any:
+        """Fail."""
+        raise RuntimeError("no items")
+
+
+async def has_an_impossible_result() -> Updates:
+    yield Result({"\ud800": Loop({"\ud800": 1})})
+
+
+class Panic(BaseException):
+    """What some libraries raise, and `except Exception` lets through."""
+
+
+async def panics() -> Updates:
+    yield Update(30, "So far")
+    raise Panic
+
+
+async def interrupts() -> Updates:
+    yield Update(30, "So far")
+    raise KeyboardInterrupt
+
+
+async def yields_numbers() -> Updates:
+    yield 30  # type: ignore[misc]
+
+
+async def has_no_words() -> Updates:
+    yield Update(30, None)  # type: ignore[arg-type]
+
+
+async def yields_nonsense() -> Updates:
+    yield Update(float("nan"), "How far is that?")
+
+
+async def cancels_itself() -> Updates:
+    yield Update(30, "So far")
+    raise asyncio.CancelledError
+
+
+async def deaf() -> Updates:
+    while True:
+        try:
+            await asyncio.sleep(0.001)
+        except asyncio.CancelledError:
+            yield Update(10, "I didn't hear that")
+        yield Update(5, "Still here")
+
+
+async def never_awaits() -> Updates:
+    while True:
+        yield Update(1, "Mine, all mine")
+
+
+async def cleans_up(log: list[str]) -> Updates:
+    try:
+        yield Update(10, "Opened")
+        await asyncio.sleep(3600)
+    finally:
+        await asyncio.sleep(0)
+        log.append("closed")
+
+
+async def test_the_life_of_a_task(registry: Registry) -> None:
+    """A task is PENDING, STARTED, then in PROGRESS, and ends in SUCCESS at 100 percent."""
+    story = await snapshots(await start(registry, three_steps))
+    assert [(each["status"], each["progress"], each["message"], each["data"]) for each in story] == [
+        ("PENDING", 0, "Waiting to start", None),
+        ("STARTED", 0, "Started", None),
+        ("PROGRESS", 25, "Step 1", {"step": 1}),
+        ("PROGRESS", 50, "Step 2", {"step": 2}),
+        ("PROGRESS", 75, "Step 3", {"step": 3}),
+        ("SUCCESS", 100, "Done", None),
+    ]
+
+
+async def test_a_result(registry: Registry) -> None:
+    """What work hands over at its end is the data of its SUCCESS."""
+    last = (await snapshots(await start(registry, with_result)))[-1]
+    assert (last["status"], last["message"], last["data"]) == ("SUCCESS", "Found three", [1, 2, 3])
+
+
+async def test_progress_never_goes_down(registry: Registry) -> None:
+    """Progress is a whole percentage, never goes down, and stays below 100 until the end."""
+    story = await snapshots(await start(registry, up_and_down))
+    assert [each["progress"] for each in story] == [0, 0, 10, 10, 29, 29, 99, 99, 99, 100]
+
+
+@pytest.mark.parametrize(
+    ("work", "message"),
+    [
+        (says_why_it_fails, "The disk is full"),
+        (breaks, "Unexpected KeyError: the server's log has the details"),
+        (exits, "Unexpected SystemExit: the server's log has the details"),
+        (panics, "Unexpected Panic: the server's log has the details"),
+        (interrupts, "Unexpected KeyboardInterrupt: the server's log has the details"),
+        (yields_numbers, "Unexpected AttributeError: the server's log has the details"),
+        (yields_nonsense, "Unexpected ValueError: the server's log has the details"),
+    ],
+)
+async def test_failure(
+    registry: Registry, caplog: pytest.LogCaptureFixture, work: Callable[..., Updates], message: str
+) -> None:
+    """Viewers are told what people can understand; the traceback goes to the server's log."""
+    task = await start(registry, work)
+    last = (await snapshots(task))[-1]
+    assert (last["status"], last["message"], last["data"]) == ("FAILURE", message, None)
+    assert "secret" not in json.dumps(last)
+    assert task.task_id in caplog.text
+    assert "Traceback" in caplog.text
+
+
+async def test_a_result_that_can_not_be_encoded(registry: Registry) -> None:
+    """A result that no JSON can be made of is a failure, and never was a success."""
+    last = (await snapshots(await start(registry, has_an_impossible_result)))[-1]
+    assert (last["status"], last["progress"]) == ("FAILURE", 0)
+
+
+async def test_message_is_text(registry: Registry) -> None:
+    """Whatever the work says, viewers are told a string."""
+    story = await snapshots(await start(registry, has_no_words))
+    assert [type(each["message"]) for each in story] == [str] * 4
+
+
+async def test_work_that_does_not_begin(registry: Registry, caplog: pytest.LogCaptureFixture) -> None:
+    """A task whose work can't even begin fails like any other."""
+    task = await registry.start("unheard_of", {}, "a name")
+    assert [each["status"] for each in await snapshots(task)] == ["PENDING", "FAILURE"]
+    assert "KeyError" in caplog.text
+
+
+async def test_cancel(registry: Registry) -> None:
+    """Cancelling ends a task at once, and lets its work clean up."""
+    log: list[str] = []
+    task = await start(registry, cleans_up, log=log)
+    await until(task, TaskStatus.PROGRESS)
+    await registry.cancel(task.task_id)
+    assert task.snapshot.status is TaskStatus.REVOKED
+    await asyncio.wait(others())
+    assert log == ["closed"]
+    assert [each["status"] for each in await snapshots(task)][-2:] == ["PROGRESS", "REVOKED"]
+
+
+async def test_cancel_before_the_beginning(registry: Registry) -> None:
+    """A task that is cancelled before it has begun has never started."""
+    task = await start(registry, for_ever)
+    await registry.cancel(task.task_id)
+    assert [(each["status"], each["started_at"]) for each in await snapshots(task)] == [
+        ("PENDING", None),
+        ("REVOKED", None),
+    ]
+
+
+async def test_work_that_cancels_itself(registry: Registry) -> None:
+    """However work ends, its viewers see an end."""
+    assert (await snapshots(await start(registry, cancels_itself)))[-1]["status"] == "REVOKED"
+
+
+async def test_work_that_will_not_be_cancelled(registry: Registry) -> None:
+    """After the last event nothing more is published, and the work is stopped at its next update."""
+    task = await start(registry, deaf)
+    await until(task, TaskStatus.PROGRESS)
+    await registry.cancel(task.task_id)
+    last_id = task.log.last_id
+    await asyncio.wait(others())
+    assert task.log.last_id == last_id
+    assert task.snapshot.status is TaskStatus.REVOKED
+
+
+async def test_work_that_never_awaits(registry: Registry) -> None:
+    """Work that never awaits doesn't starve the others."""
+    await start(registry, never_awaits)
+    story = await snapshots(await start(registry, three_steps))
+    assert story[-1]["status"] == "SUCCESS"
+
+
+async def test_ids_can_not_be_guessed(registry: Registry) -> None:
+    """An id has 128 random bits."""
+    ids = {(await start(registry, three_steps)).task_id for _ in range(100)}
+    assert len(ids) == 100
+    assert {len(task_id) for task_id in ids} == {32}
+    bits = [int(task_id, 16) for task_id in ids]
+    assert all(20 <= sum(each >> bit & 1 for each in bits) <= 80 for bit in range(128))
+
+
+async def test_unknown_task(registry: Registry) -> None:
+    """An id that nobody knows is named in the error, though not at any length."""
+    with pytest.raises(TaskNotFound, match=r"^Task '3f2a' not found: .* forgotten 300 s after it ended\.$"):
+        await registry.get("3f2a")
+    with pytest.raises(TaskNotFound) as error:
+        await registry.cancel("x" * 10_000)
+    assert len(str(error.value)) < 200
+
+
+async def test_retention() -> None:
+    """An ended task is forgotten after its time; one that runs is not."""
+    registry = Registry(begin, retention_seconds=0.05)
+    running = await start(registry, for_ever)
+    task = await start(registry, three_steps)
+    await snapshots(task)
+    assert await registry.get(task.task_id) is task
+    forgotten = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.05, lambda: loop.call_later(0, forgotten.set))
+    await forgotten.wait()
+    with pytest.raises(TaskNotFound, match=r"0\.05 s"):
+        await registry.get(task.task_id)
+    assert await registry.get(running.task_id) is running
+    await registry.close()
+
+
+async def test_a_full_registry() -> None:
+    """The task that ended first makes room; tasks that run don't."""
+    registry = Registry(begin, max_tasks=3)
+    first, second = await start(registry, for_ever), await start(registry, for_ever)
+    third = await start(registry, three_steps)
+    await snapshots(third)
+    await registry.cancel(first.task_id)
+    for gone in (third, first):
+        await start(registry, for_ever)
+        with pytest.raises(TaskNotFound):
+            await registry.get(gone.task_id)
+        assert await registry.get(second.task_id) is second
+    with pytest.raises(RegistryFull, match="All 3 places"):
+        await start(registry, for_ever)
+    assert await registry.count() == (3, 3)
+    await registry.close()
+
+
+async def test_thousands_of_tasks_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+    """Ended, failed, cancelled and forgotten tasks leave no task, timer, generator or log behind."""
+    caplog.set_level(logging.CRITICAL)
+    registry = Registry(begin, retention_seconds=0, max_tasks=10_000)
+    works = [three_steps, with_result, for_ever, says_why_it_fails, breaks, cancels_itself, deaf]
+    draw = random.Random(1)
+
+    async def one() -> None:
+        work = draw.choice(works)
+        task = await start(registry, work)
+        for _ in range(draw.randint(0, 5)):
+            await asyncio.sleep(0)
+        if work in (for_ever, deaf):
+            await registry.cancel(task.task_id)
+        await snapshots(task)
+
+    for _ in range(30):
+        await asyncio.gather(*(one() for _ in range(100)))
+    while remaining := others():
+        await asyncio.wait(remaining)
+    while await registry.count() != (0, 0):  # noqa: ASYNC110 - nobody is told that a task is forgotten
+        await asyncio.sleep(0)
+    gc.collect()
+    kept = [each for each in gc.get_objects() if isinstance(each, (Task, AsyncGeneratorType))]
+    kept = [each for each in kept if isinstance(each, Task) or each.ag_code.co_filename == __file__]
+    assert kept == []
+    assert vars(registry)["_runs"] == {}
+
+
+async def test_close_ends_everything() -> None:
+    """A stopping server cancels what runs, and doesn't wait for what won't stop."""
+    registry = Registry(begin)
+    log: list[str] = []
+    tasks = [await start(registry, cleans_up, log=log), await start(registry, for_ever)]
+    await until(tasks[0], TaskStatus.PROGRESS)
+    await registry.close()
+    assert {task.snapshot.status for task in tasks} == {TaskStatus.REVOKED}
+    assert log == ["closed"]
+    assert not others()
+
+
+async def test_awaitable_begin() -> None:
+    """A task is PENDING for as long as its work waits for a place."""
+    free = asyncio.Event()
+
+    async def begin_later(work: str, parameters: Mapping[str, object]) -> Updates:
+        await free.wait()
+        return await begin(work, parameters)
+
+    waits: Callable[[str, Mapping[str, object]], Awaitable[Updates]] = begin_later
+    registry = Registry(waits)
+    task = await start(registry, three_steps)
+    await asyncio.sleep(0)
+    assert task.snapshot.status is TaskStatus.PENDING
+    free.set()
+    assert [each["status"] for each in await snapshots(task)][:3] == ["PENDING", "STARTED", "PROGRESS"]

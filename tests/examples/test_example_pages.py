@@ -1,0 +1,117 @@
+"""The pages of the examples, and what only a browser shows, in a real one."""
+
+import playwright.sync_api
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.support.browser import browser, context, page
+from tests.support.examples import App, Example
+
+__all__ = ["browser", "context", "page"]  # fixtures
+
+WATCH = """(path) => {
+    window.seen = [];
+    window.source = new EventSource(path);
+    source.onmessage = (event) => seen.push(event.data);
+}"""
+
+NOTE_BARS = """() => {
+    window.bars = [];
+    const [one, two] = document.querySelectorAll("progress");
+    const note = () => bars.push(`${one.value} ${two.value}`);
+    new MutationObserver(note).observe(document.body, { childList: true, subtree: true });
+}"""
+
+
+def test_counter(page: Page) -> None:
+    """Each number appears as it comes, and the page says that it is streaming."""
+    with Example("counter") as server:
+        page.goto(server.url)
+        expect(page.get_by_role("listitem")).to_have_text(["streaming number 1"])
+        expect(page.get_by_role("status")).to_have_text("Streaming …")
+        expect(page.get_by_role("listitem")).to_have_text(["streaming number 1", "streaming number 2"])
+
+
+@pytest.mark.slow
+def test_counter_ends(page: Page) -> None:
+    """After ten numbers the page says that the stream is finished, and does not connect again."""
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    with Example("counter") as server:
+        page.goto(server.url)
+        expect(page.get_by_role("status")).to_have_text("The stream is finished.")
+        expect(page.get_by_role("listitem")).to_have_text(
+            [f"streaming number {number}" for number in range(1, 11)]
+        )
+        page.wait_for_timeout(4000)  # Chromium would connect again after three seconds
+        assert len([url for url in requests if url.endswith("/stream")]) == 1
+
+
+def test_named_events(page: Page) -> None:
+    """The page shows one function after the other, step by step, and closes the stream on `close`."""
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    with Example("named_events") as server:
+        page.goto(f"{server.url}/?seconds=0.2")
+        page.evaluate(NOTE_BARS)
+        expect(page.get_by_text("Both are done.")).to_be_visible()
+        assert page.evaluate("bars.slice(-8)") == [
+            "75 0", "100 0", "100 0", "100 0", "100 50", "100 100", "100 100", "100 100",
+        ]  # fmt: skip
+        expect(page.get_by_text("done", exact=True)).to_have_count(2)
+        assert len([url for url in requests if "/stream" in url]) == 1
+
+
+@pytest.mark.slow
+def test_endless_reconnects(page: Page) -> None:
+    """Broken: a real EventSource goes on asking. Fixed: it asks once more, and is closed by the 204."""
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    with App("examples.traps.endless_reconnects") as server:
+        page.goto(f"{server.url}/openapi.json")
+        page.evaluate(WATCH, "/broken")
+        for _ in range(4):
+            page.wait_for_event("request", lambda request: request.url.endswith("/broken"))
+        assert len(page.evaluate("seen")) == 3
+        page.evaluate("source.close()")
+
+        requests.clear()
+        page.evaluate(WATCH, "/fixed")
+        page.wait_for_function("source.readyState === EventSource.CLOSED")
+        assert len(page.evaluate("seen")) == 3
+        assert len([url for url in requests if url.endswith("/fixed")]) == 2
+
+
+def test_event_named_error(page: Page) -> None:
+    """Broken: the page takes the event for a lost connection, and misses the rest. Fixed: it shows all."""
+    with App("examples.traps.event_named_error") as server:
+        page.goto(server.url)
+        log = page.get_by_role("log").get_by_role("listitem")
+        page.get_by_role("button", name="/broken").click()
+        expect(log).to_have_text(["one.csv imported", "The connection is lost!"])
+        page.get_by_role("button", name="/fixed").click()
+        expect(log).to_have_text(
+            [
+                "one.csv imported",
+                "two.csv is not a CSV file",
+                "three.csv imported",
+                "two of three files imported",
+            ]
+        )
+
+
+def test_seventh_stream(context: BrowserContext, page: Page) -> None:
+    """Broken: six streams open, and the seventh waits until one is closed. Fixed: one stream for all."""
+    with App("examples.traps.seventh_stream") as server:
+        page.goto(server.url)
+        live = page.get_by_text(": live")
+        page.get_by_role("button", name="/broken").click()
+        expect(live).to_have_count(6)
+        # Not only streams wait: the host is out of reach for the whole browser.
+        other = context.new_page()
+        with pytest.raises(playwright.sync_api.TimeoutError):
+            other.goto(f"{server.url}/openapi.json", timeout=500)
+        expect(page.get_by_text("task 7: connecting")).to_be_visible()
+        page.get_by_role("button", name="/fixed").click()
+        expect(live).to_have_count(7)
+        other.goto(f"{server.url}/openapi.json")

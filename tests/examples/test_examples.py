@@ -1,0 +1,123 @@
+"""The examples, each as the program it is."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.support.examples import App, Event, Example, Viewer
+from tests.support.programs import ROOT, Server
+
+EXAMPLES = sorted(
+    path
+    for path in (ROOT / "examples").rglob("*.py")
+    if path.name != "show.py" and "node_modules" not in path.parts
+)
+FUNCTION1 = [
+    ("start", {"function": "function1"}),
+    *[("progress", {"function": "function1", "percent": percent}) for percent in (25, 50, 75, 100)],
+    ("end", {"function": "function1"}),
+]
+FUNCTION2 = [
+    ("start", {"function": "function2"}),
+    *[("progress", {"function": "function2", "percent": percent}) for percent in (50, 100)],
+    ("end", {"function": "function2"}),
+]
+
+
+@pytest.fixture(scope="module")
+def counter() -> Iterator[Server]:
+    with Example("counter") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def named_events() -> Iterator[Server]:
+    with Example("named_events") as server:
+        yield server
+
+
+def named(seen: list[Event]) -> list[tuple[str, object]]:
+    """Names and data."""
+    return [(event.event, json.loads(event.data)) for event in seen]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_small(path: Path) -> None:
+    """An example is a lesson: it says what to run, and has under 80 lines of code."""
+    text = path.read_text(encoding="utf-8")
+    _, _, code = text.split('"""', 2)
+    assert len([line for line in code.splitlines() if line]) < 80
+    name = path.relative_to(ROOT).as_posix()
+    assert f"python {name}" in text or f"uvicorn {name.removesuffix('.py').replace('/', '.')}:app" in text
+
+
+async def test_counter_counts(counter: Server, session: aiohttp.ClientSession) -> None:
+    """The numbers come one by one, a second apart."""
+    first, second = await Viewer(session, counter.url).see("/stream", count=2)
+    assert (first.event, first.data) == ("stream", "streaming number 1")
+    assert (second.event, second.data) == ("stream", "streaming number 2")
+    assert 0.5 < second.at - first.at < 5
+
+
+@pytest.mark.slow
+async def test_counter(counter: Server, session: aiohttp.ClientSession) -> None:
+    """Ten events named `stream` come one by one, a second apart; then the stream ends."""
+    seen = await Viewer(session, counter.url).see("/stream")
+    assert [(event.event, event.data) for event in seen] == [
+        ("stream", f"streaming number {number}") for number in range(1, 11)
+    ]
+    assert len({event.piece for event in seen}) == 10
+    assert 8.5 < seen[-1].at - seen[0].at < 15
+
+
+async def test_named_events(named_events: Server, session: aiohttp.ClientSession) -> None:
+    """Both functions run, one after the other, each from start to end; `close` is the last word."""
+    viewer = Viewer(session, named_events.url)
+    seen = await viewer.see("/stream?seconds=0.1")
+    assert named(seen) == [*FUNCTION1, *FUNCTION2, ("close", {})]
+    assert len({event.id for event in seen}) == len(seen)
+    assert await viewer.status("/stream", seen[-1].id) == 204
+
+
+async def test_named_events_go_on(named_events: Server, session: aiohttp.ClientSession) -> None:
+    """Who lost the connection sees the rest of the same run; everybody else has a run of his own."""
+    viewer = Viewer(session, named_events.url)
+    first = await viewer.see("/stream?seconds=0.1", count=4)
+    rest, other = await asyncio.gather(
+        viewer.see("/stream?seconds=0.1", last_event_id=first[-1].id),
+        viewer.see("/stream?seconds=0.1"),
+    )
+    assert named(first + rest) == named(other) == [*FUNCTION1, *FUNCTION2, ("close", {})]
+    again = await viewer.see("/stream?seconds=0.1", last_event_id=first[-1].id)
+    assert [event.id for event in again] == [event.id for event in rest]
+    assert not {event.id for event in first + rest} & {event.id for event in other}
+
+
+@pytest.mark.parametrize("last_event_id", ["", "7", "nonsense", "-", "0" * 1000])
+async def test_named_events_begin(
+    named_events: Server, session: aiohttp.ClientSession, last_event_id: str
+) -> None:
+    """An id that was never given out begins a new run."""
+    seen = await Viewer(session, named_events.url).see("/stream?seconds=0.1", 1, last_event_id)
+    assert named(seen) == FUNCTION1[:1]
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "61", "nan", "inf", "soon"])
+async def test_named_events_refuse(
+    named_events: Server, session: aiohttp.ClientSession, seconds: str
+) -> None:
+    """Seconds that can't be waited for are refused, not streamed."""
+    assert await Viewer(session, named_events.url).status(f"/stream?seconds={seconds}") == 422
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["counter", "named_events"])
+async def test_uvicorn(session: aiohttp.ClientSession, name: str) -> None:
+    """An example can be served by uvicorn's own command as well."""
+    with App(f"examples.{name}") as server:
+        seen = await Viewer(session, server.url).see("/stream", count=1)
+    assert seen[0].event in ("stream", "start")

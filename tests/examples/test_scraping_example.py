@@ -1,0 +1,130 @@
+"""Scraping that is triggered by GET: one run for each id, and any text intact."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.support.examples import App, Event, Viewer
+from tests.support.programs import ROOT, Server
+
+TRIGGER = "/api/v1/scraping/trigger/stream"
+QUOTES = json.loads((ROOT / "examples/scraping/quotes.json").read_text(encoding="utf-8"))
+INTACT = [quote.replace("\ud83d", "?") for quote in QUOTES]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with App("examples.scraping.api") as server:
+        yield server
+
+
+@pytest.fixture
+def viewer(session: aiohttp.ClientSession, server: Server) -> Viewer:
+    """Somebody who triggers."""
+    return Viewer(session, server.url)
+
+
+def contents(seen: list[Event]) -> list[Any]:
+    """What the events say."""
+    return [json.loads(event.data) for event in seen]
+
+
+def quotes(seen: list[Event]) -> list[str]:
+    """The text that has been scraped."""
+    return [each["data"]["quote"] for each in contents(seen) if each["step"] == "Scraping"]
+
+
+def test_lock_file() -> None:
+    """The lock file knows the packages of every platform, and no registry by name."""
+    frontend = ROOT / "examples" / "scraping" / "frontend"
+    packages = json.loads((frontend / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    for package in packages.values():
+        assert "resolved" not in package
+        for name in package.get("optionalDependencies", {}):
+            assert f"node_modules/{name}" in packages
+
+
+async def test_steps(viewer: Viewer) -> None:
+    """Login, Scraping, Analyzing come one by one, as `progress`; `completed` is the last."""
+    seen = await viewer.see(f"{TRIGGER}?seconds=1&pages=3")
+    assert [event.event for event in seen] == ["progress"] * 5 + ["completed"]
+    assert [each["step"] for each in contents(seen)[:-1]] == ["Login", *["Scraping"] * 3, "Analyzing"]
+    assert contents(seen)[-1]["data"] == {"pages": 3, "quotes": 30}
+    assert len({event.piece for event in seen}) >= 4
+    assert seen[-1].at - seen[0].at > 0.7
+
+
+async def test_failed(viewer: Viewer) -> None:
+    """A failure is called `failed`, and says why."""
+    seen = await viewer.see(f"{TRIGGER}?seconds=0.2&pages=2&fail_at=50")
+    assert seen[-1].event == "failed"
+    assert contents(seen)[-1]["message"] == "Failed on purpose at 50 %"
+
+
+async def test_text_intact(viewer: Viewer) -> None:
+    """Control characters, emoji, U+2028 and forged events arrive as they are; half a surrogate is a `?`."""
+    assert quotes(await viewer.see(f"{TRIGGER}?seconds=2")) == INTACT
+    assert "\u2028" in INTACT[2]
+    assert "\0" in INTACT[3]
+
+
+async def test_one_run_for_each_id(viewer: Viewer) -> None:
+    """However many requests with an id, it is one run, which all of them see; another id, another run."""
+    run, other = secrets.token_hex(16), secrets.token_hex(16)
+    await viewer.see(f"{TRIGGER}?run={run}&seconds=1&pages=4", count=1)
+    # Were one of these a run of its own, it would have other pages.
+    one, two, three = await asyncio.gather(
+        viewer.see(f"{TRIGGER}?run={run}&seconds=0&pages=1"),
+        viewer.see(f"{TRIGGER}?run={run}&seconds=0&pages=2"),
+        viewer.see(f"{TRIGGER}?run={other}&seconds=1&pages=3"),
+    )
+    late = await viewer.see(f"{TRIGGER}?run={run}&seconds=0&pages=5")
+    assert one[-1].data == two[-1].data == late[-1].data
+    assert contents(one)[-1]["data"]["pages"] == 4
+    assert contents(three)[-1]["data"]["pages"] == 3
+    assert [event.id for event in one] == [event.id for event in two] == [event.id for event in late]
+    assert not {event.id for event in one} & {event.id for event in three}
+
+
+async def test_go_on(viewer: Viewer) -> None:
+    """Who reconnects sees the rest of the run, with an id for it or without; at the end 204."""
+
+    async def lose_connection(query: str) -> None:
+        url = f"{TRIGGER}?seconds=1&pages=4{query}"
+        first = await viewer.see(url, count=3)
+        rest = await viewer.see(url, last_event_id=first[-1].id)
+        steps = [each["step"] for each in contents(first + rest)]
+        assert steps == ["Login", *["Scraping"] * 4, "Analyzing", "Done"]
+        assert await viewer.status(url, rest[-1].id) == 204
+
+    await asyncio.gather(lose_connection(""), lose_connection(f"&run={secrets.token_hex(16)}"))
+
+
+@pytest.mark.parametrize("query", ["run=1", "run=" + "G" * 32, "seconds=-1", "pages=0", "fail_at=101"])
+async def test_refused(viewer: Viewer, query: str) -> None:
+    """Ids that could be guessed, and parameters out of bounds, are refused."""
+    assert await viewer.status(f"{TRIGGER}?{query}") == 422
+
+
+async def test_cross_site(session: aiohttp.ClientSession, server: Server) -> None:
+    """Other sites can't trigger."""
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    async with session.get(server.url + TRIGGER, headers=headers) as response:
+        assert response.status == 403
+
+
+@pytest.mark.slow
+async def test_too_many(session: aiohttp.ClientSession) -> None:
+    """A hundred runs at a time, no more."""
+    with App("examples.scraping.api") as server:
+        viewer = Viewer(session, server.url)
+        for number in range(100):
+            async with session.get(f"{server.url}{TRIGGER}?run={number:032x}&seconds=60") as response:
+                assert response.status == 200
+        assert await viewer.status(TRIGGER) == 503
+        assert len(await viewer.see(f"{TRIGGER}?run={1:032x}", count=1)) == 1

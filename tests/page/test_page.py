@@ -1,0 +1,455 @@
+"""The web page, in a real browser, against a real server."""
+
+import re
+import signal
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Route, expect
+
+from tests.support.browser import browser, card, context, expect_status, page, progress, start_task, submit
+from tests.support.programs import OwnWorkServer, Server
+
+__all__ = ["browser", "context", "page"]  # fixtures
+
+StartServer = Callable[..., Server]
+
+STREAM = re.compile(r"/task-progress\?")
+CONNECTION = "#connection"
+WIRE = "#wire-bytes"
+
+WATCH_BARS = """() => {
+    window.bars = [];
+    const note = () => document.querySelectorAll("progress").forEach((bar) => bars.push(bar.value));
+    new MutationObserver(note).observe(document.body, { attributes: true, subtree: true });
+}"""
+WATCH_CONNECTION = """() => {
+    window.states = [];
+    const note = () => states.push(connection.textContent);
+    new MutationObserver(note).observe(connection, { childList: true });
+}"""
+HASTEN = """
+    window.delays = [];
+    const timeout = window.setTimeout;
+    window.setTimeout = (callback, delay) => {
+        delays.push(delay);
+        return timeout(callback, delay / 1000);
+    };
+"""
+TURN_TAB = """(hidden) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+UNTIL_STREAMS = """async (count) => {
+    const signal = AbortSignal.timeout(15_000);
+    const health = async () => await (await fetch("health", { signal })).json();
+    while ((await health()).streams !== count);
+}"""
+
+
+def test_a_task_is_watched_from_its_start_to_its_end(server: Server, page: Page) -> None:
+    """A task started on the page is shown until SUCCESS, by one stream; its bar never goes back."""
+    streams: list[str] = []
+    page.on("request", lambda request: streams.append(request.url) if STREAM.search(request.url) else None)
+    page.goto(server.url)
+    expect(page.get_by_text("No tasks yet")).to_be_visible()
+    page.evaluate(WATCH_BARS)
+    submit(page, name="Report", seconds=1, steps=10)
+    expect(page.locator(CONNECTION)).to_have_text("Live")
+    expect(page.get_by_text("No tasks yet")).to_be_hidden()
+    expect_status(page, "Report", "SUCCESS")
+    expect(card(page, "Report")).to_contain_text("Done")
+    expect(card(page, "Report")).to_contain_text("took 1 s")
+    expect(page.locator(CONNECTION)).to_have_text("Nothing to watch")
+    bars = page.evaluate("bars")
+    assert bars == sorted(bars)
+    assert len(set(bars)) > 4
+    assert bars[-1] == 100
+    assert len(streams) == 1
+
+
+def test_a_result_is_shown(server: Server, page: Page) -> None:
+    """What the work returns stands on its card."""
+    page.goto(server.url)
+    submit(page, work="scraping", name="Quotes", seconds=0, steps=3)
+    expect(card(page, "Quotes").locator(".result")).to_have_text('{"pages":3,"quotes":30}')
+
+
+def test_a_failure_says_why(server: Server, page: Page) -> None:
+    """A task that fails shows the message of its failure."""
+    page.goto(server.url)
+    submit(page, name="Import", seconds=0.2, steps=4, fail_at=50)
+    expect_status(page, "Import", "FAILURE")
+    expect(card(page, "Import").locator(".message")).to_have_text("Failed on purpose at 50 %")
+    expect(page.locator("#announcement")).to_have_text("Import: FAILURE")
+
+
+def test_cancel_stops_a_task_and_remove_takes_it_off_the_list(server: Server, page: Page) -> None:
+    """A running task can be cancelled, an ended one removed; a reload does not bring it back."""
+    page.goto(server.url)
+    submit(page, name="Long", seconds=60)
+    card(page, "Long").get_by_role("button", name="Cancel").click()
+    expect_status(page, "Long", "REVOKED")
+    card(page, "Long").get_by_role("button", name="Remove").click()
+    expect(page.get_by_text("No tasks yet")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("No tasks yet")).to_be_visible()
+
+
+def test_a_reload_loses_nothing(server: Server, page: Page) -> None:
+    """A reload in the middle keeps the tasks on the list, in order, and goes on watching them."""
+    page.goto(server.url)
+    submit(page, name="First", seconds=0)
+    submit(page, name="Second", seconds=2.5, steps=20)
+    expect_status(page, "Second", "PROGRESS")
+    before = progress(page, "Second")
+    page.reload()
+    expect_status(page, "First", "SUCCESS")
+    expect_status(page, "Second", "PROGRESS")
+    assert progress(page, "Second") >= before
+    expect(page.locator("#tasks h3")).to_have_text(["Second", "First"])
+    expect_status(page, "Second", "SUCCESS")
+
+
+def test_all_tasks_share_one_stream(start_server: StartServer, page: Page) -> None:
+    """However many tasks are watched, the page has one stream open, and it stays live."""
+    server = start_server()
+    page.goto(server.url)
+    submit(page, name="1", seconds=60)
+    expect(page.locator(CONNECTION)).to_have_text("Live")
+    page.evaluate(WATCH_CONNECTION)
+    for name in "234":
+        submit(page, name=name, seconds=60)
+        expect_status(page, name, "STARTED")
+    page.evaluate(UNTIL_STREAMS, arg=1)
+    assert page.evaluate("states") == []
+
+
+def test_two_browsers_see_the_same(server: Server, context: BrowserContext, page: Page) -> None:
+    """A task is shown alike to all who have its address, whoever started it; none takes events away."""
+    task_id = start_task(server, name="Shared", seconds=1, steps=10)
+    other = context.browser.new_context().new_page() if context.browser else page
+    for each in (page, other):
+        each.goto(f"{server.url}/#{task_id}")
+    for each in (page, other):
+        expect_status(each, "Shared", "SUCCESS")
+        expect(card(each, "Shared")).to_contain_text("100 %")
+    other.context.close()
+
+
+def test_tabs_share_their_list(server: Server, context: BrowserContext, page: Page) -> None:
+    """A task that is started or removed in one tab is so in the other."""
+    other = context.new_page()
+    for each in (page, other):
+        each.goto(server.url)
+    submit(page, name="From the first tab", seconds=0)
+    expect_status(other, "From the first tab", "SUCCESS")
+    submit(other, name="From the second", seconds=0)
+    expect_status(page, "From the second", "SUCCESS")
+    card(other, "From the first tab").get_by_role("button", name="Remove").click()
+    expect(page.locator("#tasks h3")).to_have_text(["From the second"])
+
+
+def test_an_address_adds_a_task(server: Server, page: Page) -> None:
+    """`/#<task_id>` watches a task that was started elsewhere, also on a page that is open already."""
+    first, second = (start_task(server, name=name, seconds=0.2) for name in ("First", "Second"))
+    page.goto(f"{server.url}/#{first}")
+    expect_status(page, "First", "SUCCESS")
+    page.goto(f"{server.url}/#{second}")
+    expect_status(page, "Second", "SUCCESS")
+    expect(page.locator("#tasks h3")).to_have_text(["Second", "First"])
+
+
+def test_a_forgotten_task_is_shown_as_such(server: Server, page: Page) -> None:
+    """A task that the server does not know is said to be forgotten, and can be removed for good."""
+    page.goto(f"{server.url}/#{'0' * 32}")
+    expect_status(page, "Task", "FORGOTTEN")
+    expect(card(page, "Task")).to_contain_text("The server does not know this task")
+    expect(page.locator(CONNECTION)).to_have_text("Nothing to watch")
+    card(page, "Task").get_by_role("button", name="Remove").click()
+    page.reload()
+    expect(page.get_by_text("No tasks yet")).to_be_visible()
+
+
+def test_the_list_has_a_limit(server: Server, page: Page) -> None:
+    """Of more than a hundred tasks, which is what one stream can take, the oldest leaves the list."""
+    page.goto(server.url)
+    page.evaluate(
+        """() => {
+            const ids = Array.from({ length: 130 }, (_, index) => `unknown-${index}`);
+            localStorage.setItem(`task-ids ${location.pathname}`, JSON.stringify(ids));
+        }"""
+    )
+    page.reload()
+    expect(page.locator('[data-status="FORGOTTEN"]')).to_have_count(100)
+    expect(page.locator(".id").last).to_have_text("unknown-30")
+    submit(page, name="One more", seconds=0)
+    expect_status(page, "One more", "SUCCESS")
+    expect(page.locator(".card")).to_have_count(100)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<img src=x onerror=alert(1)>",
+        "</bdi><script>alert(1)</script>",
+        "invoice \u202egpj.exe",
+        "{{7*7}} ${7*7} & &amp;",
+    ],
+)
+def test_a_name_is_text(server: Server, page: Page, name: str) -> None:
+    """Whatever a name looks like, it is shown as it is, and runs nothing, also on the wire."""
+    page.goto(server.url)
+    submit(page, name=name, seconds=0)
+    expect(page.locator("h3")).to_have_text(name)
+    expect(page.locator("h3 bdi > *")).to_have_count(0)
+    expect(page.locator(".badge")).to_have_text("SUCCESS")
+    page.locator(".on-the-wire").click()
+    expect(page.locator(WIRE)).to_contain_text("204")
+    expect(page.locator("#wire bdi")).to_have_text(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["W" * 100, "name " * 20, "\u202e" + "\N{CJK UNIFIED IDEOGRAPH-7530}" * 99]
+)
+def test_nothing_overflows_on_a_phone(server: Server, page: Page, name: str) -> None:
+    """At a width of 360 px nothing scrolls sideways, whatever the names are."""
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(f"{server.url}/#{'not-a-task' * 10}")
+    submit(page, name=name, seconds=0)
+    expect(page.locator(".badge")).to_have_text(["SUCCESS", "FORGOTTEN"])
+    page.locator(".on-the-wire").first.click()
+    expect(page.locator(WIRE)).to_contain_text("204")
+    scroll, client = page.evaluate(
+        "[document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]"
+    )
+    assert scroll <= client
+
+
+def test_a_bad_field_is_named(server: Server, page: Page) -> None:
+    """When the server refuses what is in the form, one sentence next to it says what is wrong."""
+    page.goto(server.url)
+    page.get_by_label("Seconds").evaluate("field => field.removeAttribute('max')")
+    submit(page, seconds=99999)
+    expect(page.locator("#start-problem")).to_have_text(
+        "seconds: Input should be less than or equal to 3600."
+    )
+    submit(page, name="Better", seconds=0)
+    expect_status(page, "Better", "SUCCESS")
+    expect(page.locator("#start-problem")).to_be_hidden()
+
+
+def test_a_server_that_is_full_or_gone_is_said_to_be(start_server: StartServer, page: Page) -> None:
+    """When a task can't be started or cancelled, a sentence says why, and the form keeps its text."""
+    server = start_server("--max-tasks", "1")
+    page.goto(server.url)
+    submit(page, name="Only", seconds=60)
+    expect_status(page, "Only", "STARTED")
+    submit(page, name="Too many")
+    expect(page.locator("#start-problem")).to_contain_text("All 1 places are taken")
+    server.stop(signal.SIGKILL)
+    submit(page)
+    expect(page.locator("#start-problem")).to_have_text("The server can’t be reached: is it running?")
+    expect(page.get_by_label("Name")).to_have_value("Too many")
+    card(page, "Only").get_by_role("button", name="Cancel").click()
+    expect(card(page, "Only")).to_contain_text("The server can’t be reached")
+
+
+def test_a_restart_of_the_server_is_survived(start_server: StartServer, page: Page) -> None:
+    """When the server dies the page says so; when it is back the page is live again by itself."""
+    server = start_server("--retry-milliseconds", "20")
+    page.goto(server.url)
+    submit(page, name="Lost", seconds=60)
+    expect(page.locator(CONNECTION)).to_have_text("Live")
+    page.evaluate(WATCH_CONNECTION)
+    server.stop(signal.SIGKILL)
+    expect(page.locator(CONNECTION)).to_have_text("Reconnecting…")
+    start_server("--port", str(server.port))
+    expect_status(page, "Lost", "FORGOTTEN")
+    assert page.evaluate("states") == ["Reconnecting…", "Live", "Nothing to watch"]
+    submit(page, name="New", seconds=0)
+    expect_status(page, "New", "SUCCESS")
+
+
+def test_the_page_outlives_a_failing_proxy(server: Server, page: Page) -> None:
+    """EventSource gives up for good on a 502; the page opens a new one, after longer and longer."""
+    task_id = start_task(server, name="Behind a proxy", seconds=0.2)
+    page.add_init_script(HASTEN)
+    page.route(
+        STREAM, lambda route: route.fulfill(status=502, content_type="text/html", body="Bad gateway")
+    )
+    page.goto(f"{server.url}/#{task_id}")
+    expect(page.locator(CONNECTION)).to_have_text("Reconnecting…")
+    page.wait_for_function("() => delays.length >= 7")
+    page.unroute(STREAM)
+    expect_status(page, "Behind a proxy", "SUCCESS")
+    delays = page.evaluate("delays")
+    for delay, longest in zip(delays, [1000, 2000, 4000, 8000, 16000, 30000, 30000], strict=False):
+        assert longest / 2 <= delay <= longest
+    assert len({delay / longest for delay, longest in zip(delays, (1000, 2000, 4000), strict=False)}) == 3
+
+
+def test_the_page_works_under_a_path(server: Server, page: Page) -> None:
+    """Behind a proxy the page may live under a path of its own."""
+    path = f"{server.url}/some/app/"
+
+    def proxy(route: Route) -> None:
+        url = route.request.url
+        route.continue_(url=url.replace(path, f"{server.url}/")) if url.startswith(path) else route.abort()
+
+    page.route("**/*", proxy)
+    page.goto(path)
+    submit(page, name="Under a path", seconds=0.3)
+    expect_status(page, "Under a path", "SUCCESS")
+    page.locator(".on-the-wire").click()
+    expect(page.locator(WIRE)).to_contain_text("GET /some/app/task-progress/")
+    expect(page.locator(WIRE)).to_contain_text("204")
+
+
+def test_a_hidden_tab_lets_go_of_its_streams(start_server: StartServer, page: Page) -> None:
+    """A hidden tab has no stream open, so that many of them can't starve the visible one."""
+    server = start_server()
+    page.goto(server.url)
+    submit(page, name="Watched", seconds=60)
+    card(page, "Watched").get_by_role("button", name="On the wire").click()
+    expect(page.locator(WIRE)).to_contain_text("id: 2")
+    page.evaluate(UNTIL_STREAMS, arg=2)
+    page.evaluate(TURN_TAB, arg=True)
+    expect(page.locator(CONNECTION)).to_have_text("Paused")
+    page.evaluate(UNTIL_STREAMS, arg=0)
+    page.evaluate(TURN_TAB, arg=False)
+    page.evaluate(UNTIL_STREAMS, arg=2)
+    expect(page.locator(CONNECTION)).to_have_text("Live")
+    expect(page.locator(WIRE)).to_contain_text("Last-Event-ID: 2")
+
+
+def test_a_page_kept_for_the_back_button_has_no_stream(start_server: StartServer, page: Page) -> None:
+    """A page that was left lets go of its stream, and watches again when one comes back to it."""
+    server = start_server()
+    page.goto(server.url)
+    submit(page, name="Watched", seconds=60)
+    page.evaluate(UNTIL_STREAMS, arg=1)
+    # Playwright's Chromium keeps no page for the Back button: these are the events if it did.
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    page.evaluate(UNTIL_STREAMS, arg=0)
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    page.evaluate(UNTIL_STREAMS, arg=1)
+    expect_status(page, "Watched", "STARTED")
+
+
+def test_the_wire_shows_the_bytes(server: Server, page: Page) -> None:
+    """The second pane shows request, answer and events as they are on the wire, up to the final 204."""
+    page.goto(server.url)
+    submit(page, name="Naïve", seconds=0.3, steps=3)
+    button = card(page, "Naïve").get_by_role("button", name="On the wire")
+    button.click()
+    expect(page.get_by_role("heading", name="On the wire")).to_be_focused()
+    expect(page.locator(WIRE)).to_contain_text("nothing follows the event with this id")
+    text = page.locator(WIRE).inner_text()
+    assert text.startswith("GET /task-progress/")
+    assert "Last-Event-ID" not in text[: text.index("id: 1\n")]
+    assert "200 OK\n" in text
+    assert "content-type: text/event-stream" in text
+    assert re.search(r'\nid: 1\nretry: \d+\ndata: \{"task_id":"[0-9a-f]{32}","name":"Naïve",', text)
+    assert "204 No Content" in text
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator("#wire")).to_be_hidden()
+    expect(button).to_be_focused()
+
+
+def test_a_cut_connection_resumes(server: Server, page: Page) -> None:
+    """After a cut the pane asks for what follows its last event, and gets each event exactly once."""
+    page.goto(server.url)
+    asked: list[str | None] = []
+    page.on(
+        "request",
+        lambda request: (
+            asked.append(request.headers.get("last-event-id"))
+            if re.search(r"/task-progress/\w+$", request.url)
+            else None
+        ),
+    )
+    submit(page, name="Cut", seconds=3, steps=15)
+    card(page, "Cut").get_by_role("button", name="On the wire").click()
+    expect(page.locator(WIRE)).to_contain_text("id: 4")
+    page.get_by_role("button", name="Cut the connection").click()
+    expect(page.locator(WIRE)).to_contain_text("You cut the connection.")
+    expect(page.locator(WIRE)).to_contain_text("204 No Content")
+    text = page.locator(WIRE).inner_text()
+    ids = [int(event_id) for event_id in re.findall(r"^id: (\d+)$", text, re.MULTILINE)]
+    assert ids == list(range(1, 19))  # PENDING, STARTED, 15 steps, SUCCESS
+    first, second, third = asked
+    assert first is None
+    assert second is not None
+    assert 4 <= int(second) < 18
+    assert third == "18"
+    assert f"Last-Event-ID: {second}" in text
+
+
+def test_the_wire_keeps_its_end_only(server: Server, page: Page) -> None:
+    """However long a stream, the pane does not grow beyond 64 KiB, and follows its end."""
+    task_id = start_task(server, name="Long", seconds=0, steps=900)
+    page.goto(f"{server.url}/#{task_id}")
+    expect_status(page, "Long", "SUCCESS")
+    page.locator(".on-the-wire").click()
+    expect(page.locator(WIRE)).to_contain_text("204 No Content")
+    assert 10_000 < len(page.locator(WIRE).inner_text()) < 66_000
+    below = page.locator(WIRE).evaluate("pane => pane.scrollHeight - pane.scrollTop - pane.clientHeight")
+    assert below < 2
+
+
+def test_the_wire_shows_the_end_of_a_large_event(page: Page) -> None:
+    """An event that is larger than the pane keeps is cut, and doesn't leave the pane blank."""
+    with OwnWorkServer() as server:
+        task_id = start_task(server, work="flood", name="Large", events=5, kib=300)
+        page.goto(f"{server.url}/#{task_id}")
+        page.locator(".on-the-wire").click()
+        expect(page.locator(WIRE)).to_contain_text("204 No Content")
+        assert 60_000 < len(page.locator(WIRE).inner_text()) < 66_000
+
+
+def test_the_keyboard_is_enough(server: Server, page: Page) -> None:
+    """A task can be started and cancelled without a mouse, and the focus never falls off the page."""
+    page.goto(server.url)
+    for _ in "Work", "Name":
+        page.keyboard.press("Tab")
+    page.keyboard.type("By keyboard")
+    page.keyboard.press("Tab")
+    page.keyboard.type("60")
+    for _ in "Steps", "Fail at", "Start task":
+        page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Start task")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect_status(page, "By keyboard", "STARTED")
+    for _ in "id", "On the wire", "Cancel":
+        page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect_status(page, "By keyboard", "REVOKED")
+    expect(card(page, "By keyboard")).to_be_focused()
+
+
+def test_a_dark_desktop_gets_a_dark_page(server: Server, page: Page) -> None:
+    """The page follows the colours of the system."""
+    task_id = start_task(server, seconds=0)
+    brightness = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+    page.goto(f"{server.url}/#{task_id}")
+    light = page.evaluate(brightness)
+    page.emulate_media(color_scheme="dark")
+    dark = page.evaluate(brightness)
+    assert max(dark) < 64 < 192 < min(light)
+    assert page.screenshot().startswith(b"\x89PNG")
+
+
+def test_an_eventsource_that_nobody_closes_stops(server: Server, page: Page) -> None:
+    """After SUCCESS a bare EventSource asks once more, is told 204, and stops for good."""
+    task_id = start_task(server, seconds=0.3)
+    statuses: list[int] = []
+    page.on(
+        "response",
+        lambda response: statuses.append(response.status) if task_id in response.url else None,
+    )
+    page.goto(f"{server.url}/health")
+    page.evaluate(f"window.source = new EventSource('/task-progress/{task_id}'), null")
+    page.wait_for_function("() => source.readyState === EventSource.CLOSED")
+    assert statuses == [200, 204]

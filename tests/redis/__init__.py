@@ -1,0 +1,1 @@
+"""Tests of more than one machine: workers, logs in Redis, outages."""

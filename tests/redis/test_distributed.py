@@ -1,0 +1,283 @@
+"""Servers and workers that share a Redis: any of them may die, and nobody is left in the dark."""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from redis import Redis
+
+from taskstream.redis.queue import create_celery
+from tests.conftest import Start
+from tests.support.api import ENDED, LONG_TASK, Api, Event, check_story, check_two_places, events
+from tests.support.backends import Nginx, RedisServer, Worker, sharing_server
+from tests.support.programs import OwnWorkServer, Program
+
+pytestmark = pytest.mark.slow
+
+LOST_SECONDS = 30
+
+
+@pytest.fixture
+def redis(start: Start) -> RedisServer:
+    server: RedisServer = start(RedisServer())
+    return server
+
+
+@pytest.fixture
+def two_servers(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> Api:
+    """Two servers, of which each is asked in turn; no worker yet."""
+    return Api(session, [start(sharing_server(redis.url)).url for _ in range(2)])
+
+
+def children(process_id: int) -> list[int]:
+    """The processes that a process has started."""
+    listing = Path(f"/proc/{process_id}/task/{process_id}/children").read_text(encoding="ascii")
+    return [int(each) for each in listing.split()]
+
+
+async def follow(api: Api, task_id: str) -> list[Event]:
+    """All events of a task, whatever becomes of the connections."""
+    seen: list[Event] = []
+    while not seen or seen[-1].snapshot["status"] not in ENDED:
+        try:
+            async with api.open(f"/task-progress/{task_id}", seen[-1].id if seen else None) as response:
+                async for event in events(response):
+                    seen.append(event)  # noqa: PERF401 - what came before a cut counts
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+            pass
+    return seen
+
+
+def test_a_worker_needs_a_redis_url() -> None:
+    """Without the variable a worker says so, and ends."""
+    with Program("-m", "celery", "-A", "distributed", "worker", PROGRESS_REDIS_URL="") as worker:
+        assert worker.wait(20) == 2
+    assert "PROGRESS_REDIS_URL" in worker.output
+    assert "Traceback" not in worker.output
+
+
+# Workers die
+
+
+@pytest.mark.parametrize("whole_worker", [False, True], ids=["a process", "the whole worker"])
+@pytest.mark.parametrize("work", ["simulated", "scraping"])
+async def test_a_worker_that_is_killed(
+    redis: RedisServer, two_servers: Api, start: Start, work: str, whole_worker: bool
+) -> None:
+    """What it ran has failed, once, for every viewer; what was queued is run by the next."""
+    api = two_servers
+    worker = start(Worker(redis.url, processes=1))
+    running = (await api.start(work=work, **LONG_TASK))["task_id"]
+    await api.until(running, "PROGRESS")
+    queued = (await api.start(seconds=0.1))["task_id"]
+    viewers = [asyncio.create_task(api.watch(running)) for _ in range(6)]
+    overview = asyncio.create_task(api.overview(running, running))
+    waiting = asyncio.create_task(api.watch(queued))
+    await api.until(running, "PROGRESS")
+
+    if whole_worker:
+        worker.kill()
+    else:
+        os.kill(children(worker.process.pid)[0], signal.SIGKILL)
+    async with asyncio.timeout(LOST_SECONDS):
+        pictures = await asyncio.gather(*viewers)
+    assert not waiting.done() or not whole_worker
+    if whole_worker:
+        start(Worker(redis.url, processes=1))
+    check_story(await waiting, "SUCCESS")
+
+    for picture in [*pictures, await api.watch(running)]:
+        check_story(picture, "FAILURE")
+        assert picture[-1].snapshot == pictures[0][-1].snapshot
+    assert pictures[0][-1].snapshot["message"] == "worker lost"
+    assert (await overview)[-1].snapshot == pictures[0][-1].snapshot
+    assert (await api.json("GET", "/health"))["running"] == 0
+
+
+async def test_a_worker_that_stands_still(redis: RedisServer, two_servers: Api, start: Start) -> None:
+    """A worker that comes back too late adds nothing to what has ended without it, and is of use again."""
+    api = two_servers
+    worker = start(Worker(redis.url, processes=1))
+    task_id = (await api.start(**LONG_TASK))["task_id"]
+    await api.until(task_id, "PROGRESS")
+    os.killpg(worker.process.pid, signal.SIGSTOP)
+    async with asyncio.timeout(LOST_SECONDS):
+        stream = await api.watch(task_id)
+    assert stream[-1].snapshot["message"] == "worker lost"
+    os.killpg(worker.process.pid, signal.SIGCONT)
+    check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
+    check_story(await api.watch(task_id), "FAILURE")
+    assert (await api.watch(task_id))[-1].id == stream[-1].id
+
+
+# Cancelling
+
+
+async def test_cancel_what_is_queued(redis: RedisServer, two_servers: Api, start: Start) -> None:
+    """What is cancelled in the queue is REVOKED at once, and never run."""
+    api = two_servers
+    queued = (await api.start(**LONG_TASK))["task_id"]
+    last = (await api.start(seconds=0))["task_id"]
+    assert (await api.status(queued))["status"] == "PENDING"
+    assert (await api.cancel(queued))["status"] == "REVOKED"
+    start(Worker(redis.url, processes=1))
+    check_story(await api.watch(last), "SUCCESS")
+    assert [event.snapshot["status"] for event in await api.watch(queued)] == ["PENDING", "REVOKED"]
+
+
+@pytest.mark.parametrize("task", [{"seconds": 3600, "steps": 1}, {"work": "scraping", **LONG_TASK}])
+async def test_cancel_what_runs(
+    redis: RedisServer, two_servers: Api, start: Start, task: dict[str, Any]
+) -> None:
+    """Cancelling reaches work that waits, and a function at its next report: the process is free again."""
+    api = two_servers
+    start(Worker(redis.url, processes=1))
+    running = (await api.start(**task))["task_id"]
+    await api.until(running, "STARTED")
+    queued = (await api.start(seconds=0))["task_id"]
+    cancelled = await api.cancel(running)
+    assert cancelled["status"] == "REVOKED"
+    async with asyncio.timeout(10):
+        check_story(await api.watch(queued), "SUCCESS")
+    assert (await api.watch(running))[-1].snapshot == cancelled
+
+
+async def test_revoked_by_celery(redis: RedisServer, two_servers: Api, start: Start) -> None:
+    """What Flower can do, Celery's own revoking, ends a task like cancelling does."""
+    api = two_servers
+    start(Worker(redis.url, processes=1))
+    running = (await api.start(**LONG_TASK))["task_id"]
+    await api.until(running, "PROGRESS")
+    queued = (await api.start())["task_id"]
+    control = create_celery(redis.url).control
+    assert [running] == [task["id"] for [task] in (control.inspect().active() or {}).values()]
+    control.revoke(queued, reply=True)
+    control.revoke(running, reply=True, terminate=True)
+    async with asyncio.timeout(5):
+        check_story(await api.watch(running), "REVOKED")
+        assert [event.snapshot["status"] for event in await api.watch(queued)] == ["PENDING", "REVOKED"]
+
+
+async def test_a_function_keeps_its_place_until_it_returns(
+    redis: RedisServer, start: Start, session: aiohttp.ClientSession
+) -> None:
+    """A cancelled function that doesn't report has ended for its viewers, but not for the worker."""
+    api = Api(session, [start(OwnWorkServer("--redis-url", redis.url)).url])
+    start(Worker(redis.url, 1, module="tests.support.own_worker"))
+    deaf = (await api.start(work="sleep", seconds=3.0))["task_id"]
+    await api.until(deaf, "PROGRESS")
+    began = time.monotonic()
+    await api.cancel(deaf)
+    check_story(await api.watch(deaf), "REVOKED")
+    assert time.monotonic() - began < 2
+    check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
+    assert time.monotonic() - began > 2.5
+
+
+# Work
+
+
+async def test_own_work(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
+    """Reports in a tight loop are merged, the last one arrives; details may be anything."""
+    api = Api(session, [start(OwnWorkServer("--redis-url", redis.url)).url])
+    start(Worker(redis.url, 2, module="tests.support.own_worker"))
+    hot = await api.watch((await api.start(work="hot_loop", reports=300_000))["task_id"])
+    check_story(hot, "SUCCESS")
+    assert hot[-1].snapshot["data"] == 300_000
+    assert hot[-2].snapshot["message"] == "Report 300000"
+    odd = await api.watch((await api.start(work="odd", day="2026-01-31"))["task_id"])
+    assert odd[-2].snapshot["data"] == {"at": "2026-01-31T00:00:00Z", "nan": "NaN"}
+    assert odd[-1].snapshot["data"] == ["2026-01-31"]
+    broken = await api.watch((await api.start(work="odd", day="2026-02-31"))["task_id"])
+    check_story(broken, "FAILURE")
+    assert broken[-1].snapshot["message"].startswith("Unexpected ValueError")
+
+
+async def test_a_trimmed_log(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
+    """What has fallen out of a log is skipped, also by a server that has never seen it."""
+    api = Api(session, [start(sharing_server(redis.url, "--history-length", "3")).url for _ in range(2)])
+    start(Worker(redis.url, 1, PROGRESS_HISTORY_LENGTH="3"))
+    task_id = (await api.start(seconds=0.2, steps=20))["task_id"]
+    assert (await api.watch(task_id))[-1].id == 23
+    for _ in range(2):
+        for last_event_id, expected in ((None, [21, 22, 23]), (2, [21, 22, 23]), (21, [22, 23])):
+            assert [event.id for event in await api.watch(task_id, last_event_id)] == expected
+
+
+async def test_many_tasks_through_four_processes(
+    redis: RedisServer, two_servers: Api, start: Start
+) -> None:
+    """Two hundred tasks at a time, each with two viewers: every story is complete."""
+    api = two_servers
+    start(Worker(redis.url, processes=4))
+
+    async def run(number: int) -> None:
+        task_id = (await api.start(name=str(number), seconds=0.2, steps=10))["task_id"]
+        first, second = await asyncio.gather(api.watch(task_id), api.watch(task_id))
+        check_story(first, "SUCCESS")
+        assert len(first) == 13
+        assert [event.snapshot for event in first] == [event.snapshot for event in second]
+
+    await asyncio.gather(*(run(number) for number in range(200)))
+
+
+# Servers die
+
+
+async def test_a_server_that_is_killed(
+    redis: RedisServer, start: Start, session: aiohttp.ClientSession
+) -> None:
+    """Behind nginx, ten tasks watched through both of two servers outlive one of them."""
+    servers = [start(sharing_server(redis.url)) for _ in range(2)]
+    start(Worker(redis.url, processes=10))
+    api = Api(session, [start(Nginx(*(each.url for each in servers))).url])
+    tasks = [(await api.start(seconds=8, steps=80))["task_id"] for _ in range(10)]
+    watching = [asyncio.create_task(follow(api, task_id)) for task_id in tasks for _ in range(4)]
+    for task_id in tasks:
+        await api.until(task_id, "PROGRESS")
+    streams = [(await Api(session, [each.url]).json("GET", "/health"))["streams"] for each in servers]
+    assert sum(streams) == 40
+    assert min(streams) > 0
+    servers[0].process.kill()
+    for picture in await asyncio.gather(*watching):
+        check_story(picture, "SUCCESS")
+        assert len(picture) == 83
+
+
+async def test_places_are_shared(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
+    """The limit on tasks holds for all servers together."""
+    api = Api(session, [start(sharing_server(redis.url, "--max-tasks", "2")).url for _ in range(2)])
+    await check_two_places(api)
+    health = await api.json("GET", "/health")
+    assert (health["backend"], health["tasks"], health["running"]) == ("redis", 2, 2)
+
+
+async def test_connections_do_not_grow(
+    redis: RedisServer, start: Start, session: aiohttp.ClientSession
+) -> None:
+    """A thousand tasks and two thousand viewers need no more connections than a few."""
+    api = Api(session, [start(sharing_server(redis.url)).url])
+    clients = Redis.from_url(redis.url)
+    connections = []
+    async with AsyncExitStack() as stack:
+
+        async def watch(path: str) -> None:
+            response = await stack.enter_async_context(api.open(path))
+            await anext(events(response))
+
+        for count in (50, 950):
+            tasks = [(await api.start())["task_id"] for _ in range(count)]
+            paths = [f"/task-progress/{task_id}" for task_id in tasks for _ in range(2)]
+            for some in range(0, len(paths), 100):
+                await asyncio.gather(*(watch(path) for path in paths[some : some + 100]))
+            connections.append(len(clients.client_list()) - 1)
+        health = await api.json("GET", "/health")
+        assert (health["tasks"], health["streams"]) == (1000, 2000)
+    assert connections[0] == connections[1] <= 10
+    clients.close()

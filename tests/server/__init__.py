@@ -1,0 +1,1 @@
+"""Tests of how it is served: settings, limits, shutdown."""

@@ -1,0 +1,251 @@
+"""Clients that mean harm, or have odd ideas of HTTP: each gets a status or an end, nobody else notices."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from taskstream.server.connection import HEAD_SECONDS
+from tests.server.test_limits import connection, until_streams
+from tests.support.api import Api
+from tests.support.programs import AsyncioServer, Server
+
+LONG_TASK = {"seconds": 60, "steps": 600}
+HOST = b"Host: localhost\r\n"
+HEALTH = b"GET /health HTTP/1.1\r\n" + HOST
+START = b"POST /start-task HTTP/1.1\r\n" + HOST
+UPGRADE = (
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+)
+
+
+@pytest.fixture(scope="module", params=[Server, AsyncioServer])
+def victim(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server with uvloop, and one without. Neither may complain, nor keep anything."""
+    with request.param("--retry-milliseconds", "0") as server:
+        yield server
+        server.stop()
+        assert "Traceback" not in server.output
+        assert "ERROR" not in server.output
+
+
+@pytest.fixture
+async def api(session: aiohttp.ClientSession, victim: Server) -> AsyncIterator[Api]:
+    api = Api(session, [victim.url])
+    yield api
+    assert (await api.json("GET", "/health"))["status"] == "ok"
+    await until_streams(api, 0)
+
+
+async def answers(server: Server, *requests: bytes) -> bytes:
+    """All that the server answers on one connection, up to its end."""
+    async with connection(server, b"".join(requests)) as reader, asyncio.timeout(15):
+        return await reader.read()
+
+
+def status(answer: bytes) -> int:
+    """The status of the first answer."""
+    return int(answer.split()[1])
+
+
+TOO_LARGE = {
+    "address": b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+    "one header": HEALTH + b"X: " + b"x" * 100_000 + b"\r\n\r\n",
+    "name of a header": HEALTH + b"x" * 100_000 + b": x\r\n\r\n",
+    "many headers": HEALTH + b"X: x\r\n" * 20_000 + b"\r\n",
+    "megabytes": HEALTH + b"X: " + b"x" * 30_000_000,
+    "many task ids": b"GET /task-progress?" + b"task_id=x&" * 10_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
+    "trailers": START + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n" + b"X: x\r\n" * 100_000,
+    "chunk extension": START + b"Transfer-Encoding: chunked\r\n\r\n2;" + b"x" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("request_bytes", TOO_LARGE.values(), ids=TOO_LARGE.keys())
+async def test_head_too_large(victim: Server, api: Api, request_bytes: bytes) -> None:
+    """More than 64 KiB that are not a body get a 431, however they come; one sent in one piece, too."""
+    before = (await api.json("GET", "/health"))["tasks"]
+    answer = await answers(victim, request_bytes)
+    assert status(answer) == 431
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["detail"].endswith("larger than 64 KiB.")
+    assert (await api.json("GET", "/health"))["tasks"] == before
+
+
+async def test_uvicorn_command() -> None:
+    """`uvicorn app:app` has the same bounds if it is told to, as README says."""
+
+    class Uvicorn(Server):
+        program = ("-m", "uvicorn", "app:app", "--http", "connection:Connection")
+
+    with Uvicorn() as server:
+        assert status(await answers(server, TOO_LARGE["one header"])) == 431
+
+
+@pytest.mark.usefixtures("api")
+async def test_large_head(victim: Server) -> None:
+    """A head of 60 KiB, such as one full of cookies, is taken."""
+    async with connection(victim, HEALTH + b"Cookie: " + b"x" * 60_000 + b"\r\n\r\n") as reader:
+        assert status(await reader.readline()) == 200
+
+
+@pytest.mark.usefixtures("api")
+@pytest.mark.parametrize("headers", [b"", b"Expect: 100-continue\r\n"])
+async def test_body_said_to_be_too_large(victim: Server, headers: bytes) -> None:
+    """A body that is announced as too large gets its 413 before it is sent."""
+    async with connection(victim, START + headers + b"Content-Length: 99999999\r\n\r\n") as reader:
+        async with asyncio.timeout(5):
+            assert status(await reader.readline()) == 413
+
+
+@pytest.mark.usefixtures("api")
+async def test_expect_continue(victim: Server) -> None:
+    """A client that asks before it sends a body is told to go on."""
+    async with connection(victim, START + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}") as reader:
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert status(await reader.readline()) == 200
+
+
+NOT_HTTP = {
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "CONNECT": b"CONNECT example.org:443 HTTP/1.1\r\n" + HOST + b"\r\n",
+    "two lengths": START + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "negative length": START + b"Content-Length: -1\r\n\r\n",
+    "raw bytes": b"GET /\xff\xfe HTTP/1.1\r\n" + HOST + b"\r\n",
+    "no path": b"GET ?x HTTP/1.1\r\n" + HOST + b"\r\n",
+    "bad chunk": START + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+}
+
+
+@pytest.mark.parametrize("request_bytes", NOT_HTTP.values(), ids=NOT_HTTP.keys())
+async def test_not_http(victim: Server, api: Api, request_bytes: bytes) -> None:
+    """What isn't HTTP gets a 400, and starts nothing."""
+    before = (await api.json("GET", "/health"))["tasks"]
+    assert status(await answers(victim, request_bytes)) == 400
+    assert (await api.json("GET", "/health"))["tasks"] == before
+
+
+@pytest.mark.usefixtures("api")
+async def test_absolute_form(victim: Server) -> None:
+    """An address with a host in it, as proxies send it, is an address."""
+    async with connection(victim, b"GET http://example.org/health HTTP/1.1\r\n" + HOST + b"\r\n") as reader:
+        assert status(await reader.readline()) == 200
+
+
+async def test_http_1_0(victim: Server, api: Api) -> None:
+    """An HTTP/1.0 client is sent the stream to its end, and the connection ends with it."""
+    task_id = (await api.start(seconds=0))["task_id"]
+    await api.watch(task_id)
+    answer = await answers(victim, f"GET /task-progress/{task_id} HTTP/1.0\r\n\r\n".encode())
+    assert answer.count(b"\nid: ") == len(await api.watch(task_id))
+
+
+async def test_pipelined(victim: Server, api: Api) -> None:
+    """Requests that don't wait for their answers are answered in turn, the stream first."""
+    task_id = (await api.start(seconds=0.3, steps=3))["task_id"]
+    requests = [
+        f"GET /task-progress/{task_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+        *[HEALTH + b"\r\n"] * 300,
+    ]
+    answer = await answers(victim, *requests, HEALTH + b"Connection: close\r\n\r\n")
+    assert [int(code) for code in re.findall(rb"HTTP/1.1 (\d+)", answer)] == [200] * 302
+    assert answer.index(b'"SUCCESS"') < answer.index(b'"backend"')
+
+
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"nonsense"])
+async def test_upgrade(victim: Server, api: Api, protocol: bytes) -> None:
+    """A stream is no WebSocket: such a request is refused, or answered as if it hadn't asked."""
+    task_id = (await api.start(seconds=0))["task_id"]
+    request = b"GET /task-progress/%b HTTP/1.1\r\n" % task_id.encode()
+    async with connection(victim, request + HOST + UPGRADE + b"Upgrade: %b\r\n\r\n" % protocol) as reader:
+        assert status(await reader.readline()) == (403 if protocol == b"websocket" else 200)
+
+
+@pytest.mark.parametrize("rubbish", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000])
+async def test_rubbish_into_a_stream(victim: Server, api: Api, rubbish: bytes) -> None:
+    """Who sends rubbish while a stream is open loses the stream; nothing else is written into it."""
+    task_id = (await api.start(**LONG_TASK))["task_id"]
+    reader, writer = await asyncio.open_connection("127.0.0.1", victim.port)
+    writer.write(f"GET /task-progress/{task_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    await reader.readuntil(b"\n\n\r\n")
+    writer.write(rubbish)
+    rest = b""
+    try:
+        async with asyncio.timeout(5):
+            while data := await reader.read(65536):
+                rest += data
+    except ConnectionError:
+        pass
+    writer.close()
+    assert b"HTTP/1.1" not in rest
+    await api.cancel(task_id)
+
+
+async def test_half_closed(victim: Server, api: Api) -> None:
+    """A client that ends its half of the connection is taken to have gone: its place is free at once."""
+    task_id = (await api.start(**LONG_TASK))["task_id"]
+    for _ in range(50):
+        reader, writer = await asyncio.open_connection("127.0.0.1", victim.port)
+        writer.write(f"GET /task-progress/{task_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await reader.readuntil(b"\n\n\r\n")
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            await reader.read()
+        writer.close()
+    await until_streams(api, 0)
+    await api.cancel(task_id)
+
+
+SLOW = {
+    "nothing": b"",
+    "half a head": HEALTH + b"X-Slow: ",
+    "a body that nobody wants": HEALTH + b"Content-Length: 1000\r\n\r\nx",
+    "half a second request": HEALTH + b"\r\n" + HEALTH,
+}
+
+
+@pytest.mark.slow
+async def test_slow_loris(victim: Server, api: Api) -> None:
+    """Two thousand connections that send next to nothing, byte by byte: others are served meanwhile.
+
+    After ten seconds they are gone: with a 408 if they have begun to ask, without a word if they haven't.
+    """
+    await api.json("GET", "/health")
+    before = victim.descriptors()
+    ended: dict[str, list[bytes]] = {kind: [] for kind in SLOW}
+
+    async def loris(kind: str) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", victim.port)
+        writer.write(SLOW[kind])
+
+        async def drip() -> None:
+            while kind != "nothing":
+                await asyncio.sleep(1)
+                writer.write(b"x")
+
+        dripping = asyncio.create_task(drip())
+        try:
+            ended[kind].append(await reader.read())
+        except ConnectionError:
+            ended[kind].append(b"")
+        dripping.cancel()
+        writer.close()
+
+    async with asyncio.timeout(HEAD_SECONDS + 15):
+        lorises = asyncio.gather(*(loris(kind) for kind in SLOW for _ in range(500)))
+        served = 0
+        while not lorises.done():
+            await api.start(seconds=0)
+            served += 1
+            await asyncio.wait([lorises], timeout=0.1)
+        await lorises
+        assert served > 20
+        while victim.descriptors() > before:
+            await api.json("GET", "/health")
+    assert set(ended["nothing"]) == {b""}
+    assert {status(answer) for answer in ended["half a head"]} == {408}
+    for kind in ("a body that nobody wants", "half a second request"):
+        assert {status(answer) for answer in ended[kind]} == {200}
+    assert {answer.count(b"HTTP/1.1 408 ") for answer in ended["half a second request"]} == {1}

@@ -1,0 +1,249 @@
+"""What the server withstands: its limits, and clients that misbehave."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from tests.support.api import Api, Event, blocks, check_two_places, events
+from tests.support.programs import OwnWorkServer, Server
+
+LONG_TASK = {"seconds": 60, "steps": 600}
+StartServer = Callable[..., Server]
+
+
+@pytest.fixture(scope="module")
+def own_work() -> Iterator[Server]:
+    with OwnWorkServer() as server:
+        yield server
+
+
+@asynccontextmanager
+async def connection(server: Server, request: bytes) -> AsyncIterator[asyncio.StreamReader]:
+    """A bare socket on which something has been sent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(request)
+    await writer.drain()
+    try:
+        yield reader
+    finally:
+        writer.close()
+
+
+async def until_streams(api: Api, count: int) -> None:
+    """Return when so many streams are open; fail after ten seconds."""
+    async with asyncio.timeout(10):
+        while (await api.json("GET", "/health"))["streams"] != count:
+            pass
+
+
+async def test_max_tasks(start_server: StartServer, session: aiohttp.ClientSession) -> None:
+    """A registry full of running tasks refuses one more; the oldest ended one makes room."""
+    api = Api(session, [start_server("--max-tasks", "2").url])
+    await check_two_places(api)
+
+
+async def test_max_streams(start_server: StartServer, session: aiohttp.ClientSession) -> None:
+    """One stream too many is refused, but not those who need none; a place is free when a viewer goes."""
+    api = Api(session, [start_server("--max-streams", "2").url])
+    ended = (await api.start(seconds=0))["task_id"]
+    last = (await api.watch(ended))[-1]
+    path = f"/task-progress/{(await api.start(**LONG_TASK))['task_id']}"
+    async with api.open(path) as first, api.open(f"/task-progress?task_id={ended}&task_id=x") as overview:
+        await anext(events(first))
+        assert overview.status == 200
+        await overview.read()
+        await until_streams(api, 1)
+        async with api.open(path) as second:
+            await anext(events(second))
+            for full in (path, f"/task-progress?task_id={ended}"):
+                async with api.open(full) as third:
+                    assert third.status == 503
+                    assert int(third.headers["Retry-After"]) > 0
+                    assert "All 2 streams" in (await third.json())["detail"]
+            await api.json("GET", "/task-progress/unknown", 404)
+            async with api.open(f"/task-progress/{ended}", last.id) as nothing_more:
+                assert nothing_more.status == 204
+        await until_streams(api, 1)
+        async with api.open(path) as fourth:
+            await anext(events(fourth))
+    await until_streams(api, 0)
+
+
+async def test_history_length(start_server: StartServer, session: aiohttp.ClientSession) -> None:
+    """What has fallen out of the log is skipped: snapshots make that safe."""
+    api = Api(session, [start_server("--history-length", "3").url])
+    task_id = (await api.start(seconds=0, steps=20))["task_id"]
+    await api.watch(task_id)
+    for last_event_id, expected in ((None, [21, 22, 23]), (2, [21, 22, 23]), (21, [22, 23])):
+        assert [event.id for event in await api.watch(task_id, last_event_id)] == expected
+
+
+async def test_retention(start_server: StartServer, session: aiohttp.ClientSession) -> None:
+    """A task is forgotten some time after its end."""
+    api = Api(session, [start_server("--retention-seconds", "0").url])
+    task_id = (await api.start(seconds=0))["task_id"]
+    async with asyncio.timeout(10):
+        while (await api.json("GET", "/health"))["tasks"]:
+            pass
+    answer = await api.json("GET", f"/task-status/{task_id}", 404)
+    assert "forgotten 0 s after it ended" in answer["detail"]
+
+
+async def test_ping(start_server: StartServer, session: aiohttp.ClientSession) -> None:
+    """Silence is broken by comments, so that nobody takes the connection for dead."""
+    api = Api(session, [start_server("--ping-seconds", "0.05").url])
+    task_id = (await api.start(seconds=3600, steps=1))["task_id"]
+    async with api.open(f"/task-progress/{task_id}") as response:
+        stream = blocks(response)
+        seen = [await anext(stream) for _ in range(5)]
+    assert seen[2:] == [": ping"] * 3
+
+
+async def test_retry_is_spread(start_server: StartServer, session: aiohttp.ClientSession) -> None:
+    """Viewers are told to come back after one to three times the setting, and not all at once."""
+    api = Api(session, [start_server("--retry-milliseconds", "1000").url])
+    task_id = (await api.start(seconds=0))["task_id"]
+    delays = [int((await api.watch(task_id))[0]["retry"] or 0) for _ in range(60)]
+    assert min(delays) >= 1000
+    assert max(delays) <= 3000
+    assert max(delays) - min(delays) > 500
+
+
+async def test_settings_under_uvicorn(session: aiohttp.ClientSession) -> None:
+    """`uvicorn app:app` serves the same, with the settings of the environment."""
+
+    class Uvicorn(Server):
+        program = ("-m", "uvicorn", "app:app")
+
+    with Uvicorn(
+        PROGRESS_MAX_TASKS="1", PROGRESS_CORS_ORIGINS="https://a.example, https://b.example"
+    ) as server:
+        api = Api(session, [server.url])
+        await api.start(**LONG_TASK)
+        await api.json("POST", "/start-task", 503)
+        for origin in ("https://a.example", "https://b.example", "https://c.example"):
+            async with session.get(api.url("/health"), headers={"Origin": origin}) as response:
+                allowed = response.headers.get("Access-Control-Allow-Origin")
+            assert allowed == (None if "c." in origin else origin)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /task-progress/x HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 1\x002\r\n\r\n",
+        b"GET /task-progress/\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"nonsense\r\n\r\n",
+    ],
+)
+async def test_not_http(server: Server, api: Api, request_bytes: bytes) -> None:
+    """What isn't HTTP gets a 400, and does no harm."""
+    async with connection(server, request_bytes) as reader:
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+    assert (await api.json("GET", "/health"))["status"] == "ok"
+
+
+async def test_bytes_in_last_event_id(server: Server, api: Api) -> None:
+    """A Last-Event-ID of any bytes that HTTP lets through counts as none."""
+    task_id = (await api.start(seconds=0))["task_id"]
+    request = b"GET /task-progress/%b HTTP/1.1\r\nHost: x\r\nLast-Event-ID: \xff\xfe\xf0\x9f\r\n\r\n"
+    async with connection(server, request % task_id.encode()) as reader:
+        assert (await reader.readuntil(b"\n\n")).count(b"id: 1\n") == 1
+
+
+HALF_REQUESTS = [
+    b"",
+    b"POST /start-task HTT",
+    b"POST /start-task HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+    b"POST /start-task HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+]
+
+
+async def test_half_a_request(start_server: StartServer, session: aiohttp.ClientSession) -> None:
+    """Half a request, then silence or a cut: it starts nothing, holds nobody up, and leaves no trace."""
+    server = start_server()
+    api = Api(session, [server.url])
+    for half in HALF_REQUESTS * 5:
+        async with connection(server, half):
+            await api.start(seconds=0)
+    assert (await api.json("GET", "/health"))["tasks"] == len(HALF_REQUESTS) * 5
+    assert server.stop() == -15
+    assert "Traceback" not in server.output
+    assert "ERROR" not in server.output
+
+
+@pytest.mark.slow
+async def test_a_body_that_does_not_come(server: Server) -> None:
+    """A body that is too slow gets a 408."""
+    async with connection(server, HALF_REQUESTS[2]) as reader:
+        assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_viewer_that_never_reads(own_work: Server, session: aiohttp.ClientSession) -> None:
+    """A full socket costs a bounded amount of memory, delays nobody, and is freed with its viewer."""
+    api = Api(session, [own_work.url])
+    before = own_work.memory()
+    task_id = (await api.start(work="flood", events=4000, kib=16))["task_id"]
+    request = f"GET /task-progress/{task_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    async with connection(own_work, request) as deaf:
+        deaf._transport.pause_reading()  # type: ignore[attr-defined]
+        stream = await api.watch(task_id)
+        assert [event.id for event in stream] == list(range(1, 4004))
+        await until_streams(api, 1)
+        growth = own_work.memory() - before
+        assert growth < 32 * 1024, "a log of 16 MiB, but not the 64 MiB that went past the deaf viewer"
+    await until_streams(api, 0)
+
+
+async def test_the_loop_stays_responsive(api: Api) -> None:
+    """While blocking functions sleep, everybody else is answered at once."""
+    tasks = [await api.start(work="scraping", seconds=1, steps=2) for _ in range(4)]
+    seconds: list[float] = []
+    while (await api.status(tasks[-1]["task_id"]))["progress"] < 75:
+        started = time.perf_counter()
+        await api.json("GET", "/health")
+        seconds.append(time.perf_counter() - started)
+    assert statistics.median(seconds) < 0.05
+    assert len(seconds) > 20
+    ends: list[list[Event]] = await asyncio.gather(*(api.watch(task["task_id"]) for task in tasks))
+    assert [end[-1].snapshot["status"] for end in ends] == ["SUCCESS"] * 4
+
+
+async def test_a_million_reports(own_work: Server, session: aiohttp.ClientSession) -> None:
+    """A function may report in a tight loop: it ends, its last report arrives, memory stays bounded."""
+    api = Api(session, [own_work.url])
+    before = own_work.memory()
+    stream = await api.watch((await api.start(work="hot_loop", reports=1_000_000))["task_id"])
+    assert stream[-1].snapshot["data"] == 1_000_000
+    assert stream[-2].snapshot["message"] == "Report 1000000"
+    assert [event.id for event in stream] == list(range(1, len(stream) + 1))
+    assert own_work.memory() - before < 16 * 1024
+
+
+async def test_queued_blocking_work(start_server: StartServer, session: aiohttp.ClientSession) -> None:
+    """With every thread at work, a task is PENDING; when it is cancelled, the next one gets the place."""
+    api = Api(session, [start_server("--work-threads", "1").url])
+    await api.start(work="scraping", seconds=0.5, steps=1)
+    queued = (await api.start(work="scraping", **LONG_TASK))["task_id"]
+    last = (await api.start(work="scraping", seconds=0, steps=1))["task_id"]
+    assert (await api.status(queued))["status"] == "PENDING"
+    await api.cancel(queued)
+    assert [event.snapshot["status"] for event in await api.watch(queued)] == ["PENDING", "REVOKED"]
+    assert (await api.watch(last))[-1].snapshot["status"] == "SUCCESS"
+
+
+async def test_own_work(own_work: Server, session: aiohttp.ClientSession) -> None:
+    """Work of one's own: its parameters are checked, and its details may be anything."""
+    api = Api(session, [own_work.url])
+    for body in ({"work": "odd"}, {"work": "odd", "day": "today"}, {"work": "odd", "day": 5}):
+        answer = await api.json("POST", "/start-task", 422, json=body)
+        assert answer["detail"][0]["loc"] == ["body", "day"]
+    stream = await api.watch((await api.start(work="odd", day="2026-01-31"))["task_id"])
+    half, end = stream[-2].snapshot, stream[-1].snapshot
+    assert half["message"] == "Half ? a pair"
+    assert half["data"] == {"at": "2026-01-31T00:00:00Z", "nan": "NaN"}
+    assert (end["message"], end["data"]) == ("Odd, but done", ["2026-01-31"])

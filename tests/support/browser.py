@@ -1,0 +1,113 @@
+"""A real browser, headless, and the words to speak of the page in."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from urllib.request import Request, urlopen
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+from tests.support.programs import Server
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = (
+    "--no-sandbox",  # which a container's root would need
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+expect.set_options(timeout=15_000)
+
+
+# One for each file, not for the session: while Playwright's loop runs, no other test can start its own.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium; without one the tests are skipped, but not in CI."""
+    executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if executable is None:
+        reason = f"The page is tested in a real browser: install one of {', '.join(CHROMIUM)}."
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser profile of one's own.
+
+    No page in it may complain: no script error, no violation of the Content-Security-Policy, no dialog.
+    """
+    complaints: list[str] = []
+
+    def listen(page: Page) -> None:
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+        page.on(
+            "console",
+            lambda message: (
+                # That an answer was no 200 is for the page to show, and for a test to expect.
+                complaints.append(message.text)
+                if message.type == "error" and not message.text.startswith("Failed to load resource")
+                else None
+            ),
+        )
+
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    context.on("page", listen)
+    yield context
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """A tab of that profile, still empty."""
+    return context.new_page()
+
+
+def start_task(server: Server, **body: object) -> str:
+    """Start a task as another program would; its id."""
+    headers = {"Content-Type": "application/json"}
+    with urlopen(Request(f"{server.url}/start-task", json.dumps(body).encode(), headers)) as response:
+        task_id: str = json.load(response)["task_id"]
+    return task_id
+
+
+def fill_form(page: Page, **fields: str | float) -> None:
+    """Fill the form: `name`, `seconds`, `steps`, `fail_at`, `work`."""
+    work = fields.pop("work", None)
+    if work is not None:
+        page.get_by_label("Work").select_option(str(work))
+    for name, value in fields.items():
+        page.get_by_label(name.replace("_", " ")).fill(str(value))
+
+
+def submit(page: Page, **fields: str | float) -> None:
+    """Start a task by the form."""
+    fill_form(page, **fields)
+    page.get_by_role("button", name="Start task").click()
+
+
+def card(page: Page, name: str) -> Locator:
+    """The card of the task with this name."""
+    heading = page.get_by_role("heading", name=name, exact=True)
+    return page.locator("#tasks").get_by_role("listitem").filter(has=heading)
+
+
+def expect_status(page: Page, name: str, status: str) -> None:
+    """Wait until the card of the task with this name shows this status."""
+    expect(card(page, name).locator(".badge")).to_have_text(status)
+
+
+def progress(page: Page, name: str) -> float:
+    """Where the bar of the task with this name stands."""
+    value: float = card(page, name).get_by_role("progressbar").evaluate("bar => bar.value")
+    return value
