@@ -1,12 +1,20 @@
-"""The registry of one process: it owns its tasks, runs each of them once, and forgets them in the end."""
+"""The registry: it owns the tasks, runs each of them once, and forgets them in the end.
+
+`Registry` is what every back end keeps to; `MemoryRegistry` is the one of a single process.
+"""
 
 import asyncio
 import time
-from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, Protocol
 
-from taskstream.tasks import Begin, Task, TaskStatus
+from taskstream.errors import IdempotencyKeyReused, RegistryFull, TaskNotFound
+from taskstream.log import Log
+from taskstream.settings import Settings
+from taskstream.tasks import Task, TaskStatus
+from taskstream.threads import WorkThreads
+from taskstream.work import Parameters, Work
 
 TURN_SECONDS = 0.001
 """How long work that never awaits may run on before others have their turn."""
@@ -15,25 +23,44 @@ CLOSE_SECONDS = 0.5
 """How long a stopping server waits for cancelled work to clean up."""
 
 
-class TaskNotFound(LookupError):
-    """No task has this id, or none has it any more."""
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """What makes a start that is sent again the same start."""
 
-    def __init__(self, task_id: str, retention_seconds: float) -> None:
-        super().__init__(
-            f"Task '{task_id[:40]}' not found: it has never existed or was forgotten "
-            f"{retention_seconds:g} s after it ended."
-        )
-
-
-class RegistryFull(RuntimeError):
-    """Every place is taken by a task that has not ended."""
-
-    def __init__(self, max_tasks: int) -> None:
-        super().__init__(f"All {max_tasks} places are taken by tasks that still run: try again later.")
+    key: str
+    """Unique for each intended task, within the application."""
+    fingerprint: str
+    """Equal for equal work, parameters and name."""
 
 
-class BackendUnavailable(RuntimeError):
-    """What keeps the tasks is out of reach. Never raised by the registry of this module."""
+class Registry(Protocol):
+    """The tasks of an application. All of its methods may raise `BackendUnavailable`."""
+
+    backend: Literal["memory", "redis"]
+
+    async def start(
+        self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None = None
+    ) -> Task:
+        """Start some work; the oldest ended task makes room for it.
+
+        With a key that has started a task that is still remembered: that task.
+        Raises `RegistryFull` and `IdempotencyKeyReused`.
+        """
+
+    async def get(self, task_id: str) -> Task:
+        """The task with this id. Raises `TaskNotFound`."""
+
+    async def cancel(self, task_id: str) -> Task:
+        """End a task that still runs as REVOKED, and stop its work. Raises `TaskNotFound`."""
+
+    async def count(self) -> tuple[int, int]:
+        """How many tasks there are, and how many of them have not ended."""
+
+    def release_viewers(self) -> None:
+        """Let every viewer go as soon as it has read what is there, because the server stops."""
+
+    async def close(self) -> None:
+        """Release all that it holds."""
 
 
 class Turns:
@@ -49,50 +76,48 @@ class Turns:
             self._began = time.monotonic()
 
 
-class Registry:
-    """The tasks of this process: a dict of them, and an asyncio task for each that runs.
+class MemoryRegistry:
+    """The tasks of this process: a dict of them, and an asyncio task for each that runs."""
 
-    Its methods are asynchronous, so that a registry on a network can take its place.
-    """
+    backend: Literal["memory", "redis"] = "memory"
 
-    backend: Literal["memory"] = "memory"
-
-    def __init__(
-        self,
-        begin: Begin,
-        *,
-        retention_seconds: float = 300,
-        max_tasks: int = 1000,
-        history_length: int = 1000,
-    ) -> None:
-        self._begin = begin
-        self._retention_seconds = retention_seconds
-        self._max_tasks = max_tasks
-        self._history_length = history_length
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._threads = WorkThreads(settings.work_threads)
         self._tasks: dict[str, Task] = {}
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._expiries: dict[str, asyncio.TimerHandle] = {}  # in the order in which tasks ended
+        self._keyed: dict[str, tuple[IdempotencyKey, Task]] = {}
+        self._keys: dict[str, str] = {}  # of the tasks that were started with one
 
-    async def start(self, work: str, parameters: Mapping[str, object], name: str) -> Task:
-        """Start some work; the oldest ended task makes room for it. Raises `RegistryFull`."""
-        if len(self._tasks) >= self._max_tasks:
+    async def start(
+        self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None = None
+    ) -> Task:
+        """Start some work; the oldest ended task makes room for it."""
+        if key and (earlier := self._started_with(key)):
+            return earlier
+        if len(self._tasks) >= self._settings.max_tasks:
             self._make_room()
-        task = Task.create(name, self._history_length)
+        task = Task.create(name, Log(self._settings.history_length))
         task.on_end = partial(self._expire, task.task_id)
         self._tasks[task.task_id] = task
-        run = asyncio.create_task(task.run(partial(self._begin, work, parameters), Turns().take))
+        if key:
+            self._keyed[key.key] = (key, task)
+            self._keys[task.task_id] = key.key
+        begin = partial(work.begin, parameters, self._threads)
+        run = asyncio.create_task(task.run(begin, Turns().take))
         self._runs[task.task_id] = run
         run.add_done_callback(lambda _: self._runs.pop(task.task_id))
         return task
 
     async def get(self, task_id: str) -> Task:
-        """The task with this id. Raises `TaskNotFound`."""
+        """The task with this id."""
         if task := self._tasks.get(task_id):
             return task
-        raise TaskNotFound(task_id, self._retention_seconds)
+        raise TaskNotFound(task_id, self._settings.retention_seconds)
 
     async def cancel(self, task_id: str) -> Task:
-        """End a task that still runs as REVOKED, and stop its work. Raises `TaskNotFound`."""
+        """End a task that still runs as REVOKED, and stop its work."""
         task = await self.get(task_id)
         if not task.ended:
             task.publish(TaskStatus.REVOKED, "Cancelled")
@@ -105,7 +130,7 @@ class Registry:
         return len(self._tasks), len(self._tasks) - len(self._expiries)
 
     def release_viewers(self) -> None:
-        """Let every viewer go, because the server stops."""
+        """Let every viewer go."""
         for task in self._tasks.values():
             task.log.close()
 
@@ -118,17 +143,26 @@ class Registry:
         for task_id in list(self._expiries):
             self._forget(task_id)
 
+    def _started_with(self, key: IdempotencyKey) -> Task | None:
+        """The task that this key has started, if it is remembered."""
+        first, task = self._keyed.get(key.key, (key, None))
+        if first.fingerprint != key.fingerprint:
+            raise IdempotencyKeyReused
+        return task
+
     def _expire(self, task_id: str) -> None:
         """Forget an ended task after some time."""
         self._expiries[task_id] = asyncio.get_running_loop().call_later(
-            self._retention_seconds, self._forget, task_id
+            self._settings.retention_seconds, self._forget, task_id
         )
 
     def _make_room(self) -> None:
         if not self._expiries:
-            raise RegistryFull(self._max_tasks)
+            raise RegistryFull(self._settings.max_tasks)
         self._forget(next(iter(self._expiries)))
 
     def _forget(self, task_id: str) -> None:
         self._expiries.pop(task_id).cancel()
         del self._tasks[task_id]
+        if key := self._keys.pop(task_id, None):
+            del self._keyed[key]

@@ -8,17 +8,19 @@ they never steal events from each other and never make the work run twice.
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+import threading
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Self
+from typing import Protocol, Self
 
 import pydantic_core
 
-from taskstream.encoding import to_json
+from taskstream.encoding import text_of, to_json
 from taskstream.log import Log
+from taskstream.reporting import LatestReport, current
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +57,27 @@ class Result:
     data: object = None
     message: str = "Done"
 
+    @classmethod
+    def of(cls, value: object) -> "Result":
+        """The result of a function that has returned this value."""
+        return value if isinstance(value, Result) else cls(value)
 
-Updates = AsyncGenerator[Update | Result, None]
-"""One run of some work."""
+
+class Updates(Protocol):
+    """One run of some work: an async generator of updates, or what behaves like one."""
+
+    def __aiter__(self) -> Self:
+        """Itself."""
+
+    async def __anext__(self) -> Update | Result:
+        """The next update. What raises anything but `StopAsyncIteration` has failed."""
+
+    async def aclose(self) -> None:
+        """Stop the work, or let it never begin."""
 
 
-Begin = Callable[[str, Mapping[str, object]], Awaitable[Updates]]
-"""Begins a run, as soon as there is a place for it: from the work's name and parameters."""
+Begin = Callable[[], Awaitable[Updates]]
+"""Prepares a run as soon as there is a place for it; the work begins when the run is iterated."""
 
 
 class WorkError(Exception):
@@ -87,15 +103,15 @@ class Task:
 
     snapshot: Snapshot
 
-    def __init__(self, task_id: str, history_length: int) -> None:
+    def __init__(self, task_id: str, log: Log) -> None:
         self.task_id = task_id
-        self.log = Log(history_length)
+        self.log = log
         self.on_end: Callable[[], object] = lambda: None
 
     @classmethod
-    def create(cls, name: str, history_length: int) -> Self:
+    def create(cls, name: str, log: Log) -> Self:
         """A new task, which is PENDING."""
-        task = cls(secrets.token_hex(16), history_length)
+        task = cls(secrets.token_hex(16), log)
         task._append(
             Snapshot(
                 task_id=task.task_id,
@@ -115,31 +131,35 @@ class Task:
         """Whether the last event is in the log."""
         return self.log.ended
 
-    async def run(
-        self, begin: Callable[[], Awaitable[Updates]], delivered: Callable[[], Awaitable[object]]
-    ) -> None:
+    async def run(self, begin: Begin, delivered: Callable[[], Awaitable[object]]) -> None:
         """Advance it from its start to its end. Awaits `delivered()` after each event but the last."""
+        current.set(AsyncReport(self))
         try:
-            updates = await begin()
-            async with aclosing(updates):
+            async with aclosing(await begin()) as updates:
                 self.publish(TaskStatus.STARTED, "Started")
-                await delivered()
-                result = Result()
-                async for update in updates:
-                    if self.ended:  # cancelled, but the work didn't want to hear of it
-                        return
-                    if isinstance(update, Result):
-                        result = update
-                    else:
-                        self.publish(TaskStatus.PROGRESS, update.message, update.progress, update.data)
-                        await delivered()
-            self.publish(TaskStatus.SUCCESS, result.message, data=result.data)
+                await delivered()  # before the work begins, as it may not be accepted
+                result = await self._advance(updates, delivered)
+            if result is not None:
+                self.publish(TaskStatus.SUCCESS, result.message, data=result.data)
         except asyncio.CancelledError:
             self.publish(TaskStatus.REVOKED, "Cancelled")
             raise
         except BaseException as error:  # not even `sys.exit()` in some work may stop the server
             logger.exception("Task %s failed", self.task_id)
             self.publish(TaskStatus.FAILURE, explain(error))
+
+    async def _advance(self, updates: Updates, delivered: Callable[[], Awaitable[object]]) -> Result | None:
+        """Publish the updates; the result, or `None` if the task has ended meanwhile."""
+        result = Result()
+        async for update in updates:
+            if self.ended:  # cancelled, but the work didn't want to hear of it
+                return None
+            if isinstance(update, Result):
+                result = update
+            else:
+                self.publish(TaskStatus.PROGRESS, update.message, update.progress, update.data)
+                await delivered()
+        return result
 
     def publish(self, status: TaskStatus, message: str, progress: float = 0, data: object = None) -> None:
         """Append a snapshot, unless the task has ended: of two last events the first one counts."""
@@ -161,24 +181,42 @@ class Task:
         if status.ended:
             self.on_end()
 
-    def receive(self, event_id: int, data: bytes) -> None:
-        """Append a snapshot that was published elsewhere, unless it is here already."""
-        if event_id <= self.log.last_id:
-            return
-        if event_id > self.log.last_id + 1:
-            self.log.skip_to(event_id)
-        fields = pydantic_core.from_json(data)
-        self.snapshot = Snapshot(**{**fields, "status": TaskStatus(fields["status"])})
-        self.log.append(data, last=self.snapshot.status.ended)
-
     def _append(self, snapshot: Snapshot) -> None:
         data = to_json(snapshot)  # first: what can't be encoded has not happened
         self.snapshot = snapshot
         self.log.append(data, last=snapshot.status.ended)
 
 
+class AsyncReport:
+    """Where `report` goes in asynchronous work: into the log at once, from other threads soon after."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._thread = threading.get_ident()
+        self._elsewhere = LatestReport(self._publish_latest)
+
+    def __call__(self, progress: float, message: str, data: object = None) -> None:
+        """Take in a report. Raises `asyncio.CancelledError` once the task has ended."""
+        self._elsewhere.closed = self._task.ended
+        if threading.get_ident() != self._thread or self._task.ended:
+            self._elsewhere.put(progress, message, data)
+        else:
+            self._task.publish(TaskStatus.PROGRESS, message, progress, data)
+
+    def _publish_latest(self) -> None:
+        if latest := self._elsewhere.take():
+            progress, message, data = latest
+            self._task.publish(TaskStatus.PROGRESS, message, progress, data)
+
+
 def explain(error: BaseException) -> str:
     """An error in words for the viewers, who must not be shown a traceback."""
     if isinstance(error, WorkError):
-        return str(error)
+        return text_of(error)  # whose own `__str__` may fail: the task has to end all the same
     return f"Unexpected {type(error).__name__}: the server's log has the details"
+
+
+def read_snapshot(data: bytes) -> Snapshot:
+    """The snapshot that is the data of an event."""
+    fields = pydantic_core.from_json(data)
+    return Snapshot(**{**fields, "status": TaskStatus(fields["status"])})

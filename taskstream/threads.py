@@ -1,22 +1,18 @@
-"""Blocking work as an async generator: the bridge between a thread and the event loop."""
+"""Blocking work as an iterator of updates: the bridge between a thread and the event loop."""
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
+from functools import partial
 from threading import Thread
-from typing import Protocol
+from typing import Self
 
-from taskstream.tasks import Result, Update, Updates
-
-
-class Report(Protocol):
-    """What a blocking function is given to say how far it is."""
-
-    def __call__(self, progress: float, message: str, data: object = None) -> None:
-        """Report percent, words and details. Raises `asyncio.CancelledError` once the task is cancelled."""
+from taskstream.reporting import LatestReport, current
+from taskstream.tasks import Result, Update
 
 
 class WorkThreads:
-    """At most `limit` threads at a time, each for one run of some blocking function.
+    """At most `limit` threads at a time, each for one call of a blocking function.
 
     They are daemon threads: an executor's threads would hold up the exit of the server.
     """
@@ -25,16 +21,11 @@ class WorkThreads:
         self._limit = limit
         self._places = asyncio.Semaphore(limit)
 
-    async def run(self, function: Callable[..., object], parameters: Mapping[str, object]) -> Updates:
-        """Call `function(report, **parameters)` in a thread as soon as there is a place for it."""
+    async def run(self, function: Callable[..., object], parameters: Mapping[str, object]) -> "ThreadRun":
+        """Wait for a free place; a call of the function in a thread, which begins when it is iterated."""
         await self._places.acquire()
-        run = ThreadRun(function, parameters, on_return=self._places.release)
-        try:
-            run.start()
-        except RuntimeError:  # the system has no thread left
-            self._places.release()
-            raise
-        return run.updates()
+        name = f"work {getattr(function, '__name__', function)}"
+        return ThreadRun(partial(function, **parameters), name, self._places.release)
 
     async def join(self) -> None:
         """Return when every function has returned; none can be run any more."""
@@ -43,76 +34,74 @@ class WorkThreads:
 
 
 class ThreadRun:
-    """One call of a blocking function in a thread of its own.
+    """One call of a blocking function in a thread: its reports, of which the latest counts, and its result.
 
-    Only the latest report is kept, and the loop is woken at most once for all that it has not seen yet,
-    so a function may report in a tight loop.
+    The thread starts with the first step, so that what is closed before has not begun. Closing cancels: the
+    function's next report raises. The place is free when the function has returned.
     """
 
-    def __init__(
-        self,
-        function: Callable[..., object],
-        parameters: Mapping[str, object],
-        on_return: Callable[[], None],
-    ) -> None:
+    def __init__(self, function: Callable[[], object], name: str, on_return: Callable[[], None]) -> None:
+        """`name` is that of the thread."""
         self._function = function
-        self._parameters = parameters
+        self._name = name
         self._on_return = on_return
-        self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
-        self._woken = False
-        self._latest: tuple[float, str, object] | None = None
+        self._report = LatestReport(self._news.set)
         self._outcome: Result | BaseException | None = None
-        self._cancelled = False
+        self._started = False
+        self._finished = False
 
-    def start(self) -> None:
-        """Start the thread. Raises `RuntimeError` if there can't be one more."""
-        name = f"work {getattr(self._function, '__name__', self._function)}"
-        Thread(target=self._call, name=name, daemon=True).start()
+    def __aiter__(self) -> Self:
+        return self
 
-    async def updates(self) -> Updates:
-        """The reports, the result; or the error, raised. Closing it cancels the function."""
-        seen = None
-        try:
-            while True:
-                await self._news.wait()
-                self._news.clear()
-                self._woken = False  # before the look at the latest: a later report wakes us again
-                outcome = self._outcome  # likewise: once it is there, the latest is the last
-                if self._latest is not None and self._latest is not seen:
-                    seen = self._latest
-                    yield Update(*seen)
-                if isinstance(outcome, BaseException):
-                    raise outcome
+    async def __anext__(self) -> Update | Result:
+        """The next report or, at last, the result; or the function's error, raised."""
+        if self._finished:
+            raise StopAsyncIteration
+        if not self._started:
+            self._start()
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            outcome = self._outcome  # first: once it is there, the latest report is the last
+            if latest := self._report.take():
                 if outcome is not None:
-                    yield outcome
-                    return
-        finally:
-            self._cancelled = True
+                    self._news.set()
+                return Update(*latest)
+            if outcome is not None:
+                self._finished = True
+                return self._result(outcome)
+
+    async def aclose(self) -> None:
+        """Cancel the function; without waiting for it, as it may be in the middle of something long."""
+        self._finished = True
+        self._report.closed = True
+        if not self._started:
+            self._started = True
+            self._on_return()
+
+    def _start(self) -> None:
+        """Start the thread. Raises `RuntimeError` if the system has none left."""
+        context = copy_context()
+        context.run(current.set, self._report.put)
+        Thread(target=context.run, args=(self._call,), name=self._name, daemon=True).start()
+        self._started = True
 
     def _call(self) -> None:
         try:
-            value = self._function(self._report, **self._parameters)
-            outcome: Result | BaseException = value if isinstance(value, Result) else Result(value)
+            outcome: Result | BaseException = Result.of(self._function())
         except BaseException as error:  # noqa: BLE001 - it is raised again where the updates are awaited
             outcome = error
-        self._in_loop(self._return, outcome)
-
-    def _report(self, progress: float, message: str, data: object = None) -> None:
-        if self._cancelled:
-            raise asyncio.CancelledError("The task was cancelled")
-        self._latest = (progress, message, data)
-        if not self._woken:
-            self._woken = True
-            self._in_loop(self._news.set)
+        self._report.call(self._return, outcome)
 
     def _return(self, outcome: Result | BaseException) -> None:
         self._outcome = outcome
         self._news.set()
         self._on_return()
 
-    def _in_loop(self, callback: Callable[..., object], *arguments: object) -> None:
-        try:
-            self._loop.call_soon_threadsafe(callback, *arguments)
-        except RuntimeError:  # the loop is closed: the server has stopped, and nobody waits any more
-            self._cancelled = True
+    def _result(self, outcome: Result | BaseException) -> Result:
+        if isinstance(outcome, StopAsyncIteration):  # which would look like the end of the reports
+            raise RuntimeError("The work raised StopAsyncIteration") from outcome  # noqa: TRY004
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome

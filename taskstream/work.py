@@ -1,80 +1,191 @@
-"""The work a task can run.
+"""Work: the functions that tasks run, what they accept, and the table in which an application keeps them."""
 
-To bring your own, write one function and add one line to `WORK`. Its keyword parameters, with their types
-and bounds, are the fields that `POST /start-task` accepts for it.
-"""
-
-import asyncio
 import inspect
-import time
 from collections.abc import Callable, Mapping
-from typing import Annotated, cast
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from taskstream.tasks import Begin, Update, Updates, WorkError
-from taskstream.threads import Report, WorkThreads
+from taskstream.errors import InvalidParameters
+from taskstream.tasks import Result, Updates
+from taskstream.threads import WorkThreads
 
-Seconds = Annotated[float, Field(ge=0, le=3600, description="how long it takes, in seconds")]
-Steps = Annotated[int, Field(ge=1, le=1000, description="in how many steps (or pages)")]
-Percent = Annotated[float, Field(ge=0, le=100, description="where to fail on purpose, in percent")]
+Function = Callable[..., object]
 
-
-async def simulated(*, seconds: Seconds = 5, steps: Steps = 20, fail_at: Percent | None = None) -> Updates:
-    """Work that only waits: equal steps, and a failure on request."""
-    for step in range(1, steps + 1):
-        await asyncio.sleep(seconds / steps)
-        progress = 100 * step / steps
-        yield Update(progress, f"Step {step} of {steps}")
-        fail_on_request(progress, fail_at)
+RESERVED = frozenset({"work", "name", "idempotency_key", "scope"})
+"""What `start` and `POST /start-task` call their own arguments."""
 
 
-def scraping(
-    report: Report, *, seconds: Seconds = 5, steps: Steps = 20, fail_at: Percent | None = None
-) -> dict[str, int]:
-    """Blocking work in stages: log in, scrape `steps` pages, analyze what was found."""
-
-    def stage(done: int, message: str, **details: object) -> None:
-        progress = 100 * done / (steps + 2)
-        report(progress, message, details)
-        fail_on_request(progress, fail_at)
-        time.sleep(seconds / (steps + 2))
-
-    quotes = 0
-    stage(0, "Login", user="reader")
-    for page in range(1, steps + 1):
-        stage(page, f"Scraping page {page} of {steps}", page=page, pages=steps, quotes=quotes)
-        quotes += 10
-    stage(steps + 1, "Analyzing", quotes=quotes)
-    fail_on_request(100, fail_at)
-    return {"pages": steps, "quotes": quotes}
+PREFIX = "parameter_"
+"""Of the names of fields: a parameter may be called like a method of pydantic's models."""
 
 
-def fail_on_request(progress: float, fail_at: float | None) -> None:
-    """Raise `WorkError` at or after `fail_at` percent."""
-    if fail_at is not None and progress >= fail_at:
-        raise WorkError(f"Failed on purpose at {fail_at:g} %")
+class Kind(StrEnum):
+    """How some work is run: in the event loop, or in a thread."""
+
+    ASYNC = "async"
+    BLOCKING = "blocking"
 
 
-WORK: dict[str, Callable[..., object]] = {
-    "simulated": simulated,
-    "scraping": scraping,
-}
-"""The works by name: async generators, and blocking functions that take a `report` callback."""
+class Parameters(BaseModel):
+    """The parameters of one run, checked against the signature of the function."""
+
+    # Strict: no "1" or true for a number. Names of parameters are aliases, so that none is taken.
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    def values(self) -> dict[str, object]:
+        """The keyword arguments of the function."""
+        return {name.removeprefix(PREFIX): getattr(self, name) for name in self._names()}
+
+    def json_values(self) -> str:
+        """The same as JSON, for a worker on another machine."""
+        return self.model_dump_json(include=self._names(), by_alias=True)
+
+    @classmethod
+    def _names(cls) -> set[str]:
+        return {name for name in cls.model_fields if name.startswith(PREFIX)}
 
 
-def is_blocking(function: Callable[..., object]) -> bool:
-    """Whether some work is a function for a thread, and not an async generator."""
-    return not inspect.isasyncgenfunction(inspect.unwrap(function))
+class Work:
+    """A function that can be run as a task, under a name."""
+
+    def __init__(self, function: Function, name: str | None = None, *, public: bool = True) -> None:
+        """Raise `TypeError` if the function can't be work: a sentence that says why.
+
+        `public` work can be started by requests, other work by the application only.
+        """
+        self.function = function
+        self.name = name or str(getattr(function, "__name__", type(function).__name__))
+        self.public = public
+        self.description = inspect.getdoc(function) or ""
+        for parameter in inspect.signature(function).parameters.values():
+            self._check(parameter)
+
+    @property
+    def kind(self) -> Kind:
+        """Whether it runs in the event loop or in a thread."""
+        function = inspect.unwrap(self.function)
+        is_async = inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function)
+        return Kind.ASYNC if is_async else Kind.BLOCKING
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """A pydantic field for each parameter. Raises `TypeError` if an annotation can't be resolved.
+
+        At first use and not before: annotations may name what the module defines further down.
+        """
+        try:
+            parameters = inspect.signature(self.function, eval_str=True).parameters
+        except NameError as error:
+            raise TypeError(
+                f"The work '{self.name}' has an annotation that can't be read: {error}."
+            ) from error
+        return {
+            PREFIX + name: (
+                parameter.annotation,
+                Field(... if parameter.default is parameter.empty else parameter.default, alias=name),
+            )
+            for name, parameter in parameters.items()
+        }
+
+    @cached_property
+    def parameters(self) -> type[Parameters]:
+        """The model of its parameters."""
+        return create_model(f"Run_{self.name}", __base__=Parameters, **self.fields)
+
+    def parse(self, values: Mapping[str, object]) -> Parameters:
+        """The parameters for a call from Python. Raises `InvalidParameters`."""
+        try:
+            return self.parameters.model_validate(dict(values), strict=False)
+        except ValidationError as error:
+            raise invalid(error) from None
+
+    def describe(self) -> dict[str, object]:
+        """What a form for it needs: name, description, kind, and the JSON Schema of its parameters."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "kind": self.kind,
+            "parameters": self.parameters.model_json_schema(),
+        }
+
+    async def begin(self, parameters: Parameters, threads: WorkThreads) -> Updates:
+        """Prepare a run, as soon as there is a place for it; it begins when it is iterated."""
+        function, values = self.function, parameters.values()
+        if self.kind is Kind.BLOCKING:
+            return await threads.run(function, values)
+        if inspect.iscoroutinefunction(inspect.unwrap(function)):
+            return await_result(function, values)
+        updates: Updates = function(**values)  # type: ignore[assignment]
+        return updates
+
+    def _check(self, parameter: inspect.Parameter) -> None:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise TypeError(f"The work '{self.name}' can't have *{parameter.name}: name each parameter.")
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise TypeError(
+                f"The work '{self.name}' can't have the positional-only parameter '{parameter.name}': "
+                "parameters are passed by name."
+            )
+        if parameter.name in RESERVED:
+            raise TypeError(
+                f"The work '{self.name}' can't have a parameter called '{parameter.name}': "
+                "starting a task has an argument of that name."
+            )
+        if parameter.annotation is parameter.empty:
+            raise TypeError(
+                f"The work '{self.name}' has to say the type of its parameter '{parameter.name}'."
+            )
 
 
-def make_begin(threads: WorkThreads) -> Begin:
-    """What begins the work of `WORK`: blocking functions in `threads`."""
+async def await_result(function: Function, values: Mapping[str, object]) -> Updates:  # type: ignore[misc]
+    """The run of a coroutine function, which yields nothing but its result."""
+    yield Result.of(await function(**values))  # type: ignore[misc]
 
-    async def begin(work: str, parameters: Mapping[str, object]) -> Updates:
-        function = WORK[work]
-        if is_blocking(function):
-            return await threads.run(function, parameters)
-        return cast(Updates, function(**parameters))
 
-    return begin
+class Works:
+    """The works of one application, by name, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self._works: dict[str, Work] = {}
+
+    @property
+    def public(self) -> list[Work]:
+        """Those that requests may start; without a name, they start the first."""
+        return [work for work in self._works.values() if work.public]
+
+    def add(self, work: Work) -> None:
+        """Add one. Raises `ValueError` if there is one of this name."""
+        if work.name in self._works:
+            raise ValueError(f"There are two works called '{work.name}': give one of them another name=….")
+        self._works[work.name] = work
+
+    def get(self, function_or_name: Function | str) -> Work:
+        """The work that this function is, or that has this name.
+
+        Raises `InvalidParameters` for an unknown name, `TypeError` for a function that is no work.
+        """
+        if isinstance(function_or_name, str):
+            if work := self._works.get(function_or_name):
+                return work
+            names = ", ".join(self._works)
+            raise InvalidParameters.of(
+                "work", f"There is no work called '{function_or_name}', only: {names}"
+            )
+        for work in self._works.values():
+            if work.function is function_or_name:
+                return work
+        raise TypeError(f"{function_or_name!r} is no work of this TaskStream: decorate it with `work`.")
+
+    def check(self) -> None:
+        """Raise `TypeError` if the parameters of a work can't be understood."""
+        for work in self._works.values():
+            _ = work.parameters
+
+
+def invalid(error: ValidationError) -> InvalidParameters:
+    """The errors that pydantic found, as those of a request's body."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    return InvalidParameters([{**each, "loc": ("body", *each["loc"])} for each in errors])

@@ -1,14 +1,15 @@
 """What the interactive documentation says that FastAPI can't find out by itself."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fastapi import FastAPI
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
-from taskstream.http.bodies import MODELS
+from taskstream.http.bodies import StartTaskBodies
+from taskstream.work import Works
 
 Answers = dict[int | str, dict[str, Any]]
+Schema = dict[str, Any]
 
 
 class Detail(BaseModel):
@@ -30,13 +31,13 @@ BAD_BODY: Answers = {
     **refusal(408, "The body took too long"),
     **refusal(413, "The body is too large"),
     422: {
-        "description": "The body can't be meant: `loc` names the field",
+        "description": "The body is invalid: `loc` names the field",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}},
     },
 }
 
 
-def stream(event_id: dict[str, Any], types: list[str], data: dict[str, Any]) -> Answers:
+def stream(event_id: Schema, types: list[str], data: Schema) -> Answers:
     """A stream of events with these ids, types and JSON in their data; as FastAPI describes its own."""
     event = {
         "type": "object",
@@ -63,27 +64,48 @@ UNKNOWN = {"type": "object", "properties": {"task_id": {"type": "string"}}, "req
 STREAM = stream({"pattern": "^[1-9][0-9]*$"}, ["message"], SNAPSHOT) | NOT_FOUND
 OVERVIEW = stream({"const": "end"}, ["message", "unknown"], {"anyOf": [SNAPSHOT, UNKNOWN]})
 
-_, _definitions = models_json_schema(
-    [(model, "validation") for model in MODELS.values()],
-    ref_template="#/components/schemas/{model}",
-)
-COMPONENTS: dict[str, Any] = _definitions["$defs"]
-REQUEST_BODY = {
-    "content": {
-        "application/json": {
-            "schema": {
-                "oneOf": [{"$ref": f"#/components/schemas/{model.__name__}"} for model in MODELS.values()]
-            }
-        }
-    }
-}
+
+class StartTaskOperation(Mapping[str, Any]):
+    """What `POST /start-task` adds to its OpenAPI operation: the bodies that it accepts.
+
+    Made when the document is, not when the router is: works may be added after the router is included, and
+    their annotations may name what is defined further down.
+    """
+
+    def __init__(self, works: Works, bodies: StartTaskBodies) -> None:
+        self._works = works
+        self._bodies = bodies
+
+    def __getitem__(self, key: str) -> object:
+        schemas = [inlined(self._bodies.model(work).model_json_schema()) for work in self._works.public]
+        return {"requestBody": {"content": {"application/json": {"schema": {"oneOf": schemas}}}}}[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("requestBody",))
+
+    def __len__(self) -> int:
+        return 1
 
 
-class App(FastAPI):
-    """FastAPI, whose documentation also knows the body that `start_task` reads for itself."""
+def inlined(schema: Schema) -> Schema:
+    """A JSON Schema without `$defs`, to which no reference leads from inside an OpenAPI document.
 
-    def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document."""
-        document = super().openapi()
-        document["components"]["schemas"].update(COMPONENTS)
-        return document
+    A type that contains itself is left open where it does.
+    """
+    definitions = schema.get("$defs", {})
+
+    def inline(value: object, inside: tuple[str, ...]) -> object:
+        match value:
+            case {"$ref": str(reference), **others}:
+                name = reference.rpartition("/")[2]
+                definition = {} if name in inside else definitions[name]
+                return inline({**definition, **others}, (*inside, name))
+            case dict():
+                return {key: inline(each, inside) for key, each in value.items() if key != "$defs"}
+            case list():
+                return [inline(each, inside) for each in value]
+        return value
+
+    result = inline(schema, ())
+    assert isinstance(result, dict)
+    return result

@@ -1,10 +1,10 @@
-"""The web page: files, and what a browser may do with them."""
+"""The web page and its files, and what a browser may do with them."""
 
 from pathlib import Path
 
 from fastapi.staticfiles import StaticFiles
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.types import Scope
 
 STATIC = Path(__file__).parent / "static"
 HEADERS = {
@@ -15,20 +15,16 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-
-class PageFiles(StaticFiles):
-    """The files that the page is made of."""
-
-    def __init__(self) -> None:
-        super().__init__(directory=STATIC)
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """A file, or what there is to say instead."""
-        response = await super().get_response(path, scope)
-        response.headers.update(HEADERS)
-        return response
+files = StaticFiles(directory=STATIC)
 
 
-def index() -> FileResponse:
+async def static(request: Request) -> Response:
+    """One of the files that the page is made of."""
+    response = await files.get_response(request.path_params["path"], request.scope)
+    response.headers.update(HEADERS)
+    return response
+
+
+async def index() -> FileResponse:
     """The page itself."""
     return FileResponse(STATIC / "index.html", headers=HEADERS)

@@ -14,6 +14,7 @@ floor, a bare `transport.write`, 7.
 """
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
@@ -25,6 +26,7 @@ import sse_starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from taskstream import log
+from taskstream.errors import StreamsFull
 
 PING = b": ping\n\n"
 SLICE = 100
@@ -65,6 +67,35 @@ class Pushes:
                     await asyncio.sleep(0)
 
 
+class Streams:
+    """The streams that are open: how many, and who pushes to them."""
+
+    def __init__(self, limit: int, ping_seconds: float) -> None:
+        self.pushes = Pushes(ping_seconds)
+        self._limit = limit
+
+    @property
+    def open(self) -> int:
+        """How many there are."""
+        return len(self.pushes.viewers)
+
+    def check(self) -> None:
+        """Raise `StreamsFull` if there can't be one more."""
+        if self.open >= self._limit:
+            raise StreamsFull(self._limit)
+
+
+async def progress_generator(viewer: log.Viewer, retry_milliseconds: int) -> AsyncGenerator[bytes, None]:
+    """What one viewer is sent: the events it has not seen yet, then each as it happens."""
+    # Spread, so that a server that starts again isn't met by all of its viewers at once.
+    retry = random.randint(retry_milliseconds, 3 * retry_milliseconds)
+    with viewer:
+        # Once, and inside an event: sseclient-py drops a block without data.
+        yield (await viewer.read()).replace(b"\n", b"\nretry: %d\n" % retry, 1)
+        while events := await viewer.read():
+            yield events
+
+
 class DirectSend:
     """Plain ASGI middleware: pushed events bypass the middleware further in, which sees only the first.
 
@@ -100,7 +131,7 @@ class EventSourceResponse(sse_starlette.EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, until the content ends or the client has gone."""
-        self._viewer.attach(scope.get(DirectSend.KEY, send), self._pushes)
+        self._viewer.attach(send, self._pushes)
         with anyio.CancelScope() as streaming:
             watching = asyncio.create_task(cancel_on_disconnect(receive, streaming))
             try:

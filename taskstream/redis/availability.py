@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from taskstream.registry import BackendUnavailable
+from taskstream.errors import BackendUnavailable
 
 OUT_OF_REACH = "Redis is out of reach: try again later."
 

@@ -1,26 +1,54 @@
 """What a server knows of tasks that are run elsewhere.
 
 A server mirrors the logs that somebody asks for. A mirror is a task like any other, so viewers, replay and
-limits are what they are in one process. A bell (pub/sub) says that there is something new to be read; as
-bells may go unheard, everything is also read again every now and then.
+limits are what they are in one process. A notification (pub/sub) says that there is something new to be
+read; as notifications may be missed, everything is also read again every now and then.
 """
 
 import asyncio
 from collections.abc import Iterable
 
+from taskstream.log import Log
 from taskstream.redis.availability import Availability
-from taskstream.redis.logs import BELLS, PAGE, Event, RedisLogs
-from taskstream.tasks import Task
+from taskstream.redis.logs import PAGE, Event, RedisLogs
+from taskstream.tasks import Task, read_snapshot
 
 SILENCE_SECONDS = 6
-"""After which the line on which bells ring, several times as often, is taken for dead."""
+"""Seconds without a notification until the subscription is presumed dead; servers send one every 2 s."""
 
 IDLE_SECONDS = 10
 """For how long a mirror stays that nobody watches or asks for."""
 
 
-class Mirror(Task):
+class RemoteLog(Log):
+    """A log whose events are numbered elsewhere."""
+
+    def skip_to(self, event_id: int) -> None:
+        """Have this event for the next one, and none before it: they were trimmed elsewhere."""
+        self.last_id = event_id - 1
+        self._events.clear()
+
+
+class RemoteTask(Task):
     """A task as its log in Redis has it."""
+
+    log: RemoteLog
+
+    def __init__(self, task_id: str, history_length: int) -> None:
+        super().__init__(task_id, RemoteLog(history_length))
+
+    def receive(self, event_id: int, data: bytes) -> None:
+        """Append a snapshot that was published elsewhere, unless it is here already."""
+        if event_id <= self.log.last_id:
+            return
+        if event_id > self.log.last_id + 1:
+            self.log.skip_to(event_id)
+        self.snapshot = read_snapshot(data)
+        self.log.append(data, last=self.snapshot.status.ended)
+
+
+class Mirror(RemoteTask):
+    """One that is kept for some time after somebody has asked for it."""
 
     def __init__(self, task_id: str, history_length: int) -> None:
         super().__init__(task_id, history_length)
@@ -46,7 +74,7 @@ class Mirrors:
         self._history_length = history_length
         self._mirrors: dict[str, Mirror] = {}
         self._stale: set[str] = set()
-        self._news = asyncio.Event()
+        self._notified = asyncio.Event()
 
     def get(self, task_id: str) -> Mirror | None:
         """The mirror of a task, as far as it has been read; it is kept for some time."""
@@ -68,12 +96,12 @@ class Mirrors:
         """Have the mirror of a task refreshed, if there is one."""
         if task_id in self._mirrors:
             self._stale.add(task_id)
-            self._news.set()
+            self._notified.set()
 
     def refresh_all_soon(self) -> None:
         """Have every mirror refreshed of a task that has not ended."""
         self._stale.update(task_id for task_id, mirror in self._mirrors.items() if not mirror.ended)
-        self._news.set()
+        self._notified.set()
 
     def drop_idle(self) -> None:
         """Forget the mirrors that nobody needs."""
@@ -88,21 +116,21 @@ class Mirrors:
 
     async def read(self) -> None:
         """Refresh what is stale, once something is. Raises `RedisError`."""
-        await self._news.wait()
-        self._news.clear()
+        await self._notified.wait()
+        self._notified.clear()
         stale, self._stale = self._stale, set()
         try:
             await self.refresh(stale)
         except BaseException:
             self._stale |= stale
-            self._news.set()
+            self._notified.set()
             raise
         self._availability.found()
 
     async def listen(self) -> None:
-        """Hear the bells, until the line is dead. Raises `RedisError`."""
+        """Receive notifications, until the subscription is presumed dead. Raises `RedisError`."""
         async with self._logs.redis.pubsub() as pubsub:
-            await pubsub.subscribe(BELLS)
+            await pubsub.subscribe(self._logs.keys.notifications)
             while message := await pubsub.get_message(timeout=SILENCE_SECONDS):
                 if message["type"] == "message":
                     self.refresh_soon(message["data"].decode())

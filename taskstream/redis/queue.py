@@ -4,14 +4,7 @@ from typing import Any
 
 from celery import Celery
 
-RUN = "progress.run"
-"""The name of the one Celery task, which runs any work."""
-
-QUEUE = "progress"
-"""The Celery queue on which tasks wait for a worker."""
-
 SETTINGS: dict[str, Any] = {
-    "task_default_queue": QUEUE,
     "task_ignore_result": True,  # the log is the truth
     # What a worker has fetched but not begun would wait for an hour if it died; so it fetches nothing
     # that it can't begin. Early acknowledgement (Celery's default) then concerns running tasks only,
@@ -23,8 +16,16 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def create_celery(redis_url: str, **settings: object) -> Celery:
-    """The Celery application over this Redis."""
-    celery = Celery("progress", broker=redis_url)
-    celery.conf.update(SETTINGS | settings)
+def run_name(namespace: str) -> str:
+    """The name of the one Celery task, which runs any work."""
+    return f"{namespace}.run"
+
+
+def create_celery(redis_url: str, namespace: str, **settings: object) -> Celery:
+    """The Celery application over this Redis, beside the application's own if it has one.
+
+    The queue is called like the namespace.
+    """
+    celery = Celery(namespace, broker=redis_url, set_as_current=False)
+    celery.conf.update(SETTINGS | {"task_default_queue": namespace} | settings)
     return celery

@@ -39,8 +39,8 @@ class Server(uvicorn.Server):
             connection.transport.abort()
 
 
-def serve(app: FastAPI, host: str, port: int) -> None:
-    """Serve `app` until SIGTERM or Ctrl-C."""
+def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serve an application until SIGTERM or Ctrl-C; gone within 3 s, whatever is open or blocked."""
     allow_many_connections()
     collect_garbage_rarely()
     config = uvicorn.Config(app, host=host, port=port, http=Connection, timeout_graceful_shutdown=3)

@@ -1,0 +1,45 @@
+"""Events under names of one's own, for pages that listen to those instead of reading snapshots."""
+
+from collections.abc import Callable
+
+from taskstream.encoding import to_json
+from taskstream.events import Event, read_events
+from taskstream.http.push import Follower
+from taskstream.log import Log
+
+NameEvent = Callable[[Event], tuple[str, object] | None]
+"""From an event to the name and the data that a viewer is sent, or `None` to leave it out."""
+
+
+class NamedFollower(Follower):
+    """A follower that is sent what a function makes of each event; the ids stay as they are."""
+
+    def __init__(self, log: Log, last_event_id: int, name_event: NameEvent) -> None:
+        super().__init__(log, last_event_id)
+        self._name_event = name_event
+
+    def take(self) -> bytes:
+        """The next events that are not left out."""
+        while piece := super().take():
+            if named := b"".join(map(self._named, read_events(piece))):
+                return named
+        return b""
+
+    def _named(self, event: Event) -> bytes:
+        if (named := self._name_event(event)) is None:
+            return b""
+        name, data = named
+        return named_event(event.id, name, data)
+
+
+def named_event(event_id: int, name: str, data: object) -> bytes:
+    """One event: text stands there as it is, in as many lines as it has; anything else becomes JSON.
+
+    Raises `ValueError` for a name that can't be one.
+    """
+    if name == "error" or len(name.splitlines()) != 1:
+        raise ValueError(f"An event can't be called {name!r}: one line, and not EventSource's own 'error'.")
+    text = data.encode("utf-8", "replace") if isinstance(data, str) else to_json(data)
+    lines = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    body = b"".join(b"data: %b\n" % line for line in lines)
+    return b"id: %d\nevent: %b\n%b\n" % (event_id, name.encode(), body)

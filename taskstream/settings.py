@@ -1,0 +1,71 @@
+"""What can be set of a `TaskStream`, with defaults and bounds."""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import TypedDict
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, RedisDsn, TypeAdapter, ValidationError, field_validator
+
+
+class Settings(BaseModel):
+    """The settings of a `TaskStream`. Raises `ValueError` with a sentence if one is out of bounds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    redis_url: str | None = Field(
+        None, description="Redis whose Celery workers run the tasks, instead of the server"
+    )
+    retention_seconds: float = Field(
+        300, ge=0, le=2_592_000, description="seconds for which an ended task is remembered"
+    )
+    max_tasks: int = Field(1000, ge=1, description="tasks that are kept at a time")
+    max_streams: int = Field(10_000, ge=1, description="streams that are open at a time")
+    history_length: int = Field(1000, ge=1, description="events that are kept of each task")
+    ping_seconds: float = Field(
+        15, gt=0, le=3600, description="seconds of silence after which a stream sends a comment"
+    )
+    retry_milliseconds: int = Field(
+        1000,
+        ge=0,
+        le=3_600_000,
+        description="milliseconds until a viewer reconnects, at the least; three times as many at most",
+    )
+    work_threads: int = Field(8, ge=1, le=1000, description="threads that run blocking work")
+
+    @field_validator("redis_url")
+    @classmethod
+    def check_redis_url(cls, redis_url: str | None) -> str | None:
+        """A URL that both Celery and redis-py understand; and both are there."""
+        if redis_url is None:
+            return None
+        TypeAdapter(RedisDsn).validate_python(redis_url)
+        database = urlsplit(redis_url).path.strip("/")
+        if database and not (database.isascii() and database.isdigit()):
+            raise ValueError("the path has to be the number of a database, such as /0")
+        if not (find_spec("celery") and find_spec("redis")):
+            raise ValueError("first run `pip install 'taskstream[redis]'`")
+        return redis_url
+
+
+class SettingsKeywords(TypedDict, total=False):
+    """The same as the keywords of `TaskStream`, for type checkers."""
+
+    redis_url: str | None
+    retention_seconds: float
+    max_tasks: int
+    max_streams: int
+    history_length: int
+    ping_seconds: float
+    retry_milliseconds: int
+    work_threads: int
+
+
+def replace(settings: Settings, changes: Mapping[str, object]) -> Settings:
+    """The settings with some of them replaced. Raises `ValueError`: one sentence that names the setting."""
+    try:
+        return Settings.model_validate({**settings.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise ValueError(f"The setting {name} can't be {first['input']!r}: {first['msg']}.") from None
