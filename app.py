@@ -7,9 +7,7 @@ Run it, then open http://localhost:8000, or run a client in a second terminal:
     uvicorn app:app --reload    (the settings as variables)
 """
 
-import random
 import sys
-from collections.abc import AsyncGenerator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, FastAPI, Header, Query, Request, Response
@@ -20,7 +18,7 @@ from pydantic import BaseModel
 
 from taskstream.encoding import to_json
 from taskstream.http.bodies import parameters_of, read_start_task
-from taskstream.http.lifespan import SharedDependency, StreamsFull, lifespan
+from taskstream.http.lifespan import SharedDependency, lifespan
 from taskstream.http.openapi import (
     BAD_BODY,
     BUSY,
@@ -32,8 +30,9 @@ from taskstream.http.openapi import (
     App,
 )
 from taskstream.http.page import PageFiles, index
-from taskstream.http.push import DirectSend, EventSourceResponse, Follower, Overview
-from taskstream.log import Log, Viewer
+from taskstream.http.response import StreamResponse
+from taskstream.http.streams import StreamsFull
+from taskstream.log import Follower, Log, Overview, Viewer
 from taskstream.registry import BackendUnavailable, RegistryFull, TaskNotFound
 from taskstream.server.serve import serve
 from taskstream.server.settings import Settings
@@ -49,26 +48,9 @@ LastEventID = Annotated[
 router = APIRouter()
 
 
-async def progress_generator(viewer: Viewer, retry_milliseconds: int) -> AsyncGenerator[bytes, None]:
-    """What one viewer is sent: the events it has not seen yet, then each as it happens."""
-    # Spread, so that a server that starts again isn't met by all of its viewers at once.
-    retry = random.randint(retry_milliseconds, 3 * retry_milliseconds)
-    with viewer:
-        # Once, and inside an event: sseclient-py drops a block without data.
-        yield (await viewer.read()).replace(b"\n", b"\nretry: %d\n" % retry, 1)
-        while events := await viewer.read():
-            yield events
-
-
-def event_stream(viewer: Follower | Overview, shared: SharedDependency) -> EventSourceResponse:
-    """A response that lasts until the viewer has seen the end, has gone, or the server stops.
-
-    Raises `StreamsFull`.
-    """
-    shared.streams.check()
-    return EventSourceResponse(
-        progress_generator(viewer, shared.settings.retry_milliseconds), viewer, shared.streams.pushes
-    )
+def event_stream(viewer: Viewer, shared: SharedDependency) -> StreamResponse:
+    """A response that lasts until the viewer has seen the end, has gone, or the server stops."""
+    return StreamResponse(viewer, shared.streams, shared.settings.retry_milliseconds)
 
 
 @router.post(
@@ -164,8 +146,8 @@ def create_app(settings: Settings) -> FastAPI:
     """The application with these settings."""
     app = App(title="Task progress", lifespan=lifespan, redirect_slashes=False)
     app.state.settings = settings
-    # Middleware on the path of a stream has to be plain ASGI, as this one is: a function under
-    # @app.middleware("http") costs six times as much for each event.
+    # Middleware on the path of a stream has to be plain ASGI, as this one is: behind a function under
+    # @app.middleware("http") a stream can't be carried by its connection.
     app.add_middleware(
         CORSMiddleware,
         allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
@@ -173,7 +155,6 @@ def create_app(settings: Settings) -> FastAPI:
         allow_headers=["*"],
         expose_headers=["Location", "Retry-After"],
     )
-    app.add_middleware(DirectSend)
     app.include_router(router)
     app.mount("/static", PageFiles())
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from fastapi import Depends, FastAPI, Request
 
-from taskstream.http.push import Pushes, until_server_stops
+from taskstream.http.stopping import until_server_stops
+from taskstream.http.streams import Streams
 from taskstream.registry import Registry
 from taskstream.server.settings import Settings
 from taskstream.threads import WorkThreads
@@ -16,28 +17,6 @@ from taskstream.work import make_begin
 
 if TYPE_CHECKING:
     from taskstream.redis.registry import RedisRegistry
-
-
-class StreamsFull(RuntimeError):
-    """There are as many streams as there may be."""
-
-
-class Streams:
-    """The streams that are open: how many, and who pushes to them."""
-
-    def __init__(self, limit: int, ping_seconds: float) -> None:
-        self.pushes = Pushes(ping_seconds)
-        self._limit = limit
-
-    @property
-    def open(self) -> int:
-        """How many there are."""
-        return len(self.pushes.viewers)
-
-    def check(self) -> None:
-        """Raise `StreamsFull` if there can't be one more."""
-        if self.open >= self._limit:
-            raise StreamsFull(f"All {self._limit} streams are taken: try again later.")
 
 
 @dataclass(frozen=True)
@@ -86,7 +65,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[LifespanState]:
         await until_server_stops()
         registry.release_viewers()
 
-    owned = [asyncio.create_task(release_viewers()), asyncio.create_task(streams.pushes.heartbeat())]
+    owned = [asyncio.create_task(release_viewers()), asyncio.create_task(streams.watch())]
     try:
         yield {"shared": Shared(settings, registry, streams)}
     finally:
