@@ -70,45 +70,45 @@ class Log:
 
 
 class Viewer(ABC):
-    """One who reads logs. While it is entered, the logs tell it when there is something new."""
+    """One who reads logs: what is there, by `take`; or, while it is entered, also what comes, by `read`."""
+
+    shared_log: Log | None = None
+    """The log whose events it takes as they stand, if there is one: its viewers can share what is sent."""
 
     def __init__(self, logs: Iterable[Log]) -> None:
-        self._logs = list(logs)
-        self._news = asyncio.Event()
+        self.logs = tuple(logs)
 
     def __enter__(self) -> Self:
-        for log in self._logs:
-            log.listeners.add(self.notify)
+        self._news = asyncio.Event()
+        for log in self.logs:
+            log.listeners.add(self._news.set)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for log in self._logs:
-            log.listeners.discard(self.notify)
+        for log in self.logs:
+            log.listeners.discard(self._news.set)
 
     @abstractmethod
     def take(self) -> bytes:
-        """The next events that are there; `b""` if there are none."""
+        """The next events that are there, at most a piece; `b""` if there are none."""
 
     @property
-    def dismissed(self) -> bool:
-        """Whether nothing more will come."""
-        return all(log.closed for log in self._logs)
+    def finished(self) -> bool:
+        """Whether nothing will follow what is there."""
+        return all(log.closed for log in self.logs)
 
-    def notify(self) -> None:
-        """There is something new."""
-        self._news.set()
-
-    async def wait(self) -> None:
-        """Return when there may be something new."""
-        self._news.clear()
-        await self._news.wait()
+    @property
+    def ended(self) -> bool:
+        """Whether that is because every task has ended."""
+        return all(log.ended for log in self.logs)
 
     async def read(self) -> bytes:
         """The next events, as soon as there are any; `b""` when no more will come."""
         while not (events := self.take()):
-            if self.dismissed:
+            if self.finished:
                 return b""
-            await self.wait()
+            self._news.clear()
+            await self._news.wait()
         return events
 
 
@@ -117,19 +117,14 @@ class Follower(Viewer):
 
     def __init__(self, log: Log, last_event_id: int) -> None:
         super().__init__([log])
-        self._log = log
-        self._last_event_id = last_event_id
-
-    @property
-    def dismissed(self) -> bool:
-        """Whether nothing more will come."""
-        return self._log.closed
+        self.log = self.shared_log = log
+        self.last_event_id = last_event_id
 
     def take(self) -> bytes:
         """The next events, in pieces if they are many."""
-        if self._last_event_id == self._log.last_id:
+        if self.last_event_id == self.log.last_id:
             return b""
-        events, self._last_event_id = self._log.after(self._last_event_id)
+        events, self.last_event_id = self.log.after(self.last_event_id)
         return events
 
 
@@ -152,6 +147,6 @@ class Overview(Viewer):
             if last_id != log.last_id:
                 self._seen[log] = log.last_id
                 events.append(b"data: %b\n\n" % log.latest)
-        if events and all(log.ended for log in self._logs):
+        if events and self.ended:
             events[-1] = b"id: end\n" + events[-1]
         return b"".join(events)

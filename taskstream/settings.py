@@ -25,6 +25,9 @@ class Settings(BaseModel):
     ping_seconds: float = Field(
         15, gt=0, le=3600, description="seconds of silence after which a stream sends a comment"
     )
+    stall_seconds: float = Field(
+        60, gt=0, le=86_400, description="seconds after which a viewer that reads nothing is dropped"
+    )
     retry_milliseconds: int = Field(
         1000,
         ge=0,
@@ -57,6 +60,7 @@ class SettingsKeywords(TypedDict, total=False):
     max_streams: int
     history_length: int
     ping_seconds: float
+    stall_seconds: float
     retry_milliseconds: int
     work_threads: int
 

@@ -1,4 +1,4 @@
-"""Work: the functions that tasks run, what they accept, and the table in which an application keeps them."""
+"""Work: the functions that tasks run, what they accept, and the table in which an application has them."""
 
 import inspect
 from collections.abc import Callable, Mapping

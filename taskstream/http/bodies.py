@@ -37,9 +37,7 @@ class StartTaskBodies:
         if work.name not in self._models:
             default = work.name if work is self._works.public[0] else ...
             fields = {"work": (Literal[work.name], default), **work.fields}
-            self._models[work.name] = create_model(
-                f"Start_{work.name}", __base__=StartTask, **fields
-            )
+            self._models[work.name] = create_model(f"Start_{work.name}", __base__=StartTask, **fields)
         return self._models[work.name]
 
     def parse(self, body: bytes) -> tuple[Work, StartTask]:

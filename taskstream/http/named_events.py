@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 from taskstream.encoding import to_json
 from taskstream.events import Event, read_events
-from taskstream.http.push import Follower
-from taskstream.log import Log
+from taskstream.log import Follower, Log
 
 NameEvent = Callable[[Event], tuple[str, object] | None]
 """From an event to the name and the data that a viewer is sent, or `None` to leave it out."""
@@ -16,6 +15,7 @@ class NamedFollower(Follower):
 
     def __init__(self, log: Log, last_event_id: int, name_event: NameEvent) -> None:
         super().__init__(log, last_event_id)
+        self.shared_log = None  # what it is sent is nobody else's
         self._name_event = name_event
 
     def take(self) -> bytes:

@@ -15,17 +15,11 @@ from taskstream.errors import NO_STORE, InvalidParameters, TaskNotFound
 from taskstream.events import Event, read_events
 from taskstream.http.bodies import MAX_NAME
 from taskstream.http.named_events import NamedFollower, NameEvent
-from taskstream.http.push import (
-    EventSourceResponse,
-    Follower,
-    Overview,
-    Streams,
-    progress_generator,
-    until_server_stops,
-)
+from taskstream.http.response import StreamResponse
 from taskstream.http.router import create_router
-from taskstream.log import Follower as Reader
-from taskstream.log import Log
+from taskstream.http.stopping import until_server_stops
+from taskstream.http.streams import Streams
+from taskstream.log import Follower, Log, Overview, Viewer
 from taskstream.redis.lazy import LazyCelery
 from taskstream.registry import IdempotencyKey, MemoryRegistry, Registry
 from taskstream.settings import Settings, SettingsKeywords, replace
@@ -153,8 +147,8 @@ class TaskStream:
         It ends early if the server stops. Raises `TaskNotFound`, `BackendUnavailable`.
         """
         task = await self.registry.get(task_id)
-        with Reader(task.log, task.log.parse_id(str(after))) as reader:
-            while events := await reader.read():
+        with Follower(task.log, task.log.parse_id(str(after))) as viewer:
+            while events := await viewer.read():
                 for event in read_events(events):
                     yield event
 
@@ -241,14 +235,14 @@ class TaskStream:
         """Own the registry, the streams and what runs beside them."""
         settings = self.settings
         registry = self._open_registry()
-        streams = Streams(settings.max_streams, settings.ping_seconds)
+        streams = Streams(settings.max_streams, settings.ping_seconds, settings.stall_seconds)
 
         async def release_viewers() -> None:
             # The end of the lifespan comes too late for this: it waits for the streams to end.
             await until_server_stops()
             registry.release_viewers()
 
-        owned = [asyncio.create_task(release_viewers()), asyncio.create_task(streams.pushes.heartbeat())]
+        owned = [asyncio.create_task(release_viewers()), asyncio.create_task(streams.watch())]
         self._running = Running(registry, streams, asyncio.get_running_loop())
         try:
             yield
@@ -278,10 +272,8 @@ class TaskStream:
         self.works.check()
         return Worker(self.works, self.settings, self.namespace).celery
 
-    def _respond(self, viewer: Follower | Overview) -> Response:
-        self.streams.check()
-        content = progress_generator(viewer, self.settings.retry_milliseconds)
-        return EventSourceResponse(content, viewer, self.streams.pushes)
+    def _respond(self, viewer: Viewer) -> Response:
+        return StreamResponse(viewer, self.streams, self.settings.retry_milliseconds)
 
     @property
     def _now(self) -> Running:

@@ -7,9 +7,8 @@ idle connections, or one endless header, would be enough to bring the server dow
 import asyncio
 from http import HTTPStatus
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from taskstream.encoding import to_json
+from taskstream.server.streaming import StreamingProtocol
 
 HEAD_SECONDS = 10
 """For the head of a request: from the beginning of the connection, or from the answer before."""
@@ -17,7 +16,10 @@ HEAD_BYTES = 64 * 1024
 """Request line and headers; and whatever else of a request is not its body."""
 LINGER_SECONDS = 2
 """How long a refused client may go on sending: if we didn't read that, it could not read our answer."""
-
+PIPELINED_REQUESTS = 500
+"""Requests that wait for the answer to one before them, at some 3 KiB each."""
+UNREAD_SECONDS = 60
+"""How long an idle client may leave the end of an answer unread."""
 
 REASONS = {
     HTTPStatus.BAD_REQUEST: "This is not an HTTP request.",
@@ -28,12 +30,12 @@ REASONS = {
 }
 
 
-class HeadTooLarge(ValueError):
-    """A head is complete, but too large."""
+class Refused(Exception):
+    """A request has been refused: raised to stop the parser."""
 
 
-class Connection(HttpToolsProtocol):
-    """uvicorn's, but a request whose head is too slow gets a 408, and one with too large a head a 431."""
+class Connection(StreamingProtocol):
+    """One where a request whose head is too slow gets a 408, and one with too large a head a 431."""
 
     _deadline: asyncio.TimerHandle | None = None
     _in_head = False
@@ -68,7 +70,10 @@ class Connection(HttpToolsProtocol):
         """A head is complete: what follows is the application's business."""
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-            raise HeadTooLarge  # which stops the parser
+            raise Refused
+        if len(self.pipeline) >= PIPELINED_REQUESTS:
+            self._refuse(HTTPStatus.BAD_REQUEST)
+            raise Refused
         self._in_head = False
         self._clear_deadline()
         super().on_headers_complete()
@@ -88,6 +93,12 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self.cycle.response_complete and not self.transport.is_closing():
             self._set_deadline()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End an idle connection, even if the client doesn't read what it was answered last."""
+        super().timeout_keep_alive_handler()
+        self._clear_deadline()
+        self._deadline = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's one message says no more
         """Refuse what isn't HTTP."""

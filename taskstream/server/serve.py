@@ -12,8 +12,7 @@ from fastapi import FastAPI
 from taskstream.server.connection import Connection
 
 GRACE_SECONDS = 2.0
-"""How long a stopping server lets connections end by themselves; sse-starlette looks for the signal
-twice a second."""
+"""How long a stopping server lets connections end by themselves."""
 
 
 class Server(uvicorn.Server):
@@ -43,7 +42,9 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve an application until SIGTERM or Ctrl-C; gone within 3 s, whatever is open or blocked."""
     allow_many_connections()
     collect_garbage_rarely()
-    config = uvicorn.Config(app, host=host, port=port, http=Connection, timeout_graceful_shutdown=3)
+    config = uvicorn.Config(
+        app, host=host, port=port, http=Connection, ws="none", timeout_graceful_shutdown=3
+    )
     with suppress(KeyboardInterrupt):  # Ctrl-C, which uvicorn raises again after a clean end
         Server(config).run()
 

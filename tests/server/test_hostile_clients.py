@@ -77,7 +77,7 @@ async def test_uvicorn_command() -> None:
     """`uvicorn app:app` has the same bounds if it is told to, as README says."""
 
     class Uvicorn(Server):
-        program = ("-m", "uvicorn", "app:app", "--http", "connection:Connection")
+        program = ("-m", "uvicorn", "app:app", "--http", "taskstream.server.connection:Connection")
 
     with Uvicorn() as server:
         assert status(await answers(server, TOO_LARGE["one header"])) == 431
@@ -156,11 +156,21 @@ async def test_pipelined(victim: Server, api: Api) -> None:
 
 @pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"nonsense"])
 async def test_upgrade(victim: Server, api: Api, protocol: bytes) -> None:
-    """A stream is no WebSocket: such a request is refused, or answered as if it hadn't asked."""
+    """A request for another protocol is answered as if it hadn't asked, and so is the one after it."""
     task_id = (await api.start(seconds=0))["task_id"]
     request = b"GET /task-progress/%b HTTP/1.1\r\n" % task_id.encode()
-    async with connection(victim, request + HOST + UPGRADE + b"Upgrade: %b\r\n\r\n" % protocol) as reader:
-        assert status(await reader.readline()) == (403 if protocol == b"websocket" else 200)
+    request += HOST + UPGRADE + b"Upgrade: %b\r\n" % protocol
+    bodies = (
+        b"\r\n",
+        b"Content-Length: 3\r\n\r\nabc",
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        b"X: x\r\n" * 200 + b"\r\n",
+    )
+    last = HEALTH + b"Connection: close\r\n\r\n"
+    for body in bodies:
+        answer = await answers(victim, (request + body) * 3, last)
+        assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200"] * 4
+        assert answer.count(b'"SUCCESS"') == 3
 
 
 @pytest.mark.parametrize("rubbish", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000])

@@ -113,7 +113,7 @@ def test_redis_without_its_libraries(
 ) -> None:
     """A Redis URL without what it needs gets a sentence that says how to install that."""
     assert Settings.load(["--redis-url", "redis://localhost"]).redis_url == "redis://localhost"
-    monkeypatch.setattr("settings.find_spec", lambda name: name != "celery" or None)
+    monkeypatch.setattr("taskstream.server.settings.find_spec", lambda name: name != "celery" or None)
     with pytest.raises(SystemExit) as end:
         Settings.load(["--redis-url", "redis://localhost"])
     assert end.value.code == 2

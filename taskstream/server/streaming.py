@@ -1,0 +1,214 @@
+"""A connection that carries a stream on, when the application that began the response has returned.
+
+An asyncio task, its coroutines and all that they know take 20 KiB, and waking them up for an event takes
+longer than writing it. Between two events a stream needs none of them: it is a cursor and a transport.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from httptools import HttpParserError, HttpParserUpgrade
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from taskstream.http.stream import OFFER, Stream
+
+CHUNKED = b"transfer-encoding: chunked\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+READ_AHEAD_BYTES = 128 * 1024
+"""How much is read of what comes behind the request of an open stream, to notice when its viewer leaves."""
+
+
+class Cork:
+    """Stands in for the transport of one response, and holds back what that writes."""
+
+    def __init__(self, response: RequestResponseCycle) -> None:
+        self.response = response
+        self.held = b""
+        self.closing = False
+        response.transport = self  # type: ignore[assignment]
+
+    def write(self, data: bytes) -> None:
+        """Hold back some bytes."""
+        self.held += data
+
+    def close(self) -> None:
+        """Have the transport closed when it has been given what is held back."""
+        self.closing = True
+
+    def is_closing(self) -> bool:
+        """Whether it will be closed."""
+        return self.closing
+
+
+class StreamingProtocol(HttpToolsProtocol):
+    """uvicorn's, but it offers each response to carry its stream (a `taskstream.http.stream.Carrier`)."""
+
+    write: Callable[[bytes], object]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - they are uvicorn's
+        super().__init__(*arguments, **options)
+        self._response: RequestResponseCycle | None = None
+        self._cork: Cork | None = None
+        self._stream: Stream | None = None
+        self._chunked = True
+        self._read_ahead_bytes = 0
+
+    # What a response and its stream ask for
+
+    @property
+    def write_paused(self) -> bool:
+        """Whether the transport has more to send than it should."""
+        return self.flow.write_paused
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How much the transport has to send."""
+        return self.transport.get_write_buffer_size()
+
+    def cork(self) -> None:
+        """Hold back what the response writes from now on."""
+        assert self._response is not None
+        self._cork = Cork(self._response)
+
+    def carry(self, stream: Stream) -> bool:
+        """Make the body this stream's business, if its head has come, chunked and without a coding."""
+        cork = self._cork
+        if cork is None or not cork.response.chunked_encoding or b"\r\ncontent-encoding:" in cork.held:
+            return False
+        self._chunked = cork.response.scope["http_version"] == "1.1"
+        if self._chunked:
+            self.write = cork.write
+        else:
+            cork.held = cork.held.replace(CHUNKED, b"", 1)  # HTTP/1.0 knows no chunks: the body ends at EOF
+            self.write = self._write_content
+        self._stream = stream
+        self._forget_request(cork.response)
+        self._read_ahead_bytes = 0
+        self.flow.resume_reading()
+        return True
+
+    def uncork(self) -> None:
+        """Send in one piece what has been held back."""
+        cork, self._cork = self._cork, None
+        if cork is None:
+            return
+        cork.response.transport = self.transport
+        if self._chunked:
+            self.write = self.transport.write
+        if cork.held and not self.transport.is_closing():
+            self.transport.write(cork.held)
+        if cork.closing:
+            self.transport.close()
+
+    def finish(self) -> None:
+        """End the response; the next one may begin, or the connection ends as well."""
+        assert self._response is not None
+        if self._chunked:
+            self.write(LAST_CHUNK)
+        self.uncork()
+        self._stream = None
+        self._response.response_complete = True
+        if not self._response.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def abort(self) -> None:
+        """End the connection at once, and drop what has not been sent."""
+        self._stream = None
+        self.transport.abort()
+
+    # What the transport says
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let the stream know that its viewer has left, and leave nothing for the garbage collector."""
+        response, stream = self._response, self._stream
+        super().connection_lost(exc)
+        if response is not None and not response.response_complete:  # uvicorn looks at the last one only
+            response.disconnected = True
+            response.message_event.set()
+        if stream is not None:
+            stream.close("left")
+        self._unset_keepalive_if_required()
+        self.pipeline.clear()
+        self._stream = self._response = None
+        self.cycle = self.scope = None  # type: ignore[assignment]
+        self.write = write_nothing
+
+    def data_received(self, data: bytes) -> None:
+        """Take in a part of a request; of what comes behind an open stream, only so much."""
+        self._unset_keepalive_if_required()
+        self._parse(data)
+        if self._stream is not None:
+            self._read_ahead_bytes += len(data)
+            if self._read_ahead_bytes < READ_AHEAD_BYTES:
+                self.flow.resume_reading()  # which uvicorn has paused behind a second request
+            else:
+                self.flow.pause_reading()
+
+    def eof_received(self) -> None:
+        """Take a viewer that ends its half of the connection to have left."""
+        if self._stream is not None:
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        """Let the stream fall behind."""
+        super().pause_writing()
+        if self._stream is not None:
+            self._stream.pause()
+
+    def resume_writing(self) -> None:
+        """Let the stream catch up."""
+        super().resume_writing()
+        if self._stream is not None:
+            self._stream.resume()
+
+    # What the server and the parser say
+
+    def shutdown(self) -> None:
+        """End the stream: its viewer will come back to another server."""
+        if self._stream is not None and self._response is not None:
+            self._response.keep_alive = False
+            self._stream.end("stopped")
+        super().shutdown()
+
+    def on_message_begin(self) -> None:
+        """Offer to carry what this request may ask for."""
+        super().on_message_begin()
+        self.scope[OFFER] = self  # type: ignore[literal-required]
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._response = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _parse(self, data: bytes) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as upgrade:
+                if self._should_upgrade():
+                    self.handle_websocket_upgrade()
+                    return
+                data = data[upgrade.args[0] :]  # the request is answered as any other, and so is the next
+            except HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            else:
+                return
+
+    def _write_content(self, chunk: bytes) -> None:
+        """Write what is in a chunk to a client that doesn't know chunks."""
+        content = chunk[chunk.index(b"\r\n") + 2 : -2]
+        (self._cork or self.transport).write(content)
+
+    def _forget_request(self, response: RequestResponseCycle) -> None:
+        """Free what only the application needed, and keep uvicorn from taking its return for an end."""
+        response.disconnected = True
+        if self.scope is response.scope:
+            self.scope = None  # type: ignore[assignment]
+            self.headers = []
+        response.scope = None  # type: ignore[assignment]
+
+
+def write_nothing(_: bytes) -> None:
+    """Write to a connection that has been lost."""

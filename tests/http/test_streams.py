@@ -1,0 +1,417 @@
+"""How streams are written to: together while they are up to date, each for itself while they are behind."""
+
+import asyncio
+import logging
+import random
+import re
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from taskstream.errors import StreamsFull
+from taskstream.http.audience import SLICE
+from taskstream.http.stream import OFFER, Stream
+from taskstream.http.streams import Streams
+from taskstream.log import PIECE_BYTES, Follower, Log, Overview, Viewer
+
+Write = Callable[[bytes], object]
+
+
+class Socket:
+    """A carrier that is sometimes full, and fails after so many writes if it is to."""
+
+    def __init__(self, full: Callable[[], float | None] = lambda: None, fail_after: int = 10**9) -> None:
+        self.received = b""
+        self.writes = 0
+        self.write_paused = False
+        self.finished = self.aborted = False
+        self.unsent_bytes = 0
+        self.stream: Stream
+        self._full = full
+        self._fail_after = fail_after
+
+    def write(self, chunk: bytes) -> None:
+        """Take a chunk; then be full for so many seconds, perhaps."""
+        assert not self.finished
+        assert not self.aborted
+        self.writes += 1
+        if self.writes > self._fail_after:
+            raise OSError("broken pipe")
+        size, _, rest = chunk.partition(b"\r\n")
+        assert len(rest) == int(size, 16) + 2
+        self.received += rest[:-2]
+        if not self.write_paused and (seconds := self._full()) is not None:
+            self.write_paused = True
+            self.stream.pause()
+            asyncio.get_running_loop().call_later(seconds, self.drain)
+
+    def drain(self) -> None:
+        """Take more."""
+        self.write_paused = False
+        self.stream.resume()
+
+    def finish(self) -> None:
+        """The response ends."""
+        self.finished = True
+
+    def abort(self) -> None:
+        """The connection is cut."""
+        self.aborted = True
+
+    def cork(self) -> None:
+        """Nothing is held back."""
+
+    def carry(self, stream: Stream) -> bool:
+        """Carry any stream."""
+        self.stream = stream
+        return True
+
+    def uncork(self) -> None:
+        """Nothing has been held back."""
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of all events that have arrived."""
+        return [int(each) for each in re.findall(rb"^id: (\d+)$", self.received, re.MULTILINE)]
+
+
+def connect(streams: Streams, viewer: Viewer, socket: Socket | None = None, retry: bytes = b"") -> Socket:
+    """A stream of this viewer, as a response begins it."""
+    socket = socket or Socket()
+    streams.take_place()
+    socket.carry(Stream(viewer, socket, streams, retry))
+    streams.add(socket.stream)
+    return socket
+
+
+def log_of(count: int, history_length: int = 10_000) -> Log:
+    """A log with so many events."""
+    log = Log(history_length)
+    for number in range(1, count + 1):
+        log.append(b"%d" % number)
+    return log
+
+
+async def turn(times: int = 5) -> None:
+    """Let the loop turn a few times."""
+    for _ in range(times):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def streams() -> Streams:
+    return Streams(limit=10_000, ping_seconds=15)
+
+
+@pytest.fixture
+def log() -> Log:
+    return log_of(1)
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_every_event_exactly_once_and_in_order(seed: int) -> None:
+    """Whoever joins, stalls, leaves and resumes, whenever: each event arrives once, in order, whole."""
+    draw = random.Random(seed)
+    streams = Streams(limit=100, ping_seconds=0.002)
+    log = Log(10_000)
+    total = 300
+
+    def full() -> float | None:
+        return draw.choice((0, 0, 0.001)) if draw.random() < 0.2 else None
+
+    async def publish() -> None:
+        for number in range(1, total + 1):
+            log.append(b"%d" % number, last=number == total)
+            if draw.random() < 0.5:
+                await turn(draw.randint(0, 3))
+
+    async def watch() -> list[int]:
+        await turn(draw.randint(0, 100))
+        seen: list[int] = []
+        while not seen or seen[-1] != total:
+            socket = connect(streams, Follower(log, seen[-1] if seen else 0), Socket(full))
+            stays = draw.random() < 0.3
+            for _ in range(10**6 if stays else draw.randint(0, 200)):
+                if socket.finished:
+                    break
+                await asyncio.sleep(0)
+            socket.stream.close("left")
+            seen += socket.ids
+            blocks = socket.received.split(b"\n\n")
+            assert all(re.fullmatch(rb"id: (\d+)\ndata: \1|: ping|", each) for each in blocks)
+        return seen
+
+    watching = asyncio.create_task(streams.watch())
+    _, *pictures = await asyncio.gather(publish(), *(watch() for _ in range(12)))
+    watching.cancel()
+    assert pictures == [list(range(1, total + 1))] * 12
+    assert streams.open == 0
+    assert sum(streams.closed.values()) == streams.opened
+    assert not log.listeners
+
+
+async def test_an_event_is_framed_once(streams: Streams, log: Log) -> None:
+    """Viewers that are up to date are given the very same bytes."""
+    given: list[bytes] = []
+    for _ in range(50):
+        socket = connect(streams, Follower(log, 0))
+        socket.write = given.append  # type: ignore[assignment,method-assign]
+    log.append(b"2")
+    await turn()
+    assert len(given) == 50
+    assert len({id(chunk) for chunk in given}) == 1
+    assert (streams.events, streams.bytes) == (50 * 2, 50 * (len(b"id: 1\ndata: 1\n\n") * 2))
+
+
+async def test_events_of_one_turn_share_a_chunk(streams: Streams, log: Log) -> None:
+    """What happens before the loop turns is written at once."""
+    socket = connect(streams, Follower(log, 0))
+    log.append(b"2")
+    log.append(b"3")
+    await turn()
+    assert socket.ids == [1, 2, 3]
+    assert socket.writes == 2
+
+
+async def test_retry_is_in_the_first_event(streams: Streams, log: Log) -> None:
+    """Whether that is there when the stream opens, or comes later; and in no other."""
+    early = connect(streams, Follower(log, 0), retry=b"\nretry: 7\n")
+    late = connect(streams, Follower(log, 1), retry=b"\nretry: 8\n")
+    for number in (2, 3):
+        log.append(b"%d" % number)
+        await turn()
+    assert early.received == b"id: 1\nretry: 7\ndata: 1\n\nid: 2\ndata: 2\n\nid: 3\ndata: 3\n\n"
+    assert late.received == b"id: 2\nretry: 8\ndata: 2\n\nid: 3\ndata: 3\n\n"
+
+
+@pytest.mark.parametrize("fail_after", [0, 1, 2, 5])
+async def test_a_write_that_fails(
+    streams: Streams, log: Log, fail_after: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A failure is its viewer's trouble and nobody else's, and it is logged."""
+    sockets = [connect(streams, Follower(log, 0)) for _ in range(3)]
+    broken = connect(streams, Follower(log, 0), Socket(fail_after=fail_after))
+    sockets += [connect(streams, Follower(log, 0)) for _ in range(3)]
+    for number in range(2, 21):
+        log.append(b"%d" % number, last=number == 20)
+        await turn()
+    assert [socket.ids for socket in sockets] == [list(range(1, 21))] * 6
+    assert broken.ids == list(range(1, fail_after + 1))
+    assert broken.aborted
+    assert streams.closed == {"ended": 6, "failed": 1}
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "broken pipe" in caplog.text
+    assert not log.listeners
+
+
+async def test_a_viewer_that_fails(streams: Streams, log: Log, caplog: pytest.LogCaptureFixture) -> None:
+    """So is a viewer that can't say what it wants to show."""
+
+    class Broken(Overview):
+        def take(self) -> bytes:
+            raise RuntimeError("no idea")
+
+    broken, healthy = connect(streams, Broken([log])), connect(streams, Overview([log]))
+    log.append(b"2", last=True)
+    await turn()
+    assert broken.aborted
+    assert healthy.received.endswith(b"data: 2\n\n")
+    assert "no idea" in caplog.text
+    assert streams.closed == {"ended": 1, "failed": 1}
+
+
+async def test_a_stalled_viewer_delays_nobody(streams: Streams, log: Log) -> None:
+    """While one socket is full, the others go on; it catches up when there is room again."""
+    slow, quick = (
+        connect(streams, Follower(log, 0), Socket(lambda: 3600)),
+        connect(streams, Follower(log, 0)),
+    )
+    for number in range(2, 51):
+        log.append(b"%d" % number)
+        await turn()
+    assert quick.ids == list(range(1, 51))
+    assert slow.ids == [1]
+    assert streams.behind == 1
+    slow._full = lambda: None
+    slow.drain()
+    await turn()
+    assert slow.ids == list(range(1, 51))
+    assert streams.behind == 0
+    log.append(b"51", last=True)
+    await turn()
+    assert slow.ids == quick.ids == list(range(1, 52))
+    assert slow.finished
+
+
+@pytest.mark.parametrize("end", ["last", "close"])
+async def test_an_end_while_behind(streams: Streams, log: Log, end: str) -> None:
+    """A viewer that is behind is told everything before its stream ends."""
+    socket = connect(streams, Follower(log, 0), Socket(lambda: 3600))
+    log.append(b"2", last=end == "last")
+    log.close()
+    await turn()
+    assert not socket.finished
+    socket._full = lambda: None
+    socket.drain()
+    await turn()
+    assert socket.ids == [1, 2]
+    assert socket.finished
+    assert streams.closed == {"ended" if end == "last" else "stopped": 1}
+
+
+async def test_a_viewer_leaves_while_behind(streams: Streams, log: Log) -> None:
+    """Nothing is written to it any more, and nothing is kept of it."""
+    socket = connect(streams, Follower(log, 0), Socket(lambda: 3600))
+    log.append(b"2")
+    socket.stream.close("left")
+    socket.drain()
+    await turn()
+    assert socket.ids == [1]
+    assert (streams.open, streams.behind, streams.closed) == (0, 0, {"left": 1})
+    assert not log.listeners
+
+
+async def test_a_long_backlog_is_written_a_piece_at_a_turn(streams: Streams) -> None:
+    """A viewer with much to catch up on takes one turn for each piece, and no more."""
+    log = Log(1000)
+    for _ in range(200):
+        log.append(b"x" * 40_000)
+    socket = connect(streams, Follower(log, 0))
+    turns = 0
+    while len(socket.ids) < 200:
+        before = len(socket.received)
+        await asyncio.sleep(0)
+        turns += 1
+        assert len(socket.received) - before < 2 * PIECE_BYTES
+    assert turns >= 90
+
+
+async def test_many_streams_never_block_the_loop_for_long(streams: Streams, log: Log) -> None:
+    """Thousands of viewers are served in slices, between which others have their turn."""
+    written: list[bytes] = []
+    for each in [connect(streams, Follower(log, 0)) for _ in range(5000)]:
+        each.write = written.append  # type: ignore[assignment,method-assign]
+    log.append(b"2")
+    turns = []
+    while len(written) < 5000:
+        before = len(written)
+        await asyncio.sleep(0)
+        turns.append(len(written) - before)
+    assert max(turns) <= SLICE
+
+
+async def test_many_logs_never_block_the_loop_for_long(streams: Streams) -> None:
+    """So are thousands of logs with one viewer each."""
+    written: list[bytes] = []
+    logs = [log_of(1) for _ in range(2000)]
+    for log in logs:
+        connect(streams, Follower(log, 0)).write = written.append  # type: ignore[assignment,method-assign]
+    for log in logs:
+        log.append(b"2")
+    turns = []
+    while len(written) < 2000:
+        before = len(written)
+        await asyncio.sleep(0)
+        turns.append(len(written) - before)
+    assert max(turns) <= SLICE
+
+
+async def test_an_overview_takes_the_latest(streams: Streams) -> None:
+    """Events of many logs that come at once are sent at once."""
+    logs = [log_of(1) for _ in range(50)]
+    socket = connect(streams, Overview(logs))
+    for number in (2, 3):
+        for log in logs:
+            log.append(b"%d" % number, last=number == 3)
+        await turn()
+    assert socket.received.endswith(b"\n\nid: end\ndata: 3\n\n")
+    assert socket.received.count(b"data: 3\n") == 50
+    assert socket.writes == 3
+    assert socket.finished
+    assert not any(log.listeners for log in logs)
+
+
+@pytest.fixture
+def clock(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, to be set."""
+    now = [0.0]
+    monkeypatch.setattr(streams, "now", lambda: now[0])
+    return now
+
+
+async def test_heartbeat(streams: Streams, log: Log, clock: list[float]) -> None:
+    """A silence is broken when it has lasted long enough, again and again; a recent event is no silence."""
+    socket = connect(streams, Follower(log, 1))
+    for now, pings in ((14, 0), (15, 1), (29, 1), (30, 2)):
+        clock[0] = now
+        socket.stream.check(15, 60)
+        assert socket.received == b": ping\n\n" * pings
+    clock[0] = 40
+    log.append(b"2")
+    await turn()
+    clock[0] = 54
+    socket.stream.check(15, 60)
+    assert socket.received.count(b": ping") == 2
+    clock[0] = 55
+    socket.stream.check(15, 60)
+    assert socket.received.count(b": ping") == 3
+
+
+async def test_stall(streams: Streams, log: Log, clock: list[float]) -> None:
+    """A viewer is dropped when its socket has sent nothing for long enough, and not a second before."""
+    socket = connect(streams, Follower(log, 0), Socket(lambda: 3600))
+    for now, unsent in ((1, 9000), (60, 9000), (61 - 0.1, 9000), (61 - 0.1, 8999), (120, 8999)):
+        clock[0], socket.unsent_bytes = now, unsent
+        socket.stream.check(15, 60)
+        assert not socket.aborted
+    socket._full = lambda: None
+    socket.drain()
+    await turn()
+    clock[0] = 500
+    socket.stream.check(15, 60)
+    assert socket.received.endswith(b": ping\n\n")
+    socket._full = lambda: 3600
+    log.append(b"2")
+    await turn()
+    for now in (501, 560):
+        clock[0] = now
+        socket.stream.check(15, 60)
+        assert not socket.aborted
+    clock[0] = 561
+    socket.stream.check(15, 60)
+    assert socket.aborted
+    assert streams.closed == {"stalled": 1}
+    assert not log.listeners
+
+
+async def test_limit(log: Log) -> None:
+    """A place is taken in one step, and free when the stream has closed."""
+    streams = Streams(limit=2, ping_seconds=15)
+    first, _ = (connect(streams, Follower(log, 0)) for _ in range(2))
+    with pytest.raises(StreamsFull, match="All 2 streams are taken"):
+        streams.take_place()
+    first.stream.close("left")
+    first.stream.close("left")
+    connect(streams, Follower(log, 0))
+    with pytest.raises(StreamsFull):
+        streams.take_place()
+    assert (streams.open, streams.opened) == (2, 3)
+
+
+async def test_watch_goes_on(log: Log) -> None:
+    """The one timer serves all streams for as long as it is let, whoever joins and leaves meanwhile."""
+    streams = Streams(limit=1000, ping_seconds=0.01)
+    sockets = [connect(streams, Follower(log, 0)) for _ in range(250)]
+    watching = asyncio.create_task(streams.watch())
+    async with asyncio.timeout(5):
+        while any(socket.received.count(b": ping") < 3 for socket in sockets):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching
+
+
+def test_the_offer_has_a_name() -> None:
+    """The key in the ASGI scope is part of the contract between a server and an application."""
+    assert OFFER == "taskstream.connection"
