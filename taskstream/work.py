@@ -1,4 +1,4 @@
-"""Work: the functions that tasks run, what they accept, and the table in which an application keeps them."""
+"""Work: the functions that tasks run, what they accept, and the table in which an application has them."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from taskstream.errors import InvalidParameters
-from taskstream.tasks import Result, Updates
 from taskstream.threads import WorkThreads
+from taskstream.updates import Result, Updates
 
 Function = Callable[..., object]
 
