@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     )
     from taskstream.events import Event
     from taskstream.http.task_stream import TaskStream
-    from taskstream.reporting import report, track
-    from taskstream.tasks import Result, Snapshot, TaskStatus, Update, WorkError
+    from taskstream.reporting import output, report, track
+    from taskstream.tasks import Snapshot, TaskStatus
+    from taskstream.updates import Output, Result, Update, WorkError
 
 __version__ = "1.0.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "Event",
     "IdempotencyKeyReused",
     "InvalidParameters",
+    "Output",
     "RegistryFull",
     "Result",
     "Snapshot",
@@ -40,6 +42,7 @@ __all__ = [
     "TaskStreamError",
     "Update",
     "WorkError",
+    "output",
     "report",
     "track",
 ]
@@ -56,8 +59,9 @@ MODULES = {
     ),
     "events": ("Event",),
     "http.task_stream": ("TaskStream",),
-    "reporting": ("report", "track"),
-    "tasks": ("Result", "Snapshot", "TaskStatus", "Update", "WorkError"),
+    "reporting": ("output", "report", "track"),
+    "tasks": ("Snapshot", "TaskStatus"),
+    "updates": ("Output", "Result", "Update", "WorkError"),
 }
 """Where the public names are defined."""
 

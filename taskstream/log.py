@@ -8,34 +8,44 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Self
 
+HISTORY_BYTES = 1024 * 1024
+"""The most that the events of one log take, unless a single one is larger."""
+
 PIECE_BYTES = 64 * 1024
 """A viewer that lags behind is given the log in pieces of about this size."""
 
 
 class Log:
-    """The events of one task: numbered from 1, encoded once, the latest `history_length` kept."""
+    """The events of one task: numbered from 1, encoded once.
 
-    def __init__(self, history_length: int) -> None:
+    The latest are kept, at most `history_length` of `history_bytes` in all; of snapshots, the latest always
+    is, so that whoever comes late has a bar to show.
+    """
+
+    def __init__(self, history_length: int, history_bytes: int = HISTORY_BYTES) -> None:
         self.last_id = 0
         self.latest = b""
+        """The data of the latest snapshot."""
+        self.latest_id = 0
+        """The number of the latest snapshot."""
         self.ended = False
         self.closed = False
         self.listeners: set[Callable[[], None]] = set()
-        self._events: deque[bytes] = deque(maxlen=history_length)
+        self._history_length = history_length
+        self._history_bytes = history_bytes
+        self._events: deque[bytes] = deque()
+        self._bytes = 0
 
     def append(self, data: bytes, *, last: bool = False) -> None:
-        """Add an event with one line of `data`, and tell the listeners."""
-        self.last_id += 1
-        self.latest = data
+        """Add a snapshot, which is one line of `data`, and tell the listeners."""
+        self.latest, self.latest_id = data, self.last_id + 1
         self.ended = last
         self.closed = self.closed or last
-        self._events.append(b"id: %d\ndata: %b\n\n" % (self.last_id, data))
-        self._tell()
+        self._add(b"id: %d\ndata: %b\n\n" % (self.latest_id, data))
 
-    def skip_to(self, event_id: int) -> None:
-        """Have this event for the next one, and none before it: they were trimmed elsewhere."""
-        self.last_id = event_id - 1
-        self._events.clear()
+    def append_output(self, data: bytes) -> None:
+        """Add output, which is one line of `data`, and tell the listeners."""
+        self._add(b"id: %d\nevent: output\ndata: %b\n\n" % (self.last_id + 1, data))
 
     def close(self) -> None:
         """Let every viewer go as soon as it has read what is there, because the server stops."""
@@ -43,18 +53,23 @@ class Log:
         self._tell()
 
     def after(self, event_id: int) -> tuple[bytes, int]:
-        """The events that follow `event_id`, a piece at a time, and the id of the last of them."""
+        """The events that follow `event_id`, a piece at a time, and the id of the last of them.
+
+        If some of those have been dropped, the piece begins by saying so, with the latest snapshot if that
+        is one of them.
+        """
         if event_id == self.last_id - 1:  # what nearly every viewer wants nearly every time
             return self._events[-1], self.last_id
-        missing = min(self.last_id - event_id, len(self._events))
-        piece: list[bytes] = []
+        dropped = self.last_id - len(self._events)
+        piece: list[bytes] = [] if event_id >= dropped else [self._lost(event_id + 1, dropped)]
+        start = max(event_id - dropped, 0)
         piece_bytes = 0
-        for event in islice(self._events, len(self._events) - missing, None):
+        for event in islice(self._events, start, None):
             piece.append(event)
             piece_bytes += len(event)
             if piece_bytes >= PIECE_BYTES:
                 break
-        return b"".join(piece), self.last_id - missing + len(piece)
+        return b"".join(piece), dropped + start + len(piece) - (event_id < dropped)
 
     def parse_id(self, last_event_id: str | None) -> int:
         """The event that a `Last-Event-ID` names; 0, before the first, if we never gave it out."""
@@ -63,6 +78,23 @@ class Log:
             if event_id <= self.last_id:
                 return event_id
         return 0
+
+    def _add(self, event: bytes) -> None:
+        self.last_id += 1
+        self._events.append(event)
+        self._bytes += len(event)
+        while len(self._events) > self._history_length or (
+            self._bytes > self._history_bytes and len(self._events) > 1
+        ):
+            self._bytes -= len(self._events.popleft())
+        self._tell()
+
+    def _lost(self, first: int, last: int) -> bytes:
+        """What is said instead of events that have been dropped."""
+        lost = b'event: lost\ndata: {"from":%d,"to":%d}\n\n' % (first, last)
+        if first <= self.latest_id <= last:
+            lost += b"id: %d\ndata: %b\n\n" % (self.latest_id, self.latest)
+        return lost
 
     def _tell(self) -> None:
         for listener in self.listeners:
@@ -144,8 +176,8 @@ class Overview(Viewer):
         """The preface, once, and whatever has changed since the last time."""
         events, self._preface = self._preface, []
         for log, last_id in self._seen.items():
-            if last_id != log.last_id:
-                self._seen[log] = log.last_id
+            if last_id != log.latest_id:
+                self._seen[log] = log.latest_id
                 events.append(b"data: %b\n\n" % log.latest)
         if events and self.ended:
             events[-1] = b"id: end\n" + events[-1]

@@ -83,7 +83,7 @@ class MemoryRegistry:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._threads = WorkThreads(settings.work_threads)
+        self._threads = WorkThreads(settings.work_threads, settings.output_queue_length)
         self._tasks: dict[str, Task] = {}
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._expiries: dict[str, asyncio.TimerHandle] = {}  # in the order in which tasks ended
@@ -98,14 +98,14 @@ class MemoryRegistry:
             return earlier
         if len(self._tasks) >= self._settings.max_tasks:
             self._make_room()
-        task = Task.create(name, Log(self._settings.history_length))
+        task = Task.create(name, Log(self._settings.history_length, self._settings.history_bytes))
         task.on_end = partial(self._expire, task.task_id)
         self._tasks[task.task_id] = task
         if key:
             self._keyed[key.key] = (key, task)
             self._keys[task.task_id] = key.key
         begin = partial(work.begin, parameters, self._threads)
-        run = asyncio.create_task(task.run(begin, Turns().take))
+        run = asyncio.create_task(task.run(begin, Turns().take, self._settings.output_queue_length))
         self._runs[task.task_id] = run
         run.add_done_callback(lambda _: self._runs.pop(task.task_id))
         return task

@@ -1,29 +1,30 @@
-"""How work that is not an async generator says how far it is: `report` and `track`.
+"""What work says that is no async generator: `report` and `track` say how far it is, `output` the rest.
 
-Both find the current task by a context variable. So the function stays an ordinary function: called outside
-of a task, `report` does nothing and `track` draws a bar on a terminal.
+They find the current task by a context variable. So the function stays an ordinary function: called outside
+of a task, `report` does nothing, `track` draws a bar on a terminal, and `output` prints.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from operator import length_hint
 from typing import Protocol, TypeVar
 
-from taskstream.encoding import frozen
-
 Item = TypeVar("Item")
 
 
-class Report(Protocol):
-    """What takes in the reports of one run."""
+class Reporter(Protocol):
+    """What takes in all that one run says. Raises `asyncio.CancelledError` once the task has ended."""
 
-    def __call__(self, progress: float, message: str, data: object = None) -> None:
-        """Take in percent, words and details. Raises `asyncio.CancelledError` once the task has ended."""
+    def report(self, progress: float, message: str, data: object = None) -> None:
+        """Take in percent, words and details."""
+
+    def output(self, text: str) -> None:
+        """Take in some text."""
 
 
-current: ContextVar[Report | None] = ContextVar("taskstream_report", default=None)
-"""Where the reports of the current task go; `None` outside of a task."""
+current: ContextVar[Reporter | None] = ContextVar("taskstream_reporter", default=None)
+"""Where what the current task says goes to; `None` outside of a task."""
 
 
 def report(progress: float, message: str, data: object = None) -> None:
@@ -35,8 +36,22 @@ def report(progress: float, message: str, data: object = None) -> None:
 
     Raises `asyncio.CancelledError` once the task is cancelled.
     """
-    if (take := current.get()) is not None:
-        take(progress, message, data)
+    if (reporter := current.get()) is not None:
+        reporter.report(progress, message, data)
+
+
+def output(text: str, end: str = "") -> None:
+    """Say something beside how far the current task is: a line of a log, a piece of a text.
+
+    Viewers get all of it, in its order, also between reports. A blocking function that is faster than the
+    server waits; elsewhere it goes straight to the log, which is bounded. Outside of a task, it is printed.
+
+    Raises `asyncio.CancelledError` once the task is cancelled.
+    """
+    if (reporter := current.get()) is not None:
+        reporter.output(text + end)
+    else:
+        sys.stdout.write(text + end)
 
 
 def track(
@@ -50,15 +65,15 @@ def track(
     Raises `asyncio.CancelledError` between two items once the task is cancelled.
     """
     count = total if total is not None else length_hint(iterable) or None
-    if (take := current.get()) is None:
+    if (reporter := current.get()) is None:
         yield from draw(iterable, description, count)
         return
     done = 0
     for item in iterable:
-        take(*step(description, done, count))
+        reporter.report(*step(description, done, count))
         yield item
         done += 1
-    take(*step(description, done, count))
+    reporter.report(*step(description, done, count))
 
 
 def step(description: str, done: int, total: float | None) -> tuple[float, str]:
@@ -75,45 +90,3 @@ def draw(iterable: Iterable[Item], description: str, total: float | None) -> Ite
 
     console = Console(stderr=True)
     return iter(draw_bar(iterable, description, total, console=console, disable=not console.is_terminal))
-
-
-class LatestReport:
-    """The latest report from any thread, for an event loop that is woken once for all it has not seen.
-
-    So a function may report in a tight loop: what it costs does not grow with what the loop can take.
-    """
-
-    def __init__(self, notify: Callable[[], object]) -> None:
-        """`notify` is called in the running event loop when there is a report that was not taken."""
-        self.closed = False
-        self._notify = notify
-        self._loop = asyncio.get_running_loop()
-        self._latest: tuple[float, str, object] | None = None
-        self._taken: tuple[float, str, object] | None = None
-        self._notified = False
-
-    def put(self, progress: float, message: str, data: object = None) -> None:
-        """Replace the latest report. Raises `asyncio.CancelledError` once this is closed."""
-        if self.closed:
-            raise asyncio.CancelledError("The task was cancelled")
-        # What was reported is what is sent, even if the function goes on filling its list.
-        self._latest = (progress, message, None if data is None else frozen(data))
-        if not self._notified:
-            self._notified = True
-            self.call(self._notify)
-
-    def take(self) -> tuple[float, str, object] | None:
-        """The latest report, once; `None` if there is no other than those taken before."""
-        self._notified = False  # first: a report that comes from now on notifies again
-        latest = self._latest  # and not replaced by None, which could overwrite a newer one
-        if latest is self._taken:
-            return None
-        self._taken = latest
-        return latest
-
-    def call(self, callback: Callable[..., object], *arguments: object) -> None:
-        """Call something in the event loop, from any thread."""
-        try:
-            self._loop.call_soon_threadsafe(callback, *arguments)
-        except RuntimeError:  # the loop is closed: the server has stopped, and nobody waits any more
-            self.closed = True

@@ -22,6 +22,12 @@ class Settings(BaseModel):
     max_tasks: int = Field(1000, ge=1, description="tasks that are kept at a time")
     max_streams: int = Field(10_000, ge=1, description="streams that are open at a time")
     history_length: int = Field(1000, ge=1, description="events that are kept of each task")
+    history_bytes: int = Field(
+        1024 * 1024, ge=1, description="bytes that the events kept of each task take, at the most"
+    )
+    output_queue_length: int = Field(
+        1000, ge=1, description="pieces of output that may wait before a blocking function has to"
+    )
     ping_seconds: float = Field(
         15, gt=0, le=3600, description="seconds of silence after which a stream sends a comment"
     )
@@ -59,6 +65,8 @@ class SettingsKeywords(TypedDict, total=False):
     max_tasks: int
     max_streams: int
     history_length: int
+    history_bytes: int
+    output_queue_length: int
     ping_seconds: float
     stall_seconds: float
     retry_milliseconds: int

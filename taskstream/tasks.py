@@ -14,13 +14,21 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Protocol, Self
+from typing import Self
 
 import pydantic_core
 
 from taskstream.encoding import text_of, to_json
 from taskstream.log import Log
-from taskstream.reporting import LatestReport, current
+from taskstream.mailbox import Mailbox
+from taskstream.reporting import current
+from taskstream.updates import Begin, Output, Result, Updates, WorkError
+
+OUTPUT_CHARACTERS = 16 * 1024
+"""The most that one event of output holds."""
+
+OUTPUT_QUEUE_LENGTH = 1000
+"""Pieces of output from other threads that may wait for the event loop."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,49 +47,6 @@ class TaskStatus(StrEnum):
     def ended(self) -> bool:
         """Whether no other state follows."""
         return self in (TaskStatus.SUCCESS, TaskStatus.FAILURE, TaskStatus.REVOKED)
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """How far some work has come: in percent, in words, and in whatever JSON it wants to add."""
-
-    progress: float
-    message: str
-    data: object = None
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What some work hands over at its end, if it has anything to hand over."""
-
-    data: object = None
-    message: str = "Done"
-
-    @classmethod
-    def of(cls, value: object) -> "Result":
-        """The result of a function that has returned this value."""
-        return value if isinstance(value, Result) else cls(value)
-
-
-class Updates(Protocol):
-    """One run of some work: an async generator of updates, or what behaves like one."""
-
-    def __aiter__(self) -> Self:
-        """Itself."""
-
-    async def __anext__(self) -> Update | Result:
-        """The next update. What raises anything but `StopAsyncIteration` has failed."""
-
-    async def aclose(self) -> None:
-        """Stop the work, or let it never begin."""
-
-
-Begin = Callable[[], Awaitable[Updates]]
-"""Prepares a run as soon as there is a place for it; the work begins when the run is iterated."""
-
-
-class WorkError(Exception):
-    """A failure in words meant for people: they reach every viewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +72,8 @@ class Task:
         self.task_id = task_id
         self.log = log
         self.on_end: Callable[[], object] = lambda: None
+        self._output: list[str] = []
+        self._output_characters = 0
 
     @classmethod
     def create(cls, name: str, log: Log) -> Self:
@@ -131,9 +98,15 @@ class Task:
         """Whether the last event is in the log."""
         return self.log.ended
 
-    async def run(self, begin: Begin, delivered: Callable[[], Awaitable[object]]) -> None:
+    async def run(
+        self,
+        begin: Begin,
+        delivered: Callable[[], Awaitable[object]],
+        output_queue_length: int = OUTPUT_QUEUE_LENGTH,
+    ) -> None:
         """Advance it from its start to its end. Awaits `delivered()` after each event but the last."""
-        current.set(AsyncReport(self))
+        reporter = AsyncReporter(self, output_queue_length)
+        current.set(reporter)
         try:
             async with aclosing(await begin()) as updates:
                 self.publish(TaskStatus.STARTED, "Started")
@@ -147,6 +120,8 @@ class Task:
         except BaseException as error:  # not even `sys.exit()` in some work may stop the server
             logger.exception("Task %s failed", self.task_id)
             self.publish(TaskStatus.FAILURE, explain(error))
+        finally:
+            reporter.close()  # threads that still say something are told, and none waits for ever
 
     async def _advance(self, updates: Updates, delivered: Callable[[], Awaitable[object]]) -> Result | None:
         """Publish the updates; the result, or `None` if the task has ended meanwhile."""
@@ -154,17 +129,41 @@ class Task:
         async for update in updates:
             if self.ended:  # cancelled, but the work didn't want to hear of it
                 return None
-            if isinstance(update, Result):
-                result = update
-            else:
-                self.publish(TaskStatus.PROGRESS, update.message, update.progress, update.data)
-                await delivered()
+            match update:
+                case Result():
+                    result = update
+                    continue
+                case Output():
+                    self.write(update.text)
+                case _:
+                    self.publish(TaskStatus.PROGRESS, update.message, update.progress, update.data)
+            await delivered()
         return result
+
+    def write(self, text: str) -> None:
+        """Append output, unless the task has ended; pieces of one turn of the loop share an event."""
+        if self.ended:
+            return
+        if not self._output:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._output.append(text)
+        self._output_characters += len(text)
+        if self._output_characters >= OUTPUT_CHARACTERS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Append the output that has not been, before anything else is."""
+        text = "".join(self._output)
+        self._output.clear()
+        self._output_characters = 0
+        for start in range(0, len(text), OUTPUT_CHARACTERS):
+            self.log.append_output(to_json({"text": text[start : start + OUTPUT_CHARACTERS]}))
 
     def publish(self, status: TaskStatus, message: str, progress: float = 0, data: object = None) -> None:
         """Append a snapshot, unless the task has ended: of two last events the first one counts."""
         if self.ended:
             return
+        self.flush()
         progress = max(self.snapshot.progress, min(99, round(progress)))
         now = datetime.now(UTC).isoformat()
         self._append(
@@ -187,26 +186,42 @@ class Task:
         self.log.append(data, last=snapshot.status.ended)
 
 
-class AsyncReport:
-    """Where `report` goes in asynchronous work: into the log at once, from other threads soon after."""
+class AsyncReporter:
+    """Where asynchronous work says something: into the log at once; from other threads, soon after."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, output_queue_length: int) -> None:
         self._task = task
         self._thread = threading.get_ident()
-        self._elsewhere = LatestReport(self._publish_latest)
+        self._elsewhere = Mailbox(self._take, output_queue_length)
+        self.close = self._elsewhere.close
 
-    def __call__(self, progress: float, message: str, data: object = None) -> None:
-        """Take in a report. Raises `asyncio.CancelledError` once the task has ended."""
-        self._elsewhere.closed = self._task.ended
-        if threading.get_ident() != self._thread or self._task.ended:
-            self._elsewhere.put(progress, message, data)
+    def report(self, progress: float, message: str, data: object = None) -> None:
+        """Publish a report."""
+        if self._elsewhere_called():
+            self._elsewhere.report(progress, message, data)
         else:
             self._task.publish(TaskStatus.PROGRESS, message, progress, data)
 
-    def _publish_latest(self) -> None:
-        if latest := self._elsewhere.take():
-            progress, message, data = latest
-            self._task.publish(TaskStatus.PROGRESS, message, progress, data)
+    def output(self, text: str) -> None:
+        """Append some text."""
+        if self._elsewhere_called():
+            self._elsewhere.output(text)
+        else:
+            self._task.write(text)
+
+    def _elsewhere_called(self) -> bool:
+        """Whether another thread calls; or the task has ended, which the mailbox then says."""
+        if self._task.ended:
+            self._elsewhere.close()
+            return True
+        return threading.get_ident() != self._thread
+
+    def _take(self) -> None:
+        for item in self._elsewhere.take():
+            if isinstance(item, Output):
+                self._task.write(item.text)
+            else:
+                self._task.publish(TaskStatus.PROGRESS, item.message, item.progress, item.data)
 
 
 def explain(error: BaseException) -> str:

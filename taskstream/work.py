@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from taskstream.errors import InvalidParameters
-from taskstream.tasks import Result, Updates
 from taskstream.threads import WorkThreads
+from taskstream.updates import Result, Updates
 
 Function = Callable[..., object]
 

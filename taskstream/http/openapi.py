@@ -61,7 +61,18 @@ def stream(event_id: Schema, types: list[str], data: Schema) -> Answers:
 
 SNAPSHOT = {"$ref": "#/components/schemas/Snapshot"}
 UNKNOWN = {"type": "object", "properties": {"task_id": {"type": "string"}}, "required": ["task_id"]}
-STREAM = stream({"pattern": "^[1-9][0-9]*$"}, ["message"], SNAPSHOT) | NOT_FOUND
+OUTPUT = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+LOST = {
+    "type": "object",
+    "properties": {"from": {"type": "integer"}, "to": {"type": "integer"}},
+    "required": ["from", "to"],
+}
+STREAM = (
+    stream(
+        {"pattern": "^[1-9][0-9]*$"}, ["message", "output", "lost"], {"anyOf": [SNAPSHOT, OUTPUT, LOST]}
+    )
+    | NOT_FOUND
+)
 OVERVIEW = stream({"const": "end"}, ["message", "unknown"], {"anyOf": [SNAPSHOT, UNKNOWN]})
 
 

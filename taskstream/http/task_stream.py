@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from taskstream.http.router import create_router
 from taskstream.http.stopping import until_server_stops
 from taskstream.http.streams import Streams
 from taskstream.log import Follower, Log, Overview, Viewer
+from taskstream.log_handler import OutputHandler
 from taskstream.redis.lazy import LazyCelery
 from taskstream.registry import IdempotencyKey, MemoryRegistry, Registry
 from taskstream.settings import Settings, SettingsKeywords, replace
@@ -95,6 +97,13 @@ class TaskStream:
             return function
 
         return add if function is None else add(function)
+
+    def log_handler(self, level: int | str = logging.NOTSET) -> logging.Handler:
+        """A handler for `logging` that turns the records of the current task into its output.
+
+        `logging.getLogger().addHandler(tasks.log_handler())`
+        """
+        return OutputHandler(level)
 
     @cached_property
     def router(self) -> APIRouter:

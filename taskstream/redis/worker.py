@@ -20,8 +20,9 @@ from taskstream.redis.logs import RedisLogs
 from taskstream.redis.mirrors import RemoteTask
 from taskstream.redis.queue import create_celery, run_name
 from taskstream.settings import Settings
-from taskstream.tasks import TaskStatus, Updates
+from taskstream.tasks import TaskStatus
 from taskstream.threads import WorkThreads
+from taskstream.updates import Updates
 from taskstream.work import Works
 
 

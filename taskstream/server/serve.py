@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from taskstream.server.connection import Connection
+from taskstream.server.watchdog import end_in_time
 
 GRACE_SECONDS = 2.0
 """How long a stopping server lets connections end by themselves."""
@@ -29,6 +30,7 @@ class Server(uvicorn.Server):
         if self.should_exit:
             asyncio.get_running_loop().call_soon_threadsafe(self._cut_connections)
         else:
+            end_in_time(sig)
             super().handle_exit(sig, frame)
 
     def _cut_connections(self) -> None:

@@ -1,0 +1,96 @@
+"""Work that won't stop doesn't keep the server: gone within 3 s, by either signal, also as PID 1."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.support.api import Api
+from tests.support.programs import Server
+
+APP = """
+import asyncio
+import time
+from fastapi import FastAPI
+from taskstream import TaskStream
+from taskstream.server import serve
+
+tasks = TaskStream()
+
+@tasks.work
+async def in_a_thread() -> None:
+    await asyncio.to_thread(time.sleep, 60)
+
+@tasks.work
+async def swallows() -> None:
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+@tasks.work
+async def blocks() -> None:
+    await asyncio.sleep(0.2)
+    print("blocking now", flush=True)
+    time.sleep(60)
+
+@tasks.work
+def sleeps() -> None:
+    time.sleep(60)
+
+app = FastAPI()
+app.include_router(tasks.router)
+serve(app, port=0)
+"""
+
+
+class StubbornServer(Server):
+    """A server with work that won't stop; perhaps in a PID namespace of its own, as in a container."""
+
+    def __init__(self, folder: Path, *, as_pid_1: bool) -> None:
+        (folder / "stubborn.py").write_text(APP, encoding="utf-8")
+        self.program = (str(folder / "stubborn.py"),)
+        if as_pid_1:
+            self.executable = ("unshare", "--pid", "--fork", *Server.executable)
+        super().__init__("--port", "0", PYTHONPATH=str(self.folder))
+
+
+def child_of(pid: int) -> int:
+    """The one child of a process."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii"))
+
+
+@pytest.mark.parametrize("work", ["in_a_thread", "swallows", "blocks", "sleeps"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("as_pid_1", [False, pytest.param(True, marks=pytest.mark.slow)])
+async def test_gone_in_time(
+    tmp_path: Path, session: aiohttp.ClientSession, work: str, number: int, as_pid_1: bool
+) -> None:
+    """Whatever runs, the server is gone in time, with the status that a shell expects."""
+    with StubbornServer(tmp_path, as_pid_1=as_pid_1) as server:
+        api = Api(session, [server.url])
+        task_id = (await api.start(work=work))["task_id"]
+        if work == "blocks":
+            server.wait_for("blocking now")
+        else:
+            await api.until(task_id, "STARTED")
+        started = time.monotonic()
+        os.kill(child_of(server.process.pid) if as_pid_1 else server.process.pid, number)
+        code = server.wait()
+        assert time.monotonic() - started < 3
+        assert code in (-number, 128 + number, 0)
+        assert not re.search("Traceback|never awaited", server.output)
+
+
+async def test_work_that_stops_costs_no_time(tmp_path: Path) -> None:
+    """A server without such work doesn't wait for the end of its time."""
+    with StubbornServer(tmp_path, as_pid_1=False) as server:
+        started = time.monotonic()
+        assert server.stop(signal.SIGTERM) == -signal.SIGTERM
+        assert time.monotonic() - started < 1.5
+        assert "did not stop" not in server.output
