@@ -5,6 +5,8 @@
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
@@ -56,6 +58,13 @@ class Registry(Protocol):
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended."""
 
+    async def count_by_status(self) -> Mapping[TaskStatus, int]:
+        """How many tasks there are in each status."""
+
+    @property
+    def events_published(self) -> int:
+        """How many events have been appended to logs in this process."""
+
     def release_viewers(self) -> None:
         """Let every viewer go as soon as it has read what is there, because the server stops."""
 
@@ -87,6 +96,7 @@ class MemoryRegistry:
         self._tasks: dict[str, Task] = {}
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._expiries: dict[str, asyncio.TimerHandle] = {}  # in the order in which tasks ended
+        self._events_forgotten = 0
         self._keyed: dict[str, tuple[IdempotencyKey, Task]] = {}
         self._keys: dict[str, str] = {}  # of the tasks that were started with one
 
@@ -129,6 +139,15 @@ class MemoryRegistry:
         """How many tasks there are, and how many of them have not ended."""
         return len(self._tasks), len(self._tasks) - len(self._expiries)
 
+    async def count_by_status(self) -> Mapping[TaskStatus, int]:
+        """How many tasks there are in each status."""
+        return Counter(task.snapshot.status for task in self._tasks.values())
+
+    @property
+    def events_published(self) -> int:
+        """How many events all tasks have published, also those that are forgotten."""
+        return self._events_forgotten + sum(task.log.last_id for task in self._tasks.values())
+
     def release_viewers(self) -> None:
         """Let every viewer go."""
         for task in self._tasks.values():
@@ -163,6 +182,6 @@ class MemoryRegistry:
 
     def _forget(self, task_id: str) -> None:
         self._expiries.pop(task_id).cancel()
-        del self._tasks[task_id]
+        self._events_forgotten += self._tasks.pop(task_id).log.last_id
         if key := self._keys.pop(task_id, None):
             del self._keyed[key]

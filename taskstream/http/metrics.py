@@ -1,24 +1,24 @@
 """What `GET /metrics` shows, in Prometheus' text format: each `TaskStream` has numbers of its own.
 
-Everything is counted where it happens as a plain integer, and turned into metrics when it is asked for: so the
-counts cost nothing that could be measured.
+Everything is counted where it happens as a plain integer, and turned into metrics when it is asked for: so
+the counts cost nothing that could be measured.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import get_args
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from taskstream.http.streams import Outcome, Streams
 from taskstream.tasks import TaskStatus
 
-if TYPE_CHECKING:
-    from taskstream.http.streams import Streams
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
-def render(streams: "Streams", tasks: Mapping[TaskStatus, int], events_published: int) -> bytes:
+def render(streams: Streams, tasks: Mapping[TaskStatus, int], events_published: int) -> bytes:
     """The text for these streams and tasks."""
     registry = CollectorRegistry()
     registry.register(Numbers(streams, tasks, events_published))
@@ -28,9 +28,7 @@ def render(streams: "Streams", tasks: Mapping[TaskStatus, int], events_published
 class Numbers(Collector):
     """The metrics at one moment."""
 
-    def __init__(
-        self, streams: "Streams", tasks: Mapping[TaskStatus, int], events_published: int
-    ) -> None:
+    def __init__(self, streams: Streams, tasks: Mapping[TaskStatus, int], events_published: int) -> None:
         self._streams = streams
         self._tasks = Counter(tasks)
         self._events_published = events_published
@@ -42,14 +40,16 @@ class Numbers(Collector):
         yield gauge("streams_behind", "Open streams whose connections are full", streams.behind)
         yield counter("streams_opened", "Streams that were opened", streams.opened)
         yield labelled(
-            CounterMetricFamily("taskstream_streams_closed", "Streams that were closed, by outcome", labels=["outcome"]),
-            streams.closed,
+            CounterMetricFamily(
+                "taskstream_streams_closed", "Streams that were closed, by outcome", labels=["outcome"]
+            ),
+            {outcome: streams.closed[outcome] for outcome in get_args(Outcome)},
         )
-        yield counter("events_published", "Events appended to logs", self._events_published)
+        yield counter("events_published", "Events appended to logs in this process", self._events_published)
         yield counter("events_delivered", "Events sent to viewers, each counted", streams.events)
         yield counter("bytes_delivered", "Bytes of events sent to viewers, without framing", streams.bytes)
         yield labelled(
-            GaugeMetricFamily("taskstream_tasks", "Tasks that are remembered, by status", labels=["status"]),
+            GaugeMetricFamily("taskstream_tasks", "Tasks that are known, by status", labels=["status"]),
             {status: self._tasks[status] for status in TaskStatus},
         )
 
@@ -64,9 +64,7 @@ def counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(f"taskstream_{name}", text, value=value)
 
 
-def labelled(
-    family: CounterMetricFamily | GaugeMetricFamily, values: Mapping[str, int]
-) -> Metric:
+def labelled(family: CounterMetricFamily | GaugeMetricFamily, values: Mapping[str, int]) -> Metric:
     """A number for each value of a label."""
     for label, value in values.items():
         family.add_metric([label], value)

@@ -26,6 +26,7 @@ def refusal(status: int, description: str) -> Answers:
 NOT_FOUND = refusal(404, "No task has this id")
 BUSY = refusal(503, "No place is free: see Retry-After")
 UNAVAILABLE = refusal(503, "The back end is out of reach: see Retry-After")
+METRICS: Answers = {200: {"description": "Prometheus' text format", "content": {"text/plain": {}}}}
 BAD_BODY: Answers = {
     **refusal(400, "The body was cut off"),
     **refusal(408, "The body took too long"),
@@ -68,9 +69,7 @@ LOST = {
     "required": ["from", "to"],
 }
 STREAM = (
-    stream(
-        {"pattern": "^[1-9][0-9]*$"}, ["message", "output", "lost"], {"anyOf": [SNAPSHOT, OUTPUT, LOST]}
-    )
+    stream({"pattern": "^[1-9][0-9]*$"}, ["message", "output", "lost"], {"anyOf": [SNAPSHOT, OUTPUT, LOST]})
     | NOT_FOUND
 )
 OVERVIEW = stream({"const": "end"}, ["message", "unknown"], {"anyOf": [SNAPSHOT, UNKNOWN]})

@@ -1,6 +1,7 @@
 """The routes of a `TaskStream`, in the order in which a task lives."""
 
 from collections.abc import Callable, Coroutine
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -15,6 +16,7 @@ from taskstream.http.bodies import StartTaskBodies, read_body
 from taskstream.http.openapi import (
     BAD_BODY,
     BUSY,
+    METRICS,
     NOT_FOUND,
     OVERVIEW,
     STREAM,
@@ -96,6 +98,8 @@ class Routes:
             self._add(router, "POST", path, self.cancel_task, NOT_FOUND | UNAVAILABLE)
         self._add(router, "GET", "/works", self.works, {}, response_model=list[WorkDescription])
         self._add(router, "GET", "/health", self.health, UNAVAILABLE, response_model=Health)
+        if find_spec("prometheus_client"):
+            self._add(router, "GET", "/metrics", self.metrics, METRICS | UNAVAILABLE, **streams)
 
     def _add(
         self,
@@ -149,6 +153,16 @@ class Routes:
         tasks, running = await self._tasks.registry.count()
         backend = self._tasks.registry.backend
         return Health(backend=backend, tasks=tasks, running=running, streams=self._tasks.streams.open)
+
+    async def metrics(self) -> Response:
+        """Answer all that is counted, in Prometheus' text format."""
+        from taskstream.http.metrics import CONTENT_TYPE, render  # here, because what it needs is optional
+
+        registry = self._tasks.registry
+        tasks = await registry.count_by_status()
+        return Response(
+            render(self._tasks.streams, tasks, registry.events_published), media_type=CONTENT_TYPE
+        )
 
 
 def prefix_of(request: Request) -> str:

@@ -18,6 +18,7 @@ from taskstream.redis.scripts import (
     PREAMBLE,
     SUBMITTED,
     SWEEP,
+    TASK_IDS,
 )
 from taskstream.registry import IdempotencyKey
 
@@ -110,6 +111,7 @@ class RedisLogs:
         self._forget_unsubmitted = self._script(FORGET_UNSUBMITTED)
         self._count = self._script(COUNT)
         self._sweep = self._script(SWEEP)
+        self._task_ids = self._script(TASK_IDS)
 
     async def create(
         self, task_id: str, data: bytes, max_tasks: int, key: IdempotencyKey | None = None
@@ -148,6 +150,15 @@ class RedisLogs:
         async with self._places:
             reply = await self.redis.xrevrange(self.keys.logs + task_id, count=1)
         return events(cast("Entries", reply))[0] if reply else None
+
+    async def latest_of_all(self) -> list[Event]:
+        """The latest event of each log that is remembered."""
+        task_ids = await self._task_ids()
+        async with self._places, self.redis.pipeline(transaction=False) as pipeline:
+            for task_id in task_ids:
+                pipeline.xrevrange(self.keys.logs + task_id.decode(), count=1)
+            replies = await pipeline.execute()
+        return [event for reply in replies for event in events(reply)]
 
     async def forget(self, task_id: str) -> None:
         """Delete all there is of a task."""

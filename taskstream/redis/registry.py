@@ -1,6 +1,8 @@
 """The registry of servers that share their tasks, which Celery workers run; the logs are in Redis."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Literal
@@ -14,7 +16,7 @@ from taskstream.redis.mirrors import Mirrors, RemoteTask
 from taskstream.redis.queue import create_celery, run_name
 from taskstream.registry import CLOSE_SECONDS, IdempotencyKey
 from taskstream.settings import Settings
-from taskstream.tasks import Task, TaskStatus
+from taskstream.tasks import Task, TaskStatus, read_snapshot
 from taskstream.work import Parameters, Work
 
 CONNECTIONS = 6
@@ -104,6 +106,17 @@ class RedisRegistry:
         """How many tasks there are, and how many of them have not ended."""
         async with self._redis.required():
             return await self._logs.count()
+
+    async def count_by_status(self) -> Mapping[TaskStatus, int]:
+        """How many tasks there are in each status."""
+        async with self._redis.required():
+            latest = await self._logs.latest_of_all()
+        return Counter(read_snapshot(data).status for _, data in latest)
+
+    @property
+    def events_published(self) -> int:
+        """None: the workers publish them."""
+        return 0
 
     def release_viewers(self) -> None:
         """Let every viewer go, because the server stops."""

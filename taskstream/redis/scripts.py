@@ -92,6 +92,13 @@ local still_running = redis.call('SCARD', running)
 return {still_running + redis.call('ZCOUNT', ended, now, '+inf'), still_running}
 """
 
+TASK_IDS = """
+forget_expired()
+local task_ids = redis.call('SMEMBERS', running)
+for _, task_id in ipairs(redis.call('ZRANGE', ended, 0, -1)) do table.insert(task_ids, task_id) end
+return task_ids
+"""
+
 SWEEP = """
 redis.call('PUBLISH', notifications, '')
 forget_expired()
