@@ -7,26 +7,35 @@ python client.py --task-id <id>      watch a task that somebody else has started
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from urllib.parse import quote
 
 import aiohttp
 
 from taskstream.client import protocol
+from taskstream.client.cursor import Cursor
 from taskstream.client.event_source import NETWORK_ERRORS, EventSource, EventSourceError, read_body
-from taskstream.client.protocol import Patience, Snapshot
+from taskstream.client.patience import Patience
+from taskstream.client.protocol import Snapshot
+from taskstream.client.reasons import reason
 from taskstream.client.terminal import Arguments, Terminal, parse_arguments
 
 
-async def start_task(session: aiohttp.ClientSession, url: str, **fields: object) -> Snapshot:
-    """Start a task; its first snapshot. Not tried twice: that might start two."""
-    timeout = aiohttp.ClientTimeout(protocol.ANSWER_SECONDS)
-    try:
-        async with session.post(
-            f"{url}/start-task", json=fields, timeout=timeout, allow_redirects=False
-        ) as response:
-            return protocol.read_answer(url, response.status, await read_body(response))
-    except NETWORK_ERRORS as error:
-        raise protocol.unreachable(url, error) from error
+async def start_task(
+    session: aiohttp.ClientSession, url: str, patience: Patience | None = None, /, **fields: object
+) -> Snapshot:
+    """Start a task, exactly once; its first snapshot."""
+    patience = patience or Patience(url)
+    address, timeout = f"{url}/start-task", aiohttp.ClientTimeout(protocol.ANSWER_SECONDS)
+    key = protocol.idempotency_key()  # the same each time, so that asking again starts no second task
+    while True:
+        try:
+            async with session.post(
+                address, json=fields, headers=key, timeout=timeout, allow_redirects=False
+            ) as response:
+                body = await read_body(response)
+                return protocol.read_answer(url, response.status, response.headers, body)
+        except (*NETWORK_ERRORS, protocol.Unavailable) as error:
+            seconds = patience.not_started(error)
+        await asyncio.sleep(seconds)
 
 
 async def watch_task(
@@ -34,42 +43,39 @@ async def watch_task(
 ) -> AsyncGenerator[Snapshot, None]:
     """The snapshots of a task, each of them once, up to its last one."""
     patience = patience or Patience(url)
-    stream = f"{url}/task-progress/{quote(task_id, safe='')}"
+    cursor = Cursor(url, patience)
     source = EventSource(
         session,
-        stream,
+        protocol.stream_url(url, task_id),
         reconnection_seconds=patience.retry_seconds,
         read_timeout=patience.silence_seconds,
         max_event_bytes=protocol.EVENT_BYTES,
     )
-    shown = 0
     while True:
         try:
             async with source.connect(patience.left) as events:  # with the Last-Event-ID it has seen
                 patience.connected()
                 async for event in events:
-                    if (number := protocol.event_number(url, event.last_event_id)) > shown:
-                        shown = number
-                        snapshot = protocol.read_snapshot(url, event.data)
+                    if snapshot := cursor.advance(event.type, event.last_event_id, event.data):
                         yield snapshot
-                        if snapshot["status"] in protocol.ENDED:
-                            return
+                    if cursor.finished:
+                        return
             why = "the stream ended"
         except EventSourceError as error:
             why = patience.refused(error.status, error.body)
         except NETWORK_ERRORS as error:
-            why = protocol.reason(error)
+            why = reason(error)
         await asyncio.sleep(patience.lost(why, source.reconnection_seconds))
 
 
 async def main(arguments: Arguments, terminal: Terminal) -> None:
     """Start a task, unless there is one to watch, and show it."""
+    url, task_id = arguments.url, arguments.task_id
     async with aiohttp.ClientSession() as session:
-        task_id = arguments.task_id
         if task_id is None:
-            task_id = terminal.started(await start_task(session, arguments.url, **arguments.fields))
-        patience = terminal.patience(task_id)
-        async with aclosing(watch_task(session, arguments.url, task_id, patience)) as snapshots:
+            first = await start_task(session, url, terminal.patience(), **arguments.fields)
+            task_id = terminal.started(first)
+        async with aclosing(watch_task(session, url, task_id, terminal.patience(task_id))) as snapshots:
             async for snapshot in snapshots:
                 terminal.show(snapshot)
 

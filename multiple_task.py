@@ -17,9 +17,10 @@ from taskstream.client.terminal import Arguments, Terminal, parse_arguments
 async def start_and_watch(
     session: aiohttp.ClientSession, arguments: Arguments, terminal: Terminal, name: str
 ) -> None:
-    """One task from its start to its end."""
+    """Start a task, and watch it to its end."""
+    fields = {**arguments.fields, "name": name}
     try:
-        first = await start_task(session, arguments.url, **{**arguments.fields, "name": name})
+        first = await start_task(session, arguments.url, terminal.patience(), **fields)
     except ServerError as error:
         terminal.refuse(error)  # the others go on
     else:
@@ -29,19 +30,19 @@ async def start_and_watch(
 async def watch(
     session: aiohttp.ClientSession, arguments: Arguments, terminal: Terminal, task_id: str
 ) -> None:
-    """One task to its end."""
+    """Watch a task to its end."""
+    snapshots = watch_task(session, arguments.url, task_id, terminal.patience(task_id))
     try:
-        patience = terminal.patience(task_id)
-        async with aclosing(watch_task(session, arguments.url, task_id, patience)) as snapshots:
+        async with aclosing(snapshots):
             async for snapshot in snapshots:
                 terminal.show(snapshot)
     except ServerError as error:
-        terminal.refuse(error)
+        terminal.refuse(error, task_id)  # the others go on
 
 
 async def main(arguments: Arguments, terminal: Terminal) -> None:
     """Start tasks, unless there are some to watch, and show all of them."""
-    # Each stream holds a connection for as long as its task runs, and aiohttp allows but 100 of them.
+    # Each stream holds a connection for as long as its task runs, and aiohttp allows only 100 of them.
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
         if arguments.task_ids:

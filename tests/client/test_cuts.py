@@ -13,7 +13,8 @@ import requests
 
 import client
 import sse_client
-from taskstream.client.protocol import Patience, Refused, Snapshot
+from taskstream.client.patience import Patience
+from taskstream.client.protocol import Refused, Snapshot
 from tests.support.api import Api
 from tests.support.faults import (
     BAD_GATEWAY,

@@ -12,18 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.client.event_source import (
-    MAX_RECONNECTION_SECONDS,
     NETWORK_ERRORS,
     Event,
     EventSource,
     EventSourceError,
     EventTooLarge,
+    InvalidAddress,
     MimeTypeError,
     NoContent,
-    Parser,
     ReadyState,
     StatusError,
 )
+from taskstream.client.parser import MAX_RECONNECTION_SECONDS, Parser
+from tests.support.programs import Program
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serve = Callable[[Handler], Awaitable[str]]
@@ -232,7 +233,7 @@ async def test_connect(serve: Serve, session: aiohttp.ClientSession) -> None:
     assert [*states, source.ready_state] == [ReadyState.CONNECTING, ReadyState.OPEN, ReadyState.CLOSED]
     assert source.last_event_id == "8"
     headers = requests[0].headers
-    assert (headers["Accept"], headers["Cache-Control"]) == ("text/event-stream", "no-store")
+    assert (headers["Accept"], headers["Cache-Control"]) == ("text/event-stream", "no-cache")
     assert headers["X-Key"] == "k"
     assert "Last-Event-ID" not in headers
 
@@ -490,5 +491,125 @@ async def test_leaving(serve: Serve, session: aiohttp.ClientSession) -> None:
 
 async def test_no_address(session: aiohttp.ClientSession) -> None:
     """An address that can't be one is not asked for again and again."""
-    with pytest.raises(aiohttp.InvalidURL):
+    with pytest.raises(InvalidAddress):
         [event async for event in EventSource(session, "http://:0:0/")]
+
+
+async def test_comments(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """Comments are handed over where somebody asks for them: heartbeats."""
+    comments: list[str] = []
+    source = EventSource(
+        session, await serve(answers(b":\n: ping\n\ndata: a\n\n:  b: c\n")), on_comment=comments.append
+    )
+    assert await read(source) == ["a"]
+    assert comments == ["", "ping", " b: c"]
+
+
+async def test_errors_are_told(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """Each reconnection is told with its reason, and none of them is the error that ends it all."""
+    requests = 0
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        nonlocal requests
+        requests += 1
+        if requests == 1:
+            return stream(b"data: a\n\n")
+        if requests == 3:
+            return web.Response(status=410)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b": cut\n")
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    told: list[tuple[Exception | None, ReadyState]] = []
+    source = EventSource(
+        session,
+        await serve(handler),
+        reconnection_seconds=0.001,
+        on_error=lambda error: told.append((error, source.ready_state)),
+    )
+    with pytest.raises(StatusError):
+        [event async for event in source]
+    (first, before), (second, after) = told
+    assert first is None
+    assert isinstance(second, NETWORK_ERRORS)
+    assert before == after == ReadyState.CONNECTING
+
+
+async def test_post(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """A stream may be the answer to a POST, which is sent again with its body on each connection."""
+    bodies: list[bytes] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        assert request.method == "POST"
+        assert request.content_type == "application/json"
+        bodies.append(await request.read())
+        return stream(b"id: 7\ndata: a\n\n")
+
+    source = EventSource(
+        session,
+        await serve(handler),
+        method="POST",
+        headers={"Content-Type": "application/json"},
+        body=b'{"a": 1}',
+    )
+    assert [await read(source), await read(source)] == [["a"], ["a"]]
+    assert bodies == [b'{"a": 1}'] * 2
+
+
+async def test_once_more(serve: Serve, session: aiohttp.ClientSession) -> None:
+    """A source that was closed can be opened again, and goes on where it was."""
+    sent: list[str | None] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        sent.append(request.headers.get("Last-Event-ID"))
+        return stream(f"id: {len(sent)}\ndata: a\n\n".encode())
+
+    source = EventSource(session, await serve(handler))
+    for _ in range(2):
+        async with aclosing(aiter(source)) as events:
+            assert (await anext(events)).data == "a"
+        assert source.ready_state == ReadyState.CLOSED
+    assert sent == [None, "1"]
+
+
+@pytest.mark.parametrize("location", ["http://.x..y/", "http://[::1", "ftp://localhost/"])
+async def test_redirect_to_an_invalid_address(
+    serve: Serve, session: aiohttp.ClientSession, location: str
+) -> None:
+    """A redirect to what can't be an address ends the stream for good."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        head = f"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {location}\r\n\r\n"
+        request.transport.write(head.encode())
+        request.transport.close()
+        return web.Response()
+
+    with pytest.raises(InvalidAddress, match="Expected an http address"):
+        await read(EventSource(session, await serve(handler)))
+
+
+def test_lazy_names() -> None:
+    """The package's names are imported at their first use, and nothing of the server ever is."""
+    program = """if True:
+        import sys
+        import taskstream.client as package
+        heavy = {"aiohttp", "requests", "rich", "fastapi", "pydantic"}
+        assert not heavy & set(sys.modules)
+        package.Event, package.EventSourceError
+        assert not heavy & set(sys.modules)
+        for name in package.__all__:
+            getattr(package, name)
+        try:
+            package.Nonsense
+        except AttributeError:
+            pass
+        import client, sse_client, multiple_task
+        ours = {each for each in sys.modules if each.startswith("taskstream.")}
+        assert all(each.startswith("taskstream.client") for each in ours), ours
+    """
+    with Program("-c", program) as run:
+        assert run.wait() == 0, run.output

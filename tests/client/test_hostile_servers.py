@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Thread
 
+import aiohttp
 import pytest
 
-from sse_client import whole_events
-from taskstream.client.protocol import EVENT_BYTES, Refused
+from taskstream.client.errors import EventTooLarge
+from taskstream.client.event_source import EventSource
+from taskstream.client.protocol import EVENT_BYTES
+from taskstream.client.sync_stream import whole_events
 from tests.support.programs import Program
 
 MEMORY_BYTES = 900 * 1024 * 1024
@@ -63,29 +66,27 @@ ENDLESS = {
     "headers": ((b"HTTP/1.1 200 OK\r\n",), b"X: x\r\n" * 10_000),
     "redirects": ((b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /again\r\n\r\n",), b""),
     "chunk": ((STREAM + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffff\r\ndata: ",), MEGABYTE),
+    "chunk size": ((STREAM + b"Transfer-Encoding: chunked\r\n\r\n",), b"0" * 1024 * 1024),
+    "redirect": ((b"HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n",), MEGABYTE),
     "zeros in a stream": ((STREAM, bomb()), b""),
     "zeros in a refusal": ((b"HTTP/1.1 404 Not Found\r\n", bomb()), b""),
 }
 
 
 WATCH = ["--task-id", "x"]
-QUICK = ("line", "event", "refusal", "page", "zeros in a stream", "zeros in a refusal")
+QUICK = ("line", "event", "refusal", "page", "chunk size", "zeros in a stream", "zeros in a refusal")
 TRIES = [
-    *[pytest.param("client.py", name, WATCH) for name in QUICK],
-    *[pytest.param("sse_client.py", name, WATCH) for name in ("refusal", "page", "zeros in a refusal")],
+    *[pytest.param("client.py", name, WATCH) for name in QUICK if name != "chunk size"],
+    *[pytest.param("sse_client.py", name, WATCH) for name in QUICK],
+    *[pytest.param(client, "redirect", []) for client in ("client.py", "sse_client.py")],
     *[pytest.param(client, "zeros in a refusal", []) for client in ("client.py", "sse_client.py")],
     *[
         pytest.param(client, name, flags, marks=pytest.mark.slow)
         for client in ("client.py", "sse_client.py")
         for name, flags in [
-            *[(name, WATCH) for name in ("header", "headers", "redirects", "chunk")],
+            *[(name, WATCH) for name in ("header", "headers", "redirects", "redirect", "chunk")],
             *[(name, []) for name in ("refusal", "page", "header", "headers")],
         ]
-    ],
-    # The largest event takes the synchronous client some time: it comes a byte at a time.
-    *[
-        pytest.param("sse_client.py", name, WATCH, marks=pytest.mark.slow)
-        for name in ("line", "zeros in a stream")
     ],
 ]
 
@@ -102,9 +103,19 @@ def test_endless(client: str, name: str, flags: list[str]) -> None:
     assert "MemoryError" not in program.output
 
 
+async def test_endless_chunk_size(session: aiohttp.ClientSession) -> None:
+    """Bytes that only frame the body, and never end, are silence to an EventSource."""
+    answer, endless = ENDLESS["chunk size"]
+    with server(*answer, endless=endless) as url:
+        async with EventSource(session, url, read_timeout=0.3).connect() as events:
+            with pytest.raises(TimeoutError):
+                await anext(events)
+
+
 def test_largest_event() -> None:
     """What one event may be, the synchronous client counts too."""
     event = b"data: " + b"x" * (EVENT_BYTES - 8) + b"\n\n"
-    assert list(whole_events(bytes([byte]) for byte in event)) == [event]
-    with pytest.raises(Refused, match="never ends"):
-        list(whole_events(itertools.repeat(b"x")))
+    pieces = (event[start : start + 1000] for start in range(0, len(event), 1000))
+    assert list(whole_events(pieces, EVENT_BYTES)) == [event]
+    with pytest.raises(EventTooLarge, match="at most"):
+        list(whole_events(itertools.repeat(b"x" * 1000), EVENT_BYTES))

@@ -8,15 +8,19 @@ import re
 import socket
 import struct
 import sys
+from abc import ABC, abstractmethod
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Protocol, Self
+from typing import Self
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER for no time at all: closing the socket sends a reset, and drops what has not been sent."""
 
 LAST_EVENT_ID = re.compile(rb"(?im)^Last-Event-ID:.*\n")
+CONTENT_LENGTH = re.compile(rb"(?i)\r\nContent-Length: *(\d+)\r\n")
+
+ALL = sys.maxsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Exchange:
     answer: asyncio.StreamReader
     client: asyncio.StreamWriter
 
-    async def hand_on(self, count: int = sys.maxsize) -> None:
+    async def hand_on(self, count: int = ALL) -> None:
         """Hand on so many bytes of the answer, as they come; less, if there are less."""
         while count and (data := await self.answer.read(min(count, 65536))):
             count -= len(data)
@@ -35,15 +39,23 @@ class Exchange:
             await self.client.drain()
 
 
-class Fault(Protocol):
-    """What becomes of the server's answer on one connection."""
+class Fault(ABC):
+    """What happens to the request and the answer of one connection."""
 
+    __slots__ = ()
+
+    @property
+    def request_bytes(self) -> int:
+        """How many bytes of the request the server gets; it isn't connected for none."""
+        return ALL
+
+    @abstractmethod
     async def relay(self, exchange: Exchange) -> None:
         """Hand on what comes from the server, or something else. The connection is closed afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(Fault):
     """No fault at all."""
 
     async def relay(self, exchange: Exchange) -> None:
@@ -52,7 +64,7 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(Fault):
     """The connection ends after so many bytes, head and framing included, whatever they are part of."""
 
     after: int
@@ -63,7 +75,38 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class Reset:
+class CutAt(Fault):
+    """The connection ends some bytes after these have passed."""
+
+    pattern: bytes
+    after: int = 20
+
+    async def relay(self, exchange: Exchange) -> None:
+        """Hand on everything up to that place, each byte as it comes."""
+        passed = b""
+        while self.pattern not in passed and (byte := await exchange.answer.read(1)):
+            passed += byte
+            exchange.client.write(byte)
+        await exchange.hand_on(self.after)
+
+
+@dataclass(frozen=True, slots=True)
+class CutRequest(Fault):
+    """The server gets so many bytes of the request, head and body, and the client no answer."""
+
+    after: int
+
+    @property
+    def request_bytes(self) -> int:
+        """That many."""
+        return self.after
+
+    async def relay(self, exchange: Exchange) -> None:
+        """Hand on nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset(Fault):
     """The same with a reset instead of an end, as from a machine that has crashed."""
 
     after: int
@@ -76,7 +119,7 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class End(Fault):
     """The answer ends after so many bytes of its body as if it were whole, as from an HTTP/1.0 proxy."""
 
     after: int
@@ -94,7 +137,7 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Stall:
+class Stall(Fault):
     """Silence after so many bytes, until the proxy is told to go on."""
 
     after: int
@@ -108,7 +151,7 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class Split(Fault):
     """The same bytes in pieces that begin at these offsets: inside a character, between CR and LF."""
 
     offsets: tuple[int, ...]
@@ -125,12 +168,33 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Raw(Fault):
+    """These bytes instead of an answer; the server doesn't get the request."""
+
+    answer: bytes
+
+    @property
+    def request_bytes(self) -> int:
+        """None."""
+        return 0
+
+    async def relay(self, exchange: Exchange) -> None:
+        """Answer in the server's place."""
+        exchange.client.write(self.answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Fault):
     """Something else instead of the stream: another status, a redirect, somebody's HTML."""
 
     status: int
     headers: tuple[str, ...] = ()
     body: str = ""
+
+    @property
+    def request_bytes(self) -> int:
+        """None."""
+        return 0
 
     async def relay(self, exchange: Exchange) -> None:
         """Answer in the server's place; `{again}` in a header is the address that was asked for."""
@@ -153,10 +217,12 @@ NO_CONTENT = Answer(204)
 class FaultProxy:
     """A TCP proxy on loopback: its first connection has the first fault, those after the last have none."""
 
-    server_port: int
+    server_port: int = 0
     faults: tuple[Fault, ...] = ()
+    always: Fault = field(default_factory=Whole)
+    """The fault of the connections after the last one."""
     requests: list[bytes] = field(default_factory=list)
-    """The head of the first request on each connection."""
+    """The first request on each connection, head and body."""
     forgetful: bool = False
     """Whether the server is not to know the Last-Event-ID."""
 
@@ -180,19 +246,35 @@ class FaultProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError), closing(writer):  # either end may go
-            head = await reader.readuntil(b"\r\n\r\n")
+            request = await read_request(reader)
             number = len(self.requests)
-            self.requests.append(head)
-            fault = self.faults[number] if number < len(self.faults) else Whole()
-            answer, request = await asyncio.open_connection("127.0.0.1", self.server_port)
-            with closing(request):
-                request.write(LAST_EVENT_ID.sub(b"", head) if self.forgetful else head)
-                sending = asyncio.create_task(pump(reader, request))
-                try:
-                    await fault.relay(Exchange(self, answer, writer))
-                finally:
-                    sending.cancel()
-                    await asyncio.wait([sending])
+            self.requests.append(request)
+            fault = self.faults[number] if number < len(self.faults) else self.always
+            if fault.request_bytes:
+                await self._ask(fault, request, reader, writer)
+            else:
+                await fault.relay(Exchange(self, asyncio.StreamReader(), writer))
+
+    async def _ask(
+        self, fault: Fault, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        answer, server = await asyncio.open_connection("127.0.0.1", self.server_port)
+        with closing(server):
+            request = LAST_EVENT_ID.sub(b"", request) if self.forgetful else request
+            server.write(request[: fault.request_bytes])
+            sending = asyncio.create_task(pump(reader, server))
+            try:
+                await fault.relay(Exchange(self, answer, writer))
+            finally:
+                sending.cancel()
+                await asyncio.wait([sending])
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    """One request, head and body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = CONTENT_LENGTH.search(head)
+    return head + await reader.readexactly(int(length[1]) if length else 0)
 
 
 def record(port: int, task_id: str) -> bytes:

@@ -1,0 +1,22 @@
+"""The programs, as people run them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.client.running import Run
+from tests.support.programs import Program
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Run clients; they are killed after the test."""
+    programs: list[Program] = []
+
+    def start(*arguments: str, **environment: str) -> Program:
+        programs.append(Program(*arguments, **environment))
+        return programs[-1]
+
+    yield start
+    for program in programs:
+        program.__exit__()

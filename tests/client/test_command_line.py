@@ -1,0 +1,163 @@
+"""What the flags of the clients mean, and what is said of those that are wrong."""
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from taskstream.client.command_line import parameter, server_url
+from taskstream.client.commands import python_command, server_command
+from tests.client.running import Run, refused
+from tests.support.programs import ROOT
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--seconds", "soon"],
+        ["--seconds", "nan"],
+        ["--steps", "1.5"],
+        ["--patience", "-1"],
+        ["--url", "ftp://localhost"],
+        ["--task-id", "a", "--name", "b"],
+        ["--colour", "red"],
+        ["--param", "start"],
+        ["--param", "=3"],
+        ["--param", "a=1", "--param", "a=2"],
+        ["--param", "steps=1", "--steps", "2"],
+        ["--param", "a=1", "--task-id", "b"],
+    ],
+)
+def test_bad_flags(run: Run, flags: list[str]) -> None:
+    """A flag that makes no sense: one sentence, and exit code 2."""
+    assert refused(run("client.py", *flags)).startswith("client.py: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a=3", 3),
+        ("a=0.5", 0.5),
+        ("a=true", True),
+        ("a=null", None),
+        ("a=hello", "hello"),
+        ('a="3"', "3"),
+        ("a=", ""),
+        ("a=b=c", "b=c"),
+        ('a={"b":[1,{}]}', {"b": [1, {}]}),
+        ("a={b", "{b"),
+        ("a=NaN", "NaN"),
+        ("a=-Infinity", "-Infinity"),
+        ("a=1e400", "1e400"),
+        ("a=" + "[" * 100_000, "[" * 100_000),
+        ("a=" + "9" * 5000, "9" * 5000),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_parameters(text: str, value: object) -> None:
+    """A value is JSON where it is JSON, and text where it isn't."""
+    assert parameter(text) == ("a", value)
+
+
+def test_help(run: Run) -> None:
+    """The help tells the defaults that count, and claims no list of works."""
+    words = {}
+    for client in ("client.py", "multiple_task.py"):
+        program = run(client, "--help")
+        assert program.wait() == 0
+        words[client] = " ".join(program.output.split())
+        assert "one of those that GET /works lists (default: simulated)" in words[client]
+        assert "--param NAME=VALUE" in words[client]
+    assert "at most 100 characters (default: the name of its work)" in words["client.py"]
+    assert "at most 100 characters (default: Task, numbered)" in words["multiple_task.py"]
+
+
+@pytest.mark.parametrize(
+    ("executable", "words"),
+    [
+        ("{here}/.venv/bin/python", [".venv/bin/python"]),
+        ("{here}/a folder/python", ["a folder/python"]),
+        ("{here}/python", ["{here}/python"]),
+        ("/usr/bin/python3", ["/usr/bin/python3"]),
+        ("", ["python"]),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="Windows quotes in another way")
+def test_commands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, executable: str, words: list[str]
+) -> None:
+    """A command that is printed works when it is pasted: the interpreter's path, and quotes."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", executable.format(here=tmp_path))
+    command = python_command("my client.py", "--url", "http://a/b?c&d")
+    expected = [word.format(here=tmp_path) for word in words]
+    assert shlex.split(command) == [*expected, "my client.py", "--url", "http://a/b?c&d"]
+
+
+def test_server_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The server's program is named by a path that leads to it from another folder too."""
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "client.py")])
+    monkeypatch.chdir(tmp_path)
+    assert server_command().endswith(f" {ROOT / 'app.py'}")
+    monkeypatch.setattr(sys, "argv", ["/nowhere/else.py"])
+    assert server_command().endswith(" app.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("localhost", "http://localhost"),
+        ("localhost:8000", "http://localhost:8000"),
+        (" localhost:8000/ ", "http://localhost:8000"),
+        (":8000", "http://localhost:8000"),
+        ("8000", "http://localhost:8000"),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("http://localhost:8000/#0123", "http://localhost:8000"),
+        ("http://localhost:8000/?a=b", "http://localhost:8000"),
+        ("HTTP://localhost:8000", "http://localhost:8000"),
+        ("http:/localhost:8000", "http://localhost:8000"),
+        ("https://example.com", "https://example.com"),
+        ("https://example.com/a/prefix/", "https://example.com/a/prefix"),
+        ("example.com/a b/é", "http://example.com/a%20b/%C3%A9"),
+        ("[::1]:8000", "http://[::1]:8000"),
+        ("http://me:secret@localhost/", "http://me:secret@localhost"),
+        ("http://münchen.example", "http://münchen.example"),
+    ],
+)
+def test_urls(text: str, url: str) -> None:
+    """An address in any form that people type, or copy from the page."""
+    assert server_url(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "/",
+        "http://",
+        "ftp://localhost",
+        "file:///etc/passwd",
+        "localhost:port",
+        "localhost:99999",
+        "[::1",
+        "local host",
+        "http://[x]:1",
+        "a..b",
+        "x" * 70,
+        "localhost:0",
+        "http://http://localhost",
+        "\x1b[2J",
+        "localhost/\udcff",
+        "\udcff",
+        "me:\udcff@localhost",
+        "http://.x..y/",
+        "http://[::1",
+    ],
+)
+def test_impossible_urls(text: str) -> None:
+    """What can't be an address is refused in words."""
+    with pytest.raises(argparse.ArgumentTypeError, match="is no address of a server"):
+        server_url(text)

@@ -1,0 +1,221 @@
+"""How tasks look, on a terminal and in a pipe."""
+
+import asyncio
+import re
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.cells import cell_len
+
+from taskstream.client.server_clock import ServerClock
+from taskstream.client.text import RESULT_CHARACTERS, duration, printable, result_of, shorten
+from tests.client.running import ALL, ONE, Run, run_in_terminal, snapshot, stream_of
+from tests.support.faults import FaultProxy, Raw
+from tests.support.programs import Server
+
+terminals = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+EVIL = "\x1b]0;title\x07 \x1b]52;c;ZXZpbA==\x07 \u200e\u200f\u061c\u202e\u2066\x9b2J\x85\u2028"
+"""What sets a terminal's title or the clipboard, turns text around, clears the screen or ends a line."""
+
+
+@pytest.mark.parametrize(
+    "character", "\x00\x1b\x7f\x9b\xad\u061c\u200b\u200e\u200f\u202e\u2069\ufeff\ud800"
+)
+def test_printable(character: str) -> None:
+    """What a terminal would obey or hide is spelled out."""
+    assert printable(f"a{character}b") == f"a{character.encode('unicode_escape').decode()}b"
+
+
+@pytest.mark.parametrize("text", ["né", "東京", "👩\u200d🚀", "نمی\u200cخواهم", "a\xa0b", ""])
+def test_printable_as_it_is(text: str) -> None:
+    """What people write is left as it is."""
+    assert printable(text) == text
+
+
+@ALL
+@pytest.mark.parametrize("shown", ["lines", pytest.param("bars", marks=terminals)])
+@pytest.mark.parametrize("status", ["SUCCESS", EVIL])
+async def test_hostile_texts(run: Run, client: str, shown: str, status: str) -> None:
+    """Nothing that a server says reaches a terminal unfiltered: name, status, message, result, refusal."""
+    evil = snapshot(name=EVIL, status=status, message=EVIL, data={"a": EVIL})
+    refusal = b'HTTP/1.1 404 No\r\nContent-Length: 33\r\n\r\n{"detail":"\\u001b]0;x\\u0007\\u200e"}'
+    async with FaultProxy(faults=(stream_of(evil),), always=Raw(refusal)) as proxy:
+        flags = (client, "--url", proxy.url, "--task-id", "x", "--patience", "3")
+        if shown == "lines":
+            program = run(*flags)
+            await asyncio.to_thread(program.wait)
+            output = program.output
+        else:
+            _, screen = await asyncio.to_thread(run_in_terminal, *flags)
+            output = re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", screen)  # rich's own
+    assert r"\x1b]0;tit" in output
+    assert [each for each in output if each != "\n" and printable(each) != each] == []
+
+
+@ONE
+async def test_result_in_lines(run: Run, client: str) -> None:
+    """The result of a task that succeeded is printed after it, as JSON on one line that isn't too long."""
+    done = snapshot(status="SUCCESS", progress=100, data={"pages": [1, 2], "title": "né\n" + "x" * 1000})
+    async with FaultProxy(always=stream_of(done)) as proxy:
+        program = run(client, "--url", proxy.url, "--task-id", "x")
+        assert await asyncio.to_thread(program.wait) == 0
+    first, result = program.output.splitlines()
+    assert first == "SUCCESS  100 %  m"
+    assert result.startswith(r'Result: {"pages":[1,2],"title":"né\nxxx')
+    assert len(result) == len("Result: ") + RESULT_CHARACTERS
+    assert result.endswith("x…")
+
+
+@terminals
+@ALL
+async def test_result_under_the_bar(client: str) -> None:
+    """On a terminal the result is shown too."""
+    done = snapshot(status="SUCCESS", progress=100, data=[1, {"a": None}])
+    async with FaultProxy(always=stream_of(done)) as proxy:
+        flags = (client, "--url", proxy.url, "--task-id", "x")
+        code, screen = await asyncio.to_thread(run_in_terminal, *flags)
+    assert code == 0
+    assert ("m " if client == "multiple_task.py" else "Result: ") + '[1,{"a":null}]' in screen
+
+
+def test_results() -> None:
+    """A result too deep for JSON, or harmful to a terminal, is a text all the same."""
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert result_of(deep) == "…"
+    assert result_of("\x9b\u202e") == r'"\x9b\u202e"'
+    assert result_of(0) == "0"
+
+
+def test_no_result(run: Run, server: Server) -> None:
+    """A task without a result says nothing of one."""
+    program = run("client.py", "--url", server.url, "--seconds", "0")
+    assert program.wait() == 0
+    assert "Result" not in program.output
+
+
+@pytest.mark.parametrize(
+    ("text", "cells", "short"),
+    [
+        ("Task 1", 10, "Task 1"),
+        ("Import of all customers 12", 16, "Import o…mers 12"),
+        ("Import of all customers 13", 16, "Import o…mers 13"),
+        ("東京東京東京東京 7", 11, "東京…東京 7"),
+        ("x" * 100 + "東", 1, "x"),
+        ("", 5, ""),
+    ],
+)
+def test_long_names(text: str, cells: int, short: str) -> None:
+    """A name that is too long loses its middle: the number at its end tells tasks apart."""
+    assert shorten(text, cells) == short
+    assert cell_len(short) <= cells
+
+
+@terminals
+@pytest.mark.parametrize("columns", [30, 50, 80])
+async def test_numbers_of_long_names(server: Server, columns: int) -> None:
+    """Tasks with a long name can be told apart on a terminal of any width, whose lines are not broken."""
+    flags = ("--url", server.url, "--count", "3", "--seconds", "0.2", "--name", "A very long name " * 3)
+    code, screen = await asyncio.to_thread(run_in_terminal, "multiple_task.py", *flags, columns=columns)
+    assert code == 0
+    last = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen).splitlines()[-4:]
+    for number, line in enumerate(last[:3], 1):
+        assert re.match(rf"A.*….* {number} ", line), last
+        assert "100 %" in line
+    assert all(cell_len(line) < columns for line in last)
+
+
+@terminals
+@ONE
+def test_bars(server: Server, client: str) -> None:
+    """On a terminal there are bars, and names still are text."""
+    flags = ("--url", server.url, "--seconds", "0.5", "--name", "[red]x[/red]\x1b[2J")
+    code, screen = run_in_terminal(client, *flags)
+    assert code == 0, screen
+    assert "━" in screen
+    assert r"[red]x[/red]\x1b[2J" in screen
+    assert "\x1b[2J" not in screen
+    assert "100 %" in screen
+    assert re.search(r"\d s left", screen)
+    assert re.search(r"took \d s", screen)
+    assert screen.rindex("\x1b[?25h") > screen.rindex("\x1b[?25l")  # the cursor is back
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "15 s left"),
+        ({"progress": 0}, "25 s"),
+        ({"status": "SUCCESS", "progress": 100}, "took 20 s"),
+        ({"started_at": None}, ""),
+        ({"started_at": "soon"}, ""),
+        ({"started_at": 7}, ""),
+        ({"started_at": "9999-12-31T23:59:59+00:00"}, "0 s left"),
+    ],
+)
+def test_time_left(monkeypatch: pytest.MonkeyPatch, fields: dict[str, object], text: str) -> None:
+    """The time left is told by the server's clock, of which the fastest event says the most."""
+    start = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    clock = ServerClock()
+
+    def later(seconds: float) -> str:
+        return (start + timedelta(seconds=seconds)).isoformat()
+
+    def at(seconds: float) -> None:  # this computer is an hour ahead
+        monkeypatch.setattr(time, "time", lambda: start.timestamp() + 3600 + seconds)
+
+    at(1)
+    clock.observe(snapshot(updated_at=later(1)))
+    at(22)
+    latest = {**snapshot(updated_at=later(20), started_at=later(0)), **fields}
+    clock.observe(latest)
+    at(25)
+    assert clock.describe(latest) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(-1, "0 s"), (59.4, "59 s"), (125, "2 min 05 s"), (5400, "1 h 30 min")]
+)
+def test_durations(seconds: float, words: str) -> None:
+    """Durations are in words, as on the page."""
+    assert duration(seconds) == words
+
+
+def test_totals_after_giving_up(run: Run, start_server: Callable[..., Server]) -> None:
+    """Tasks that were given up, or refused, are counted as that and not by the last status they had."""
+    server = start_server("--max-tasks", "2")
+    flags = ("--count", "3", "--seconds", "600", "--patience", "0")
+    program = run("multiple_task.py", "--url", server.url, *flags)
+    program.wait_for("All 2 places")
+    program.wait_for("STARTED")
+    server.stop()
+    assert program.wait() == 2
+    assert program.output.endswith("\n3 tasks: 2 given up, 1 refused\n")
+
+
+@terminals
+@ALL
+async def test_given_up_on_a_terminal(client: str) -> None:
+    """The row of a task that was given up says so, and not that it reconnects."""
+    async with FaultProxy(faults=(stream_of(snapshot()),), always=Raw(b"")) as proxy:
+        flags = (client, "--url", proxy.url, "--task-id", "x", "--patience", "0.3")
+        code, screen = await asyncio.to_thread(run_in_terminal, *flags, columns=100)
+    assert code == 2
+    rows = [line for line in screen.splitlines() if "━" in line]
+    assert "given up" in rows[-1]
+    assert "Reconnecting" not in rows[-1]
+    if client == "multiple_task.py":
+        assert "1 task: 1 given up" in screen
+
+
+def test_sixty_addresses(run: Run, server: Server) -> None:
+    """Many tasks print one line about the page instead of an address each."""
+    program = run("multiple_task.py", "--url", server.url, "--count", "60", "--seconds", "0")
+    assert program.wait(30) == 0
+    (line,) = [line for line in program.output.splitlines() if "/#" in line]
+    assert line.startswith(f"The page shows each task at {server.url}/#<task_id>; Task ")
+    assert re.search(r"Task \d+: \S+/#[0-9a-f]{32}$", line)

@@ -1,0 +1,186 @@
+"""When a client tries again, and when it gives up."""
+
+import asyncio
+import time
+
+import pytest
+
+from taskstream.client.patience import LONGEST_WAIT_SECONDS, Patience
+from taskstream.client.protocol import Unreachable
+from taskstream.client.reasons import TIMED_OUT
+from tests.client.running import ONE, Run, refused, snapshot, stream_of
+from tests.support.faults import FaultProxy, Raw
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    return clock
+
+
+def lose(patience: Patience, clock: Clock, connected_seconds: float | None = None, why: str = "why") -> int:
+    """Lose the connection again and again until patience is at its end; how often that was."""
+    for number in range(1000):
+        if connected_seconds is not None:
+            patience.connected()
+            clock.now += connected_seconds
+        try:
+            clock.now += patience.lost(why, 0)
+        except Unreachable:
+            return number
+    return 1000
+
+
+@pytest.mark.parametrize("connected_seconds", [None, 0, 0.001, 0.09])
+def test_no_events(clock: Clock, connected_seconds: float | None) -> None:
+    """A connection alone begins nothing anew: without a new event patience ends, after few tries."""
+    patience = Patience("http://a", 30)
+    assert 7 <= lose(patience, clock, connected_seconds) <= 10
+    assert 30 <= clock.now < 31
+
+
+def test_time_with_a_connection(clock: Clock) -> None:
+    """Seconds with a connection are not counted, and earn back as many: a silent task may last for days."""
+    assert lose(Patience("http://a", 30), clock, connected_seconds=60) == 1000
+
+
+def test_silent_connections(clock: Clock) -> None:
+    """A connection that never says anything earns nothing: such a server is given up."""
+    patience = Patience("http://a", 30)
+    assert 7 <= lose(patience, clock, connected_seconds=45, why=TIMED_OUT) <= 10
+
+
+def test_new_event(clock: Clock) -> None:
+    """A new event begins anew: all of the seconds, and the shortest wait."""
+    patience = Patience("http://a", 30)
+    for _ in range(100):
+        patience.connected()
+        patience.renew()
+        wait = patience.lost("why", 0)
+        assert 0.1 <= wait <= 0.15
+        clock.now += wait
+
+
+@pytest.mark.usefixtures("clock")
+def test_waits() -> None:
+    """Waits double up to a limit, and are never shorter than what the server asks for."""
+    patience = Patience("http://a", 1e6)
+    waits = [patience.lost("why", 1) for _ in range(20)]
+    assert all(2**n <= wait <= 1.5 * 2**n for n, wait in enumerate(waits[:3]))
+    assert all(LONGEST_WAIT_SECONDS <= wait <= 1.5 * LONGEST_WAIT_SECONDS for wait in waits[4:])
+    assert patience.lost("why", 60) >= 60
+
+
+@pytest.mark.parametrize("retry", ["٣", "²", "1.5", "-1", "", None])
+def test_retry(retry: str | None) -> None:
+    """`retry` is ASCII digits, or it doesn't count."""
+    patience = Patience("http://a")
+    patience.set_retry(retry)
+    assert patience.retry_seconds == 1
+    patience.set_retry("70")
+    assert patience.retry_seconds == 0.07
+
+
+@ONE
+async def test_streams_that_end_at_once(run: Run, client: str) -> None:
+    """A server that ends every stream at once, with `retry: 0`, is asked a few times, and given up."""
+    async with FaultProxy(always=stream_of(snapshot(), before="retry: 0\n")) as proxy:
+        program = run(client, "--url", proxy.url, "--task-id", "x", "--patience", "2")
+        assert await asyncio.to_thread(program.wait) == 2
+        assert 3 <= len(proxy.requests) <= 8
+    assert program.output.splitlines()[-1] == (
+        f"{client}: Gave up after 2 s without a connection to {proxy.url} (the stream ended)."
+    )
+    assert program.output.count("PROGRESS") == 1
+
+
+@ONE
+async def test_endless_patience(run: Run, client: str) -> None:
+    """Patience may be longer than any clock counts, and so may the server's `retry`."""
+    done = snapshot(status="SUCCESS", progress=100)
+    again = stream_of(snapshot(), before=f"retry: {'0' * 500}1\n")
+    async with FaultProxy(faults=(Raw(b""), again), always=stream_of(snapshot(), done)) as proxy:
+        program = run(client, "--url", proxy.url, "--task-id", "x", "--patience", "1e10")
+        assert await asyncio.to_thread(program.wait) == 0, program.output
+    assert "for up to 10000000000 s\n" in program.output
+
+
+@ONE
+async def test_retry_is_digits(run: Run, client: str) -> None:
+    """A `retry` in other digits than ASCII's is not the server's."""
+    done = snapshot(status="SUCCESS", progress=100)
+    first = stream_of(snapshot(), before="retry: ٣٣٣٣٣\n")
+    async with FaultProxy(faults=(first,), always=stream_of(snapshot(), done)) as proxy:
+        program = run(client, "--url", proxy.url, "--task-id", "x")
+        assert await asyncio.to_thread(program.wait) == 0, program.output
+
+
+@ONE
+@pytest.mark.parametrize(
+    "content_type", ["text/event-streamx", "text/event-stream/x", "xtext/event-stream"]
+)
+async def test_content_type(run: Run, client: str, content_type: str) -> None:
+    """Something that only looks like an event stream is none."""
+    answer = Raw(HEAD.replace(b"text/event-stream", content_type.encode()) + b"id: 1\ndata: {}\n\n")
+    async with FaultProxy(always=answer) as proxy:
+        program = run(client, "--url", proxy.url, "--task-id", "x")
+        assert "it isn't the task server" in await asyncio.to_thread(refused, program)
+        assert len(proxy.requests) == 1
+
+
+@ONE
+async def test_content_type_with_parameters(run: Run, client: str) -> None:
+    """Parameters of the Content-Type, white space and capitals do not matter."""
+    done = stream_of(snapshot(status="SUCCESS", progress=100)).answer
+    answer = Raw(done.replace(b"text/event-stream", b"Text/Event-Stream ; charset=utf-8"))
+    async with FaultProxy(always=answer) as proxy:
+        program = run(client, "--url", proxy.url, "--task-id", "x")
+        assert await asyncio.to_thread(program.wait) == 0, program.output
+
+
+@ONE
+@pytest.mark.parametrize(
+    "location",
+    [
+        b"http://.x..y/",
+        b"http://" + b"x" * 70 + b".example/",
+        b"http://[::1",
+        b"http://\xff\xfe/",
+        b"/\xff\xfe",
+        b"http://localhost:99999/",
+        b"ftp://localhost/",
+        b"http://",
+        b"http:// /\x01",
+    ],
+)
+async def test_impossible_redirects(run: Run, client: str, location: bytes) -> None:
+    """A redirect to what can't be an address: one sentence, never a traceback, and exit code 2."""
+    answer = Raw(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n")
+    async with FaultProxy(always=answer) as proxy:
+        for flags in (("--task-id", "x"), ()):
+            program = run(client, "--url", proxy.url, "--patience", "0", *flags)
+            await asyncio.to_thread(refused, program)
+
+
+@ONE
+async def test_named_events(run: Run, client: str) -> None:
+    """Output and lost events, with an id or without, come between snapshots and disturb none of them."""
+    done = snapshot(status="SUCCESS", progress=100)
+    between = 'event: lost\ndata: {"from":1,"to":2}\n\nid: 3\nevent: output\ndata: {"text":"hi"}\n\n'
+    first = stream_of(snapshot(), snapshot(progress=60), before='event: lost\ndata: {"from":0,"to":0}\n\n')
+    last = stream_of(done).answer.replace(b"id: 1", b"id: 4")
+    async with FaultProxy(faults=(Raw(first.answer + between.encode()),), always=Raw(last)) as proxy:
+        program = run(client, "--url", proxy.url, "--task-id", "x")
+        assert await asyncio.to_thread(program.wait) == 0, program.output
+        assert b"\r\nlast-event-id: 3\r\n" in proxy.requests[1].lower()
+    lines = [line for line in program.output.splitlines() if "onnect" not in line]
+    assert lines == ["PROGRESS  50 %  m", "PROGRESS  60 %  m", "SUCCESS  100 %  m"]
