@@ -7,11 +7,11 @@ longer than writing it. Between two events a stream needs none of them: it is a 
 from collections.abc import Callable
 from typing import Any
 
-from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from taskstream.http.stream import OFFER, Stream
+from taskstream.server.upgrades import UpgradesIgnored
 
 CHUNKED = b"transfer-encoding: chunked\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -41,7 +41,7 @@ class Cork:
         return self.closing
 
 
-class StreamingProtocol(HttpToolsProtocol):
+class StreamingProtocol(UpgradesIgnored):
     """uvicorn's, but it offers each response to carry its stream (a `taskstream.http.stream.Carrier`)."""
 
     write: Callable[[bytes], object]
@@ -137,8 +137,7 @@ class StreamingProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of a request; of what comes behind an open stream, only so much."""
-        self._unset_keepalive_if_required()
-        self._parse(data)
+        super().data_received(data)
         if self._stream is not None:
             self._read_ahead_bytes += len(data)
             if self._read_ahead_bytes < READ_AHEAD_BYTES:
@@ -180,21 +179,6 @@ class StreamingProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._response = cycle
         super()._start_asgi_task(cycle, app)
-
-    def _parse(self, data: bytes) -> None:
-        while data:
-            try:
-                self.parser.feed_data(data)
-            except HttpParserUpgrade as upgrade:
-                if self._should_upgrade():
-                    self.handle_websocket_upgrade()
-                    return
-                data = data[upgrade.args[0] :]  # the request is answered as any other, and so is the next
-            except HttpParserError:
-                self.send_400_response("Invalid HTTP request received.")
-                return
-            else:
-                return
 
     def _write_content(self, chunk: bytes) -> None:
         """Write what is in a chunk to a client that doesn't know chunks."""
