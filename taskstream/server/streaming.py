@@ -28,6 +28,12 @@ class Cork:
         self.closing = False
         response.transport = self  # type: ignore[assignment]
 
+    @property
+    def has_plain_head(self) -> bool:
+        """Whether the head is here, and says that a body follows in chunks, without a coding."""
+        chunked = bool(self.response.chunked_encoding)
+        return chunked and self.held.startswith(b"HTTP/1.1 ") and b"\r\ncontent-encoding:" not in self.held
+
     def write(self, data: bytes) -> None:
         """Hold back some bytes."""
         self.held += data
@@ -72,9 +78,9 @@ class StreamingProtocol(UpgradesIgnored):
         self._cork = Cork(self._response)
 
     def carry(self, stream: Stream) -> bool:
-        """Make the body this stream's business, if its head has come, chunked and without a coding."""
+        """Make the body this stream's business, if the head that is held back allows it."""
         cork = self._cork
-        if cork is None or not cork.response.chunked_encoding or b"\r\ncontent-encoding:" in cork.held:
+        if cork is None or not cork.has_plain_head:
             return False
         self._chunked = cork.response.scope["http_version"] == "1.1"
         if self._chunked:
@@ -142,8 +148,6 @@ class StreamingProtocol(UpgradesIgnored):
             self._read_ahead_bytes += len(data)
             if self._read_ahead_bytes < READ_AHEAD_BYTES:
                 self.flow.resume_reading()  # which uvicorn has paused behind a second request
-            else:
-                self.flow.pause_reading()
 
     def eof_received(self) -> None:
         """Take a viewer that ends its half of the connection to have left."""

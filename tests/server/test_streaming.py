@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import re
 import shutil
 import ssl
 import subprocess
@@ -281,6 +282,22 @@ async def test_keep_alive_after_the_end() -> None:
         assert serving.server.server_state.total_requests == 8
 
 
+async def test_keep_alive_after_other_answers() -> None:
+    """An answer without a body, a refusal and a stream share a connection."""
+    serving = Serving()
+
+    @serving.app.get("/nothing", status_code=204)
+    async def nothing() -> None: ...
+
+    async with serving.serve():
+        serving.append(1, last=True)
+        client = await serving.open("/nothing")
+        client.writer.write(b"HEAD /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.send("/nothing", "/stream")
+        answer = await client.until(END)
+        assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"204", b"405", b"204", b"200"]
+
+
 async def test_limit() -> None:
     """Of many that come at once, exactly so many get a stream as there are places."""
     serving = Serving(limit=7)
@@ -512,10 +529,11 @@ async def test_a_closed_stream_leaves_no_garbage() -> None:
             gc.disable()
             try:
                 for number in range(6):
-                    client = await serving.open("/hello", "/stream", *["/hello"] * (number % 2))
-                    await client.until(EVENT)
+                    client = await serving.open("/hello", *["/stream", "/hello"] * (number % 3))
+                    client.writer.write(b"GET /stream HTTP/1.%d\r\nHost: x\r\n\r\n" % (number % 2))
+                    await client.until_count(b"id: 1\n", 1)
                     serving.append(1)
-                    await client.until(EVENT)
+                    await client.until_count(b"id: %d\n" % serving.log.last_id, 1)
                     await leaving(client)
                 await serving.until_open(0)
                 await asyncio.sleep(0.05)
