@@ -1,7 +1,7 @@
 """Measure this project's server beside others, all driven by the same load in one run.
 
     pip install -r benchmarks/requirements.txt
-    python -m benchmarks --quick                    (a minute or two, for a first impression)
+    python -m benchmarks --quick                    (some four minutes, for a first impression)
     python -m benchmarks --full                     (an hour; writes docs/benchmark.json and .svg)
     python -m benchmarks --full --only fan-out --servers ours nchan
 

@@ -31,27 +31,34 @@ class Connection(asyncio.Protocol):
     """Just enough HTTP to tell a viewer from one who starts a task."""
 
     task_id = ""
+    _request = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where to write."""
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Answer one request, which is taken to arrive in one piece."""
-        if data.startswith(b"GET"):
-            self.task_id = data.split(b" ")[1].decode().rpartition("/")[2]
+        """Answer a request once it is complete: a GET has no body, and that of a POST is a JSON object."""
+        self._request += data
+        if self._request.startswith(b"GET") and self._request.endswith(b"\r\n\r\n"):
+            self.task_id = self._request.split(b" ")[1].decode().rpartition("/")[2]
             viewers[self.task_id].add(self.transport)
             self.transport.write(HEAD)
-            return
-        body = json.loads(data.partition(b"\r\n\r\n")[2])
-        task_id = secrets.token_hex(16)
-        runs.add(asyncio.create_task(run(task_id, Emission(body["rate"], body["events"], body["delay"]))))
-        answer = json.dumps({"task_id": task_id}).encode()
-        self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer))
+            self._request = b""
+        elif self._request.startswith(b"POST") and self._request.endswith(b"}"):
+            self._start_task(json.loads(self._request.partition(b"\r\n\r\n")[2]))
+            self._request = b""
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Forget the viewer."""
         viewers[self.task_id].discard(self.transport)
+
+    def _start_task(self, body: dict[str, float]) -> None:
+        task_id = secrets.token_hex(16)
+        emission = Emission(body["rate"], int(body["events"]), body["delay"])
+        runs.add(asyncio.create_task(run(task_id, emission)))
+        answer = json.dumps({"task_id": task_id}).encode()
+        self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer))
 
 
 async def main() -> None:

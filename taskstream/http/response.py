@@ -84,7 +84,7 @@ class StreamResponse(Response):
             await response(scope, receive, send_body)
         except SendTimeoutError:
             return "stalled"
-        if response.active or not self._viewer.finished:
+        if not self._viewer.finished:
             return "left"
         return "ended" if self._viewer.ended else "stopped"
 

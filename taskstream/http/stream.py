@@ -97,17 +97,11 @@ class Stream:
 
     def check(self, ping_seconds: float, stall_seconds: float) -> None:
         """Break a silence that has lasted for too long; give up on a viewer that has stopped reading."""
-        if self.closed:
-            return
-        now = self._streams.now()
-        if self.carrier.write_paused:
-            if self.carrier.unsent_bytes < self._unsent:
-                self._unsent, self.active_at = self.carrier.unsent_bytes, now
-            elif now - self.active_at >= stall_seconds:
-                self._cut("stalled")
-        elif now - self.active_at >= ping_seconds:
-            self.carrier.write(PING)
-            self.active_at = now
+        try:
+            if not self.closed:
+                self._check(ping_seconds, stall_seconds)
+        except Exception:  # noqa: BLE001 - it is logged, and the other streams are checked
+            self.fail()
 
     def end(self, outcome: "Outcome") -> None:
         """End the response."""
@@ -126,6 +120,17 @@ class Stream:
             self.closed = True
             self.up_to_date = False
             self._streams.remove(self, outcome)
+
+    def _check(self, ping_seconds: float, stall_seconds: float) -> None:
+        now, carrier = self._streams.now(), self.carrier
+        if carrier.write_paused:
+            if carrier.unsent_bytes < self._unsent:
+                self._unsent, self.active_at = carrier.unsent_bytes, now
+            elif now - self.active_at >= stall_seconds:
+                self._cut("stalled")
+        elif now - self.active_at >= ping_seconds:
+            carrier.write(PING)
+            self.active_at = now
 
     def _cut(self, outcome: "Outcome") -> None:
         if not self.closed:

@@ -33,8 +33,8 @@ class Streams:
 
     @property
     def behind(self) -> int:
-        """How many streams have not been sent all there is, because their connections are full."""
-        return sum(not stream.up_to_date for stream in self._carried)
+        """How many streams wait for their connections to take more."""
+        return sum(stream.carrier.write_paused for stream in self._carried)
 
     def take_place(self) -> None:
         """Count one more stream. Raises `StreamsFull`."""
@@ -55,7 +55,9 @@ class Streams:
             for each in stream.viewer.logs:
                 each.listeners.add(stream.notify)
         else:
-            self._audiences.setdefault(log, Audience(log, self)).add(stream)
+            if log not in self._audiences:
+                self._audiences[log] = Audience(log, self)
+            self._audiences[log].add(stream)
         stream.take_turn()
 
     def remove(self, stream: Stream, outcome: Outcome) -> None:

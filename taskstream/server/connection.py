@@ -19,7 +19,7 @@ LINGER_SECONDS = 2
 PIPELINED_REQUESTS = 500
 """Requests that wait for the answer to one before them, at some 3 KiB each."""
 UNREAD_SECONDS = 60
-"""How long an idle client may leave the end of an answer unread."""
+"""How long a client may leave the end of an answer unread when its connection ends."""
 
 REASONS = {
     HTTPStatus.BAD_REQUEST: "This is not an HTTP request.",
@@ -91,14 +91,15 @@ class Connection(StreamingProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request, unless it is there already."""
         super().on_response_complete()
-        if self.cycle.response_complete and not self.transport.is_closing():
+        if self.transport.is_closing():
+            self._abort_if_unread()
+        elif self.cycle.response_complete:
             self._set_deadline()
 
     def timeout_keep_alive_handler(self) -> None:
-        """End an idle connection, even if the client doesn't read what it was answered last."""
+        """End an idle connection."""
         super().timeout_keep_alive_handler()
-        self._clear_deadline()
-        self._deadline = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+        self._abort_if_unread()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's one message says no more
         """Refuse what isn't HTTP."""
@@ -107,6 +108,11 @@ class Connection(StreamingProtocol):
     def _set_deadline(self) -> None:
         self._clear_deadline()
         self._deadline = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+
+    def _abort_if_unread(self) -> None:
+        """Don't wait for ever for a client to read the end of what it was answered."""
+        self._clear_deadline()
+        self._deadline = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
 
     def _clear_deadline(self) -> None:
         if self._deadline is not None:

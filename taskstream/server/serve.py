@@ -62,10 +62,10 @@ def allow_many_connections() -> None:
 
 
 def collect_garbage_rarely() -> None:
-    """Look for garbage after so many new objects as a hundred streams are made of, not after 700.
+    """Look for garbage after so many new objects as a hundred requests are made of, not after 700.
 
     Each full collection walks through the objects of all open streams. With 10 000 of them, opening one
-    took 0.9 ms of CPU, and takes 0.55 ms now.
+    took 0.39 ms of CPU, and takes 0.33 ms now. Closed ones leave no garbage, so nothing piles up.
     """
     gc.collect()
     gc.freeze()  # what has been imported stays

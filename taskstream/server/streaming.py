@@ -7,11 +7,11 @@ longer than writing it. Between two events a stream needs none of them: it is a 
 from collections.abc import Callable
 from typing import Any
 
-from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from taskstream.http.stream import OFFER, Stream
+from taskstream.server.upgrades import UpgradesIgnored
 
 CHUNKED = b"transfer-encoding: chunked\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -28,6 +28,12 @@ class Cork:
         self.closing = False
         response.transport = self  # type: ignore[assignment]
 
+    @property
+    def has_plain_head(self) -> bool:
+        """Whether the head is here, and says that a body follows in chunks, without a coding."""
+        chunked = bool(self.response.chunked_encoding)
+        return chunked and self.held.startswith(b"HTTP/1.1 ") and b"\r\ncontent-encoding:" not in self.held
+
     def write(self, data: bytes) -> None:
         """Hold back some bytes."""
         self.held += data
@@ -41,7 +47,7 @@ class Cork:
         return self.closing
 
 
-class StreamingProtocol(HttpToolsProtocol):
+class StreamingProtocol(UpgradesIgnored):
     """uvicorn's, but it offers each response to carry its stream (a `taskstream.http.stream.Carrier`)."""
 
     write: Callable[[bytes], object]
@@ -72,9 +78,9 @@ class StreamingProtocol(HttpToolsProtocol):
         self._cork = Cork(self._response)
 
     def carry(self, stream: Stream) -> bool:
-        """Make the body this stream's business, if its head has come, chunked and without a coding."""
+        """Make the body this stream's business, if the head that is held back allows it."""
         cork = self._cork
-        if cork is None or not cork.response.chunked_encoding or b"\r\ncontent-encoding:" in cork.held:
+        if cork is None or not cork.has_plain_head:
             return False
         self._chunked = cork.response.scope["http_version"] == "1.1"
         if self._chunked:
@@ -137,14 +143,11 @@ class StreamingProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of a request; of what comes behind an open stream, only so much."""
-        self._unset_keepalive_if_required()
-        self._parse(data)
+        super().data_received(data)
         if self._stream is not None:
             self._read_ahead_bytes += len(data)
             if self._read_ahead_bytes < READ_AHEAD_BYTES:
                 self.flow.resume_reading()  # which uvicorn has paused behind a second request
-            else:
-                self.flow.pause_reading()
 
     def eof_received(self) -> None:
         """Take a viewer that ends its half of the connection to have left."""
@@ -180,21 +183,6 @@ class StreamingProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._response = cycle
         super()._start_asgi_task(cycle, app)
-
-    def _parse(self, data: bytes) -> None:
-        while data:
-            try:
-                self.parser.feed_data(data)
-            except HttpParserUpgrade as upgrade:
-                if self._should_upgrade():
-                    self.handle_websocket_upgrade()
-                    return
-                data = data[upgrade.args[0] :]  # the request is answered as any other, and so is the next
-            except HttpParserError:
-                self.send_400_response("Invalid HTTP request received.")
-                return
-            else:
-                return
 
     def _write_content(self, chunk: bytes) -> None:
         """Write what is in a chunk to a client that doesn't know chunks."""

@@ -1,8 +1,10 @@
 """The benchmark suite runs, and says what it measured."""
 
 import json
+import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -59,4 +61,13 @@ def test_a_name_in_a_chart_is_text() -> None:
     """Whatever the bars are called, it is an SVG that can be read."""
     svg = chart({"<title> & more": {"ours": 1, "a<b": 100}}, "caption")
     ElementTree.fromstring(svg)
-    assert "100.0 …" in svg
+
+
+def test_a_chart_shows_how_much_longer() -> None:
+    """Ten times as much is one step of the scale further, however large, and the scale says so."""
+    svg = chart({"ms": {"ours": 5, "ten": 50, "hundred": 500, "thousand": 5000}})
+    bars = [float(width) for width in re.findall(r'class="bar.*?width="([\d.]+)"', svg)]
+    steps = [longer - shorter for shorter, longer in pairwise(bars)]
+    assert max(steps) - min(steps) < 0.3
+    for tick in ("1", "10", "100", "1,000", "10,000"):
+        assert f">{tick}</text>" in svg

@@ -358,6 +358,18 @@ async def test_heartbeat(streams: Streams, log: Log, clock: list[float]) -> None
     assert socket.received.count(b": ping") == 3
 
 
+async def test_a_heartbeat_that_fails(
+    streams: Streams, log: Log, clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A failure ends its own stream, not the timer of all."""
+    socket = connect(streams, Follower(log, 1), Socket(fail_after=0))
+    clock[0] = 15
+    socket.stream.check(15, 60)
+    assert socket.aborted
+    assert "broken pipe" in caplog.text
+    assert streams.closed == {"failed": 1}
+
+
 async def test_stall(streams: Streams, log: Log, clock: list[float]) -> None:
     """A viewer is dropped when its socket has sent nothing for long enough, and not a second before."""
     socket = connect(streams, Follower(log, 0), Socket(lambda: 3600))

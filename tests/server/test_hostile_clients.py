@@ -156,21 +156,22 @@ async def test_pipelined(victim: Server, api: Api) -> None:
 
 @pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"nonsense"])
 async def test_upgrade(victim: Server, api: Api, protocol: bytes) -> None:
-    """A request for another protocol is answered as if it hadn't asked, and so is the one after it."""
+    """A request for another protocol is answered as if it hadn't asked; so is the next, behind no body."""
     task_id = (await api.start(seconds=0))["task_id"]
     request = b"GET /task-progress/%b HTTP/1.1\r\n" % task_id.encode()
-    request += HOST + UPGRADE + b"Upgrade: %b\r\n" % protocol
-    bodies = (
-        b"\r\n",
-        b"Content-Length: 3\r\n\r\nabc",
-        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-        b"X: x\r\n" * 200 + b"\r\n",
-    )
-    last = HEALTH + b"Connection: close\r\n\r\n"
-    for body in bodies:
-        answer = await answers(victim, (request + body) * 3, last)
+    upgrade = HOST + UPGRADE + b"Upgrade: %b\r\n" % protocol
+    for headers in (b"\r\n", b"X: x\r\n" * 200 + b"\r\n"):
+        last = HEALTH + b"Connection: close\r\n\r\n"
+        answer = await answers(victim, (request + upgrade + headers) * 3, last)
         assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200"] * 4
         assert answer.count(b'"SUCCESS"') == 3
+    for body in (
+        b'Content-Length: 15\r\n\r\n{"name":"body"}',
+        b'Transfer-Encoding: chunked\r\n\r\n4\r\n{"na\r\nb\r\nme":"body"}\r\n0\r\n\r\n',
+    ):
+        answer = await answers(victim, START + upgrade + body)
+        assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200"]
+        assert b'"name":"body"' in answer
 
 
 @pytest.mark.parametrize("rubbish", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000])

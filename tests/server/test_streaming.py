@@ -1,0 +1,550 @@
+"""Streams that are carried by their connection: on real sockets, with and without uvloop."""
+
+import asyncio
+import gc
+import logging
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sse_starlette
+import uvloop
+from fastapi import Request, Response
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from taskstream.http.response import StreamResponse
+from taskstream.http.stream import Stream
+from taskstream.log import Follower
+from taskstream.server.connection import PIPELINED_REQUESTS, Connection
+from tests.support.serving import Client, Serving
+
+# A hook for event loops would be asked for those of all tests.
+pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture")
+
+END = b"0\r\n\r\n"
+EVENT = b"\n\n\r\n"
+HELLO = b'"hello"'
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
+    """Every test on both event loops."""
+    uvloop_policy: asyncio.AbstractEventLoopPolicy = uvloop.EventLoopPolicy()
+    return uvloop_policy if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No test leaves a warning in the log, unless it takes it from there."""
+    yield
+    messages = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert messages == []
+
+
+async def test_head_and_events_go_out_in_one_piece() -> None:
+    """The head, the retry and all that the viewer has missed are one write; and the end, if it is there."""
+    written: list[bytes] = []
+
+    class Recording(Connection):
+        def uncork(self) -> None:
+            if self._cork is not None:
+                written.append(self._cork.held)
+            super().uncork()
+
+    async with Serving().serve(Recording) as serving:
+        serving.append(3)
+        client = await serving.open("/stream")
+        assert (await client.until(EVENT)).count(b"retry: ") == 1
+        assert client.ids == [1, 2, 3]
+        assert written == [bytes(client.received)]
+        assert client.received.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"content-type: text/event-stream; charset=utf-8\r\n" in client.received
+        serving.append(1, last=True)
+        await client.until(END)
+        again = await serving.open("/stream")
+        assert await again.until(END) == written[1]
+
+
+async def test_no_task_for_each_stream() -> None:
+    """An open stream is carried without an asyncio task."""
+    async with Serving().serve() as serving:
+        serving.append(1)
+        before = len(asyncio.all_tasks())
+        clients = [await serving.open("/stream") for _ in range(20)]
+        for each in clients:
+            await each.until(EVENT)
+        assert len(asyncio.all_tasks()) == before
+        for each in clients:
+            each.leave()
+        await serving.until_open(0)
+        assert serving.streams.closed == {"left": 20}
+
+
+async def test_pipelined_behind_a_stream() -> None:
+    """The request behind a stream is answered when that has ended, on the same connection, and so on."""
+    async with Serving().serve() as serving:
+        serving.append(1)
+        client = await serving.open("/stream", "/hello")
+        await client.until(EVENT)
+        client.send("/stream?after=1", "/hello")
+        serving.append(1, last=True)
+        answer = await client.until_count(HELLO, 2)
+        assert client.ids == [1, 2, 2]
+        assert answer.count(b"HTTP/1.1 200 OK") == 4
+        assert serving.streams.closed == {"ended": 2}
+
+
+@pytest.mark.parametrize("leave", ["abort", "close", "half-close"])
+async def test_leaving_with_a_request_behind_the_stream(leave: str) -> None:
+    """Its viewer's leaving is noticed, whatever waits behind it, and nothing is written to it any more."""
+    async with Serving().serve() as serving:
+        serving.append(1)
+        client = await serving.open("/stream", "/hello")
+        await client.until(EVENT)
+        client.send("/hello")
+        await asyncio.sleep(0.01)
+        if leave == "abort":
+            client.leave()
+        elif leave == "close":
+            client.writer.close()
+        else:
+            client.writer.write_eof()
+        await serving.until_open(0)
+        for _ in range(20):
+            serving.append(1)
+            await asyncio.sleep(0)
+        assert serving.streams.events == 1
+
+
+async def test_too_many_requests_behind_a_stream() -> None:
+    """A connection with too many of them is cut."""
+    async with Serving().serve() as serving:
+        serving.append(1)
+        client = await serving.open("/stream")
+        await client.until(EVENT)
+        client.send(*["/hello"] * PIPELINED_REQUESTS)
+        await asyncio.sleep(0.1)
+        assert serving.streams.open == 1
+        client.send(*["/hello"] * 5000)
+        await serving.until_open(0)
+
+
+async def test_a_large_body_behind_a_stream() -> None:
+    """Only so much of it is read: the rest stays with the client, and the stream goes on."""
+    async with Serving().serve() as serving:
+        serving.append(1)
+        client = await serving.open("/stream")
+        await client.until(EVENT)
+        size = 32 * 1024 * 1024
+        client.writer.write(b"POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+        client.writer.write(b"x" * size)
+        await asyncio.sleep(0.3)
+        assert client.writer.transport.get_write_buffer_size() > size // 2
+        serving.append(1, last=True)
+        assert b"HTTP/1.1 405" in await client.until(b"}")
+        assert client.ids == [1, 2]
+
+
+async def test_a_viewer_that_never_reads() -> None:
+    """It is dropped when it has taken nothing for so long, with all that waited for it; others are not."""
+    async with Serving(stall_seconds=0.3).serve() as serving:
+        serving.append(1)
+        deaf, client = await serving.open("/stream"), await serving.open("/stream")
+        await deaf.until(EVENT)
+        deaf.stop_reading()
+        await client.until(EVENT)
+        reading = asyncio.create_task(client.until(END))
+        for _ in range(300):
+            serving.append(1, size=50_000)
+            await asyncio.sleep(0)
+        await serving.until_open(1)
+        assert serving.streams.closed == {"stalled": 1}
+        serving.append(1, last=True)
+        await reading
+        assert client.ids == list(range(1, 303))
+
+
+async def test_a_burst_larger_than_the_socket() -> None:
+    """All of it arrives, once and in order, however slowly it is read; so do those that follow."""
+    async with Serving().serve() as serving:
+        serving.append(1)
+        clients = [await serving.open("/stream") for _ in range(3)]
+        for each in clients:
+            await each.until(EVENT)
+            each.stop_reading()
+        for _ in range(3):
+            serving.append(100, size=50_000)
+            await serving.until_behind(3)
+            for each in clients:
+                each.read_on()
+                await each.reader.readexactly(3_000_000)
+                each.stop_reading()
+        assert serving.streams.open == 3
+        serving.append(1, last=True)
+        for each in clients:
+            each.read_on()
+            await each.until(END)
+            assert each.ids[-1] == 302
+        await serving.until_open(0)
+        assert serving.streams.closed == {"ended": 3}
+
+
+async def test_stall_drain_stall_again() -> None:
+    """A viewer that reads now and then is up to date each time when it has read everything."""
+    async with Serving(stall_seconds=0.5).serve() as serving:
+        serving.append(1)
+        client = await serving.open("/stream")
+        await client.until(EVENT)
+        for number in range(3):
+            client.stop_reading()
+            serving.append(200, size=50_000)
+            serving.log.append(b"round %d" % number)
+            await serving.until_behind(1)
+            client.read_on()
+            await client.until(b"round %d" % number + EVENT)
+            await serving.until_behind(0)
+        serving.append(1, last=True)
+        await client.until(END)
+        assert client.ids == list(range(1, 606))
+
+
+async def test_a_slow_reader_is_not_dropped() -> None:
+    """A viewer that takes a little every now and then has not stopped reading."""
+    async with Serving(stall_seconds=0.4).serve() as serving:
+        serving.append(1)
+        client = await serving.open("/stream")
+        await client.until(EVENT)
+        client.stop_reading()
+        serving.append(400, size=50_000)
+        for _ in range(15):
+            await asyncio.sleep(0.1)
+            client.read_on()
+            await client.reader.readexactly(1_000_000)
+            client.stop_reading()
+        assert serving.streams.closed == {}
+        client.leave()
+        await serving.until_open(0)
+
+
+async def test_leaving_while_behind() -> None:
+    """Nothing is kept of a viewer that leaves with events under way."""
+    async with Serving().serve() as serving:
+        serving.append(1)
+        client = await serving.open("/stream")
+        await client.until(EVENT)
+        client.stop_reading()
+        serving.append(200, size=50_000)
+        await serving.until_behind(1)
+        client.leave()
+        await serving.until_open(0)
+        assert not serving.log.listeners
+
+
+async def test_http_1_0() -> None:
+    """A client that doesn't know chunks gets none, at the beginning, from a pass, or behind."""
+    async with Serving(ping_seconds=0.05).serve() as serving:
+        serving.append(1)
+        client = await serving.open()
+        client.writer.write(b"GET /stream HTTP/1.0\r\n\r\n")
+        await client.until(b": ping\n\n")
+        for _ in range(2):
+            serving.append(1)
+            await client.until(b"data: x\n\n")
+        client.stop_reading()
+        serving.append(200, size=50_000, last=True)
+        client.read_on()
+        head, _, body = (await client.rest()).partition(b"\r\n\r\n")
+        assert b"transfer-encoding" not in head
+        assert b"connection: close" in head
+        assert b"\r" not in body
+        assert client.ids == list(range(1, 204))
+
+
+async def test_keep_alive_after_the_end() -> None:
+    """A connection whose stream has ended serves other requests; one that is to be closed is."""
+    async with Serving().serve() as serving:
+        serving.append(1, last=True)
+        client = await serving.open("/stream")
+        for _ in range(3):
+            await client.until(END)
+            client.send("/hello")
+            await client.until(HELLO)
+            client.send("/stream")
+        client.writer.write(b"GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await client.rest()).count(b"id: 1\n") == 5
+        assert serving.server.server_state.total_requests == 8
+
+
+async def test_keep_alive_after_other_answers() -> None:
+    """An answer without a body, a refusal and a stream share a connection."""
+    serving = Serving()
+
+    @serving.app.get("/nothing", status_code=204)
+    async def nothing() -> None: ...
+
+    async with serving.serve():
+        serving.append(1, last=True)
+        client = await serving.open("/nothing")
+        client.writer.write(b"HEAD /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.send("/nothing", "/stream")
+        answer = await client.until(END)
+        assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"204", b"405", b"204", b"200"]
+
+
+async def test_limit() -> None:
+    """Of many that come at once, exactly so many get a stream as there are places."""
+    serving = Serving(limit=7)
+
+    @serving.app.exception_handler(RuntimeError)
+    async def try_later(*_: object) -> Response:
+        return Response(status_code=503)
+
+    async with serving.serve() as serving:
+        serving.append(1)
+        clients = await asyncio.gather(*(serving.open("/stream") for _ in range(50)))
+        answers = await asyncio.gather(*(client.reader.readline() for client in clients))
+        assert answers.count(b"HTTP/1.1 200 OK\r\n") == 7
+        assert answers.count(b"HTTP/1.1 503 Service Unavailable\r\n") == 43
+        for each in clients:
+            each.leave()
+        await serving.until_open(0)
+
+
+async def test_access_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A stream is logged when it opens, as any other response."""
+    caplog.set_level(logging.INFO, "uvicorn.access")
+    async with Serving().serve(log_config=None) as serving:
+        serving.append(1)
+        client = await serving.open("/stream?after=0")
+        await client.until(EVENT)
+        lines = [record.getMessage() for record in caplog.records if record.name == "uvicorn.access"]
+        port = client.writer.get_extra_info("sockname")[1]
+        assert lines == [f'127.0.0.1:{port} - "GET /stream?after=0 HTTP/1.1" 200']
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A key and a certificate for localhost."""
+    if not shutil.which("openssl"):
+        pytest.skip("needs openssl")
+    folder = tmp_path_factory.mktemp("certificate")
+    key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+    subprocess.run([*request, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return key, certificate
+
+
+async def test_tls(certificate: tuple[str, str]) -> None:
+    """Streams are carried over TLS as well: a live event, a burst, a viewer that never reads, an end."""
+    key, chain = certificate
+    trusting = ssl.create_default_context(cafile=chain)
+    async with Serving(stall_seconds=1).serve(ssl_keyfile=key, ssl_certfile=chain) as serving:
+        serving.append(1)
+        options = {"ssl": trusting, "server_hostname": "localhost"}
+        client, deaf = await serving.open("/stream", **options), await serving.open("/stream", **options)
+        for each in (client, deaf):
+            await each.until(EVENT)
+        deaf.stop_reading()
+        serving.append(400, size=50_000)
+        reading = asyncio.create_task(client.until(END))
+        await serving.until_open(1)
+        assert serving.streams.closed == {"stalled": 1}
+        serving.append(1, last=True)
+        await reading
+        assert client.ids == list(range(1, 403))
+
+
+async def test_one_viewer_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """All others are served all the same, and the failure is logged."""
+    serving = Serving()
+
+    class Broken(Follower):
+        def take(self) -> bytes:
+            if serving.log.last_id > 1:
+                raise RuntimeError("no idea")
+            return super().take()
+
+    @serving.app.get("/broken")
+    async def broken() -> Response:
+        return StreamResponse(Broken(serving.log, 1), serving.streams, 0)
+
+    async with serving.serve():
+        serving.append(1)
+        clients = [await serving.open(path) for path in ("/stream", "/broken", "/stream")]
+        await serving.until_open(3)
+        serving.append(1, last=True)
+        for each in (clients[0], clients[2]):
+            await each.until(END)
+            assert each.ids == [1, 2]
+        assert serving.streams.closed == {"ended": 2, "failed": 1}
+        for each in clients:
+            each.leave()
+    assert caplog.text.count("RuntimeError: no idea") == 1
+    caplog.clear()
+
+
+def buffering_middleware(serving: Serving) -> None:
+    """Starlette's BaseHTTPMiddleware, which reads the response in another task."""
+
+    @serving.app.middleware("http")
+    async def middleware(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call_next(request)
+        response.headers["X-Middleware"] = "yes"
+        return response
+
+
+def delaying_middleware(serving: Serving) -> None:
+    """One that holds the head back until the body comes."""
+
+    def wrap(app: Any) -> Any:
+        async def call(scope: Scope, receive: Receive, send: Send) -> None:
+            held: list[Message] = []
+
+            async def delay(message: Message) -> None:
+                held.append(message)
+                if message["type"] == "http.response.body":
+                    for each in held:
+                        await send(each)
+                    held.clear()
+
+            await app(scope, receive, delay if scope["type"] == "http" else send)
+
+        return call
+
+    serving.app.add_middleware(wrap)
+
+
+def encoding_middleware(serving: Serving) -> None:
+    """One that says in the head that the body will be encoded."""
+
+    def wrap(app: Any) -> Any:
+        async def call(scope: Scope, receive: Receive, send: Send) -> None:
+            async def encode(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    message = {**message, "headers": [*message["headers"], (b"Content-Encoding", b"x")]}
+                await send(message)
+
+            await app(scope, receive, encode)
+
+        return call
+
+    serving.app.add_middleware(wrap)
+
+
+def plain_middleware(serving: Serving) -> None:
+    """None."""
+
+
+PATHS = {
+    "BaseHTTPMiddleware": (buffering_middleware, Connection),
+    "a head that comes late": (delaying_middleware, Connection),
+    "an encoding": (encoding_middleware, Connection),
+    "h11": (plain_middleware, "h11"),
+    "httptools": (plain_middleware, "httptools"),
+}
+
+
+@pytest.mark.parametrize(("prepare", "http"), PATHS.values(), ids=PATHS.keys())
+async def test_streams_that_cannot_be_carried(prepare: Callable[[Serving], None], http: Any) -> None:
+    """They are streamed otherwise, event by event: the same bytes, limits, heartbeats, counts and ends."""
+    serving = Serving(limit=2, ping_seconds=0.1)
+    prepare(serving)
+
+    @serving.app.exception_handler(RuntimeError)
+    async def try_later(*_: object) -> Response:
+        return Response(status_code=503)
+
+    async with serving.serve(http):
+        serving.append(2)
+        client, other = await serving.open("/stream"), await serving.open("/overview")
+        for each in (client, other):
+            await each.until(b": ping\n\n\r\n")
+        assert serving.streams._carried == set()
+        third = await serving.open("/stream")
+        assert b" 503 " in await third.reader.readline()
+        other.leave()
+        await serving.until_open(1)
+        serving.append(1)
+        await client.until(EVENT)
+        serving.append(1, last=True)
+        await client.until(END)
+        assert client.ids == [1, 2, 3, 4]
+        assert client.received.count(b"retry: 0\n") == 1
+        await serving.until_open(0)
+        assert serving.streams.closed == {"left": 1, "ended": 1}
+        assert serving.streams.events == 5
+
+
+@pytest.mark.parametrize("http", [Connection, "httptools"])
+async def test_the_server_stops(http: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stream ends cleanly when its server stops, not because another one of the process ever did."""
+    monkeypatch.setattr(sse_starlette.sse.AppStatus, "should_exit", True)
+    async with Serving(ping_seconds=0.3).serve(http) as serving:
+        serving.append(1)
+        clients = [await serving.open("/stream") for _ in range(5)]
+        for each in clients:
+            await each.until(b": ping\n\n\r\n")
+        assert serving.streams.open == 5
+        serving.server.should_exit = True
+        for each in clients:
+            assert (await each.rest()).endswith(END)
+    assert serving.streams.closed == {"stopped": 5}
+
+
+async def test_two_servers_on_one_loop() -> None:
+    """Each application sees its own server's stop."""
+    async with Serving().serve("httptools") as first, Serving().serve("httptools") as second:
+        clients = []
+        for serving in (first, second):
+            serving.append(1)
+            clients.append(await serving.open("/stream"))
+            await clients[-1].until(EVENT)
+        second.server.should_exit = True
+        await clients[1].until(END)
+        await second.until_open(0)
+        assert first.streams.open == 1
+
+
+async def test_a_closed_stream_leaves_no_garbage() -> None:
+    """Reference counts free all that there was of a connection: the garbage collector finds nothing."""
+
+    async def leave(client: Client) -> None:
+        client.leave()
+
+    async def end(client: Client) -> None:
+        client.writer.close()
+        await client.writer.wait_closed()
+
+    for leaving in (leave, end):
+        async with Serving().serve() as serving:
+            serving.append(1)
+            gc.collect()
+            gc.disable()
+            try:
+                for number in range(6):
+                    client = await serving.open("/hello", *["/stream", "/hello"] * (number % 3))
+                    client.writer.write(b"GET /stream HTTP/1.%d\r\nHost: x\r\n\r\n" % (number % 2))
+                    await client.until_count(b"id: 1\n", 1)
+                    serving.append(1)
+                    await client.until_count(b"id: %d\n" % serving.log.last_id, 1)
+                    await leaving(client)
+                await serving.until_open(0)
+                await asyncio.sleep(0.05)
+                ours = (Connection, RequestResponseCycle, Stream, Follower, StreamResponse, Request)
+                left = [type(each).__name__ for each in gc.get_objects() if isinstance(each, ours)]
+            finally:
+                gc.enable()
+            assert left == []
+
+
+def test_it_runs_without_the_server() -> None:
+    """What an application is given knows nothing of uvicorn."""
+    code = "import sys, taskstream.http.response; sys.exit('httptools' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path.cwd(), check=False).returncode == 0

@@ -1,0 +1,168 @@
+"""Streams of one log on a real socket, and nothing else, in the event loop of the test."""
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import uvicorn
+from fastapi import FastAPI, Response
+
+from taskstream.http.response import StreamResponse
+from taskstream.http.stopping import until_server_stops
+from taskstream.http.streams import Streams
+from taskstream.log import Follower, Log, Overview
+from taskstream.server.connection import Connection
+from taskstream.server.serve import Server
+
+SOCKET_BYTES = 64 * 1024
+"""Small, so that a socket is full after a second or two of a burst."""
+
+Protocol = type[asyncio.Protocol] | str
+
+
+@dataclass
+class Serving:
+    """An application whose streams are those of one log, and the server that it has."""
+
+    limit: int = 1000
+    ping_seconds: float = 15
+    stall_seconds: float = 60
+    log: Log = field(default_factory=lambda: Log(10_000))
+
+    def __post_init__(self) -> None:
+        self._clients: list[Client] = []
+        self.streams = Streams(self.limit, self.ping_seconds, self.stall_seconds)
+        self.app = FastAPI(lifespan=self._lifespan)
+
+        @self.app.get("/stream")
+        async def stream(after: int = 0) -> Response:
+            return StreamResponse(Follower(self.log, after), self.streams, 0)
+
+        @self.app.get("/overview")
+        async def overview() -> Response:
+            return StreamResponse(Overview([self.log]), self.streams, 0)
+
+        @self.app.get("/hello")
+        async def hello() -> str:
+            return "hello"
+
+    @asynccontextmanager
+    async def serve(self, http: Protocol = Connection, **options: Any) -> AsyncIterator[Self]:
+        """Serve the application until the end, on a free port."""
+        self.server = Server(uvicorn.Config(self.app, http=http, ws="none", **options))
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
+        self.port: int = listener.getsockname()[1]
+        serving = asyncio.create_task(self.server.serve([listener]))
+        async with asyncio.timeout(10):
+            while not self.server.started:  # noqa: ASYNC110 - uvicorn has nothing to wait for
+                await asyncio.sleep(0.01)
+        try:
+            yield self
+        finally:
+            self.server.should_exit = True
+            for client in self._clients:
+                client.leave()
+            await serving
+
+    async def open(self, *requests: str, **options: Any) -> "Client":
+        """A client that has sent requests."""
+        peer = socket.socket()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BYTES)
+        peer.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(peer, ("127.0.0.1", self.port))
+        reader, writer = await asyncio.open_connection(sock=peer, **options)
+        client = Client(reader, writer)
+        self._clients.append(client)
+        client.send(*requests)
+        return client
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return when this holds; fail after ten seconds."""
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
+    async def until_open(self, count: int) -> None:
+        """Return when so many streams are open."""
+        await self.until(lambda: self.streams.open == count)
+
+    async def until_behind(self, count: int) -> None:
+        """Return when so many streams wait for their sockets."""
+        await self.until(lambda: self.streams.behind == count)
+
+    def append(self, count: int, size: int = 1, *, last: bool = False) -> None:
+        """Add so many events to the log."""
+        for number in range(1, count + 1):
+            self.log.append(b"x" * size, last=last and number == count)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        async def close_log() -> None:
+            await until_server_stops()
+            self.log.close()
+
+        owned = [asyncio.create_task(close_log()), asyncio.create_task(self.streams.watch())]
+        yield
+        for each in owned:
+            each.cancel()
+
+
+@dataclass
+class Client:
+    """One connection."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    received: bytearray = field(default_factory=bytearray)
+
+    def send(self, *requests: str) -> None:
+        """Ask for these paths, one after the other, without waiting for answers."""
+        for path in requests:
+            self.writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n".encode())
+
+    async def until(self, end: bytes) -> bytearray:
+        """All that has come, once it ends like that."""
+        async with asyncio.timeout(20):
+            while not self.received.endswith(end):
+                data = await self.reader.read(65536)
+                assert data, f"{self.received[-200:]!r} does not end with {end!r}"
+                self.received += data
+        return self.received
+
+    async def until_count(self, part: bytes, count: int) -> bytearray:
+        """All that has come, once this has come so many times."""
+        async with asyncio.timeout(20):
+            while self.received.count(part) < count:
+                data = await self.reader.read(65536)
+                assert data, f"{self.received[-200:]!r} has not enough of {part!r}"
+                self.received += data
+        return self.received
+
+    async def rest(self) -> bytearray:
+        """All that comes, up to the end of the connection."""
+        async with asyncio.timeout(20):
+            while data := await self.reader.read(65536):
+                self.received += data
+        return self.received
+
+    def stop_reading(self) -> None:
+        """Read nothing, so that the server's socket fills up."""
+        self.writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    def read_on(self) -> None:
+        """Read again."""
+        self.writer.transport.resume_reading()  # type: ignore[attr-defined]
+
+    def leave(self) -> None:
+        """End the connection."""
+        self.writer.transport.abort()
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of all events that have arrived."""
+        return [int(each) for each in re.findall(rb"^id: (\d+)$", self.received, re.MULTILINE)]
