@@ -274,7 +274,7 @@ async def test_a_viewer_leaves_while_behind(streams: Streams, log: Log) -> None:
 
 async def test_a_long_backlog_is_written_a_piece_at_a_turn(streams: Streams) -> None:
     """A viewer with much to catch up on takes one turn for each piece, and no more."""
-    log = Log(1000)
+    log = Log(1000, history_bytes=16 * 1024 * 1024)
     for _ in range(200):
         log.append(b"x" * 40_000)
     socket = connect(streams, Follower(log, 0))

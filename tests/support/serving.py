@@ -31,7 +31,7 @@ class Serving:
     limit: int = 1000
     ping_seconds: float = 15
     stall_seconds: float = 60
-    log: Log = field(default_factory=lambda: Log(10_000))
+    log: Log = field(default_factory=lambda: Log(10_000, history_bytes=1 << 30))
 
     def __post_init__(self) -> None:
         self._clients: list[Client] = []

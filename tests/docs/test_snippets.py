@@ -1,0 +1,194 @@
+"""The programs of README and docs pass our linters and type checker, and run."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import aiohttp
+import pytest
+
+from taskstream import TaskStatus, TaskStream
+from tests.docs.pages import Terminal, all_blocks
+from tests.support.api import Api
+from tests.support.programs import ROOT, Program, Server
+
+PROGRAMS = {
+    f"{Path(page).stem.lower().replace('-', '_')}_{number}": text
+    for page, number, text in all_blocks("python")
+}
+CLIENTS = [name for name, text in PROGRAMS.items() if "http://localhost:8000" in text]
+SERVERS = [name for name, text in PROGRAMS.items() if "app = FastAPI(" in text]
+OTHERS = [name for name in PROGRAMS if name not in CLIENTS + SERVERS]
+
+QUICK: dict[str, dict[str, Any]] = {
+    "countdown": {"start": 1},
+    "resize": {"images": 1},
+    "primes": {"below": 20},
+    "export": {"rows": 2},
+}
+"""Parameters with which a work takes no longer than it has to."""
+
+UNDOCUMENTED = "D100,D103"
+"""A few lines to be pasted need no docstrings."""
+
+
+def naming(text: str) -> str:
+    """The program that has this in it."""
+    (name,) = [name for name in PROGRAMS if text in PROGRAMS[name]]
+    return name
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of somebody else's, with each program in a file."""
+    folder = tmp_path_factory.mktemp("snippets")
+    for name, text in PROGRAMS.items():
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    return folder
+
+
+def run_tool(folder: Path, *arguments: str) -> None:
+    """Run one of our tools on the programs, with its settings in pyproject.toml."""
+    result = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_linter(folder: Path) -> None:
+    """What a reader pastes is no reason for complaint."""
+    settings = ("--config", str(ROOT / "pyproject.toml"), "--no-cache")
+    run_tool(folder, "ruff", "check", *settings, "--ignore", UNDOCUMENTED, ".")
+    run_tool(folder, "ruff", "format", *settings, "--check", ".")
+
+
+def test_types(folder: Path) -> None:
+    """What a reader pastes passes the type checker in strict mode."""
+    cache = ROOT / ".mypy_cache"
+    run_tool(
+        folder,
+        *("mypy", "--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(cache)),
+        *("--follow-imports", "silent", "."),
+    )
+
+
+def load(folder: Path, name: str) -> ModuleType:
+    """A program as a module."""
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", SERVERS)
+async def test_work(folder: Path, name: str) -> None:
+    """Every work can be started with its defaults, or less, and ends in SUCCESS."""
+    module = load(folder, name)
+    tasks = module.tasks
+    assert isinstance(tasks, TaskStream)
+    tasks.configure(redis_url=None)
+    assert module.app.openapi()["paths"]
+    async with tasks:
+        for work in [each for each in vars(module).values() if getattr(each, "__module__", "") == name]:
+            try:
+                found = tasks.works.get(work)
+            except TypeError:  # it is no work
+                continue
+            first = await tasks.start(work, **QUICK.get(found.name, {}))
+            events = [event async for event in tasks.follow(first.task_id)]
+            assert events[-1].snapshot is not None
+            assert events[-1].snapshot.status is TaskStatus.SUCCESS, events[-1]
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_client(folder: Path, server: Server, name: str) -> None:
+    """The clients can be used from a program of one's own."""
+    program = folder / f"{name}_here.py"
+    program.write_text(PROGRAMS[name].replace("http://localhost:8000", server.url), encoding="utf-8")
+    with Program(str(program), PYTHONPATH=str(ROOT)) as run:
+        assert run.wait(30) == 0, run.output
+    assert "Done" in run.lines[-1]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_program(folder: Path, name: str) -> None:
+    """A program without a server runs to its end."""
+    with Program(str(folder / f"{name}.py"), PYTHONPATH=str(ROOT)) as run:
+        assert run.wait(30) == 0, run.output
+    assert "SUCCESS" in run.lines[-1]
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """A server of one of the programs."""
+    command = f"{sys.executable} -m uvicorn --port 0 {request.param}:app"
+    with Terminal(folder, command, PYTHONPATH=str(ROOT)) as server:
+        yield server.serving(30)
+
+
+@pytest.mark.parametrize("url", [naming('@app.post("/exports"')], indirect=True)
+async def test_own_routes(session: aiohttp.ClientSession, url: str) -> None:
+    """Routes of one's own start, show, stream and cancel; a repeated key starts nothing."""
+    api = Api(session, [url])
+    ann = {"user": "Ann", "Idempotency-Key": "1"}
+    first = await api.json("POST", "/exports", 202, headers=ann)
+    assert first["name"] == "Export of Ann"
+    again = await api.json("POST", "/exports", 202, headers=ann)
+    other = await api.json("POST", "/exports", 202, headers={**ann, "user": "Bob"})
+    assert again["task_id"] == first["task_id"] != other["task_id"]
+
+    path = f"/exports/{first['task_id']}"
+    async with session.get(url + path + "/stream") as response:
+        stream = await response.text()
+    assert "event: pending\n" in stream
+    assert stream.endswith("event: success\ndata: Done\n\n")
+    assert (await api.json("POST", path + "/cancel"))["status"] == "SUCCESS"
+    assert (await api.json("GET", path))["progress"] == 100
+    assert (await api.json("GET", path + "/messages"))[-1] == "Done"
+    await api.json("POST", "/start-task", 404)
+
+
+@pytest.mark.parametrize("url", [naming("dependencies=[Depends(check_token)]")], indirect=True)
+async def test_guarded(session: aiohttp.ClientSession, url: str) -> None:
+    """A dependency guards every route but the scripts."""
+    api = Api(session, [f"{url}/jobs"])
+    for path in ("/", "/works", "/health", "/task-progress/none"):
+        await api.json("GET", path, 401)
+    await api.json("GET", "/health", headers={"Authorization": "Bearer secret"})
+    async with session.get(f"{url}/jobs/static/page.js") as response:
+        assert response.status == 200
+
+
+def test_serve(folder: Path) -> None:
+    """A program that serves itself is there, and stops."""
+    name = naming("serve(app, port=8000)")
+    program = folder / f"{name}_here.py"
+    program.write_text(PROGRAMS[name].replace("port=8000", "port=0"), encoding="utf-8")
+    with Program(str(program), PYTHONPATH=str(ROOT)) as run:
+        run.wait_for("running on ")
+        assert run.stop(signal.SIGINT) == 0, run.output
+
+
+@pytest.mark.parametrize("url", [naming("def build(")], indirect=True)
+async def test_output(session: aiohttp.ClientSession, url: str) -> None:
+    """Output comes as events of its own, and so do records of `logging`."""
+    api = Api(session, [url])
+    stream = await api.watch((await api.start(work="build"))["task_id"])
+    text = "".join(
+        json.loads(event["data"] or "")["text"] for event in stream if event["event"] == "output"
+    )
+    assert text == "cc file0.c\ncc file1.c\ncc file2.c\nINFO Built 3 files\n"
