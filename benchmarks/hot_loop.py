@@ -8,14 +8,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.servers import Figures
-from taskstream.registry import Registry
-from taskstream.threads import Report, WorkThreads
-from taskstream.work import WORK, make_begin
+from taskstream import TaskStream, report
 
 MESSAGE = "Working"
 
 
-def report_loop(report: Report, *, calls: int) -> float:
+def report_loop(*, calls: int) -> float:
     """Seconds for so many reports."""
     began = time.perf_counter()
     for number in range(calls):
@@ -34,14 +32,14 @@ def update_loop(*, calls: int) -> float:
 
 async def report_in_task(*, calls: int) -> float:
     """The reports, as the work of a task, whose log takes them as it can."""
-    WORK["report_loop"] = report_loop
-    registry = Registry(make_begin(WorkThreads(1)))
-    task = await registry.start("report_loop", {"calls": calls}, "")
-    ended = asyncio.Event()
-    task.log.listeners.add(lambda: ended.set() if task.ended else None)
-    await ended.wait()
-    await registry.close()
-    return float(str(task.snapshot.data))
+    tasks = TaskStream()
+    tasks.work(report_loop)
+    async with tasks:
+        snapshot = await tasks.start(report_loop, calls=calls)
+        async for event in tasks.follow(snapshot.task_id):
+            if event.snapshot:
+                snapshot = event.snapshot
+    return float(str(snapshot.data))
 
 
 async def update_in_thread(*, calls: int) -> float:

@@ -14,15 +14,15 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import aiohttp
 
+from taskstream import Result, Update, WorkError
 from taskstream.client.event_source import NETWORK_ERRORS, EventSource, EventSourceError
 from taskstream.client.protocol import ENDED, Snapshot
 from taskstream.server.serve import allow_many_connections
-from taskstream.tasks import Result, Update, Updates, WorkError
-from taskstream.work import WORK
 from tests.support.programs import Server
 
 TASKS = 20
@@ -34,7 +34,7 @@ SPARE_KIB = 32 * 1024
 """Memory that an allocator may keep for later."""
 
 
-async def ticks(*, steps: int, pause: float, kib: int, fail: bool) -> Updates:
+async def ticks(*, steps: int, pause: float, kib: int, fail: bool) -> AsyncIterator[Update]:
     """Work that takes its steps, and carries some weight."""
     for step in range(1, steps + 1):
         await asyncio.sleep(pause)
@@ -43,7 +43,7 @@ async def ticks(*, steps: int, pause: float, kib: int, fail: bool) -> Updates:
         raise WorkError("Failed on purpose")
 
 
-async def census() -> Updates:
+async def census() -> AsyncIterator[Result]:
     """What only the server itself can count."""
     gc.collect()
     yield Result({"asyncio tasks": len(asyncio.all_tasks()), "threads": threading.active_count()})
@@ -237,11 +237,12 @@ def main() -> None:
 
 def serve() -> None:
     """`python app.py` with two works more."""
-    WORK.update(ticks=ticks, census=census)
-    from app import main  # which makes their fields of them
+    import app  # here, because only the server needs it
 
+    app.tasks.work(ticks)
+    app.tasks.work(census)
     sys.argv = [sys.argv[0], *sys.argv[2:]]
-    main()
+    app.main()
 
 
 if __name__ == "__main__":

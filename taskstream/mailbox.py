@@ -28,49 +28,59 @@ class Mailbox:
         self._notify = notify
         self._limit = output_queue_length
         self._loop = asyncio.get_running_loop()
-        self._items: list[Said] = []
+        self._queue: list[Said] = []
         self._outputs = 0
-        self._taken = threading.Condition()
+        self._latest: Said = ""
+        self._queued: Said = self._latest
+        """The latest report that has been put into the queue."""
+        self._changed = threading.Condition()
+        self._notified = False
         self._closed = False
 
     def report(self, progress: float, message: str, data: object = None) -> None:
         """Put a report in the place of the one before, unless there was output between them.
 
-        Raises `asyncio.CancelledError` once this is closed.
+        Without a lock, which would double the cost. Raises `asyncio.CancelledError` once this is closed.
         """
+        if self._closed:
+            raise asyncio.CancelledError("The task was cancelled")
         # What was reported is what is sent, even if the function goes on filling its list.
-        said = (progress, message, None if data is None else frozen(data))
-        with self._taken:
-            self._check()
-            if self._items and isinstance(self._items[-1], tuple):
-                self._items[-1] = said
-            else:
-                self._put(said)
+        self._latest = (progress, message, None if data is None else frozen(data))
+        if not self._notified:
+            self._notified = True
+            self.call(self._notify)
 
     def output(self, text: str) -> None:
         """Add a piece of output; wait while there are too many. Not to be called in the event loop.
 
         Raises `asyncio.CancelledError` once this is closed.
         """
-        with self._taken:
-            self._taken.wait_for(lambda: self._closed or self._outputs < self._limit)
-            self._check()
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._outputs < self._limit)
+            if self._closed:
+                raise asyncio.CancelledError("The task was cancelled")
+            self._queue_latest()  # which came before
+            self._queue.append(text)
             self._outputs += 1
-            self._put(text)
+        if not self._notified:
+            self._notified = True
+            self.call(self._notify)
 
     def take(self) -> list[Item]:
         """All that was said since the last time, in its order."""
-        with self._taken:
-            items, self._items = self._items, []
+        self._notified = False  # first: what is said from now on notifies again
+        with self._changed:
+            self._queue_latest()
+            said, self._queue = self._queue, []
             self._outputs = 0
-            self._taken.notify_all()
-        return [Update(*each) if isinstance(each, tuple) else Output(each) for each in items]
+            self._changed.notify_all()
+        return [Update(*each) if isinstance(each, tuple) else Output(each) for each in said]
 
     def close(self) -> None:
         """Take nothing any more; whoever says something is told by an exception."""
-        with self._taken:
+        with self._changed:
             self._closed = True
-            self._taken.notify_all()
+            self._changed.notify_all()
 
     def call(self, callback: Callable[..., object], *arguments: object) -> None:
         """Call something in the event loop, from any thread."""
@@ -79,11 +89,8 @@ class Mailbox:
         except RuntimeError:  # the loop is closed: the server has stopped, and nobody waits any more
             self.close()
 
-    def _check(self) -> None:
-        if self._closed:
-            raise asyncio.CancelledError("The task was cancelled")
-
-    def _put(self, said: Said) -> None:
-        self._items.append(said)
-        if len(self._items) == 1:
-            self.call(self._notify)
+    def _queue_latest(self) -> None:
+        latest = self._latest
+        if latest is not self._queued:
+            self._queued = latest
+            self._queue.append(latest)

@@ -1,23 +1,26 @@
 """Our server, with work that emits what the others emit."""
 
 import sys
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
 
 from benchmarks.emission import Emission
-from taskstream.tasks import Update, Updates
-from taskstream.work import WORK
+from taskstream import TaskStream, Update
+from taskstream.server import serve
+
+tasks = TaskStream(max_streams=100_000, max_tasks=4000)
+app = FastAPI()
+app.include_router(tasks.router)
 
 
-async def emit(*, rate: float, events: int, delay: float = 0) -> Updates:
+@tasks.work
+async def emit(*, rate: float, events: int, delay: float = 0) -> AsyncIterator[Update]:
     """Work that does nothing but say so."""
     emission = Emission(rate, events, delay)
     async for number in emission.numbers():
         yield Update(emission.percent(number), emission.message(number))
 
 
-WORK["emit"] = emit
-
 if __name__ == "__main__":
-    from app import main
-
-    sys.argv[1:] = ["--port", sys.argv[1], "--max-streams", "100000", "--max-tasks", "4000"]
-    main()
+    serve(app, port=int(sys.argv[1]))
