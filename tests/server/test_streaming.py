@@ -123,6 +123,33 @@ async def test_leaving_with_a_request_behind_the_stream(leave: str) -> None:
         assert serving.streams.events == 1
 
 
+async def test_half_closing_while_behind() -> None:
+    """A viewer that has ended its half of the connection has left, even if it was owed something."""
+    async with Serving().serve() as serving:
+        serving.append(1)
+        client = await serving.open("/stream")
+        await client.until(EVENT)
+        client.stop_reading()
+        serving.append(200, size=50_000)
+        await serving.until_behind(1)
+        client.writer.write_eof()
+        await serving.until_open(0)
+        assert serving.streams.closed == {"left": 1}
+
+
+async def test_leaving_a_stream_that_is_not_carried() -> None:
+    """Its end is noticed by what can't be written, though a request behind it was parsed last."""
+    serving = Serving(ping_seconds=0.1)
+    buffering_middleware(serving)
+    async with serving.serve():
+        serving.append(1)
+        client = await serving.open("/stream", "/hello")
+        await client.until(EVENT)
+        client.leave()
+        await serving.until_open(0)
+        assert serving.streams.closed == {"left": 1}
+
+
 async def test_too_many_requests_behind_a_stream() -> None:
     """A connection with too many of them is cut."""
     async with Serving().serve() as serving:
@@ -182,6 +209,8 @@ async def test_a_burst_larger_than_the_socket() -> None:
         for _ in range(3):
             serving.append(100, size=50_000)
             await serving.until_behind(3)
+            unsent = [stream.carrier.unsent_bytes for stream in serving.streams._carried]
+            assert max(unsent) < 512 * 1024
             for each in clients:
                 each.read_on()
                 await each.reader.readexactly(3_000_000)
@@ -496,6 +525,17 @@ async def test_the_server_stops(http: Any, monkeypatch: pytest.MonkeyPatch) -> N
         for each in clients:
             assert (await each.rest()).endswith(END)
     assert serving.streams.closed == {"stopped": 5}
+
+
+async def test_the_server_stops_before_the_application_knows() -> None:
+    """The connection ends its stream by itself, even if nothing has been closed."""
+    async with Serving(sees_stop=False).serve() as serving:
+        serving.append(1)
+        client = await serving.open("/stream")
+        await client.until(EVENT)
+        serving.server.should_exit = True
+        assert (await client.rest()).endswith(END)
+        assert serving.streams.closed == {"stopped": 1}
 
 
 async def test_two_servers_on_one_loop() -> None:

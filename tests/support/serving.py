@@ -31,6 +31,7 @@ class Serving:
     limit: int = 1000
     ping_seconds: float = 15
     stall_seconds: float = 60
+    sees_stop: bool = True
     log: Log = field(default_factory=lambda: Log(10_000, history_bytes=1 << 30))
 
     def __post_init__(self) -> None:
@@ -104,7 +105,8 @@ class Serving:
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         async def close_log() -> None:
             await until_server_stops()
-            self.log.close()
+            if self.sees_stop:
+                self.log.close()
 
         owned = [asyncio.create_task(close_log()), asyncio.create_task(self.streams.watch())]
         yield
