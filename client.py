@@ -5,7 +5,7 @@ python client.py --task-id <id>      watch a task that somebody else has started
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import aiohttp
@@ -15,7 +15,6 @@ from taskstream.client.cursor import Cursor
 from taskstream.client.event_source import NETWORK_ERRORS, EventSource, EventSourceError, read_body
 from taskstream.client.patience import Patience
 from taskstream.client.protocol import Snapshot
-from taskstream.client.reasons import reason
 from taskstream.client.terminal import Arguments, Terminal, parse_arguments
 
 
@@ -39,11 +38,15 @@ async def start_task(
 
 
 async def watch_task(
-    session: aiohttp.ClientSession, url: str, task_id: str, patience: Patience | None = None
+    session: aiohttp.ClientSession,
+    url: str,
+    task_id: str,
+    patience: Patience | None = None,
+    on_output: Callable[[str], object] | None = None,
 ) -> AsyncGenerator[Snapshot, None]:
-    """The snapshots of a task, each of them once, up to its last one."""
+    """The snapshots of a task, each of them once, up to its last one; `on_output` gets its output."""
     patience = patience or Patience(url)
-    cursor = Cursor(url, patience)
+    cursor = Cursor(url, patience, on_output)
     source = EventSource(
         session,
         protocol.stream_url(url, task_id),
@@ -64,7 +67,7 @@ async def watch_task(
         except EventSourceError as error:
             why = patience.refused(error.status, error.body)
         except NETWORK_ERRORS as error:
-            why = reason(error)
+            why = cursor.reason(error)
         await asyncio.sleep(patience.lost(why, source.reconnection_seconds))
 
 
@@ -75,7 +78,8 @@ async def main(arguments: Arguments, terminal: Terminal) -> None:
         if task_id is None:
             first = await start_task(session, url, terminal.patience(), **arguments.fields)
             task_id = terminal.started(first)
-        async with aclosing(watch_task(session, url, task_id, terminal.patience(task_id))) as snapshots:
+        patience, on_output = terminal.patience(task_id), terminal.output(task_id)
+        async with aclosing(watch_task(session, url, task_id, patience, on_output)) as snapshots:
             async for snapshot in snapshots:
                 terminal.show(snapshot)
 

@@ -31,7 +31,8 @@ async def watch(
     session: aiohttp.ClientSession, arguments: Arguments, terminal: Terminal, task_id: str
 ) -> None:
     """Watch a task to its end."""
-    snapshots = watch_task(session, arguments.url, task_id, terminal.patience(task_id))
+    patience, on_output = terminal.patience(task_id), terminal.output(task_id)
+    snapshots = watch_task(session, arguments.url, task_id, patience, on_output)
     try:
         async with aclosing(snapshots):
             async for snapshot in snapshots:

@@ -5,7 +5,7 @@ python sse_client.py --task-id <id>      watch a task that somebody else has sta
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import requests
 from sseclient import SSEClient
@@ -14,7 +14,6 @@ from taskstream.client import protocol
 from taskstream.client.cursor import Cursor
 from taskstream.client.patience import Patience
 from taskstream.client.protocol import Snapshot
-from taskstream.client.reasons import reason
 from taskstream.client.sync_stream import (
     NETWORK_ERRORS,
     REFUSE_REDIRECTS,
@@ -46,11 +45,15 @@ def start_task(
 
 
 def watch_task(
-    session: requests.Session, url: str, task_id: str, patience: Patience | None = None
+    session: requests.Session,
+    url: str,
+    task_id: str,
+    patience: Patience | None = None,
+    on_output: Callable[[str], object] | None = None,
 ) -> Iterator[Snapshot]:
-    """The snapshots of a task, each of them once, up to its last one."""
+    """The snapshots of a task, each of them once, up to its last one; `on_output` gets its output."""
     patience = patience or Patience(url)
-    cursor = Cursor(url, patience)
+    cursor = Cursor(url, patience, on_output)
     while True:
         try:
             with connect(
@@ -72,7 +75,7 @@ def watch_task(
         except EventSourceError as error:
             why = patience.refused(error.status, error.body)
         except NETWORK_ERRORS as error:
-            why = reason(error)
+            why = cursor.reason(error)
         time.sleep(patience.lost(why, patience.retry_seconds))
 
 
@@ -82,7 +85,8 @@ def main(arguments: Arguments, terminal: Terminal) -> None:
     with open_session() as session:
         if task_id is None:
             task_id = terminal.started(start_task(session, url, terminal.patience(), **arguments.fields))
-        for snapshot in watch_task(session, url, task_id, terminal.patience(task_id)):
+        patience, on_output = terminal.patience(task_id), terminal.output(task_id)
+        for snapshot in watch_task(session, url, task_id, patience, on_output):
             terminal.show(snapshot)
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from taskstream.client.display import has_result
+from taskstream.client.output import WholeLines, gone
 from taskstream.client.protocol import ENDED, Snapshot
 from taskstream.client.rows import Rows
 from taskstream.client.server_clock import ServerClock
@@ -36,6 +37,7 @@ class Bars:
         self._rows = Rows()
         self._clock = ServerClock()
         self._console = Console(highlight=False)
+        self._output = WholeLines(self._print, self._rows if many else None, filtered=True)
         self._live = Live(
             console=self._console,
             get_renderable=self._render,
@@ -47,14 +49,25 @@ class Bars:
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
-        self._console.print(Text(printable(text)), soft_wrap=True)
+        self._print(printable(text))
 
     def show(self, snapshot: Snapshot) -> None:
         """Move a task's bar; a bad end gets a line too, where its message isn't cut short."""
         self._clock.observe(snapshot)
         self._rows.show(snapshot)
+        if snapshot["status"] in ENDED:
+            self._output.end_line(snapshot["task_id"])
         if snapshot["status"] in ENDED - {"SUCCESS"}:
             self.say(f"{snapshot['name']}: {snapshot['status']} {snapshot['message']}")
+
+    def write(self, task_id: str, text: str) -> None:
+        """Print whole lines above the bars."""
+        self._output.add(task_id, text)
+
+    def lose(self, task_id: str, count: int) -> None:
+        """Print how many events are gone, in the place of what they said."""
+        self._output.end_line(task_id)
+        self.say(f"{self._rows.name(task_id)}: {gone(count)}" if self._many else gone(count))
 
     def note(self, task_id: str | None, text: str) -> None:
         """Put it in the place of the task's message; or above the bar, if there is but one."""
@@ -76,9 +89,13 @@ class Bars:
 
     def stop(self) -> None:
         """Leave the bars as they are, bring the cursor back, and print the result if there is one task."""
+        self._output.end()
         self._live.stop()
         for snapshot in [] if self._many else filter(has_result, self._rows.snapshots.values()):
             self.say(f"Result: {result_of(snapshot['data'])}")
+
+    def _print(self, text: str) -> None:
+        self._console.print(Text(text.removesuffix("\n")), soft_wrap=True)
 
     def _render(self) -> RenderableType:
         snapshots = sorted(

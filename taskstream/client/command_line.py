@@ -26,6 +26,8 @@ class Arguments:
     task_ids: list[str]
     patience_seconds: float
     count: int = 1
+    output: bool = True
+    """Whether to print the output of the work."""
 
     @property
     def task_id(self) -> str | None:
@@ -61,6 +63,7 @@ def parse_arguments(doc: str, *, many: bool = False) -> Arguments:
         task_ids=task_ids,
         patience_seconds=given.get("patience", PATIENCE_SECONDS),
         count=given.get("count", 5),
+        output="no_output" not in given,
     )
 
 
@@ -96,6 +99,7 @@ def flags(doc: str, *, many: bool) -> Parser:
         metavar="ID",
         help="watch this task instead of starting one" + ("; may be repeated" if many else ""),
     )
+    add("--no-output", action="store_true", help="leave out the output of the work")
     add(
         "--patience",
         type=seconds,

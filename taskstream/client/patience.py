@@ -33,17 +33,20 @@ class Patience:
         seconds: float = PATIENCE_SECONDS,
         notify: Callable[[str], None] = lambda _: None,
         *,
+        on_lost: Callable[[int], object] = lambda _: None,
         silence_seconds: float = SILENCE_SECONDS,
         retry_seconds: float = RETRY_SECONDS,
         shortest_wait_seconds: float = SHORTEST_WAIT_SECONDS,
     ) -> None:
         """`notify` is told when the connection is lost, and when there is one again.
 
+        `on_lost` is told how many events the server has forgotten meanwhile, if any, and output with them.
         A stream is dead after `silence_seconds` without a byte. The first wait is `retry_seconds` until the
         server says otherwise, but never less than `shortest_wait_seconds`, whatever it says.
         """
         self.silence_seconds = silence_seconds
         self.retry_seconds = retry_seconds
+        self.on_lost = on_lost
         self._url = url
         self._seconds = seconds
         self._notify = notify

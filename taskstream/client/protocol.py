@@ -21,6 +21,8 @@ ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 BUSY = frozenset({502, 503, 504})
 """What a proxy says while the server behind it restarts, and a server that has no place free."""
 
+LARGEST_NUMBER = 10**18
+"""No event has a larger one."""
 EVENT_BYTES = 4 * 1024 * 1024
 """The largest event that is taken: one that never ends must not fill the memory."""
 ANSWER_SECONDS = 10
@@ -68,6 +70,22 @@ def read_snapshot(url: str, text: str | bytes) -> Snapshot:
         and 0 <= snapshot["progress"] <= 100
     ):
         return snapshot
+    raise not_our_server(url)
+
+
+def read_output(url: str, data: str) -> str:
+    """The text of an output event. Raises `Refused` if it has none."""
+    match parse_json(data):
+        case {"text": str(text)}:
+            return text
+    raise not_our_server(url)
+
+
+def read_lost(url: str, data: str) -> tuple[int, int]:
+    """The first and the last event that the server has dropped. Raises `Refused` if it names none."""
+    match parse_json(data):
+        case {"from": int(first), "to": int(last)} if 1 <= first <= last <= LARGEST_NUMBER:
+            return first, last
     raise not_our_server(url)
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -30,8 +31,11 @@ class Terminal:
     """Where a client shows its tasks. Leaving it ends the program, with the exit code that they deserve."""
 
     def __init__(self, arguments: Arguments, *, many: bool = False) -> None:
-        if isinstance(sys.stdout, io.TextIOWrapper):  # a name must not fail for want of a character
-            sys.stdout.reconfigure(errors="backslashreplace")
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            if sys.stdout.isatty():  # a name must not fail for want of a character
+                sys.stdout.reconfigure(errors="backslashreplace")
+            else:  # output, exactly as it is
+                sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
         self._arguments = arguments
         self._many = many
         self._started = 0
@@ -56,7 +60,8 @@ class Terminal:
         except BrokenPipeError:
             code = PIPE_CLOSED
         if code == PIPE_CLOSED:  # or Python would complain about what it could not write
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            for pipe in (sys.stdout, sys.stderr):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), pipe.fileno())
         if code is not None:
             sys.exit(code)
 
@@ -77,8 +82,17 @@ class Terminal:
 
     def patience(self, task_id: str | None = None) -> Patience:
         """How long to go on without a connection, to a task or to start one; shown on the display."""
-        notify = self._note_once if task_id is None else partial(self._display.note, task_id)
-        return Patience(self._arguments.url, self._arguments.patience_seconds, notify)
+        url, seconds = self._arguments.url, self._arguments.patience_seconds
+        if task_id is None:
+            return Patience(url, seconds, self._note_once)
+        display = self._display
+        return Patience(
+            url, seconds, partial(display.note, task_id), on_lost=partial(display.lose, task_id)
+        )
+
+    def output(self, task_id: str) -> Callable[[str], object] | None:
+        """Where the output of a task is written; None if nobody wants it."""
+        return partial(self._display.write, task_id) if self._arguments.output else None
 
     def show(self, snapshot: Snapshot) -> None:
         """Show how far a task has come."""

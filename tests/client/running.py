@@ -23,6 +23,12 @@ PYTHON = sys.executable.removeprefix(f"{ROOT}{os.sep}")
 """As it is to be typed in the project's folder."""
 
 
+class OwnServer(Server):
+    """The same server with work that has something to say: `own_app.py`."""
+
+    program = ("-m", "tests.client.own_app")
+
+
 def start_task(server: Server, **fields: object) -> str:
     with requests.Session() as session:
         task_id: str = sse_client.start_task(session, server.url, **fields)["task_id"]
@@ -51,8 +57,13 @@ def snapshot(**fields: object) -> dict[str, object]:
 def stream_of(*snapshots: dict[str, object], before: str = "") -> Raw:
     """An answer that is a stream of these snapshots, and ends."""
     head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
-    events = [f"id: {number}\ndata: {json.dumps(each)}\n\n" for number, each in enumerate(snapshots, 1)]
+    events = [event(number, each) for number, each in enumerate(snapshots, 1)]
     return Raw((head + before + "".join(events)).encode())
+
+
+def event(number: int, data: dict[str, object], kind: str = "message") -> str:
+    """One event as it is sent."""
+    return f"id: {number}\nevent: {kind}\ndata: {json.dumps(data)}\n\n"
 
 
 def run_in_terminal(*arguments: str, columns: int = 80) -> tuple[int, str]:

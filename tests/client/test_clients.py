@@ -5,8 +5,6 @@ import json
 import re
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -14,7 +12,7 @@ import requests
 
 from tests.client.running import ALL, ONE, PYTHON, Run, refused, start_task, status_of
 from tests.support.faults import BAD_GATEWAY, BUSY, Answer, CutAt, FaultProxy, Raw
-from tests.support.programs import ROOT, Server
+from tests.support.programs import Server
 
 StartServer = Callable[..., Server]
 
@@ -240,19 +238,6 @@ def test_ctrl_c(run: Run, server: Server, client: str) -> None:
     assert f"watch again with: {PYTHON} {client} --url {server.url} --task-id " in program.output
     assert f"--task-id {task_id}" in program.output
     assert "Traceback" not in program.output
-
-
-@ALL
-def test_closed_pipe(server: Server, client: str) -> None:
-    """`| head -1` ends the client without a word."""
-    command = [sys.executable, client, "--url", server.url, "--seconds", "600", "--steps", "1000"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert b"#" in process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait(10) == 141
 
 
 @pytest.mark.parametrize(

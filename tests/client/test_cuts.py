@@ -15,6 +15,7 @@ import client
 import sse_client
 from taskstream.client.patience import Patience
 from taskstream.client.protocol import Refused, Snapshot
+from tests.client.running import OwnServer
 from tests.support.api import Api
 from tests.support.faults import (
     BAD_GATEWAY,
@@ -35,16 +36,19 @@ from tests.support.faults import (
 from tests.support.programs import Program, Server
 
 NAME = "Zürich → 東京 🚄"
+PIECES = ["Zürich\r\n", "→ 東", "京 🚄\n\x1b[31m\n", "→ 東", "\x85\u2028\x0c\0id: 9"]
 AT_ONCE = 16
 """Viewers at a time."""
 
-Watch = Callable[[str, str], Awaitable[list[Snapshot]]]
+Seen = list[Snapshot | str]
+"""Snapshots and pieces of output, in their order."""
+Watch = Callable[[str, str], Awaitable[Seen]]
 
 
 @pytest.fixture(scope="module")
 def hasty_server() -> Iterator[Server]:
     """A server whose viewers need not wait before they reconnect."""
-    with Server("--retry-milliseconds", "0") as server:
+    with OwnServer("--retry-milliseconds", "0") as server:
         yield server
 
 
@@ -55,17 +59,18 @@ class Recording:
         self.port = port
         self.task_id = task_id
         self.answer = answer
-        self.snapshots = [json.loads(data) for data in re.findall(rb"^data: (.*)$", answer, re.MULTILINE)]
+        data = [json.loads(data) for data in re.findall(rb"^data: (.*)$", answer, re.MULTILINE)]
+        self.seen: Seen = [each.get("text", each) for each in data]
 
 
 @pytest.fixture
 async def recording(hasty_server: Server, session: aiohttp.ClientSession) -> Recording:
     api = Api(session, [hasty_server.url])
-    task_id = (await api.start(name=NAME, seconds=0, steps=2))["task_id"]
+    task_id = (await api.start(work="speech", name=NAME, pieces=PIECES))["task_id"]
     await api.watch(task_id)
     recording = Recording(hasty_server.port, task_id, record(hasty_server.port, task_id))
-    assert [snapshot["progress"] for snapshot in recording.snapshots] == [0, 0, 50, 99, 100]
-    assert {snapshot["name"] for snapshot in recording.snapshots} == {NAME}
+    order = [each if isinstance(each, str) else each["progress"] for each in recording.seen]
+    assert order == [0, 0, *PIECES[:2], 20, *PIECES[2:4], 60, PIECES[4], 100]
     return recording
 
 
@@ -78,13 +83,19 @@ def hasty(url: str) -> Patience:
 async def watch(request: pytest.FixtureRequest, session: aiohttp.ClientSession) -> AsyncIterator[Watch]:
     """All that one of the two clients shows of a task: the asynchronous, or the synchronous in threads."""
 
-    async def watch_async(url: str, task_id: str) -> list[Snapshot]:
-        return [each async for each in client.watch_task(session, url, task_id, hasty(url))]
+    async def watch_async(url: str, task_id: str) -> Seen:
+        seen: Seen = []
+        async for snapshot in client.watch_task(session, url, task_id, hasty(url), seen.append):
+            seen.append(snapshot)
+        return seen
 
-    def watch_sync(url: str, task_id: str) -> list[Snapshot]:
+    def watch_sync(url: str, task_id: str) -> Seen:
+        seen: Seen = []
         with requests.Session() as session:
             session.trust_env = False
-            return list(sse_client.watch_task(session, url, task_id, hasty(url)))
+            for snapshot in sse_client.watch_task(session, url, task_id, hasty(url), seen.append):
+                seen.append(snapshot)
+        return seen
 
     if request.param == "client":
         yield watch_async
@@ -108,8 +119,9 @@ async def try_all(recording: Recording, watch: Watch, faults: list[tuple[Fault, 
             except Exception as error:  # noqa: BLE001 - it is told together with what brought it about
                 wrong.append(f"{row}: {error!r}")
             else:
-                if seen != recording.snapshots:
-                    wrong.append(f"{row}: {[snapshot['message'] for snapshot in seen]}")
+                if seen != recording.seen:
+                    picture = [each if isinstance(each, str) else each["message"] for each in seen]
+                    wrong.append(f"{row}: {picture}")
 
     await asyncio.gather(*(try_one(row) for row in faults))
     assert not wrong, "\n".join(["Paste one of them into FOUND to try it alone:", *wrong])
@@ -177,16 +189,16 @@ async def test_split_anywhere(recording: Recording, watch: Watch) -> None:
 async def test_stall(recording: Recording, watch: Watch) -> None:
     """A viewer whose connection is silent for too long takes a new one, and carries on there."""
     async with FaultProxy(recording.port, (Stall(len(recording.answer) // 2),)) as proxy:
-        assert await watch(proxy.url, recording.task_id) == recording.snapshots
+        assert await watch(proxy.url, recording.task_id) == recording.seen
         assert proxy.stalled.is_set()
-        assert re.search(rb"(?i)\r\nLast-Event-ID: [1-4]\r\n", proxy.requests[1])
+        assert re.search(rb"(?i)\r\nLast-Event-ID: [1-9]\r\n", proxy.requests[1])
 
 
 async def test_sent_again(recording: Recording, watch: Watch) -> None:
     """What a server sends again, because it doesn't know Last-Event-ID, is not shown again."""
     faults = (Cut(len(recording.answer) // 2), Cut(len(recording.answer) * 2 // 3))
     async with FaultProxy(recording.port, faults, forgetful=True) as proxy:
-        assert await watch(proxy.url, recording.task_id) == recording.snapshots
+        assert await watch(proxy.url, recording.task_id) == recording.seen
         assert len(proxy.requests) == 3
 
 

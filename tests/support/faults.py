@@ -242,10 +242,12 @@ class FaultProxy:
                 raise result
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.append(asyncio.create_task(self._serve(reader, writer)))
+        connection = asyncio.create_task(self._serve(reader, writer))
+        connection.add_done_callback(lambda _: writer.close())  # even if it is cancelled before it starts
+        self._connections.append(connection)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError), closing(writer):  # either end may go
+        with suppress(OSError, asyncio.IncompleteReadError):  # either end may go
             request = await read_request(reader)
             number = len(self.requests)
             self.requests.append(request)

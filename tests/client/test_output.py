@@ -1,0 +1,281 @@
+"""What tasks say beside how far they are: on a terminal, in a pipe, and in a program of one's own."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+import requests
+
+import client as async_client
+import sse_client
+from taskstream.client.output import LINE_CHARACTERS, WholeLines, for_terminal
+from taskstream.client.rows import Rows
+from tests.client.running import ALL, ONE, OwnServer, event, run_in_terminal, snapshot, stream_of
+from tests.support.faults import FaultProxy, Raw
+from tests.support.programs import ROOT, Server
+
+terminals = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+
+PIECES = ["né\r\n", "東", "京 \x1b[31mred\x1b[0m\t!\n", "\n", "\x1b]0;title\x07\x9b2J\u2028 → no end"]
+TEXT = "".join(PIECES)
+ON_A_TERMINAL = ["né", "東京 red  !", "", r"\x9b2J\u2028 → no end"]
+SPEECH = ("--work", "speech", "--param", f"pieces={json.dumps(PIECES)}")
+
+PIECE = event(2, {"text": "a\n"}, "output")
+LOST = 'event: lost\ndata: {"from":8,"to":90}\n\n'
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[Server]:
+    """A server with work that has something to say."""
+    with OwnServer() as server:
+        yield server
+
+
+def run_in_pipes(*arguments: str) -> tuple[int, bytes, str]:
+    """The exit code of a program, and what it has written to stdout and to stderr, both of them pipes."""
+    ended = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=30,
+        env={"PYTHONIOENCODING": "utf-8", **os.environ},
+        check=False,
+    )
+    return ended.returncode, ended.stdout, ended.stderr.decode()
+
+
+def without_colours(screen: str) -> str:
+    """What rich has written to a terminal, without its own sequences."""
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", screen)
+
+
+@ONE
+def test_pipe(own_server: Server, monkeypatch: pytest.MonkeyPatch, client: str) -> None:
+    """In a pipe the output is there byte by byte, in UTF-8 whatever the locale; all else is on stderr."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    code, output, other = run_in_pipes(client, "--url", own_server.url, *SPEECH)
+    assert (code, output) == (0, TEXT.encode())
+    address, *lines = other.splitlines()
+    assert address.startswith(f"{own_server.url}/#")
+    assert [line[:14] for line in lines] == [
+        "PENDING    0 %",
+        "STARTED    0 %",
+        "PROGRESS  20 %",
+        "PROGRESS  60 %",
+        "SUCCESS  100 %",
+    ]
+
+
+def test_pipe_of_many(own_server: Server) -> None:
+    """The output of many tasks is in whole lines, each with the name of its task, in no filtered form."""
+    flags = ("--count", "3", "--name", "x\n", *SPEECH)
+    code, output, other = run_in_pipes("multiple_task.py", "--url", own_server.url, *flags)
+    assert code == 0
+    lines = output.decode().split("\n")
+    for number in (1, 2, 3):
+        name = rf"x\n {number}: "
+        said = [line.removeprefix(name) for line in lines if line.startswith(name)]
+        assert said == TEXT.split("\n")
+    assert lines[-1] == ""
+    assert other.endswith("3 tasks: 3 SUCCESS\n")
+
+
+@terminals
+@ALL
+def test_terminal(own_server: Server, client: str) -> None:
+    """On a terminal whole lines stand above the bars, harmless and without their colours."""
+    code, screen = run_in_terminal(client, "--url", own_server.url, *SPEECH)
+    assert code == 0
+    lines = [line.rstrip() for line in without_colours(screen).splitlines()]
+    names = [f"Task {number}: " for number in range(1, 6)] if client == "multiple_task.py" else [""]
+    for name in names:
+        said = [f"{name}{line}".rstrip() for line in ON_A_TERMINAL]
+        assert [line for line in lines if line in said and line] == [line for line in said if line]
+    assert "100 %" in lines[-1] or "SUCCESS" in lines[-1]
+    assert "\x1b[31m" not in screen
+    assert "\x1b]0;" not in screen
+
+
+@terminals
+@ALL
+def test_no_output(own_server: Server, client: str) -> None:
+    """With --no-output there is nothing of it, on a terminal or in a pipe."""
+    flags = (client, "--url", own_server.url, *SPEECH, "--no-output")
+    code, output, other = run_in_pipes(*flags)
+    assert (code, output) == (0, b"")
+    code, screen = run_in_terminal(*flags)
+    assert code == 0
+    for shown in (other, screen):
+        assert "SUCCESS" in shown
+        assert "né" not in shown
+
+
+def gap() -> tuple[Raw, ...]:
+    """A stream that has lost events: it is cut before the next one, then has lost more of them."""
+    more = LOST.replace("90", "91")
+    done = event(92, {"text": "z"}, "output") + event(93, snapshot(status="SUCCESS", progress=100))
+    first = stream_of(snapshot(), before="retry: 1\n")
+    return tuple(Raw(first.answer + said.encode()) for said in (LOST, LOST + more, more + done))
+
+
+@ALL
+async def test_lost(client: str) -> None:
+    """Events that are gone are told of once, on stderr."""
+    async with FaultProxy(faults=gap()) as proxy:
+        flags = (client, "--url", proxy.url, "--task-id", "x")
+        code, output, other = await asyncio.to_thread(run_in_pipes, *flags)
+    name = "n: " if client == "multiple_task.py" else ""
+    assert (code, output.rstrip()) == (0, f"{name}z".encode())
+    assert [line for line in other.splitlines() if "gone" in line] == [
+        f"{name}… 83 earlier events are gone",
+        f"{name}… 1 earlier event is gone",
+    ]
+
+
+@terminals
+@ALL
+@pytest.mark.parametrize("flags", [(), ("--no-output",)])
+async def test_lost_on_a_terminal(client: str, flags: tuple[str, ...]) -> None:
+    """On a terminal they are told of above the bars, unless nobody wants the output."""
+    async with FaultProxy(faults=gap()) as proxy:
+        flags = (client, "--url", proxy.url, "--task-id", "x", *flags)
+        code, screen = await asyncio.to_thread(run_in_terminal, *flags)
+    assert code == 0
+    assert ("… 83 earlier events are gone" in screen) == ("--no-output" not in flags)
+
+
+@ALL
+@pytest.mark.parametrize("stderr", [subprocess.PIPE, subprocess.STDOUT])
+def test_closed_pipe(own_server: Server, client: str, stderr: int) -> None:
+    """Output is there at once; `| head -1` ends the client without a complaint, with that of stderr too."""
+    forever = ("--param", "times=10000", "--param", "seconds=0.05")
+    command = [sys.executable, client, "--url", own_server.url, *SPEECH, *forever]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().endswith(b"\n")
+        process.stdout.close()
+        if process.stderr is not None:
+            complaints = process.stderr.read()
+            assert b"Error" not in complaints
+            assert b"onnect" not in complaints
+        assert process.wait(20) == 141
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError("no"), TimeoutError("no"), OSError(28, "full")], ids=repr
+)
+async def test_errors_of_on_output(session: aiohttp.ClientSession, error: Exception) -> None:
+    """What a program's own function raises is handed on, and not taken for a broken connection."""
+
+    def fail(_: str) -> None:
+        raise error
+
+    def watch_sync(url: str) -> None:
+        with requests.Session() as sync_session, pytest.raises(type(error)) as raised:
+            list(sse_client.watch_task(sync_session, url, "x", None, fail))
+        assert raised.value is error
+
+    stream = stream_of(snapshot())
+    async with FaultProxy(always=Raw(stream.answer + PIECE.encode())) as proxy:
+        with pytest.raises(type(error)) as raised:
+            _ = [each async for each in async_client.watch_task(session, proxy.url, "x", None, fail)]
+        assert raised.value is error
+        await asyncio.to_thread(watch_sync, proxy.url)
+        assert len(proxy.requests) == 2
+
+
+@ONE
+@pytest.mark.parametrize(
+    "said",
+    [
+        event(2, {"text": 5}, "output"),
+        event(2, {}, "output"),
+        "id: 2\nevent: output\ndata: [\n\n",
+        LOST.replace("90", "7"),
+        LOST.replace("90", "9" * 4000),
+        LOST.replace("8", "-8"),
+        LOST.replace("8", "null"),
+    ],
+    ids=lambda said: said[:60],
+)
+async def test_garbage(client: str, said: str) -> None:
+    """Events that no server of ours sends: a sentence, and exit code 2."""
+    stream = Raw(stream_of(snapshot()).answer + said.encode())
+    async with FaultProxy(always=stream) as proxy:
+        flags = (client, "--url", proxy.url, "--task-id", "x", "--patience", "0")
+        code, output, other = await asyncio.to_thread(run_in_pipes, *flags)
+    assert (code, output) == (2, b"")
+    assert other.endswith("but it isn't the task server: check --url.\n")
+    assert "Traceback" not in other
+
+
+async def test_output_is_skipped(session: aiohttp.ClientSession) -> None:
+    """A program that hands over no function for output gets the snapshots alone."""
+    done = event(3, snapshot(status="SUCCESS", progress=100))
+    stream = Raw(stream_of(snapshot()).answer + f"{LOST}{PIECE}{done}".encode())
+    async with FaultProxy(always=stream) as proxy:
+        seen = [each["progress"] async for each in async_client.watch_task(session, proxy.url, "x")]
+    assert seen == [50, 100]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, len(TEXT)])
+@pytest.mark.parametrize("filtered", [True, False])
+def test_whole_lines(size: int, filtered: bool) -> None:
+    """Lines are the same however a text is cut into pieces, and whole, and there once they are complete."""
+    written: list[str] = []
+    lines = WholeLines(written.append, None, filtered=filtered)
+    for start in range(0, len(TEXT), size):
+        lines.add("x", TEXT[start : start + size])
+        assert len("".join(written).splitlines()) >= TEXT[: start + size].count("\n")
+    assert all(each.endswith("\n") for each in written)
+    lines.end_line("x")
+    lines.end()
+    said = "".join(written).removesuffix("\n").split("\n")
+    assert said == (ON_A_TERMINAL if filtered else TEXT.split("\n"))
+
+
+def test_two_tasks() -> None:
+    """The lines of two tasks don't mix; the name is the id as long as it is all that is known."""
+    written: list[str] = []
+    rows = Rows()
+    lines = WholeLines(written.append, rows, filtered=True)
+    rows.show(snapshot())
+    for task_id, text in [("x", "a"), ("y", "1"), ("x", "b\n"), ("y", "2"), ("x", "c")]:
+        lines.add(task_id, text)
+    lines.end()
+    assert written == ["n: ab\n", "y: 12\n", "n: c\n"]
+
+
+def test_endless_line() -> None:
+    """A line that never ends doesn't fill the memory."""
+    written: list[str] = []
+    lines = WholeLines(written.append, None, filtered=False)
+    for _ in range(3):
+        lines.add("x", "x" * LINE_CHARACTERS)
+    assert [len(each) for each in written] == [2 * LINE_CHARACTERS + 1]
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b[38:2::1:2:3mred\x1b[K", "red"),
+        ("\x1b]8;;http://a\x1b\\link\x1b]8;;\x07", "link"),
+        ("\x1b[", r"\x1b["),
+        ("\x1b]0;no end", r"\x1b]0;no end"),
+        ("a\rb\r", r"a\rb"),
+        ("a\tb", "a       b"),
+        ("\x1b\x1b[31m[2J", r"\x1b[2J"),
+        ("👩\u200d🚀", "👩\u200d🚀"),
+    ],
+)
+def test_for_terminal(line: str, shown: str) -> None:
+    """Colours are left out, and what else a terminal would obey is spelled out."""
+    assert for_terminal(line) == shown
