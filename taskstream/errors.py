@@ -12,6 +12,14 @@ from fastapi import HTTPException
 RETRY_AFTER_SECONDS = 5
 """What a 503 tells the client to wait."""
 
+MAX_ERRORS = 20
+"""As many mistakes in one request are told."""
+MAX_FIELD_NAME = 100
+"""Characters of a field's name that are told, as it may be whatever the client has sent."""
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+"""The header by which a start that is sent again starts nothing again."""
+
 NO_STORE = {"Cache-Control": "no-store"}
 """A cached 404 would outlive the reason for it."""
 
@@ -65,26 +73,44 @@ class BackendUnavailable(TryLater):
 class InvalidParameters(TaskStreamError, ValueError):
     """What a task should be started with is not what its work accepts. Status 422."""
 
-    def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
-        """Take errors as pydantic lists them; `loc` names the field."""
+    def __init__(self, errors: Sequence[Mapping[str, Any]], part: str | None = None) -> None:
+        """Take errors as pydantic lists them; `loc` names the field, in some `part` of the request."""
+        within = () if part is None else (part,)
         # Without the input, which FastAPI would echo: JSON can't hold all that it may be.
-        fields = ("type", "loc", "msg")
-        super().__init__(422, [{field: each[field] for field in fields} for each in errors])
-        self.errors = errors
+        self.errors = [
+            {
+                "type": each["type"],
+                "loc": [shortened(name) for name in (*within, *each["loc"])],
+                "msg": each["msg"],
+            }
+            for each in errors[:MAX_ERRORS]
+        ]
+        if more := len(errors) - len(self.errors):
+            self.errors.append({"type": "too_many", "loc": list(within), "msg": f"… and {more} more"})
+        super().__init__(422, self.errors)
 
     @classmethod
-    def of(cls, field: str, message: str) -> "InvalidParameters":
+    def of(cls, field: str, message: str, part: str = "body") -> "InvalidParameters":
         """The same for one field."""
-        return cls([{"type": "value_error", "loc": ("body", field), "msg": message}])
+        return cls([{"type": "value_error", "loc": (field,), "msg": message}], part)
 
     def __str__(self) -> str:
-        return "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in self.errors)
+        fields = (".".join(map(str, each["loc"][1:])) for each in self.errors)
+        return "; ".join(
+            f"{field}: {each['msg']}" if field else each["msg"]
+            for field, each in zip(fields, self.errors, strict=True)
+        )
 
 
-class IdempotencyKeyReused(TaskStreamError, ValueError):
+class IdempotencyKeyReused(InvalidParameters):
     """An idempotency key came with other parameters than the first time. Status 422."""
 
     def __init__(self) -> None:
-        super().__init__(
-            422, "This Idempotency-Key was used with other parameters: take a new key for another task."
-        )
+        message = "This key was used with other parameters: take a new one for another task"
+        error = {"type": "value_error", "loc": (IDEMPOTENCY_KEY,), "msg": message}
+        super().__init__([error], "header")
+
+
+def shortened(name: object) -> object:
+    """A part of the path to a field, at no more than some length."""
+    return name[:MAX_FIELD_NAME] if isinstance(name, str) else name

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
@@ -49,8 +50,11 @@ class Registry(Protocol):
         Raises `RegistryFull` and `IdempotencyKeyReused`.
         """
 
-    async def get(self, task_id: str) -> Task:
-        """The task with this id. Raises `TaskNotFound`."""
+    async def get(self, task_id: str, last_event_id: str | None = None) -> Task:
+        """The task with this id, with all that a viewer has seen who sends this `Last-Event-ID`.
+
+        Raises `TaskNotFound`.
+        """
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED, and stop its work. Raises `TaskNotFound`."""
@@ -120,7 +124,7 @@ class MemoryRegistry:
         run.add_done_callback(lambda _: self._runs.pop(task.task_id))
         return task
 
-    async def get(self, task_id: str) -> Task:
+    async def get(self, task_id: str, last_event_id: str | None = None) -> Task:  # noqa: ARG002 - it has all
         """The task with this id."""
         if task := self._tasks.get(task_id):
             return task
@@ -171,8 +175,10 @@ class MemoryRegistry:
 
     def _expire(self, task_id: str) -> None:
         """Forget an ended task after some time."""
+        # In a context of its own: the loop keeps a cancelled timer until it is due, and that would keep the
+        # context of the task, with the task.
         self._expiries[task_id] = asyncio.get_running_loop().call_later(
-            self._settings.retention_seconds, self._forget, task_id
+            self._settings.retention_seconds, self._forget, task_id, context=Context()
         )
 
     def _make_room(self) -> None:

@@ -53,7 +53,10 @@ class Settings(BaseModel):
         if database and not (database.isascii() and database.isdigit()):
             raise ValueError("the path has to be the number of a database, such as /0")
         if not (find_spec("celery") and find_spec("redis")):
-            raise ValueError("first run `pip install 'taskstream[redis]'`")
+            raise ValueError(
+                "first run `pip install -r requirements-redis.txt`, or install taskstream with its extra "
+                "called redis"
+            )
         return redis_url
 
 
@@ -79,5 +82,7 @@ def replace(settings: Settings, changes: Mapping[str, object]) -> Settings:
         return Settings.model_validate({**settings.model_dump(), **changes})
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "extra_forbidden":
+            raise ValueError(f"There is no setting called {first['loc'][0]!r}.") from None
         name = ".".join(map(str, first["loc"]))
         raise ValueError(f"The setting {name} can't be {first['input']!r}: {first['msg']}.") from None

@@ -198,7 +198,8 @@ class AsyncReporter:
     def report(self, progress: float, message: str, data: object = None) -> None:
         """Publish a report."""
         if self._elsewhere_called():
-            self._elsewhere.report(progress, message, data)
+            # Rounded here, where a mistake is raised to who made it.
+            self._elsewhere.report(round(progress), str(message), data)
         else:
             self._task.publish(TaskStatus.PROGRESS, message, progress, data)
 

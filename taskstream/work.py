@@ -1,18 +1,17 @@
 """Work: the functions that tasks run, what they accept, and the table in which an application has them."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 
 from taskstream.errors import InvalidParameters
+from taskstream.signatures import Function, name_of, types_of, written
 from taskstream.threads import WorkThreads
 from taskstream.updates import Result, Updates
-
-Function = Callable[..., object]
 
 RESERVED = frozenset({"work", "name", "idempotency_key", "scope"})
 """What `start` and `POST /start-task` call their own arguments."""
@@ -57,16 +56,21 @@ class Work:
         `public` work can be started by requests, other work by the application only.
         """
         self.function = function
-        self.name = name or str(getattr(function, "__name__", type(function).__name__))
+        self.name = name or name_of(function)
         self.public = public
         self.description = inspect.getdoc(function) or ""
+        if inspect.isgeneratorfunction(written(function)):
+            raise TypeError(
+                f"The work '{self.name}' can't be a generator: make it an async one, or call `report` "
+                "instead of yielding."
+            )
         for parameter in inspect.signature(function).parameters.values():
             self._check(parameter)
 
     @property
     def kind(self) -> Kind:
         """Whether it runs in the event loop or in a thread."""
-        function = inspect.unwrap(self.function)
+        function = written(self.function)
         is_async = inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function)
         return Kind.ASYNC if is_async else Kind.BLOCKING
 
@@ -77,23 +81,31 @@ class Work:
         At first use and not before: annotations may name what the module defines further down.
         """
         try:
-            parameters = inspect.signature(self.function, eval_str=True).parameters
-        except NameError as error:
+            types = types_of(self.function)
+        except Exception as error:
             raise TypeError(
                 f"The work '{self.name}' has an annotation that can't be read: {error}."
             ) from error
         return {
             PREFIX + name: (
-                parameter.annotation,
+                types[name],
                 Field(... if parameter.default is parameter.empty else parameter.default, alias=name),
             )
-            for name, parameter in parameters.items()
+            for name, parameter in inspect.signature(self.function).parameters.items()
         }
 
     @cached_property
     def parameters(self) -> type[Parameters]:
-        """The model of its parameters."""
-        return create_model(f"Run_{self.name}", __base__=Parameters, **self.fields)
+        """The model of its parameters. Raises `TypeError` if JSON has nothing for one of them."""
+        try:
+            model = create_model(f"Run_{self.name}", __base__=Parameters, **self.fields)
+            model.model_json_schema()
+        except PydanticUserError as error:
+            raise TypeError(
+                f"The work '{self.name}' has a parameter of a type that JSON has nothing for: "
+                f"{error.message.partition('. ')[0]}."
+            ) from error
+        return model
 
     def parse(self, values: Mapping[str, object]) -> Parameters:
         """The parameters for a call from Python. Raises `InvalidParameters`."""
@@ -116,14 +128,17 @@ class Work:
         function, values = self.function, parameters.values()
         if self.kind is Kind.BLOCKING:
             return await threads.run(function, values)
-        if inspect.iscoroutinefunction(inspect.unwrap(function)):
+        if inspect.iscoroutinefunction(written(function)):
             return await_result(function, values)
         updates: Updates = function(**values)  # type: ignore[assignment]
         return updates
 
     def _check(self, parameter: inspect.Parameter) -> None:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise TypeError(f"The work '{self.name}' can't have *{parameter.name}: name each parameter.")
+            stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
+            raise TypeError(
+                f"The work '{self.name}' can't have {stars}{parameter.name}: name each parameter."
+            )
         if parameter.kind is parameter.POSITIONAL_ONLY:
             raise TypeError(
                 f"The work '{self.name}' can't have the positional-only parameter '{parameter.name}': "
@@ -175,9 +190,11 @@ class Works:
                 "work", f"There is no work called '{function_or_name}', only: {names}"
             )
         for work in self._works.values():
-            if work.function is function_or_name:
+            if work.function == function_or_name:  # a bound method is another object each time
                 return work
-        raise TypeError(f"{function_or_name!r} is no work of this TaskStream: decorate it with `work`.")
+        raise TypeError(
+            f"'{name_of(function_or_name)}' is no work of this TaskStream: decorate it with `work`."
+        )
 
     def check(self) -> None:
         """Raise `TypeError` if the parameters of a work can't be understood."""
@@ -188,4 +205,4 @@ class Works:
 def invalid(error: ValidationError) -> InvalidParameters:
     """The errors that pydantic found, as those of a request's body."""
     errors = error.errors(include_url=False, include_context=False, include_input=False)
-    return InvalidParameters([{**each, "loc": ("body", *each["loc"])} for each in errors])
+    return InvalidParameters(errors, "body")

@@ -88,7 +88,8 @@ class StartTaskOperation(Mapping[str, Any]):
 
     def __getitem__(self, key: str) -> object:
         schemas = [inlined(self._bodies.model(work).model_json_schema()) for work in self._works.public]
-        return {"requestBody": {"content": {"application/json": {"schema": {"oneOf": schemas}}}}}[key]
+        schema: Schema = {"oneOf": schemas} if schemas else {"not": {}}  # where there is nothing to start
+        return {"requestBody": {"content": {"application/json": {"schema": schema}}}}[key]
 
     def __iter__(self) -> Iterator[str]:
         return iter(("requestBody",))

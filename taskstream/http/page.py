@@ -19,12 +19,20 @@ files = StaticFiles(directory=STATIC)
 
 
 async def static(request: Request) -> Response:
-    """One of the files that the page is made of."""
+    """One of the files that the page is made of, or the element, or the hook."""
     response = await files.get_response(request.path_params["path"], request.scope)
     response.headers.update(HEADERS)
     return response
 
 
-async def index() -> FileResponse:
-    """The page itself."""
-    return FileResponse(STATIC / "index.html", headers=HEADERS)
+async def index(request: Request) -> FileResponse:
+    """The page itself; a `Link` says where the application has its interactive documentation, if it has."""
+    docs = getattr(request.app, "docs_url", None)
+    link = {"Link": f'<{from_root(request)}{docs.lstrip("/")}>; rel="service-doc"'} if docs else {}
+    return FileResponse(STATIC / "index.html", headers=HEADERS | link)
+
+
+def from_root(request: Request) -> str:
+    """The way from the page to the root of its application: relative, as a proxy may add to the path."""
+    path = str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
+    return "../" * (path.count("/") - 1)

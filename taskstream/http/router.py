@@ -3,16 +3,20 @@
 from collections.abc import Callable, Coroutine
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from taskstream.encoding import to_json
-from taskstream.errors import InvalidParameters
+from taskstream.errors import NO_STORE, InvalidParameters
 from taskstream.http import page
 from taskstream.http.bodies import StartTaskBodies, read_body
+from taskstream.http.idempotency_key import IdempotencyKeyHeader, parse_idempotency_key
 from taskstream.http.openapi import (
     BAD_BODY,
     BUSY,
@@ -30,10 +34,6 @@ if TYPE_CHECKING:
 
 START = "/start-task"
 
-IdempotencyKeyHeader = Annotated[
-    str | None,
-    Header(alias="Idempotency-Key", description="the same key and body start one task, however often sent"),
-]
 LastEventID = Annotated[
     str | None, Header(alias="Last-Event-ID", description="what EventSource sends on reconnecting")
 ]
@@ -52,10 +52,21 @@ class NoStoreRoute(APIRoute):
                 response = await handler(request)
             except RequestValidationError as error:
                 raise InvalidParameters(error.errors()) from None
+            except HTTPException as error:  # also from the dependencies that are given with the router
+                error.headers = {**NO_STORE, **(error.headers or {})}
+                raise
             response.headers.setdefault("Cache-Control", "no-store")
             return response
 
         return handle
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or raise what is answered to another method than the route has."""
+        try:
+            await super().handle(scope, receive, send)
+        except HTTPException as error:
+            error.headers = {**NO_STORE, **(error.headers or {})}
+            raise
 
 
 class WorkDescription(BaseModel):
@@ -115,8 +126,9 @@ class Routes:
 
     async def start_task(self, request: Request, key: IdempotencyKeyHeader = None) -> Response:
         """Start some work, and answer the first snapshot of its task."""
+        idempotency_key = parse_idempotency_key(key)
         work, body = self._bodies.parse(await read_body(request) or b"{}")
-        task = await self._tasks.start_parsed(work, body, name=body.name, idempotency_key=key)
+        task = await self._tasks.start_parsed(work, body, name=body.name, idempotency_key=idempotency_key)
         return snapshot_response(task, {"Location": f"{prefix_of(request)}/task-progress/{task.task_id}"})
 
     async def task_progress(
@@ -166,10 +178,10 @@ class Routes:
 
 
 def prefix_of(request: Request) -> str:
-    """What stands before the routes in the address that `START` was asked for under."""
+    """What stands before the routes in the address that `START` was asked for under, as URLs have it."""
     root, path = request.scope.get("root_path", ""), str(request.scope["path"])
     # Servers put the root path before the path, proxies that strip it leave it away.
-    return (path if path.startswith(f"{root}/") else root + path).removesuffix(START)
+    return quote((path if path.startswith(f"{root}/") else root + path).removesuffix(START))
 
 
 def snapshot_response(task: Task, headers: dict[str, str] | None = None) -> Response:

@@ -5,7 +5,6 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast, overload
 
@@ -18,29 +17,21 @@ from taskstream.http.bodies import MAX_NAME
 from taskstream.http.named_events import NamedFollower, NameEvent
 from taskstream.http.response import StreamResponse
 from taskstream.http.router import create_router
-from taskstream.http.stopping import until_server_stops
+from taskstream.http.running import Running, run
 from taskstream.http.streams import Streams
 from taskstream.log import Follower, Log, Overview, Viewer
 from taskstream.log_handler import OutputHandler
 from taskstream.redis.lazy import LazyCelery
-from taskstream.registry import IdempotencyKey, MemoryRegistry, Registry
+from taskstream.registry import IdempotencyKey, Registry
 from taskstream.settings import Settings, SettingsKeywords, replace
+from taskstream.signatures import Function
 from taskstream.tasks import Snapshot, Task, read_snapshot
-from taskstream.work import Function, Parameters, Work, Works
+from taskstream.work import Parameters, Work, Works
 
 if TYPE_CHECKING:
     from celery import Celery
 
 WorkFunction = TypeVar("WorkFunction", bound=Function)
-
-
-@dataclass(frozen=True)
-class Running:
-    """What a `TaskStream` has while it runs."""
-
-    registry: Registry
-    streams: Streams
-    loop: asyncio.AbstractEventLoop
 
 
 class TaskStream:
@@ -56,7 +47,7 @@ class TaskStream:
         """Take settings; see `Settings` for units and defaults. Raises `ValueError` for a bad one.
 
         `page` says whether the router has the web page. `namespace` keeps applications that share a Redis
-        apart: it begins the names of all keys, and is the name of the queue.
+        apart: it begins the names of all keys, Celery's included.
         """
         self.page = page
         self.namespace = namespace
@@ -155,8 +146,9 @@ class TaskStream:
 
         It ends early if the server stops. Raises `TaskNotFound`, `BackendUnavailable`.
         """
-        task = await self.registry.get(task_id)
-        with Follower(task.log, task.log.parse_id(str(after))) as viewer:
+        last_event_id = str(after) if after else None
+        task = await self.registry.get(task_id, last_event_id)
+        with Follower(task.log, task.log.parse_id(last_event_id)) as viewer:
             while events := await viewer.read():
                 for event in read_events(events):
                     yield event
@@ -169,8 +161,9 @@ class TaskStream:
 
         Raises `TaskNotFound`, `StreamsFull`, `BackendUnavailable`.
         """
-        task = await self.registry.get(task_id)
-        after = task.log.parse_id(request.headers.get("last-event-id"))
+        last_event_id = request.headers.get("last-event-id")
+        task = await self.registry.get(task_id, last_event_id)
+        after = task.log.parse_id(last_event_id)
         if task.ended and after == task.log.last_id:
             return Response(status_code=204, headers=NO_STORE)  # or EventSource would ask again, for ever
         if name_event:
@@ -198,7 +191,7 @@ class TaskStream:
         scope: str | None = None,
     ) -> Task:
         """Start some work whose parameters have been checked; its task."""
-        name = work.name if name is None else name
+        name = name or work.name
         if len(name) > MAX_NAME:
             raise InvalidParameters.of("name", f"String should have at most {MAX_NAME} characters")
         key = None
@@ -221,7 +214,7 @@ class TaskStream:
         """Start, unless it has been started: a router that is included twice enters twice."""
         if self._running is None:
             self.works.check()
-            await self._stack.enter_async_context(self._run())
+            self._running = await self._stack.enter_async_context(run(self.settings, self.namespace))
         elif self._running.loop is not asyncio.get_running_loop():
             raise RuntimeError("This TaskStream runs in another event loop: make one for each.")
         self._users += 1
@@ -231,6 +224,7 @@ class TaskStream:
         """Stop, when the last one leaves: end what still runs."""
         self._users -= 1
         if not self._users:
+            self._running = None
             await self._stack.aclose()
 
     @asynccontextmanager
@@ -238,37 +232,6 @@ class TaskStream:
         """The lifespan of whoever includes the router; without state, whose keys could collide."""
         async with self:
             yield
-
-    @asynccontextmanager
-    async def _run(self) -> AsyncIterator[None]:
-        """Own the registry, the streams and what runs beside them."""
-        settings = self.settings
-        registry = self._open_registry()
-        streams = Streams(settings.max_streams, settings.ping_seconds, settings.stall_seconds)
-
-        async def release_viewers() -> None:
-            # The end of the lifespan comes too late for this: it waits for the streams to end.
-            await until_server_stops()
-            registry.release_viewers()
-
-        owned = [asyncio.create_task(release_viewers()), asyncio.create_task(streams.watch())]
-        self._running = Running(registry, streams, asyncio.get_running_loop())
-        try:
-            yield
-        finally:
-            self._running = None
-            for each in owned:
-                each.cancel()
-            registry.release_viewers()
-            await registry.close()
-
-    def _open_registry(self) -> Registry:
-        """The registry of this process; or, with a Redis URL, the one that it shares with others."""
-        if self.settings.redis_url is None:
-            return MemoryRegistry(self.settings)
-        from taskstream.redis.registry import RedisRegistry  # here, because what it needs is optional
-
-        return RedisRegistry(self.settings, self.namespace)
 
     def _make_celery(self) -> "Celery":
         if self.settings.redis_url is None:

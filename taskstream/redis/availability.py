@@ -5,12 +5,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from taskstream.errors import BackendUnavailable
 
 OUT_OF_REACH = "Redis is out of reach: try again later."
+FULL = "Redis is full: it takes no new task until others are forgotten, or it is given more memory."
+REFUSES = "Redis refuses to change anything: the server's log says why."
 
 REQUEST_SECONDS = 1.5
 """How long the client of a request is kept waiting for Redis."""
@@ -22,34 +23,26 @@ logger = logging.getLogger(__name__)
 
 
 class Availability:
-    """Whether Redis has answered the last time, and since when it has."""
+    """Whether Redis has answered the last time."""
 
     def __init__(self) -> None:
         self.available = True
-        self._since = asyncio.get_running_loop().time()
-
-    @property
-    def seconds(self) -> float:
-        """For how long Redis has been answering."""
-        return asyncio.get_running_loop().time() - self._since if self.available else 0
 
     def found(self) -> None:
         """Redis has answered."""
         if not self.available:
             logger.warning("Redis is back")
             self.available = True
-            self._since = asyncio.get_running_loop().time()
 
-    def lost(self, error: Exception) -> None:
-        """Redis has not answered."""
+    def failed(self, error: Exception) -> str:
+        """Redis has not answered, or has said no; in words."""
+        if isinstance(error, ResponseError):
+            logger.warning("Redis says no: %s", error)
+            return FULL if isinstance(error, OutOfMemoryError) else REFUSES
         if self.available:
             logger.warning("Redis is out of reach: %s", error)
             self.available = False
-
-    def check(self) -> None:
-        """Raise `BackendUnavailable` if Redis has not answered the last time."""
-        if not self.available:
-            raise BackendUnavailable(OUT_OF_REACH)
+        return OUT_OF_REACH
 
     @asynccontextmanager
     async def required(self) -> AsyncIterator[None]:
@@ -57,9 +50,8 @@ class Availability:
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
                 yield
-        except (RedisError, OperationalError, TimeoutError) as error:
-            self.lost(error)
-            raise BackendUnavailable(OUT_OF_REACH) from error
+        except (RedisError, TimeoutError) as error:
+            raise BackendUnavailable(self.failed(error)) from error
         self.found()
 
     async def keep(self, doing: Callable[[], Awaitable[None]]) -> None:
@@ -67,8 +59,8 @@ class Availability:
         while True:
             try:
                 await doing()
-            except (RedisError, BackendUnavailable) as error:
-                self.lost(error)
+            except RedisError as error:
+                self.failed(error)
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception:
                 logger.exception("This should not happen; carrying on")

@@ -5,15 +5,15 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
-from functools import partial
 from itertools import islice
 from typing import TypeVar
 
 from redis.exceptions import RedisError
 
-from taskstream.redis.logs import Event, RedisLogs
+from taskstream.redis.entries import Kind, LoggedEvent
+from taskstream.redis.logs import RedisLogs
 from taskstream.registry import Turns
-from taskstream.tasks import Task, TaskStatus
+from taskstream.tasks import Task
 
 BATCH = 100
 """Events that are appended at a time; and that may wait before the work does."""
@@ -32,11 +32,11 @@ class Delivery:
         self._task = task
         self._logs = logs
         self._writer = secrets.token_hex(8)
-        self._waiting: deque[Event] = deque()
+        self._waiting: deque[LoggedEvent] = deque()
         self._news = asyncio.Event()
         self._sending = asyncio.Lock()
         self._turns = Turns()
-        self._refused = False
+        self._accepted = self._refused = False
         task.log.listeners.add(self._published)
 
     async def run(self, on_refused: Callable[[], object]) -> None:
@@ -52,8 +52,9 @@ class Delivery:
 
         Raises `CancelledError` if the task has ended elsewhere.
         """
-        if self._task.snapshot.status is TaskStatus.STARTED or len(self._waiting) >= BATCH:
+        if not self._accepted or len(self._waiting) >= BATCH:
             await self.flush()
+            self._accepted = True
         await self._turns.take()
         if self._refused:
             raise asyncio.CancelledError
@@ -62,23 +63,31 @@ class Delivery:
         """Append all that waits, unless the task has ended elsewhere."""
         async with self._sending:
             while self._waiting and not self._refused:
-                batch = list(islice(self._waiting, BATCH))
-                last = self._task.ended and len(batch) == len(self._waiting)
-                append = partial(self._logs.append, self._task.task_id, batch, self._writer, last=last)
-                self._refused = not await retry_until_available(append)
-                for _ in batch:
-                    self._waiting.popleft()
+                await retry_until_available(self._append)
+
+    async def _append(self) -> None:
+        # With its last event all of it is appended: a Redis that is full takes nothing else.
+        batch = list(islice(self._waiting, None if self._task.ended else BATCH))
+        self._refused = not await self._logs.append(self._task.task_id, batch, self._writer)
+        for _ in batch:
+            self._waiting.popleft()
 
     def _published(self) -> None:
-        self._waiting.append((self._task.log.last_id, self._task.log.latest))
+        log = self._task.log
+        if log.latest_id == log.last_id:
+            event = LoggedEvent(log.last_id, log.latest, Kind.LAST if log.ended else Kind.SNAPSHOT)
+        else:
+            block, _ = log.after(log.last_id - 1)
+            event = LoggedEvent(log.last_id, block.split(b"\ndata: ", 1)[1].rstrip(b"\n"), Kind.OUTPUT)
+        self._waiting.append(event)
         self._news.set()
 
 
 async def retry_until_available(call: Callable[[], Awaitable[Answer]]) -> Answer:
-    """The answer of Redis, however long it is out of reach."""
+    """The answer of Redis, however long it is out of reach, or full."""
     while True:
         try:
             return await call()
         except RedisError as error:
-            logger.warning("Redis is out of reach, trying again: %s", error)
+            logger.warning("Redis doesn't answer, trying again: %s", error)
             await asyncio.sleep(RETRY_SECONDS)

@@ -10,11 +10,10 @@ from typing import Self
 from redis import Redis
 from redis.exceptions import RedisError
 
-from taskstream.redis.logs import Keys, connection_options
-from taskstream.redis.scripts import PREAMBLE, RENEW
-
-LEASE_SECONDS = 10
-"""For how long a worker that says nothing is alive; its work must let other threads run meanwhile."""
+from taskstream.redis.connections import connection_options
+from taskstream.redis.logs import LEASE_SECONDS, Keys
+from taskstream.redis.preamble import PREAMBLE
+from taskstream.redis.scripts import RENEW
 
 RENEW_SECONDS = 1
 """How often a worker says that it is alive, and learns whether its task has been cancelled."""
@@ -39,7 +38,7 @@ class Leases:
         try:
             return self.renew(task_id)
         except RedisError as error:
-            logger.warning("Redis is out of reach, the lease has to wait: %s", error)
+            logger.warning("A lease can't be renewed: %s", error)
             return True
 
     def close(self) -> None:

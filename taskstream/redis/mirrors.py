@@ -1,58 +1,38 @@
 """What a server knows of tasks that are run elsewhere.
 
 A server mirrors the logs that somebody asks for. A mirror is a task like any other, so viewers, replay and
-limits are what they are in one process. A notification (pub/sub) says that there is something new to be
-read; as notifications may be missed, everything is also read again every now and then.
+limits are what they are in one process. A notification says that there is something new to be read; as
+notifications may be missed, everything is also read again every now and then.
 """
 
 import asyncio
 from collections.abc import Iterable
 
-from taskstream.log import Log
 from taskstream.redis.availability import Availability
-from taskstream.redis.logs import PAGE, Event, RedisLogs
-from taskstream.tasks import Task, read_snapshot
-
-SILENCE_SECONDS = 6
-"""Seconds without a notification until the subscription is presumed dead; servers send one every 2 s."""
+from taskstream.redis.entries import Kind, Page
+from taskstream.redis.logs import PAGE, RedisLogs
+from taskstream.redis.notifications import Notifications
+from taskstream.redis.remote import RemoteTask
+from taskstream.settings import Settings
+from taskstream.tasks import Snapshot, read_snapshot
 
 IDLE_SECONDS = 10
 """For how long a mirror stays that nobody watches or asks for."""
 
 
-class RemoteLog(Log):
-    """A log whose events are numbered elsewhere."""
-
-    def skip_to(self, event_id: int) -> None:
-        """Have this event for the next one, and none before it: they were trimmed elsewhere."""
-        self.last_id = event_id - 1
-        self._events.clear()
-
-
-class RemoteTask(Task):
-    """A task as its log in Redis has it."""
-
-    log: RemoteLog
-
-    def __init__(self, task_id: str, history_length: int) -> None:
-        super().__init__(task_id, RemoteLog(history_length))
-
-    def receive(self, event_id: int, data: bytes) -> None:
-        """Append a snapshot that was published elsewhere, unless it is here already."""
-        if event_id <= self.log.last_id:
-            return
-        if event_id > self.log.last_id + 1:
-            self.log.skip_to(event_id)
-        self.snapshot = read_snapshot(data)
-        self.log.append(data, last=self.snapshot.status.ended)
-
-
 class Mirror(RemoteTask):
     """One that is kept for some time after somebody has asked for it."""
 
-    def __init__(self, task_id: str, history_length: int) -> None:
-        super().__init__(task_id, history_length)
+    def __init__(self, task_id: str, settings: Settings) -> None:
+        super().__init__(task_id, settings.history_length, settings.history_bytes)
+        self.restart = True
+        """Whether the log has to be read from its beginning: something is missing here."""
         self.ask()
+
+    @property
+    def snapshot(self) -> Snapshot:  # type: ignore[override]  # nothing is published here
+        """The latest snapshot, read when somebody asks: events are passed on without a look into them."""
+        return read_snapshot(self.log.latest)
 
     def ask(self) -> None:
         """Keep it for some time."""
@@ -64,17 +44,36 @@ class Mirror(RemoteTask):
         unasked_seconds = asyncio.get_running_loop().time() - self._asked_at
         return not self.log.listeners and unasked_seconds > IDLE_SECONDS
 
+    @property
+    def position(self) -> int:
+        """The event from which to read on."""
+        return 0 if self.restart else self.log.last_id
+
+    def take(self, page: Page) -> bool:
+        """Add a page, which begins at the position; whether there may be more."""
+        first = page.events[0].id
+        if self.restart:
+            if page.snapshot and self.log.latest_id < page.snapshot.id < first:
+                self.receive([page.snapshot])  # its place in the log was trimmed
+            self.restart = False
+        elif first > self.log.last_id + 1 and all(event.kind is Kind.OUTPUT for event in page.events):
+            self.restart = True  # the latest snapshot was trimmed
+            return True
+        self.receive(page.events)
+        return len(page.events) == PAGE
+
 
 class Mirrors:
     """The mirrors of one server, and what keeps them up to date."""
 
-    def __init__(self, logs: RedisLogs, availability: Availability, history_length: int) -> None:
+    def __init__(self, logs: RedisLogs, availability: Availability, settings: Settings) -> None:
         self._logs = logs
         self._availability = availability
-        self._history_length = history_length
+        self._settings = settings
         self._mirrors: dict[str, Mirror] = {}
         self._stale: set[str] = set()
         self._notified = asyncio.Event()
+        self.notifications = Notifications(logs.redis, logs.keys.logs, self.refresh_soon)
 
     def get(self, task_id: str) -> Mirror | None:
         """The mirror of a task, as far as it has been read; it is kept for some time."""
@@ -83,14 +82,22 @@ class Mirrors:
         return mirror
 
     async def refresh(self, task_ids: Iterable[str]) -> None:
-        """Read all that is new in some logs, page by page. Raises `RedisError`."""
-        while positions := [(task_id, self._position(task_id)) for task_id in task_ids]:
+        """Read all that there is now in some logs, page by page. Raises `RedisError`.
+
+        What is appended meanwhile is read soon: faster work than can be read must not keep anybody here.
+        """
+        for _ in range(self._settings.history_length // PAGE + 3):
+            positions = [(task_id, self._position(task_id)) for task_id in task_ids]
+            if not positions:
+                return
             pages = await self._logs.read(positions)
             task_ids = [
                 task_id
                 for (task_id, position), page in zip(positions, pages, strict=True)
                 if self._apply(task_id, position, page)
             ]
+        for task_id in task_ids:
+            self.refresh_soon(task_id)
 
     def refresh_soon(self, task_id: str) -> None:
         """Have the mirror of a task refreshed, if there is one."""
@@ -107,7 +114,7 @@ class Mirrors:
         """Forget the mirrors that nobody needs."""
         for task_id, mirror in list(self._mirrors.items()):
             if mirror.idle:
-                del self._mirrors[task_id]
+                self._drop(task_id)
 
     def release_viewers(self) -> None:
         """Let every viewer go."""
@@ -119,6 +126,8 @@ class Mirrors:
         await self._notified.wait()
         self._notified.clear()
         stale, self._stale = self._stale, set()
+        if not stale:
+            return
         try:
             await self.refresh(stale)
         except BaseException:
@@ -127,34 +136,33 @@ class Mirrors:
             raise
         self._availability.found()
 
-    async def listen(self) -> None:
-        """Receive notifications, until the subscription is presumed dead. Raises `RedisError`."""
-        async with self._logs.redis.pubsub() as pubsub:
-            await pubsub.subscribe(self._logs.keys.notifications)
-            while message := await pubsub.get_message(timeout=SILENCE_SECONDS):
-                if message["type"] == "message":
-                    self.refresh_soon(message["data"].decode())
-                else:  # the subscription counts from here on, and again after each lost connection
-                    self._availability.found()
-                    self.refresh_all_soon()
-
     def _position(self, task_id: str) -> int:
         mirror = self._mirrors.get(task_id)
-        return mirror.log.last_id if mirror else 0
+        return mirror.position if mirror else 0
 
-    def _apply(self, task_id: str, position: int, page: list[Event]) -> bool:
+    def _apply(self, task_id: str, position: int, page: Page) -> bool:
         """Add a page, which begins at the position at which it was asked for; whether there may be more."""
         mirror = self._mirrors.get(task_id)
-        if not page:
-            # The log is gone, or Redis has lost data and is behind. Viewers come back by themselves.
-            if mirror:
-                mirror.log.close()
-                del self._mirrors[task_id]
-            return position > 0
         if mirror is None:
-            if position > 0:
-                return True
-            mirror = self._mirrors[task_id] = Mirror(task_id, self._history_length)
-        for event_id, data in page:
-            mirror.receive(event_id, data)
-        return len(page) == PAGE
+            if position > 0 or not page.events:
+                return position > 0
+            mirror = self._mirrors[task_id] = Mirror(task_id, self._settings)
+            self.notifications.watch(task_id)
+        elif position != mirror.position:
+            return True  # somebody else has read it meanwhile
+        elif not page.events:
+            return self._find_nothing(task_id, mirror)
+        return mirror.take(page)
+
+    def _find_nothing(self, task_id: str, mirror: Mirror) -> bool:
+        """The log is lost; or only its latest events are, then the mirror knows more, and stays."""
+        if mirror.restart:
+            mirror.log.close()
+            self._drop(task_id)
+            return False
+        mirror.restart = True
+        return True
+
+    def _drop(self, task_id: str) -> None:
+        del self._mirrors[task_id]
+        self.notifications.forget(task_id)

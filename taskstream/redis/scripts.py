@@ -1,49 +1,38 @@
 """The scripts that change tasks in Redis, which runs each as a whole or not at all.
 
 Of many last events that race, one wins; what has ended is never appended to; what was forgotten does not
-come back. Each script has the same keys, `Keys.all`, and follows `PREAMBLE`.
-"""
+come back; each may be sent twice. All have the same keys, `Keys.all`, and follow `PREAMBLE`.
 
-PREAMBLE = """
-local running, ended, leases, submitting, keys, key_of, notifications, logs = unpack(KEYS)
-local time = redis.call('TIME')
-local now = time[1] + time[2] / 1e6
-local function log(task_id) return logs .. task_id end
-local function forget_key(task_id)
-    local key = redis.call('HGET', key_of, task_id)
-    if key then redis.call('HDEL', keys, key); redis.call('HDEL', key_of, task_id) end
-end
-local function forget(task_id)
-    redis.call('DEL', log(task_id))
-    redis.call('SREM', running, task_id)
-    for _, set in ipairs({ended, leases, submitting}) do redis.call('ZREM', set, task_id) end
-    forget_key(task_id)
-end
-local function forget_expired()
-    for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', ended, '-inf', now)) do forget_key(task_id) end
-    redis.call('ZREMRANGEBYSCORE', ended, '-inf', now)
-end
+A Redis that is full refuses what may need memory, until a script has written something. So those that must
+go on, because they free memory in the end, write something harmless first.
 """
 
 CREATE = """
-local task_id, data, max_tasks, submit_seconds, key, fingerprint = unpack(ARGV)
-if redis.call('SISMEMBER', running, task_id) == 1 then return {'created', task_id} end  -- sent again
-forget_expired()
+local task_id, data, message, max_tasks, retry_seconds, deadline, key, fingerprint = unpack(ARGV)
+if remembered(task_id) then return {'created', task_id} end  -- sent again
+if now > tonumber(deadline) then return {'late', ''} end
 local first = key ~= '' and redis.call('HGET', keys, key)
 if first then
     local first_id, first_fingerprint = string.match(first, '(%x+) (%x+)')
-    if first_fingerprint ~= fingerprint then return {'key reused', ''} end
-    local submitted = not redis.call('ZSCORE', submitting, first_id)
-    return {submitted and 'known' or 'created', first_id}
+    if remembered(first_id) then
+        return first_fingerprint == fingerprint and {'known', first_id} or {'key reused', ''}
+    end
 end
+refuse_if_full()
+forget_expired()
 while redis.call('SCARD', running) + redis.call('ZCARD', ended) >= tonumber(max_tasks) do
     local oldest = redis.call('ZRANGE', ended, 0, 0)[1]
     if not oldest then return {'full', ''} end
     forget(oldest)
 end
-redis.call('XADD', log(task_id), '1-0', 'data', data, 'writer', '')
+notice_restart()
+redis.call('XADD', log(task_id), '1-0', 'data', data, 'writer', '', 'kind', '')
+redis.call('HSET', snapshots, task_id, '1 ' .. data)
+redis.call('HINCRBY', state, 'appended', 1)
 redis.call('SADD', running, task_id)
-redis.call('ZADD', submitting, now + submit_seconds, task_id)
+redis.call('HSET', messages, task_id, message)
+redis.call('ZADD', due, now + retry_seconds, task_id)
+redis.call('LPUSH', queue, message)
 if key ~= '' then
     redis.call('HSET', keys, key, task_id .. ' ' .. fingerprint)
     redis.call('HSET', key_of, task_id, key)
@@ -52,56 +41,106 @@ return {'created', task_id}
 """
 
 APPEND = """
-local task_id, writer, history_length, retention_seconds, log_seconds = unpack(ARGV, 1, 5)
-if redis.call('SISMEMBER', running, task_id) == 0 then return 0 end
-local latest = redis.call('XREVRANGE', log(task_id), '+', '-', 'COUNT', 1)[1]
-if not latest then return 0 end
-local latest_id, latest_writer = tonumber(string.match(latest[1], '%d+')), latest[2][4]
-if tonumber(ARGV[6]) <= latest_id and writer ~= latest_writer then return 0 end
-for i = 6, #ARGV, 3 do
-    local event_id, data, last = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+local task_id, writer, last, lease_seconds = unpack(ARGV, 1, 4)
+local history_length, history_bytes, retention_seconds, log_seconds = unpack(ARGV, 5, 8)
+if not runs(task_id) then return 0 end
+if writer ~= '' and redis.call('HEXISTS', ending, task_id) == 1 then return 0 end
+local entry = redis.call('XREVRANGE', log(task_id), '+', '-', 'COUNT', 1)[1]
+if not entry then return 0 end
+local latest_id, latest_writer = tonumber(string.match(entry[1], '%d+')), entry[2][4]
+if tonumber(ARGV[9]) <= latest_id and writer ~= latest_writer then return 0 end
+if last == '1' then redis.call('ZREM', leases, task_id) end
+local snapshot
+for i = 9, #ARGV, 3 do
+    local event_id, kind, data = ARGV[i], ARGV[i + 1], ARGV[i + 2]
     if tonumber(event_id) > latest_id then  -- or it is sent again after a lost reply
-        redis.call('XADD', log(task_id), 'MAXLEN', history_length, event_id .. '-0',
-            'data', data, 'writer', writer)
-    end
-    if last == '1' then
-        redis.call('SREM', running, task_id)
-        redis.call('ZREM', leases, task_id)
-        redis.call('ZADD', ended, now + retention_seconds, task_id)
-        redis.call('PEXPIRE', log(task_id), math.ceil(1000 * log_seconds))
+        redis.call('XADD', log(task_id), event_id .. '-0', 'data', data, 'writer', writer, 'kind', kind)
+        if kind ~= 'output' then snapshot = event_id .. ' ' .. data end
     end
 end
-redis.call('ZREM', submitting, task_id)
-redis.call('PUBLISH', notifications, task_id)
+redis.call('XTRIM', log(task_id), 'MAXLEN', history_length)
+local too_large = redis.call('MEMORY', 'USAGE', log(task_id)) / history_bytes
+if too_large > 1 then  -- by count, as if all were of a size: exact enough, as it is done again and again
+    local length = math.max(1, math.floor(redis.call('XLEN', log(task_id)) / too_large))
+    redis.call('XTRIM', log(task_id), 'MAXLEN', length)
+end
+if snapshot then redis.call('HSET', snapshots, task_id, snapshot) end
+redis.call('HINCRBY', state, 'appended', 1)
+keep_no_message(task_id)
+if last == '1' then
+    no_longer_running(task_id)
+    redis.call('ZADD', ended, now + retention_seconds, task_id)
+    redis.call('PEXPIRE', log(task_id), math.ceil(1000 * log_seconds))
+else
+    redis.call('ZADD', leases, now + lease_seconds, task_id)
+end
+redis.call('PUBLISH', log(task_id), '')
 return 1
 """
 
 RENEW = """
 local task_id, seconds = unpack(ARGV)
-if redis.call('SISMEMBER', running, task_id) == 0 then return 0 end
+if not runs(task_id) or redis.call('HEXISTS', ending, task_id) == 1 then return 0 end
+redis.call('ZREM', leases, task_id)
 redis.call('ZADD', leases, now + seconds, task_id)
 return 1
 """
 
-SUBMITTED = "redis.call('ZREM', submitting, ARGV[1])"
-FORGET = "forget(ARGV[1])"
-FORGET_UNSUBMITTED = "if redis.call('ZSCORE', submitting, ARGV[1]) then forget(ARGV[1]) end"
+LATEST = "return latest(ARGV[1])"
+
+DECIDE = """
+local task_id, status, message = unpack(ARGV)
+if not runs(task_id) then return nil end
+redis.call('ZREM', leases, task_id)
+withdraw(task_id)
+redis.call('HSETNX', ending, task_id, status .. ' ' .. message)
+return decided(task_id)
+"""
 
 COUNT = """
+refuse_if_full()
 local still_running = redis.call('SCARD', running)
 return {still_running + redis.call('ZCOUNT', ended, now, '+inf'), still_running}
 """
 
-TASK_IDS = """
+SNAPSHOTS = """
 forget_expired()
-local task_ids = redis.call('SMEMBERS', running)
-for _, task_id in ipairs(redis.call('ZRANGE', ended, 0, -1)) do table.insert(task_ids, task_id) end
-return task_ids
+return redis.call('HVALS', snapshots)
 """
 
 SWEEP = """
-redis.call('PUBLISH', notifications, '')
+local lease_seconds, retry_seconds, pause_seconds, message, seen = unpack(ARGV)
 forget_expired()
-for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', submitting, '-inf', now)) do forget(task_id) end
-return redis.call('ZRANGEBYSCORE', leases, '-inf', now)
+notice_loss(seen)
+
+-- Messages that were lost on their way to a worker. A worker that has one twice begins once.
+for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, 100)) do
+    redis.call('ZADD', due, now + retry_seconds, task_id)
+    local lost = not redis.call('ZSCORE', leases, task_id) and redis.call('HGET', messages, task_id)
+    if lost and not redis.call('LPOS', queue, lost, 'RANK', -1) then redis.call('RPUSH', queue, lost) end
+end
+
+-- Leases that were not renewed; but after a pause of all servers workers too need time to come back.
+local swept_at, patient_until = unpack(redis.call('HMGET', state, 'swept_at', 'patient_until'))
+if math.abs(now - (swept_at or 0)) > tonumber(pause_seconds) then  -- or the clock was set
+    patient_until = now + lease_seconds
+    redis.call('HSET', state, 'patient_until', patient_until)
+end
+redis.call('HSET', state, 'swept_at', now)
+if now >= tonumber(patient_until) then
+    for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now)) do
+        redis.call('ZREM', leases, task_id)
+        if redis.call('HEXISTS', messages, task_id) == 0 then  -- or it has not begun
+            redis.call('HSETNX', ending, task_id, message)
+        end
+    end
+end
+
+-- What was decided, by this or by a server that has died since.
+local last_events = {}
+for _, task_id in ipairs(redis.call('HKEYS', ending)) do
+    local event = decided(task_id)
+    if event then table.insert(last_events, event) end
+end
+return {tostring(now), last_events}
 """

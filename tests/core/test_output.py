@@ -201,7 +201,7 @@ def test_a_log_is_bounded_in_bytes() -> None:
 
 
 async def test_records_of_logging_become_output(caplog: pytest.LogCaptureFixture) -> None:
-    """With the handler, what existing code logs in a task is its output, also in threads; nothing else is."""
+    """With the handler, what code logs in a task is its output, also in threads; nothing else is."""
     caplog.set_level(logging.INFO)
     tasks = TaskStream()
     logger = logging.getLogger("somebody.else")

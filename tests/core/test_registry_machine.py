@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import weakref
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -23,9 +23,13 @@ from hypothesis.stateful import (
     rule,
 )
 
+from taskstream.errors import RegistryFull, TaskNotFound
 from taskstream.log import Follower
-from taskstream.registry import Registry, RegistryFull, TaskNotFound
-from taskstream.tasks import Result, Task, Update, Updates, WorkError
+from taskstream.registry import MemoryRegistry
+from taskstream.settings import Settings
+from taskstream.tasks import Task
+from taskstream.updates import Result, Update, WorkError
+from taskstream.work import Work
 
 T = TypeVar("T")
 Order = Update | Result | Exception
@@ -74,25 +78,26 @@ class Watching:
     run: asyncio.Task[None]
 
 
-async def obey(*, orders: asyncio.Queue[Order]) -> Updates:
+def obey(orders: asyncio.Queue[Order]) -> Work:
     """Work that does as it is told."""
-    while True:
-        order = await orders.get()
-        if isinstance(order, Exception):
-            raise order
-        yield order
-        if isinstance(order, Result):
-            return
 
+    async def work() -> AsyncIterator[Update | Result]:
+        while True:
+            order = await orders.get()
+            if isinstance(order, Exception):
+                raise order
+            yield order
+            if isinstance(order, Result):
+                return
 
-async def begin(_: str, parameters: Mapping[str, Any]) -> Updates:
-    """Begin it."""
-    return obey(**parameters)
+    return Work(work)
 
 
 def parse(events: bytes) -> Iterator[tuple[int, Row]]:
-    """The numbers of some events, and what the model knows of them."""
+    """The numbers of some events, and what the model knows of them; not what is said of those dropped."""
     for block in events.decode().split("\n\n")[:-1]:
+        if block.startswith("event: lost\n"):
+            continue
         number, data = block.split("\n")
         snapshot = json.loads(data.removeprefix("data: "))
         row = (snapshot["status"], snapshot["progress"], snapshot["message"], snapshot["data"])
@@ -113,16 +118,19 @@ class RegistryMachine(RuleBasedStateMachine):
         self.complaints: list[str] = []
         self.loop.set_exception_handler(lambda _, context: self.complaints.append(context["message"]))
         self.history_length = history_length
-        self.registry = Registry(
-            begin,
-            retention_seconds=RETENTION_SECONDS,
-            max_tasks=MAX_TASKS,
-            history_length=history_length,
-        )
+        self.registry = self.settle(self.create(history_length))
         self.running: list[Model] = []
         self.ended: list[Model] = []
         self.forgotten: list[Model] = []
         self.watching: list[Watching] = []
+
+    async def create(self, history_length: int) -> MemoryRegistry:
+        """The registry, made on its loop."""
+        return MemoryRegistry(
+            Settings(
+                retention_seconds=RETENTION_SECONDS, max_tasks=MAX_TASKS, history_length=history_length
+            )
+        )
 
     @rule(target=tasks, cancel=st.booleans())
     def start(self, cancel: bool) -> Any:
@@ -130,7 +138,8 @@ class RegistryMachine(RuleBasedStateMachine):
 
         async def start() -> Model:
             orders: asyncio.Queue[Order] = asyncio.Queue()
-            task = await self.registry.start("obey", {"orders": orders}, "a name")
+            work = obey(orders)
+            task = await self.registry.start(work, work.parse({}), "a name")
             if cancel:
                 await self.registry.cancel(task.task_id)
             return Model(task.task_id, weakref.ref(task), orders)
@@ -235,7 +244,11 @@ class RegistryMachine(RuleBasedStateMachine):
             waiting = [each for each in self.watching if each.model is model and not each.run.done()]
             assert len(log.listeners) == len(waiting)
             kept = list(enumerate(model.rows, 1))[-self.history_length :]
-            assert list(parse(log.after(0)[0])) == kept
+            events, _ = log.after(0)
+            assert list(parse(events)) == kept
+            dropped = len(model.rows) - len(kept)
+            lost = b'event: lost\ndata: {"from":1,"to":%d}\n\n' % dropped
+            assert events.startswith(lost) == (dropped > 0)
 
     @invariant()
     def viewers_see_what_is_in_the_model(self) -> None:

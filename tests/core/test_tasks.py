@@ -1,39 +1,41 @@
 """Tasks and their registry."""
 
 import asyncio
+import functools
 import gc
 import json
 import logging
 import random
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import threading
+from collections.abc import AsyncIterator, Callable
 from types import AsyncGeneratorType
 from typing import Any
 
 import pytest
 
+from taskstream.errors import RegistryFull, TaskNotFound
 from taskstream.log import Follower
-from taskstream.registry import Registry, RegistryFull, TaskNotFound
-from taskstream.tasks import Result, Task, TaskStatus, Update, Updates, WorkError
+from taskstream.registry import MemoryRegistry, Registry
+from taskstream.reporting import report
+from taskstream.settings import Settings
+from taskstream.tasks import Task, TaskStatus
+from taskstream.updates import Result, Update, WorkError
+from taskstream.work import Work
 
-Work = Callable[[], Updates]
-
-
-async def begin(work: str, parameters: Mapping[str, object]) -> Updates:
-    """Begin the function `work` of this module with the word it is given."""
-    function: Callable[..., Updates] = globals()[work]
-    return function(**parameters)
+Updates = AsyncIterator[Update | Result]
 
 
 @pytest.fixture
-async def registry() -> AsyncIterator[Registry]:
-    registry = Registry(begin)
+async def registry() -> AsyncIterator[MemoryRegistry]:
+    registry = MemoryRegistry(Settings())
     yield registry
     await registry.close()
 
 
-async def start(registry: Registry, work: Callable[..., Updates], **parameters: object) -> Task:
-    return await registry.start(work.__name__, parameters, "a name")
+async def start(registry: Registry, function: Callable[[], object]) -> Task:
+    work = Work(function)
+    return await registry.start(work, work.parse({}), "a name")
 
 
 async def snapshots(task: Task) -> list[dict[str, Any]]:
@@ -93,16 +95,15 @@ async def exits() -> Updates:
     sys.exit("the whole server?")
 
 
-class Loop(dict[object, object]):
-    """A dictionary that can't be encoded at all."""
+class NoText:
+    """What can't even be turned into text."""
 
-    def items(self) -> Any:
-        """Fail."""
-        raise RuntimeError("no items")
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
 
 
-async def has_an_impossible_result() -> Updates:
-    yield Result({"\ud800": Loop({"\ud800": 1})})
+async def has_an_impossible_message() -> Updates:
+    yield Result(7, NoText())  # type: ignore[arg-type]
 
 
 class Panic(BaseException):
@@ -150,13 +151,23 @@ async def never_awaits() -> Updates:
         yield Update(1, "Mine, all mine")
 
 
-async def cleans_up(log: list[str]) -> Updates:
-    try:
-        yield Update(10, "Opened")
-        await asyncio.sleep(3600)
-    finally:
-        await asyncio.sleep(0)
-        log.append("closed")
+@functools.wraps(three_steps)
+def does_not_begin() -> Updates:
+    raise KeyError
+
+
+def cleans_up(log: list[str]) -> Callable[[], Updates]:
+    """Work that says in a list that it has cleaned up."""
+
+    async def work() -> Updates:
+        try:
+            yield Update(10, "Opened")
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0)
+            log.append("closed")
+
+    return work
 
 
 async def test_the_life_of_a_task(registry: Registry) -> None:
@@ -208,9 +219,9 @@ async def test_failure(
     assert "Traceback" in caplog.text
 
 
-async def test_a_result_that_can_not_be_encoded(registry: Registry) -> None:
-    """A result that no JSON can be made of is a failure, and never was a success."""
-    last = (await snapshots(await start(registry, has_an_impossible_result)))[-1]
+async def test_an_end_that_can_not_be_told(registry: Registry) -> None:
+    """A success that can't be put into words is a failure, and never was a success."""
+    last = (await snapshots(await start(registry, has_an_impossible_message)))[-1]
     assert (last["status"], last["progress"]) == ("FAILURE", 0)
 
 
@@ -222,7 +233,7 @@ async def test_message_is_text(registry: Registry) -> None:
 
 async def test_work_that_does_not_begin(registry: Registry, caplog: pytest.LogCaptureFixture) -> None:
     """A task whose work can't even begin fails like any other."""
-    task = await registry.start("unheard_of", {}, "a name")
+    task = await start(registry, does_not_begin)
     assert [each["status"] for each in await snapshots(task)] == ["PENDING", "FAILURE"]
     assert "KeyError" in caplog.text
 
@@ -230,7 +241,7 @@ async def test_work_that_does_not_begin(registry: Registry, caplog: pytest.LogCa
 async def test_cancel(registry: Registry) -> None:
     """Cancelling ends a task at once, and lets its work clean up."""
     log: list[str] = []
-    task = await start(registry, cleans_up, log=log)
+    task = await start(registry, cleans_up(log))
     await until(task, TaskStatus.PROGRESS)
     await registry.cancel(task.task_id)
     assert task.snapshot.status is TaskStatus.REVOKED
@@ -292,7 +303,7 @@ async def test_unknown_task(registry: Registry) -> None:
 
 async def test_retention() -> None:
     """An ended task is forgotten after its time; one that runs is not."""
-    registry = Registry(begin, retention_seconds=0.05)
+    registry = MemoryRegistry(Settings(retention_seconds=0.05))
     running = await start(registry, for_ever)
     task = await start(registry, three_steps)
     await snapshots(task)
@@ -309,7 +320,7 @@ async def test_retention() -> None:
 
 async def test_a_full_registry() -> None:
     """The task that ended first makes room; tasks that run don't."""
-    registry = Registry(begin, max_tasks=3)
+    registry = MemoryRegistry(Settings(max_tasks=3))
     first, second = await start(registry, for_ever), await start(registry, for_ever)
     third = await start(registry, three_steps)
     await snapshots(third)
@@ -328,7 +339,7 @@ async def test_a_full_registry() -> None:
 async def test_thousands_of_tasks_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
     """Ended, failed, cancelled and forgotten tasks leave no task, timer, generator or log behind."""
     caplog.set_level(logging.CRITICAL)
-    registry = Registry(begin, retention_seconds=0, max_tasks=10_000)
+    registry = MemoryRegistry(Settings(retention_seconds=0, max_tasks=10_000))
     works = [three_steps, with_result, for_ever, says_why_it_fails, breaks, cancels_itself, deaf]
     draw = random.Random(1)
 
@@ -356,9 +367,9 @@ async def test_thousands_of_tasks_leave_nothing_behind(caplog: pytest.LogCapture
 
 async def test_close_ends_everything() -> None:
     """A stopping server cancels what runs, and doesn't wait for what won't stop."""
-    registry = Registry(begin)
+    registry = MemoryRegistry(Settings())
     log: list[str] = []
-    tasks = [await start(registry, cleans_up, log=log), await start(registry, for_ever)]
+    tasks = [await start(registry, cleans_up(log)), await start(registry, for_ever)]
     await until(tasks[0], TaskStatus.PROGRESS)
     await registry.close()
     assert {task.snapshot.status for task in tasks} == {TaskStatus.REVOKED}
@@ -366,18 +377,19 @@ async def test_close_ends_everything() -> None:
     assert not others()
 
 
-async def test_awaitable_begin() -> None:
+async def test_waiting_for_a_place() -> None:
     """A task is PENDING for as long as its work waits for a place."""
-    free = asyncio.Event()
+    registry = MemoryRegistry(Settings(work_threads=1))
+    go_on = threading.Event()
 
-    async def begin_later(work: str, parameters: Mapping[str, object]) -> Updates:
-        await free.wait()
-        return await begin(work, parameters)
+    def waits() -> None:
+        go_on.wait()
 
-    waits: Callable[[str, Mapping[str, object]], Awaitable[Updates]] = begin_later
-    registry = Registry(waits)
-    task = await start(registry, three_steps)
-    await asyncio.sleep(0)
+    first = await start(registry, waits)
+    task = await start(registry, lambda: report(10, "Begun"))
+    await until(first, TaskStatus.STARTED)
     assert task.snapshot.status is TaskStatus.PENDING
-    free.set()
-    assert [each["status"] for each in await snapshots(task)][:3] == ["PENDING", "STARTED", "PROGRESS"]
+    go_on.set()
+    statuses = [each["status"] for each in await snapshots(task)]
+    assert statuses == ["PENDING", "STARTED", "PROGRESS", "SUCCESS"]
+    await registry.close()

@@ -3,16 +3,18 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 
 import pytest
 
-from taskstream.tasks import Result, Update, Updates
-from taskstream.threads import Report, WorkThreads
+from taskstream import report
+from taskstream.mailbox import Item
+from taskstream.threads import ThreadRun, WorkThreads
+from taskstream.updates import Result, Update
 
 
-async def collect(updates: Updates) -> list[Update | Result]:
+async def collect(updates: ThreadRun) -> list[Item | Result]:
     """All that a run yields."""
     return [update async for update in updates]
 
@@ -33,7 +35,7 @@ async def test_reports_and_result() -> None:
     """Reports become updates, and the return value the result."""
     taken = threading.Semaphore(0)
 
-    def function(report: Report, *, word: str) -> str:
+    def function(*, word: str) -> str:
         for number in (10, 20, 30):
             report(number, word, {"number": number})
             taken.acquire()
@@ -48,13 +50,13 @@ async def test_reports_and_result() -> None:
 
 async def test_without_a_report() -> None:
     """A function that never reports still comes to its end: nobody waits for a report."""
-    assert await collect(await WorkThreads(1).run(lambda _: 7, {})) == [Result(7)]
+    assert await collect(await WorkThreads(1).run(lambda: 7, {})) == [Result(7)]
 
 
 async def test_the_last_report_always_arrives() -> None:
     """However fast the end follows the last report, neither is lost."""
 
-    def function(report: Report, *, count: int) -> None:
+    def function(*, count: int) -> None:
         for number in range(count):
             report(number, "")
 
@@ -73,7 +75,7 @@ async def test_a_million_reports() -> None:
     taken = 0
     ticks = 0
 
-    def function(report: Report) -> str:
+    def function() -> str:
         for number in range(count):
             report(100 * number / count, "busy", number)
         return "done"
@@ -85,23 +87,33 @@ async def test_a_million_reports() -> None:
             ticks += 1
 
     ticking = asyncio.create_task(tick())
-    last: Update | Result | None = None
+    last: Item | Result | None = None
     async for update in await WorkThreads(1).run(function, {}):
         taken += 1
         if isinstance(update, Update):
             last = update
     ticking.cancel()
-    assert last is not None
+    assert isinstance(last, Update)
     assert last.data == count - 1
     assert taken < count / 10
     assert ticks > 3
 
 
-@pytest.mark.parametrize("error", [ValueError("bad"), SystemExit(3), StopIteration(), GeneratorExit()])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("bad"),
+        SystemExit(3),
+        StopIteration(),
+        StopAsyncIteration(),
+        GeneratorExit(),
+        asyncio.CancelledError(),
+    ],
+)
 async def test_exception(error: BaseException) -> None:
     """What the function raises is raised where its updates are awaited, after its last report."""
 
-    def function(report: Report) -> None:
+    def function() -> None:
         report(50, "half")
         raise error
 
@@ -114,7 +126,7 @@ async def test_exception(error: BaseException) -> None:
 
 async def test_result_in_words() -> None:
     """A function may hand over a result with a message of its own, as a generator may."""
-    assert await collect(await WorkThreads(1).run(lambda _: Result(3, "Found three"), {})) == [
+    assert await collect(await WorkThreads(1).run(lambda: Result(3, "Found three"), {})) == [
         Result(3, "Found three")
     ]
 
@@ -129,9 +141,10 @@ async def test_no_thread_left(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         for _ in range(3):
-            with pytest.raises(RuntimeError, match="can't start"):
-                await threads.run(lambda _: None, {})
-    assert await collect(await threads.run(lambda _: 1, {})) == [Result(1)]
+            async with aclosing(await threads.run(lambda: None, {})) as updates:
+                with pytest.raises(RuntimeError, match="can't start"):
+                    await anext(updates)
+    assert await collect(await threads.run(lambda: 1, {})) == [Result(1)]
 
 
 async def test_cancel() -> None:
@@ -139,7 +152,7 @@ async def test_cancel() -> None:
     go_on = threading.Event()
     raised: list[BaseException] = []
 
-    def function(report: Report) -> None:
+    def function() -> None:
         report(10, "first")
         go_on.wait()
         try:
@@ -153,7 +166,7 @@ async def test_cancel() -> None:
     threads = WorkThreads(1)
     async with aclosing(await threads.run(function, {})) as updates:
         await anext(updates)
-    waiting = asyncio.create_task(threads.run(lambda _: None, {}))
+    waiting = asyncio.create_task(threads.run(lambda: None, {}))
     await asyncio.sleep(0)
     assert not waiting.done()
     go_on.set()
@@ -167,7 +180,7 @@ async def test_a_bounded_number_of_threads() -> None:
     most = 0
     lock = threading.Lock()
 
-    def function(_: Report) -> None:
+    def function() -> None:
         nonlocal running, most
         with lock:
             running += 1
@@ -178,7 +191,7 @@ async def test_a_bounded_number_of_threads() -> None:
 
     threads = WorkThreads(3)
 
-    async def one() -> list[Update | Result]:
+    async def one() -> list[Item | Result]:
         return await collect(await threads.run(function, {}))
 
     assert await asyncio.gather(*(one() for _ in range(20))) == [[Result(None)]] * 20
@@ -189,21 +202,21 @@ async def test_cancelled_while_waiting_for_a_place() -> None:
     """Who gives up waiting takes no place with them."""
     go_on = threading.Event()
     threads = WorkThreads(1)
-    first = await threads.run(lambda _: go_on.wait(), {})
-    waiting = [asyncio.create_task(threads.run(lambda _: None, {})) for _ in range(3)]
+    first = await threads.run(go_on.wait, {})
+    waiting = [asyncio.create_task(threads.run(lambda: None, {})) for _ in range(3)]
     await asyncio.sleep(0)
     for each in waiting:
         each.cancel()
     await asyncio.wait(waiting)
     go_on.set()
     assert await collect(first) == [Result(True)]
-    assert await collect(await threads.run(lambda _: 1, {})) == [Result(1)]
+    assert await collect(await threads.run(lambda: 1, {})) == [Result(1)]
 
 
 async def test_thousands_of_runs_leave_nothing_behind() -> None:
     """Ended, failed and cancelled runs leave no thread behind."""
 
-    def function(report: Report, *, fail: bool) -> None:
+    def function(*, fail: bool) -> None:
         report(1, "one")
         report(2, "two")
         if fail:
@@ -212,7 +225,6 @@ async def test_thousands_of_runs_leave_nothing_behind() -> None:
     threads = WorkThreads(8)
 
     async def one(number: int) -> None:
-        updates: AsyncGenerator[Update | Result, None]
         async with aclosing(await threads.run(function, {"fail": number % 3 == 0})) as updates:
             if number % 3 == 1:
                 await anext(updates)
@@ -231,7 +243,7 @@ def test_a_thread_that_outlives_its_loop() -> None:
     go_on = threading.Event()
     ended: list[BaseException] = []
 
-    def function(report: Report) -> None:
+    def function() -> None:
         try:
             go_on.wait()
             report(1, "nobody listens")
@@ -241,7 +253,10 @@ def test_a_thread_that_outlives_its_loop() -> None:
             raise
 
     async def main() -> None:
-        await WorkThreads(1).run(function, {})
+        updates = await WorkThreads(1).run(function, {})
+        first = asyncio.create_task(anext(updates))
+        await asyncio.sleep(0)
+        first.cancel()
 
     asyncio.run(main())
     assert len(working()) == 1

@@ -1,83 +1,111 @@
-"""Work of one's own: its parameters become the fields of a request, and mistakes are told in a sentence."""
+"""The bodies that start work: its parameters are fields, strictly checked, and mistakes are brief."""
 
-import functools
-from collections.abc import Callable
+import json
+import time
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from taskstream.http.bodies import start_task_model
-from taskstream.tasks import Update, Updates
-from taskstream.threads import Report
-from taskstream.work import is_blocking
+from taskstream.errors import MAX_ERRORS, InvalidParameters
+from taskstream.http.bodies import BODY_BYTES, StartTaskBodies
+from taskstream.updates import Update
+from taskstream.work import Work, Works
+
+MANY_FIELDS = b"{" + b",".join(b'"%x":1' % number for number in range(7000)) + b"}"
+LONG_FIELD = b'{"' + b"x" * 60_000 + b'": 1}'
 
 
-async def generator(*, count: Annotated[int, Field(ge=1)], word: str = "hi") -> Updates:
+async def generator(*, count: Annotated[int, Field(ge=1)], word: str = "hi") -> AsyncIterator[Update]:
     yield Update(50, word * count)
 
 
-@functools.wraps(generator)
-def decorated(**parameters: object) -> object:
-    return generator(**parameters)  # type: ignore[arg-type]
+def blocking(*, seconds: float = 1) -> float:
+    return seconds
 
 
-def blocking(report: Report, count: Annotated[int, Field(ge=1)], *, word: str = "hi") -> None:
-    report(50, word * count)
+def secret() -> None: ...
 
 
-@pytest.mark.parametrize("function", [generator, decorated, blocking])
-def test_parameters_are_fields(function: Callable[..., object]) -> None:
-    """A parameter, with its type, bounds and default, is a field; `report` is none."""
-    model = start_task_model("own", function)
-    assert list(model.model_fields) == ["work", "name", "count", "word"]
-    body = model.model_validate_json('{"work": "own", "count": 2}')
-    assert body.model_dump() == {"work": "own", "name": None, "count": 2, "word": "hi"}
-    for wrong in (
-        '{"work": "own"}',
-        '{"work": "own", "count": 0}',
-        '{"work": "own", "count": "2"}',
-        '{"count": 2}',
-    ):
-        with pytest.raises(ValidationError):
-            model.model_validate_json(wrong)
-    assert is_blocking(function) == (function is blocking)
+@pytest.fixture
+def bodies() -> StartTaskBodies:
+    works = Works()
+    works.add(Work(secret, public=False))
+    works.add(Work(generator, "own"))
+    works.add(Work(blocking))
+    return StartTaskBodies(works)
 
 
-def no_report() -> None: ...
+def mistakes(bodies: StartTaskBodies, body: bytes) -> list[dict[str, object]]:
+    """What is told of a body."""
+    with pytest.raises(InvalidParameters) as error:
+        bodies.parse(body)
+    assert error.value.status_code == 422
+    detail: list[dict[str, object]] = json.loads(json.dumps(error.value.detail))
+    return detail
 
 
-def report_by_name(*, report: Report) -> None: ...
-
-
-async def no_yield(*, count: int = 3) -> None: ...
-
-
-def no_type(report: Report, count=3) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
-
-
-def any_parameter(report: Report, **parameters: object) -> None: ...
-
-
-def taken(report: Report, *, name: str) -> None: ...
-
-
-def reserved(report: Report, *, model_config: str) -> None: ...
+def test_parameters_are_fields(bodies: StartTaskBodies) -> None:
+    """The first public work is the default; a parameter, with its type, bounds and default, is a field."""
+    work, body = bodies.parse(b'{"count": 2}')
+    assert (work.name, body.name, body.values()) == ("own", None, {"count": 2, "word": "hi"})
+    work, body = bodies.parse(b'{"work": "blocking", "name": "mine", "seconds": 3}')
+    assert (work.name, body.name, body.values()) == ("blocking", "mine", {"seconds": 3})
 
 
 @pytest.mark.parametrize(
-    ("function", "sentence"),
+    ("body", "field"),
     [
-        (no_report, "its first parameter has to be `report`"),
-        (report_by_name, "its first parameter has to be `report`"),
-        (no_yield, "has to be an async generator"),
-        (no_type, "has to say the type of its parameter 'count'"),
-        (any_parameter, r"can't have \*parameters"),
-        (taken, "can't have a parameter called 'name'"),
-        (reserved, "can't have a parameter called 'model_config'"),
+        (b"{}", "count"),
+        (b'{"count": 0}', "count"),
+        (b'{"count": "2"}', "count"),
+        (b'{"count": true}', "count"),
+        (b'{"count": 2, "word": null}', "word"),
+        (b'{"count": 2, "parameter_count": 2}', "parameter_count"),
+        (b'{"work": "secret"}', "work"),
+        (b'{"work": "unheard of"}', "work"),
     ],
 )
-def test_mistakes(function: Callable[..., object], sentence: str) -> None:
-    """A function that can't be work is refused at once, by name."""
-    with pytest.raises(TypeError, match=f"^The work 'own' .*{sentence}"):
-        start_task_model("own", function)
+def test_mistakes_name_the_field(bodies: StartTaskBodies, body: bytes, field: str) -> None:
+    """A field that is wrong is named; what stood there is not repeated."""
+    (mistake,) = mistakes(bodies, body)
+    assert mistake["loc"] == ["body", field]
+    assert mistake.keys() == {"type", "loc", "msg"}
+
+
+def test_private_work_is_not_even_named(bodies: StartTaskBodies) -> None:
+    """Who may not start some work isn't told that there is any."""
+    for name in (b"secret", b"unheard of"):
+        (mistake,) = mistakes(bodies, b'{"work": "%b"}' % name)
+        assert mistake["msg"] == "Input should be 'own' or 'blocking'"
+
+
+def test_many_mistakes_are_told_briefly(bodies: StartTaskBodies) -> None:
+    """A large body that is nothing but mistakes costs little, and is answered with a short list."""
+    assert len(MANY_FIELDS) < BODY_BYTES
+    bodies.parse(b'{"count": 1}')
+    began = time.process_time()
+    told = mistakes(bodies, MANY_FIELDS)
+    assert time.process_time() - began < 0.1
+    assert len(told) == MAX_ERRORS + 1
+    assert told[-1] == {"type": "too_many", "loc": ["body"], "msg": f"… and {7001 - MAX_ERRORS} more"}
+    assert len(json.dumps(mistakes(bodies, LONG_FIELD))) < 1000
+
+
+def test_as_a_sentence(bodies: StartTaskBodies) -> None:
+    """In an application's own code the error reads as one line."""
+    with pytest.raises(
+        InvalidParameters, match=r"^count: Field required; more: Extra inputs .* permitted$"
+    ):
+        bodies.parse(b'{"more": 1}')
+    with pytest.raises(InvalidParameters, match=r"; … and 6981 more$"):
+        bodies.parse(MANY_FIELDS)
+
+
+def test_nothing_to_start() -> None:
+    """Without any public work there is nothing that a body could start."""
+    works = Works()
+    works.add(Work(secret, public=False))
+    (mistake,) = mistakes(StartTaskBodies(works), b"{}")
+    assert mistake["msg"] == "There is no work that requests may start"

@@ -13,10 +13,9 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.support.api import SNAPSHOT_KEYS, Api, Event, Snapshot, events
+from tests.support.api import LONG_TASK, SNAPSHOT_KEYS, Api, Event, Snapshot, events
 
 NO_TASK = "0" * 32
-LONG_TASK = {"seconds": 60, "steps": 600}
 
 
 def ids(stream: list[Event]) -> list[int]:
@@ -251,12 +250,18 @@ async def test_last_event_id_of_the_future(api: Api) -> None:
     await api.cancel(task_id)
 
 
-async def test_same_stream_under_its_resource_name(api: Api) -> None:
-    """Both paths of a stream show the same."""
-    task_id = (await api.start(seconds=0))["task_id"]
+async def test_the_same_under_its_own_address(api: Api) -> None:
+    """Stream, status and cancel are there under the task's own address as well."""
+    task_id = (await api.start(**LONG_TASK))["task_id"]
     async with api.open(f"/tasks/{task_id}/stream") as response:
-        resource = [event.snapshot async for event in events(response)]
-    assert resource == [event.snapshot for event in await api.watch(task_id)]
+        stream = events(response)
+        assert (await anext(stream)).id == 1
+        cancelled = await api.json("POST", f"/tasks/{task_id}/cancel")
+        assert cancelled["task_id"] == task_id
+        last = [event.snapshot async for event in stream][-1]
+    assert last["status"] == "REVOKED"
+    assert last == await api.json("GET", f"/tasks/{task_id}") == await api.status(task_id)
+    assert last == (await api.watch(task_id))[-1].snapshot
 
 
 async def test_every_viewer_sees_the_same(api: Api) -> None:
@@ -340,7 +345,9 @@ async def test_overview_bounds(api: Api, count: int) -> None:
         ("GET", "/task-progress/{}"),
         ("GET", "/tasks/{}/stream"),
         ("GET", "/task-status/{}"),
+        ("GET", "/tasks/{}"),
         ("POST", "/cancel-task/{}"),
+        ("POST", "/tasks/{}/cancel"),
     ],
 )
 async def test_unknown_task(api: Api, method: str, path: str, task_id: str) -> None:
@@ -348,10 +355,13 @@ async def test_unknown_task(api: Api, method: str, path: str, task_id: str) -> N
     url = URL(api.url(path.format(task_id)), encoded=True)
     async with api.session.request(method, url) as response:
         assert response.status == 404
+        assert response.headers.get("Cache-Control") == "no-store" or "%2f" in task_id
         assert "not found" in (await response.json())["detail"].lower()
 
 
-@pytest.mark.parametrize("path", ["/task-progress/", "/tasks//stream", "/task-status/", "/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/task-progress/", "/tasks/", "/tasks//stream", "/task-status/", "/nothing"]
+)
 async def test_no_such_path(api: Api, path: str) -> None:
     """An empty id is no id."""
     await api.json("GET", path, 404)
@@ -475,12 +485,31 @@ async def test_openapi_tells_the_truth_about_streams(api: Api) -> None:
         assert {"204", "503"} <= answers.keys()
         assert ("404" in answers) == (path != "/task-progress")
     body = document["paths"]["/start-task"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    models = [document["components"]["schemas"][each["$ref"].rpartition("/")[2]] for each in body["oneOf"]]
-    assert [list(model["properties"]) for model in models] == [
+    assert [list(model["properties"]) for model in body["oneOf"]] == [
         ["work", "name", "seconds", "steps", "fail_at"]
     ] * 2
     async with api.session.get(api.url("/docs")) as response:
         assert response.status == 200
+
+
+async def test_works(api: Api) -> None:
+    """What can be started, each with the schema of its parameters."""
+    works = await api.json("GET", "/works")
+    assert [(work["name"], work["kind"]) for work in works] == [
+        ("simulated", "async"),
+        ("scraping", "blocking"),
+    ]
+    for work in works:
+        assert work["description"]
+        assert list(work["parameters"]["properties"]) == ["seconds", "steps", "fail_at"]
+        assert work["parameters"]["properties"]["seconds"] == {
+            "title": "Seconds",
+            "description": "how long it takes, in seconds",
+            "type": "number",
+            "minimum": 0,
+            "maximum": 3600,
+            "default": 5,
+        }
 
 
 async def test_many_at_once(api: Api) -> None:

@@ -15,6 +15,7 @@ async def test_no_route_lists_tasks(api: Api) -> None:
     document = await api.json("GET", "/openapi.json")
     asked = [path for path, methods in document["paths"].items() if "get" in methods and "{" not in path]
     asked += ["/", "/docs", "/openapi.json", "/task-progress?task_id=", "/task-status/", "/static/page.js"]
+    asked += ["/tasks", "/tasks/", f"/tasks/{task_id[:31]}", "/tasks/*"]
     asked += [
         f"/task-status/{task_id[:31]}",
         f"/task-status/{task_id.upper()}x",
@@ -50,7 +51,11 @@ REQUESTS = [
     ("GET", "/task-progress", 422),
     ("GET", "/task-progress?task_id=unknown", 200),
     ("GET", "/task-status/unknown", 404),
+    ("GET", "/tasks/unknown", 404),
+    ("GET", "/tasks/unknown/stream", 404),
     ("POST", "/cancel-task/unknown", 404),
+    ("POST", "/tasks/unknown/cancel", 404),
+    ("GET", "/works", 200),
     ("GET", "/health", 200),
 ]
 

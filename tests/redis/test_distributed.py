@@ -15,8 +15,8 @@ from redis import Redis
 from taskstream.redis.queue import create_celery
 from tests.conftest import Start
 from tests.support.api import ENDED, LONG_TASK, Api, Event, check_story, check_two_places, events
-from tests.support.backends import Nginx, RedisServer, Worker, sharing_server
-from tests.support.programs import OwnWorkServer, Program
+from tests.support.backends import Nginx, OwnServer, RedisServer, Worker, sharing_server
+from tests.support.programs import Program
 
 pytestmark = pytest.mark.slow
 
@@ -55,10 +55,10 @@ async def follow(api: Api, task_id: str) -> list[Event]:
 
 
 def test_a_worker_needs_a_redis_url() -> None:
-    """Without the variable a worker says so, and ends."""
-    with Program("-m", "celery", "-A", "distributed", "worker", PROGRESS_REDIS_URL="") as worker:
-        assert worker.wait(20) == 2
-    assert "PROGRESS_REDIS_URL" in worker.output
+    """Without the variable a worker says so in a sentence, and ends."""
+    with Program("-m", "celery", "-A", "app:celery", "worker", TASKSTREAM_REDIS_URL="") as worker:
+        assert worker.wait(20) != 0
+    assert "TASKSTREAM_REDIS_URL" in worker.output
     assert "Traceback" not in worker.output
 
 
@@ -116,6 +116,58 @@ async def test_a_worker_that_stands_still(redis: RedisServer, two_servers: Api, 
     assert (await api.watch(task_id))[-1].id == stream[-1].id
 
 
+# Starting
+
+
+async def test_one_key_at_two_servers(redis: RedisServer, two_servers: Api, start: Start) -> None:
+    """The same start, sent to two servers at the same moment and again, makes one task."""
+    api = two_servers
+
+    async def send(seconds: float, status: int = 200) -> Any:
+        headers = {"Idempotency-Key": "album 7"}
+        return await api.json("POST", "/start-task", status, json={"seconds": seconds}, headers=headers)
+
+    starts = await asyncio.gather(*(send(0.1) for _ in range(20)))
+    [task_id] = {snapshot["task_id"] for snapshot in starts}
+    await send(0.2, 422)
+    start(Worker(redis.url, processes=1))
+    last = (await api.watch(task_id))[-1].snapshot
+    assert await send(0.1) == last
+    assert (await api.json("GET", "/health"))["tasks"] == 1
+
+
+async def test_a_worker_takes_what_it_can_begin(redis: RedisServer, two_servers: Api, start: Start) -> None:
+    """The rest stays in the queue, for another worker."""
+    api = two_servers
+    start(Worker(redis.url, processes=2))
+    tasks = [(await api.start(**LONG_TASK))["task_id"] for _ in range(2)]
+    for task_id in tasks:
+        await api.until(task_id, "PROGRESS")
+    waiting = [(await api.start(seconds=0))["task_id"] for _ in range(3)]
+    with Redis.from_url(redis.url) as client:
+        await api.until(tasks[0], "PROGRESS")
+        assert client.llen("taskstream:queue") == 3
+        start(Worker(redis.url, processes=1))
+        for task_id in waiting:
+            check_story(await api.watch(task_id), "SUCCESS")
+
+
+# Output
+
+
+@pytest.mark.parametrize("work", ["speak", "speak_in_thread"])
+async def test_output(redis: RedisServer, start: Start, session: aiohttp.ClientSession, work: str) -> None:
+    """What work says in a worker arrives whole and in order, between its snapshots."""
+    api = Api(session, [start(OwnServer("--redis-url", redis.url)).url])
+    start(Worker(redis.url, 1, module="tests.redis.own_app"))
+    stream = await api.watch((await api.start(work=work, pieces=500))["task_id"])
+    assert [event.id for event in stream] == list(range(1, len(stream) + 1))
+    text = "".join(event.snapshot["text"] for event in stream if event["event"] == "output")
+    assert text.startswith("".join(f"{number}\n" for number in range(500)))
+    assert text.endswith("last words\n" if work == "speak" else "499\n")
+    assert stream[-1].snapshot["status"] == "SUCCESS"
+
+
 # Cancelling
 
 
@@ -155,7 +207,7 @@ async def test_revoked_by_celery(redis: RedisServer, two_servers: Api, start: St
     running = (await api.start(**LONG_TASK))["task_id"]
     await api.until(running, "PROGRESS")
     queued = (await api.start())["task_id"]
-    control = create_celery(redis.url).control
+    control = create_celery(redis.url, "taskstream").control
     assert [running] == [task["id"] for [task] in (control.inspect().active() or {}).values()]
     control.revoke(queued, reply=True)
     control.revoke(running, reply=True, terminate=True)
@@ -168,8 +220,8 @@ async def test_a_function_keeps_its_place_until_it_returns(
     redis: RedisServer, start: Start, session: aiohttp.ClientSession
 ) -> None:
     """A cancelled function that doesn't report has ended for its viewers, but not for the worker."""
-    api = Api(session, [start(OwnWorkServer("--redis-url", redis.url)).url])
-    start(Worker(redis.url, 1, module="tests.support.own_worker"))
+    api = Api(session, [start(OwnServer("--redis-url", redis.url)).url])
+    start(Worker(redis.url, 1, module="tests.redis.own_app"))
     deaf = (await api.start(work="sleep", seconds=3.0))["task_id"]
     await api.until(deaf, "PROGRESS")
     began = time.monotonic()
@@ -185,8 +237,8 @@ async def test_a_function_keeps_its_place_until_it_returns(
 
 async def test_own_work(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
     """Reports in a tight loop are merged, the last one arrives; details may be anything."""
-    api = Api(session, [start(OwnWorkServer("--redis-url", redis.url)).url])
-    start(Worker(redis.url, 2, module="tests.support.own_worker"))
+    api = Api(session, [start(OwnServer("--redis-url", redis.url)).url])
+    start(Worker(redis.url, 2, module="tests.redis.own_app"))
     hot = await api.watch((await api.start(work="hot_loop", reports=300_000))["task_id"])
     check_story(hot, "SUCCESS")
     assert hot[-1].snapshot["data"] == 300_000
@@ -202,12 +254,17 @@ async def test_own_work(redis: RedisServer, start: Start, session: aiohttp.Clien
 async def test_a_trimmed_log(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
     """What has fallen out of a log is skipped, also by a server that has never seen it."""
     api = Api(session, [start(sharing_server(redis.url, "--history-length", "3")).url for _ in range(2)])
-    start(Worker(redis.url, 1, PROGRESS_HISTORY_LENGTH="3"))
+    start(Worker(redis.url, 1, TASKSTREAM_HISTORY_LENGTH="3"))
     task_id = (await api.start(seconds=0.2, steps=20))["task_id"]
     assert (await api.watch(task_id))[-1].id == 23
     for _ in range(2):
         for last_event_id, expected in ((None, [21, 22, 23]), (2, [21, 22, 23]), (21, [22, 23])):
-            assert [event.id for event in await api.watch(task_id, last_event_id)] == expected
+            stream = await api.watch(task_id, last_event_id)
+            if expected[0] > (last_event_id or 0) + 1:
+                lost = stream.pop(0)
+                assert lost["event"] == "lost"
+                assert lost.snapshot == {"from": (last_event_id or 0) + 1, "to": 20}
+            assert [event.id for event in stream] == expected
 
 
 async def test_many_tasks_through_four_processes(

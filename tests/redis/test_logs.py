@@ -1,150 +1,410 @@
 """The logs of tasks in Redis: what holds whoever writes, and however often."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import re
+import shutil
+import time
+from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
-from taskstream.redis.logs import KEYS, LEASE_SECONDS, LOG, PAGE, Leases, RedisLogs
+from taskstream.redis.entries import Kind, LoggedEvent
+from taskstream.redis.leases import Leases
+from taskstream.redis.logs import LEASE_SECONDS, PAGE, Creation, Keys, RedisLogs
+from taskstream.registry import IdempotencyKey
+from tests.redis.conftest import NAMESPACE, logs_of
 from tests.support.backends import RedisServer
 
 pytestmark = pytest.mark.slow
 
-
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[RedisServer]:
-    with RedisServer() as redis:
-        yield redis
-
-
-@pytest.fixture
-def redis(redis_server: RedisServer) -> Iterator[Redis]:
-    with Redis.from_url(redis_server.url, decode_responses=True) as redis:
-        redis.flushall()
-        yield redis
+KEYS = Keys(NAMESPACE)
+QUEUE = f"{NAMESPACE}:queue"
+A, B, C, D = (letter * 32 for letter in "abcd")
+"""Ids of tasks."""
 
 
-def logs_of(url: str, retention_seconds: float = 300) -> RedisLogs:
-    return RedisLogs(url, connections=4, history_length=250, retention_seconds=retention_seconds)
+async def create(logs: RedisLogs, task_id: str, max_tasks: int = 10) -> Creation:
+    outcome, _ = await logs.create(task_id, b"one", f"message {task_id}", max_tasks)
+    return outcome
 
 
-@pytest.fixture
-async def logs(redis_server: RedisServer, redis: Redis) -> AsyncIterator[RedisLogs]:  # noqa: ARG001 - empty
-    logs = logs_of(redis_server.url)
-    yield logs
-    await logs.close()
+async def append(
+    logs: RedisLogs, task_id: str, *numbers: int, writer: str = "me", last: bool = False
+) -> bool:
+    events = [LoggedEvent(number, b"event %d" % number) for number in numbers]
+    if last:
+        events[-1] = events[-1]._replace(kind=Kind.LAST)
+    return await logs.append(task_id, events, writer)
 
 
 async def ids(logs: RedisLogs, task_id: str, position: int = 0) -> list[int]:
     [page] = await logs.read([(task_id, position)])
-    return [event_id for event_id, _ in page]
+    return [event.id for event in page.events]
+
+
+def rewind(client: Redis, sorted_set: str, task_id: str) -> None:
+    """Let so much time pass that what a task waits for is due."""
+    client.zincrby(f"{NAMESPACE}:{sorted_set}", -1000, task_id)
+
+
+def end_pause(client: Redis) -> None:
+    """Have servers sweep for long enough to expect every worker back."""
+    client.hset(KEYS.state, mapping={"swept_at": time.time(), "patient_until": 0})
 
 
 async def test_a_log(logs: RedisLogs) -> None:
     """Events come back as they were appended, from the position that is asked for."""
-    assert await logs.latest("a") is None
-    assert await logs.create("a", b"one", 10)
-    assert await logs.append("a", 2, b"two", "me", last=False)
-    assert await logs.append("a", 3, b"three", "me", last=True)
-    assert await logs.latest("a") == (3, b"three")
-    assert await logs.read([("a", 0), ("b", 0), ("a", 2), ("a", 4)]) == [
-        [(1, b"one"), (2, b"two"), (3, b"three")],
+    assert await logs.latest(A) is None
+    await create(logs, A)
+    assert await append(logs, A, 2)
+    end = [LoggedEvent(3, b"said", Kind.OUTPUT), LoggedEvent(4, b"4", Kind.LAST)]
+    assert await logs.append(A, end, "me")
+    assert await logs.latest(A) == (4, b"4", "")
+    pages = await logs.read([(A, 0), (B, 0), (A, 3), (A, 5)])
+    assert [page.events for page in pages] == [
+        [(1, b"one", ""), (2, b"event 2", ""), (3, b"said", "output"), (4, b"4", "last")],
         [],
-        [(2, b"two"), (3, b"three")],
+        [(3, b"said", "output"), (4, b"4", "last")],
         [],
     ]
+    assert [page.snapshot for page in pages] == [(4, b"4", ""), None, None, None]
+    assert await logs.snapshots() == [b"4"]
 
 
 async def test_the_oldest_events_are_trimmed(logs: RedisLogs) -> None:
-    """A log is bounded to the event, and read page by page."""
-    await logs.create("a", b"1", 10)
-    for event_id in range(2, 501):
-        await logs.append("a", event_id, b"%d" % event_id, "me", last=False)
-    first = await ids(logs, "a")
-    assert first == list(range(251, 251 + PAGE))
-    assert await ids(logs, "a", first[-1]) == list(range(first[-1], first[-1] + PAGE))
+    """A log is bounded to the event, and read page by page; the latest snapshot stays."""
+    await create(logs, A)
+    for start in range(2, 502, 100):
+        output = [LoggedEvent(number, b"said", Kind.OUTPUT) for number in range(start, start + 100)]
+        await logs.append(A, output, "me")
+    first = await ids(logs, A)
+    assert first == list(range(252, 252 + PAGE))
+    assert await ids(logs, A, first[-1]) == list(range(first[-1], first[-1] + PAGE))
+    [page] = await logs.read([(A, 0)])
+    assert page.snapshot == (1, b"one", "")
+    assert await logs.latest(A) == (501, b"one", "")
+
+
+async def test_large_events_are_trimmed(redis_server: RedisServer, client: Redis) -> None:
+    """A log takes about as much memory as it may, and always has its latest event."""
+    logs = logs_of(redis_server.url, history_bytes=100_000)
+    await create(logs, A)
+    for start in range(2, 1002, 20):
+        large = [LoggedEvent(number, b"x" * 2000, Kind.OUTPUT) for number in range(start, start + 20)]
+        await logs.append(A, large, "me")
+    kept = await ids(logs, A)
+    assert kept == list(range(1002 - len(kept), 1002))
+    assert 30 < len(kept) < 50
+    usage = client.memory_usage(KEYS.logs + A)
+    assert usage
+    assert usage < 150_000
+    await logs.append(A, [LoggedEvent(1002, b"x" * 1_000_000, Kind.OUTPUT)], "me")
+    kept = await ids(logs, A)
+    assert kept[-1] == 1002
+    assert len(kept) < 5
+    await logs.close()
 
 
 async def test_of_many_last_events_one_wins(logs: RedisLogs) -> None:
     """However many end a task at the same time, it ends once."""
-    await logs.create("a", b"1", 10)
-    ends = [logs.append("a", 2, b"%d" % number, str(number), last=True) for number in range(50)]
+    await create(logs, A)
+    ends = [append(logs, A, 2, writer=str(number), last=True) for number in range(50)]
     assert sum(await asyncio.gather(*ends)) == 1
-    assert await ids(logs, "a") == [1, 2]
+    assert await ids(logs, A) == [1, 2]
     assert await logs.count() == (1, 0)
 
 
-async def test_what_is_sent_again_counts_once(logs: RedisLogs) -> None:
-    """After a lost reply the same event may be sent again; another's with its id is refused."""
-    await logs.create("a", b"1", 10)
-    assert await logs.create("a", b"1", 10)
+async def test_what_is_sent_again_counts_once(logs: RedisLogs, client: Redis) -> None:
+    """After a lost reply the same may be sent again; another's events with those ids are refused."""
     for _ in range(2):
-        assert await logs.append("a", 2, b"2", "me", last=False)
-    assert not await logs.append("a", 2, b"2", "somebody else", last=False)
-    assert not await logs.append("a", 1, b"1", "somebody else", last=False)
-    assert await ids(logs, "a") == [1, 2]
+        assert await create(logs, A) is Creation.CREATED
+    assert client.lrange(QUEUE, 0, -1) == [f"message {A}"]
+    for _ in range(2):
+        assert await append(logs, A, 2, 3)
+    assert await append(logs, A, 3, 4)
+    assert not await append(logs, A, 4, 5, writer="somebody else")
+    assert not await append(logs, A, 1, writer="somebody else")
+    assert await ids(logs, A) == [1, 2, 3, 4]
 
 
-async def test_what_was_forgotten_stays_forgotten(logs: RedisLogs, redis: Redis) -> None:
-    """A late writer doesn't bring a log back to life, nor a task that it can't hold."""
-    await logs.create("a", b"1", 10)
-    await logs.forget("a")
-    assert not await logs.append("a", 2, b"2", "me", last=False)
-    await logs.create("b", b"1", 10)
-    redis.delete(LOG + "b")
-    assert not await logs.append("b", 2, b"2", "me", last=False)
-    await logs.forget("b")
-    assert redis.keys() == []
+async def test_what_was_forgotten_stays_forgotten(logs: RedisLogs, client: Redis) -> None:
+    """A late writer doesn't bring back a log that was deleted, and nothing else of it stays."""
+    await create(logs, A)
+    client.delete(KEYS.logs + A)
+    assert not await append(logs, A, 2)
+    assert await logs.decide(A, "REVOKED", "Cancelled") is None
+    assert client.keys() == [KEYS.state]
 
 
-async def test_places(logs: RedisLogs) -> None:
+async def test_places(logs: RedisLogs, client: Redis) -> None:
     """Running tasks fill the registry; of those that have ended, the one that ended first makes room."""
-    for task_id in "abc":
-        assert await logs.create(task_id, b"1", 3)
-    assert not await logs.create("d", b"1", 3)
-    for task_id in "ba":
-        await logs.append(task_id, 2, b"2", "me", last=True)
-    assert await logs.create("d", b"1", 3)
-    assert await logs.latest("b") is None
-    assert await logs.latest("a") == (2, b"2")
+    for task_id in (A, B, C):
+        assert await create(logs, task_id, 3) is Creation.CREATED
+    assert await create(logs, D, 3) is Creation.FULL
+    assert client.llen(QUEUE) == 3
+    for task_id in (B, A):
+        await append(logs, task_id, 2, last=True)
+    assert await create(logs, D, 3) is Creation.CREATED
+    assert await logs.latest(B) is None
+    assert await logs.latest(A) == (2, b"event 2", "")
     assert await logs.count() == (3, 2)
 
 
-async def test_retention(redis_server: RedisServer, redis: Redis) -> None:
+async def test_retention(redis_server: RedisServer, client: Redis) -> None:
     """An ended task counts for its time; its log stays long enough for its end to be read."""
     logs = logs_of(redis_server.url, retention_seconds=0)
-    await logs.create("a", b"1", 10)
-    await logs.append("a", 2, b"2", "me", last=True)
+    await create(logs, A)
+    await append(logs, A, 2, last=True)
     assert await logs.count() == (0, 0)
-    assert 0 < redis.pttl(LOG + "a") <= 2000
+    assert 0 < client.pttl(KEYS.logs + A) <= 2000
+    client.delete(QUEUE)  # where a worker would have found it
     await logs.sweep()
-    assert redis.keys() == [LOG + "a"]
+    assert set(client.keys()) == {KEYS.logs + A, KEYS.state}
     await logs.close()
 
 
-async def test_leases(logs: RedisLogs, redis_server: RedisServer, redis: Redis) -> None:
-    """Whoever holds a task learns that it has ended; a lease that isn't renewed is found."""
-    leases = Leases(redis_server.url)
-    assert not leases.renew("a")
-    await logs.create("a", b"1", 10)
-    assert leases.renew("a")
-    assert await logs.sweep() == []
-    redis.zincrby(KEYS[2], -LEASE_SECONDS, "a")
-    assert await logs.sweep() == ["a"]
-    await logs.append("a", 2, b"2", "me", last=True)
-    assert await logs.sweep() == []
-    assert not leases.renew("a")
+async def test_a_start_that_nobody_waits_for(logs: RedisLogs, client: Redis) -> None:
+    """What Redis hears of only after the client was told that it failed starts nothing."""
+    outcome, _ = await logs.create(A, b"one", "message", 10, deadline=time.time() - 1)
+    assert outcome is Creation.LATE
+    assert await logs.latest(A) is None
+    assert not client.exists(QUEUE)
+
+
+# Idempotency keys
+
+
+async def create_with(logs: RedisLogs, task_id: str, key: IdempotencyKey) -> tuple[Creation, str]:
+    return await logs.create(task_id, b"one", f"message {task_id}", 2, key)
+
+
+async def test_the_same_key_at_the_same_moment(logs: RedisLogs, client: Redis) -> None:
+    """Of many starts with one key, by whichever server, one creates a task and the others know it."""
+    key = IdempotencyKey("key", "f" * 64)
+    task_ids = [f"{number:032x}" for number in range(50)]
+    outcomes = await asyncio.gather(*(create_with(logs, task_id, key) for task_id in task_ids))
+    assert len({created_id for _, created_id in outcomes}) == 1
+    assert sorted(outcome for outcome, _ in outcomes) == ["created"] + ["known"] * 49
+    assert client.llen(QUEUE) == 1
+    again, _ = await create_with(logs, A, IdempotencyKey("key", "0" * 64))
+    assert again is Creation.KEY_REUSED
+
+
+async def test_a_refused_start_keeps_no_key(logs: RedisLogs) -> None:
+    """The same key may start a task once there is room."""
+    await create(logs, A)
+    await create(logs, B)
+    key = IdempotencyKey("key", "f" * 64)
+    assert (await create_with(logs, C, key))[0] is Creation.FULL
+    await append(logs, A, 2, last=True)
+    assert await create_with(logs, D, key) == (Creation.CREATED, D)
+
+
+async def test_a_start_whose_answer_was_lost(logs: RedisLogs, client: Redis) -> None:
+    """The task was started as a whole; who comes again with the key is told which one it is."""
+    key = IdempotencyKey("key", "f" * 64)
+    await create_with(logs, A, key)
+    assert client.lrange(QUEUE, 0, -1) == [f"message {A}"]
+    assert await create_with(logs, A, key) == (Creation.CREATED, A)
+    assert await create_with(logs, B, key) == (Creation.KNOWN, A)
+    assert client.llen(QUEUE) == 1
+
+
+async def test_a_key_is_forgotten_with_its_task(redis_server: RedisServer, client: Redis) -> None:
+    """After that it starts another, and nothing of it stays."""
+    logs = logs_of(redis_server.url, retention_seconds=0)
+    key = IdempotencyKey("key", "f" * 64)
+    await create_with(logs, A, key)
+    await append(logs, A, 2, last=True)
+    assert await create_with(logs, B, IdempotencyKey("key", "0" * 64)) == (Creation.CREATED, B)
+    await append(logs, B, 2, last=True)
+    await logs.sweep()
+    assert not client.exists(f"{NAMESPACE}:keys", f"{NAMESPACE}:key_of", f"{NAMESPACE}:snapshots")
+    await logs.close()
+
+
+# Tasks whose worker is lost, or which no worker has got
+
+
+async def test_leases(logs: RedisLogs, redis_server: RedisServer, client: Redis) -> None:
+    """Whoever holds a task learns that it has ended; the task of a lease that isn't renewed has to end."""
+    leases = Leases(redis_server.url, NAMESPACE)
+    assert not leases.renew(A)
+    await create(logs, A)
+    await append(logs, A, 2)
+    assert leases.renew(A)
+    end_pause(client)
+    assert (await logs.sweep())[1] == []
+    rewind(client, "leases", A)
+    for _ in range(2):  # until it has been carried out
+        [decision] = (await logs.sweep())[1]
+        assert (decision.task_id, decision.status, decision.message) == (A, "FAILURE", "worker lost")
+        assert decision.latest == (2, b"event 2", "")
+    assert not leases.renew(A)
+    assert not await append(logs, A, 3)
+    assert await append(logs, A, 3, writer="", last=True)
+    assert (await logs.sweep())[1] == []
+    assert not leases.renew(A)
     leases.close()
 
 
-async def test_a_start_broken_off_half_way(logs: RedisLogs, redis: Redis) -> None:
-    """A task that was never submitted is forgotten; one that was, or that was begun, isn't."""
-    for task_id in "abc":
-        await logs.create(task_id, b"1", 10)
-    await logs.submitted("b")
-    await logs.append("c", 2, b"2", "me", last=False)
-    redis.zincrby(KEYS[3], -1000, "a")
+@pytest.mark.parametrize("clock_seconds", [13, -3600])
+async def test_after_a_pause_nobody_is_lost(logs: RedisLogs, client: Redis, clock_seconds: float) -> None:
+    """When all stood still, or Redis' clock was set, workers get their time to renew their leases."""
+    await create(logs, A)
+    await append(logs, A, 2)
+    end_pause(client)
     await logs.sweep()
-    assert [await logs.latest(task_id) for task_id in "abc"] == [None, (1, b"1"), (2, b"2")]
-    assert await logs.count() == (2, 2)
+    rewind(client, "leases", A)
+    client.hincrbyfloat(KEYS.state, "swept_at", -clock_seconds)
+    assert (await logs.sweep())[1] == []
+    patient_seconds = float(client.hget(KEYS.state, "patient_until") or 0) - time.time()
+    assert LEASE_SECONDS - 1 < patient_seconds <= LEASE_SECONDS
+    client.hset(KEYS.state, "patient_until", time.time())
+    assert [decision.task_id for decision in (await logs.sweep())[1]] == [A]
+
+
+async def test_a_message_that_was_lost(logs: RedisLogs, client: Redis) -> None:
+    """A task that has not begun, is held by nobody and not in the queue, is queued again: it is next."""
+    for task_id in (A, B):
+        await create(logs, task_id)
+    assert client.rpop(QUEUE) == f"message {A}"
+    await logs.sweep()
+    assert client.lrange(QUEUE, 0, -1) == [f"message {B}"]  # a worker may have it
+    for task_id in (A, B):
+        rewind(client, "due", task_id)
+    await logs.sweep()
+    assert client.lrange(QUEUE, 0, -1) == [f"message {B}", f"message {A}"]
+
+
+async def test_a_task_that_a_worker_holds_is_not_queued_again(
+    logs: RedisLogs, redis_server: RedisServer, client: Redis
+) -> None:
+    """Not while its lease lasts; but then, if it has not begun, it isn't lost either."""
+    leases = Leases(redis_server.url, NAMESPACE)
+    await create(logs, A)
+    client.delete(QUEUE)
+    assert leases.renew(A)
+    end_pause(client)
+    rewind(client, "due", A)
+    await logs.sweep()
+    assert not client.exists(QUEUE)
+    rewind(client, "leases", A)
+    assert (await logs.sweep())[1] == []
+    rewind(client, "due", A)
+    await logs.sweep()
+    assert client.lrange(QUEUE, 0, -1) == [f"message {A}"]
+    leases.close()
+
+
+async def test_what_has_begun_is_not_queued_again(logs: RedisLogs, client: Redis) -> None:
+    """Its message and its parameters are kept no longer."""
+    await create(logs, A)
+    await append(logs, A, 2)
+    assert not client.exists(f"{NAMESPACE}:messages", f"{NAMESPACE}:due")
+
+
+# Ends that are decided
+
+
+async def test_a_decided_end(logs: RedisLogs, client: Redis) -> None:
+    """From then on a worker appends nothing; the first decision counts, and leaves the queue."""
+    await create(logs, A)
+    first = await logs.decide(A, "REVOKED", "Cancelled")
+    assert first
+    assert first.latest == (1, b"one", "")
+    assert not client.exists(QUEUE)
+    assert not await append(logs, A, 2)
+    second = await logs.decide(A, "FAILURE", "worker lost")
+    assert second == first
+    assert (await logs.sweep())[1] == [first]  # if the server has died that decided it
+    assert await append(logs, A, 2, writer="", last=True)
+    assert await logs.decide(A, "REVOKED", "Cancelled") is None
+
+
+# A Redis that is full
+
+
+async def test_a_full_redis(logs: RedisLogs, redis_server: RedisServer, client: Redis) -> None:
+    """It refuses tasks and progress, says so when it is counted; and lets tasks be held, and ended."""
+    leases = Leases(redis_server.url, NAMESPACE)
+    await create(logs, A)
+    await create(logs, B)
+    await append(logs, A, 2)
+    client.config_set("maxmemory", "1")
+    try:
+        for refused in (create(logs, C), append(logs, A, 3), logs.count()):
+            with pytest.raises(OutOfMemoryError):
+                await refused
+        assert leases.renew(A)
+        assert await append(logs, A, 3, last=True)
+        assert await logs.decide(B, "REVOKED", "Cancelled")
+        assert await append(logs, B, 2, writer="", last=True)
+        assert (await logs.sweep())[1] == []
+    finally:
+        client.config_set("maxmemory", "0")
+    assert await create(logs, C) is Creation.CREATED
+    assert await logs.count() == (3, 1)
+    leases.close()
+
+
+# A Redis that comes back
+
+
+def restarted(redis: RedisServer, folder: Path) -> RedisServer:
+    redis.stop()
+    return RedisServer(redis.port, folder)
+
+
+async def test_a_restart_that_lost_events(tmp_path: Path) -> None:
+    """No event gets an id under which a viewer may have seen another."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    with RedisServer(folder=folder) as redis:
+        logs = logs_of(redis.url)
+        await create(logs, A)
+        await append(logs, A, 2, 3)
+        shutil.copytree(folder, tmp_path / "older")
+        await append(logs, A, 4, 5)
+        assert await ids(logs, A) == [1, 2, 3, 4, 5]
+        redis.stop()
+    with RedisServer(redis.port, tmp_path / "older"):
+        other = logs_of(redis.url)  # which has seen nothing
+        latest = await other.latest(A)
+        assert latest
+        assert latest.id > 1_000_000
+        await logs.sweep()
+        assert not await append(logs, A, 3, writer="somebody else")
+        assert await append(logs, A, 6)  # by the worker, who knows the numbers
+        assert await ids(logs, A) == [1, 2, 3, 6]
+        with Redis.from_url(redis.url) as client:
+            assert not client.hexists(KEYS.state, "uncertain_until")  # a server has said what it saw
+        decision = await other.decide(A, "REVOKED", "Cancelled")
+        assert decision
+        assert decision.latest.id > 1_000_000
+        await other.close()
+    await logs.close()
+
+
+async def test_a_restart_that_lost_nothing(tmp_path: Path) -> None:
+    """Once all servers have had the time to say what they have seen, counting goes on without a gap."""
+    with RedisServer(folder=tmp_path) as redis:
+        logs = logs_of(redis.url)
+        await create(logs, A)
+        await append(logs, A, 2, 3)
+        await ids(logs, A)
+        redis.stop()
+    with RedisServer(redis.port, tmp_path), Redis.from_url(redis.url) as client:
+        await logs.sweep()
+        client.hset(KEYS.state, "uncertain_until", 1)
+        await logs.sweep()
+        assert await logs.latest(A) == (3, b"event 3", "")
+    await logs.close()
+
+
+def test_every_key_is_in_the_namespace() -> None:
+    """Applications that share a Redis share no key."""
+    assert len(set(KEYS.all)) == len(KEYS.all)
+    assert all(re.match(f"{NAMESPACE}:", key) for key in KEYS.all)

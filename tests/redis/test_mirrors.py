@@ -1,43 +1,47 @@
 """What a server knows of tasks that are run elsewhere, against a real Redis."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator
 
-import mirrors as module
 import pytest
 from redis import Redis
 
-from taskstream.log import Follower
+from taskstream.log import Follower, Log
+from taskstream.redis import mirrors as module
 from taskstream.redis.availability import Availability
-from taskstream.redis.logs import LOG, PAGE, RedisLogs
-from taskstream.redis.mirrors import Mirrors
+from taskstream.redis.entries import Kind, LoggedEvent
+from taskstream.redis.logs import PAGE, RedisLogs
+from taskstream.redis.mirrors import Mirror, Mirrors
+from taskstream.settings import Settings
 from taskstream.tasks import Task, TaskStatus
-from tests.support.backends import RedisServer
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def redis_server() -> Iterator[RedisServer]:
-    with RedisServer() as redis:
-        yield redis
-
-
-@pytest.fixture
-async def logs(redis_server: RedisServer) -> AsyncIterator[RedisLogs]:
-    logs = RedisLogs(redis_server.url, connections=2, history_length=1000, retention_seconds=300)
-    yield logs
-    await logs.close()
-
-
 @pytest.fixture
 async def mirrors(logs: RedisLogs) -> Mirrors:
-    return Mirrors(logs, Availability(), history_length=1000)
+    return Mirrors(logs, Availability(), Settings())
+
+
+@pytest.fixture
+async def listening(mirrors: Mirrors) -> AsyncIterator[Mirrors]:
+    """Mirrors that are kept up to date."""
+    keep = Availability().keep
+    notifications = mirrors.notifications
+    owned = [
+        asyncio.create_task(keep(doing))
+        for doing in (notifications.listen, notifications.subscribe, mirrors.read)
+    ]
+    yield mirrors
+    for each in owned:
+        each.cancel()
+    await asyncio.wait(owned)
 
 
 async def started(logs: RedisLogs, events: int = 1) -> Task:
     """A task with so many events in Redis, as its worker knows it."""
-    task = Task.create("a name", history_length=1)
-    await logs.create(task.task_id, task.log.latest, 1000)
+    task = Task.create("a name", Log(1))
+    await logs.create(task.task_id, task.log.latest, "message", 1000)
     for _ in range(events - 1):
         await report(logs, task)
     return task
@@ -45,7 +49,19 @@ async def started(logs: RedisLogs, events: int = 1) -> Task:
 
 async def report(logs: RedisLogs, task: Task, status: TaskStatus = TaskStatus.PROGRESS) -> None:
     task.publish(status, "")
-    await logs.append(task.task_id, task.log.last_id, task.log.latest, "me", last=task.ended)
+    kind = Kind.LAST if task.ended else Kind.SNAPSHOT
+    await logs.append(task.task_id, [LoggedEvent(task.log.last_id, task.log.latest, kind)], "me")
+
+
+async def mirror_of(mirrors: Mirrors, task: Task) -> Mirror:
+    await mirrors.refresh([task.task_id])
+    mirror = mirrors.get(task.task_id)
+    assert mirror
+    return mirror
+
+
+def ids(events: bytes) -> list[int]:
+    return [int(line[4:]) for line in events.split(b"\n") if line.startswith(b"id: ")]
 
 
 async def test_a_mirror_is_read_on(logs: RedisLogs, mirrors: Mirrors) -> None:
@@ -54,8 +70,7 @@ async def test_a_mirror_is_read_on(logs: RedisLogs, mirrors: Mirrors) -> None:
     assert mirrors.get(task.task_id) is None
     await mirrors.refresh([task.task_id, "unknown"])
     assert mirrors.get("unknown") is None
-    mirror = mirrors.get(task.task_id)
-    assert mirror
+    mirror = await mirror_of(mirrors, task)
     assert (mirror.log.last_id, mirror.log.latest) == (2 * PAGE + 50, task.log.latest)
     await report(logs, task, TaskStatus.SUCCESS)
     with Follower(mirror.log, 2 * PAGE + 50) as viewer:
@@ -65,64 +80,108 @@ async def test_a_mirror_is_read_on(logs: RedisLogs, mirrors: Mirrors) -> None:
     assert mirror.snapshot == task.snapshot
 
 
+async def test_readers_at_the_same_moment(logs: RedisLogs, mirrors: Mirrors) -> None:
+    """However many refresh a mirror at a time, each event is there once."""
+    task = await started(logs, events=250)
+    await asyncio.gather(*(mirrors.refresh([task.task_id]) for _ in range(10)))
+    mirror = await mirror_of(mirrors, task)
+    events, last_id = mirror.log.after(0)
+    while last_id < 250:
+        more, last_id = mirror.log.after(last_id)
+        events += more
+    assert ids(events) == list(range(1, 251))
+
+
 async def test_a_mirror_is_dropped(
     logs: RedisLogs, mirrors: Mirrors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mirror that nobody watches or asks for is dropped, and read again when somebody asks."""
     monkeypatch.setattr(module, "IDLE_SECONDS", -1)
     watched, unwatched = await started(logs, 3), await started(logs, 3)
-    await mirrors.refresh([watched.task_id, unwatched.task_id])
-    mirror = mirrors.get(watched.task_id)
-    assert mirror
+    await mirror_of(mirrors, unwatched)
+    mirror = await mirror_of(mirrors, watched)
     with Follower(mirror.log, 0):
         mirrors.drop_idle()
         assert mirrors.get(watched.task_id) is mirror
         assert mirrors.get(unwatched.task_id) is None
     mirrors.drop_idle()
     assert mirrors.get(watched.task_id) is None
-    await mirrors.refresh([watched.task_id])
-    again = mirrors.get(watched.task_id)
-    assert again
+    again = await mirror_of(mirrors, watched)
     assert again.log.after(0) == mirror.log.after(0)
 
 
-async def test_a_mirror_misses_what_was_trimmed(
-    logs: RedisLogs, mirrors: Mirrors, redis_server: RedisServer
-) -> None:
-    """A mirror that was not refreshed for too long goes on with the oldest event there is."""
+async def test_a_mirror_misses_what_was_trimmed(logs: RedisLogs, mirrors: Mirrors, client: Redis) -> None:
+    """A mirror that was not refreshed for too long says what is lost, and goes on with what there is."""
     task = await started(logs, events=3)
-    await mirrors.refresh([task.task_id])
+    mirror = await mirror_of(mirrors, task)
     for _ in range(7):
         await report(logs, task)
-    with Redis.from_url(redis_server.url) as redis:
-        redis.xtrim(LOG + task.task_id, maxlen=4, approximate=False)
+    client.xtrim(logs.keys.logs + task.task_id, maxlen=4, approximate=False)
     await mirrors.refresh([task.task_id])
-    mirror = mirrors.get(task.task_id)
-    assert mirror
     events, last_id = mirror.log.after(3)
-    assert [line for line in events.split(b"\n") if line.startswith(b"id: ")] == [
-        b"id: %d" % event_id for event_id in (7, 8, 9, 10)
-    ]
+    assert events.startswith(b'event: lost\ndata: {"from":4,"to":6}\n\n')
+    assert ids(events) == [7, 8, 9, 10]
     assert last_id == 10
 
 
-async def test_a_mirror_of_what_was_lost(
-    logs: RedisLogs, mirrors: Mirrors, redis_server: RedisServer
-) -> None:
-    """When Redis has lost events, or all of a log, viewers are let go, to come back to what there is."""
+async def test_a_log_that_is_nothing_but_output(logs: RedisLogs, mirrors: Mirrors) -> None:
+    """Whoever comes when the latest snapshot was trimmed is shown it nevertheless."""
+    task = await started(logs)
+    for number in range(2, 402, 100):
+        output = [LoggedEvent(number + i, b'{"text":"."}', Kind.OUTPUT) for i in range(100)]
+        await logs.append(task.task_id, output, "me")
+    mirror = await mirror_of(mirrors, task)
+    assert mirror.snapshot == task.snapshot
+    assert mirror.log.last_id == 401
+    events, _ = mirror.log.after(0)
+    assert events.startswith(b'event: lost\ndata: {"from":1,"to":151}\n\nid: 1\ndata: {"task_id":')
+
+
+async def test_a_mirror_of_what_was_lost(logs: RedisLogs, mirrors: Mirrors, client: Redis) -> None:
+    """When Redis has lost events, viewers stay for what follows; when all of a log, they are let go."""
     task = await started(logs, events=5)
-    await mirrors.refresh([task.task_id])
-    mirror = mirrors.get(task.task_id)
-    assert mirror
-    with Redis.from_url(redis_server.url) as redis:
-        redis.xdel(LOG + task.task_id, "5-0", "4-0")
-        with Follower(mirror.log, 5) as viewer:
-            await mirrors.refresh([task.task_id])
-            assert await viewer.read() == b""
-        again = mirrors.get(task.task_id)
-        assert again
-        assert again.log.last_id == 3
-        redis.delete(LOG + task.task_id)
-    await mirrors.refresh([task.task_id])
-    assert again.log.closed
+    mirror = await mirror_of(mirrors, task)
+    log = logs.keys.logs + task.task_id
+    client.xdel(log, "5-0", "4-0")
+    with Follower(mirror.log, 5) as viewer:
+        await mirrors.refresh([task.task_id])
+        assert mirrors.get(task.task_id) is mirror
+        assert mirror.log.last_id == 5
+        client.xadd(log, {"data": task.log.latest, "writer": "me", "kind": ""}, "1000005-0")
+        await mirrors.refresh([task.task_id])
+        events = await viewer.read()
+        assert b'data: {"from":6,"to":1000004}' in events
+        assert ids(events) == [1000005]
+        client.delete(log)
+        await mirrors.refresh([task.task_id])
+        assert await viewer.read() == b""
     assert mirrors.get(task.task_id) is None
+
+
+async def test_notifications_come_for_what_is_watched(
+    logs: RedisLogs, listening: Mirrors, client: Redis
+) -> None:
+    """A server is told of the tasks that it mirrors, and of no others."""
+    watched, other = await started(logs), await started(logs)
+    mirror = await mirror_of(listening, watched)
+    with Follower(mirror.log, 1) as viewer:
+        await report(logs, watched)
+        assert ids(await viewer.read()) == [2]
+        await report(logs, watched)
+        assert ids(await viewer.read()) == [3]
+    channels = client.pubsub_channels()
+    assert logs.keys.logs + watched.task_id in channels
+    assert logs.keys.logs + other.task_id not in channels
+
+
+async def test_a_lost_subscription(logs: RedisLogs, listening: Mirrors, client: Redis) -> None:
+    """It is replaced, and what happened meanwhile is read."""
+    task = await started(logs)
+    mirror = await mirror_of(listening, task)
+    with Follower(mirror.log, 1) as viewer:
+        await report(logs, task)
+        await viewer.read()
+        for event_id in range(3, 6):
+            client.client_kill_filter(_type="pubsub")
+            await report(logs, task)
+            assert ids(await asyncio.wait_for(viewer.read(), 5)) == [event_id]

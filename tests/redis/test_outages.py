@@ -1,6 +1,7 @@
 """Redis goes away and comes back: streams stay open, nothing is half-done, and all recovers by itself."""
 
 import asyncio
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -32,6 +33,12 @@ class OpenStream:
     async def begun(self) -> None:
         """Return when it has shown something. Fails if it doesn't within ten seconds."""
         await asyncio.wait_for(self._begun.wait(), 10)
+
+    async def until(self, event_id: int) -> None:
+        """Return when it has shown this event. Fails if it doesn't within ten seconds."""
+        async with asyncio.timeout(10):
+            while not self.events or self.events[-1].id < event_id:
+                await self._api.status(self._task_id)
 
     async def pings(self, count: int) -> None:
         """Wait for so many pings from now on. Fails if the stream ends."""
@@ -162,6 +169,36 @@ async def test_redis_loses_its_data(start: Start, session: aiohttp.ClientSession
     await api.json("GET", f"/task-progress/{task_id}", 404)
     async with asyncio.timeout(10):  # the worker too has given it up
         check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
+
+
+async def test_redis_comes_back_with_less(
+    start: Start, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """After an older state was restored no viewer is shown another event under an id that it has seen."""
+    folder, older = tmp_path / "redis", tmp_path / "older"
+    folder.mkdir()
+    redis = start(RedisServer(folder=folder))
+    api = Api(session, [start(sharing_server(redis.url, "--ping-seconds", "1")).url for _ in range(2)])
+    start(Worker(redis.url, processes=2))
+    task_ids = [(await api.start(seconds=60, steps=600))["task_id"] for _ in range(2)]
+    streams = [OpenStream(api, task_id) for task_id in task_ids for _ in range(2)]
+    for task_id in task_ids:
+        await api.until(task_id, "PROGRESS")
+    shutil.copytree(folder, older)
+    for stream in streams:
+        await stream.until(30)
+    redis.stop()
+    start(RedisServer(redis.port, older))
+    await recovered(api)
+    for task_id in task_ids:
+        assert (await api.cancel(task_id))["status"] == "REVOKED"
+    for task_id, stream, other in zip(task_ids, streams[::2], streams[1::2], strict=True):
+        shown: dict[int, str | None] = {}
+        for event in [*await stream.reading, *await other.reading, *await api.watch(task_id)]:
+            if event["event"] != "lost":
+                assert shown.setdefault(event.id, event["data"]) == event["data"]
+        assert stream.events[-1].snapshot == other.events[-1].snapshot
+        assert stream.events[-1].snapshot["status"] == "REVOKED"
 
 
 @pytest.mark.parametrize("redis_is", ["up", "down", "hung"])

@@ -10,10 +10,9 @@ import pytest
 
 from taskstream.server.connection import HEAD_SECONDS
 from tests.server.test_limits import connection, until_streams
-from tests.support.api import Api
+from tests.support.api import LONG_TASK, Api
 from tests.support.programs import AsyncioServer, Server
 
-LONG_TASK = {"seconds": 60, "steps": 600}
 HOST = b"Host: localhost\r\n"
 HEALTH = b"GET /health HTTP/1.1\r\n" + HOST
 START = b"POST /start-task HTTP/1.1\r\n" + HOST

@@ -9,10 +9,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from tests.support.api import Api, Event, blocks, check_two_places, events
+from tests.support.api import LONG_TASK, Api, Event, blocks, check_two_places, events
 from tests.support.programs import OwnWorkServer, Server
 
-LONG_TASK = {"seconds": 60, "steps": 600}
 StartServer = Callable[..., Server]
 
 
@@ -75,12 +74,16 @@ async def test_max_streams(start_server: StartServer, session: aiohttp.ClientSes
 
 
 async def test_history_length(start_server: StartServer, session: aiohttp.ClientSession) -> None:
-    """What has fallen out of the log is skipped: snapshots make that safe."""
+    """What has fallen out of the log is skipped, which snapshots make safe, and viewers are told so."""
     api = Api(session, [start_server("--history-length", "3").url])
     task_id = (await api.start(seconds=0, steps=20))["task_id"]
     await api.watch(task_id)
-    for last_event_id, expected in ((None, [21, 22, 23]), (2, [21, 22, 23]), (21, [22, 23])):
-        assert [event.id for event in await api.watch(task_id, last_event_id)] == expected
+    assert [event.id for event in await api.watch(task_id, 21)] == [22, 23]
+    for last_event_id in (0, 2):
+        lost, *kept = await api.watch(task_id, last_event_id)
+        assert (lost["event"], lost["id"]) == ("lost", None)
+        assert lost.snapshot == {"from": last_event_id + 1, "to": 20}
+        assert [event.id for event in kept] == [21, 22, 23]
 
 
 async def test_retention(start_server: StartServer, session: aiohttp.ClientSession) -> None:
@@ -121,7 +124,7 @@ async def test_settings_under_uvicorn(session: aiohttp.ClientSession) -> None:
         program = ("-m", "uvicorn", "app:app")
 
     with Uvicorn(
-        PROGRESS_MAX_TASKS="1", PROGRESS_CORS_ORIGINS="https://a.example, https://b.example"
+        TASKSTREAM_MAX_TASKS="1", TASKSTREAM_CORS_ORIGINS="https://a.example, https://b.example"
     ) as server:
         api = Api(session, [server.url])
         await api.start(**LONG_TASK)
@@ -195,7 +198,7 @@ async def test_a_viewer_that_never_reads(own_work: Server, session: aiohttp.Clie
         assert [event.id for event in stream] == list(range(1, 4004))
         await until_streams(api, 1)
         growth = own_work.memory() - before
-        assert growth < 32 * 1024, "a log of 16 MiB, but not the 64 MiB that went past the deaf viewer"
+        assert growth < 16 * 1024, "a log of 1 MiB, but not the 64 MiB that went past the deaf viewer"
     await until_streams(api, 0)
 
 

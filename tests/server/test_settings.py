@@ -5,18 +5,18 @@ import sys
 
 import pytest
 
-from taskstream.server.settings import Settings
+from taskstream.server import ServerSettings
 
 
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"PROGRESS_{name.upper()}", raising=False)
+    for name in ServerSettings.model_fields:
+        monkeypatch.delenv(f"TASKSTREAM_{name.upper()}", raising=False)
 
 
 def test_defaults() -> None:
     """Without flags and variables, the documented defaults count."""
-    assert Settings.load([]).model_dump() == {
+    assert ServerSettings.load([]).model_dump() == {
         "host": "127.0.0.1",
         "port": 8000,
         "redis_url": None,
@@ -25,7 +25,10 @@ def test_defaults() -> None:
         "max_tasks": 1000,
         "max_streams": 10_000,
         "history_length": 1000,
+        "history_bytes": 1024 * 1024,
+        "output_queue_length": 1000,
         "ping_seconds": 15,
+        "stall_seconds": 60,
         "retry_milliseconds": 1000,
         "work_threads": 8,
     }
@@ -33,9 +36,9 @@ def test_defaults() -> None:
 
 def test_flags_before_variables_before_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flag wins over a variable, and a variable over a default."""
-    monkeypatch.setenv("PROGRESS_PORT", "1")
-    monkeypatch.setenv("PROGRESS_MAX_TASKS", "2")
-    settings = Settings.load(["--port", "3"])
+    monkeypatch.setenv("TASKSTREAM_PORT", "1")
+    monkeypatch.setenv("TASKSTREAM_MAX_TASKS", "2")
+    settings = ServerSettings.load(["--port", "3"])
     assert (settings.port, settings.max_tasks, settings.max_streams) == (3, 2, 10_000)
 
 
@@ -44,8 +47,8 @@ def test_without_a_command_line_only_variables_count(
 ) -> None:
     """Under `uvicorn app:app` the flags are uvicorn's."""
     monkeypatch.setattr("sys.argv", ["uvicorn", "app:app", "--port", "4"])
-    monkeypatch.setenv("PROGRESS_PING_SECONDS", "0.5")
-    settings = Settings.load()
+    monkeypatch.setenv("TASKSTREAM_PING_SECONDS", "0.5")
+    settings = ServerSettings.load()
     assert (settings.port, settings.ping_seconds) == (8000, 0.5)
 
 
@@ -67,6 +70,9 @@ def test_without_a_command_line_only_variables_count(
         ("--max-tasks", "0"),
         ("--max-streams", "1.5"),
         ("--history-length", "0"),
+        ("--history-bytes", "0"),
+        ("--output-queue-length", "0"),
+        ("--stall-seconds", "0"),
         ("--ping-seconds", "0"),
         ("--retry-milliseconds", "1s"),
         ("--work-threads", "0"),
@@ -77,11 +83,11 @@ def test_bad_value(
 ) -> None:
     """A bad value, by flag or by variable, gets one sentence that names it, and exit code 2."""
     with pytest.raises(SystemExit) as by_flag:
-        Settings.load([f"{flag}={value}"])
+        ServerSettings.load([f"{flag}={value}"])
     sentence = capsys.readouterr().err
-    monkeypatch.setenv("PROGRESS_" + flag[2:].replace("-", "_").upper(), value)
+    monkeypatch.setenv("TASKSTREAM_" + flag[2:].replace("-", "_").upper(), value)
     with pytest.raises(SystemExit) as by_variable:
-        Settings.load()
+        ServerSettings.load()
     assert by_flag.value.code == by_variable.value.code == 2
     assert sentence == capsys.readouterr().err
     assert sentence.count("\n") == 1
@@ -92,19 +98,19 @@ def test_bad_value(
 def test_unknown_flag() -> None:
     """A flag that doesn't exist gets exit code 2."""
     with pytest.raises(SystemExit) as error:
-        Settings.load(["--prot", "80"])
+        ServerSettings.load(["--prot", "80"])
     assert error.value.code == 2
 
 
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     """The help names every setting with its variable and its default."""
     with pytest.raises(SystemExit) as end:
-        Settings.load(["--help"])
+        ServerSettings.load(["--help"])
     assert not end.value.code
     text = " ".join(capsys.readouterr().out.split())
-    for name, field in Settings.model_fields.items():
+    for name, field in ServerSettings.model_fields.items():
         assert f"--{name.replace('_', '-')}" in text
-        assert f"PROGRESS_{name.upper()}" in text
+        assert f"TASKSTREAM_{name.upper()}" in text
         assert field.default is None or f"(default: {field.default})" in text
 
 
@@ -112,14 +118,14 @@ def test_redis_without_its_libraries(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A Redis URL without what it needs gets a sentence that says how to install that."""
-    assert Settings.load(["--redis-url", "redis://localhost"]).redis_url == "redis://localhost"
-    monkeypatch.setattr("taskstream.server.settings.find_spec", lambda name: name != "celery" or None)
+    assert ServerSettings.load(["--redis-url", "redis://localhost"]).redis_url == "redis://localhost"
+    monkeypatch.setattr("taskstream.settings.find_spec", lambda name: name != "celery" or None)
     with pytest.raises(SystemExit) as end:
-        Settings.load(["--redis-url", "redis://localhost"])
+        ServerSettings.load(["--redis-url", "redis://localhost"])
     assert end.value.code == 2
     sentence = capsys.readouterr().err
     assert sentence.count("\n") == 1
-    assert "pip install -r requirements-distributed.txt" in sentence
+    assert "pip install -r requirements-redis.txt" in sentence
 
 
 def test_memory_needs_no_redis() -> None:

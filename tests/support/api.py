@@ -35,6 +35,11 @@ class Event:
         return int(self["id"] or 0)
 
     @property
+    def data(self) -> list[str]:
+        """The lines of its data."""
+        return [value for field, value in self.fields if field == "data"]
+
+    @property
     def snapshot(self) -> Snapshot:
         """Its data."""
         value: Snapshot = json.loads(self["data"] or "")

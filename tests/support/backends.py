@@ -52,7 +52,7 @@ class RedisServer(Program):
 
 
 class Worker(Program):
-    """`celery -A distributed worker`, ready to work, with so many processes."""
+    """`celery -A app:celery worker`, ready to work, with so many processes."""
 
     process_group = 0  # one of its own, so that its processes can be killed with it
 
@@ -60,7 +60,7 @@ class Worker(Program):
         self,
         redis_url: str,
         processes: int,
-        module: str = "taskstream.redis.worker",
+        module: str = "app:celery",
         flags: tuple[str, ...] = (),
         **environment: str,
     ) -> None:
@@ -68,7 +68,7 @@ class Worker(Program):
         super().__init__(
             *("-m", "celery", "-A", module, "worker"),
             *("--concurrency", str(processes), "--hostname", name, "--loglevel", "INFO", *flags),
-            PROGRESS_REDIS_URL=redis_url,
+            TASKSTREAM_REDIS_URL=redis_url,
             **environment,
         )
         self.wait_for(f"{name} ready")
@@ -106,6 +106,12 @@ class Nginx(Program):
     def __exit__(self, *_: object) -> None:
         self.stop()
         self._folder.cleanup()
+
+
+class OwnServer(Server):
+    """The same server with the work of `tests/redis/own_app.py` on top."""
+
+    program = ("-m", "tests.redis.own_app")
 
 
 def sharing_server(redis_url: str, *flags: str) -> Server:

@@ -4,12 +4,18 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from typing import Protocol
 from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from tests.support.programs import Server
+
+class HasAddress(Protocol):
+    """A server, or what stands in front of it."""
+
+    url: str
+
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
@@ -22,19 +28,37 @@ ARGUMENTS = (
     "--disable-sync",
 )
 
+UNTIL_STREAMS = """async (count) => {
+    const signal = AbortSignal.timeout(15_000);
+    const health = async () => await (await fetch("health", { signal })).json();
+    while ((await health()).streams !== count);
+}"""
+
+TURN_TAB = """(hidden) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
 expect.set_options(timeout=15_000)
+
+
+def executable() -> str:
+    """The path of Chromium. Skips the test if it is missing, which is a failure under CI."""
+    if path := next(filter(None, map(shutil.which, CHROMIUM)), None):
+        return path
+    reason = f"The page is tested in a real browser: install one of {', '.join(CHROMIUM)}."
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 # One for each file, not for the session: while Playwright's loop runs, no other test can start its own.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium; without one the tests are skipped, but not in CI."""
-    executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if executable is None:
-        reason = f"The page is tested in a real browser: install one of {', '.join(CHROMIUM)}."
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+    path = executable()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
 
@@ -64,7 +88,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context.on("page", listen)
     yield context
     context.close()
-    assert complaints == []
+    assert complaints == [], complaints
 
 
 @pytest.fixture
@@ -73,7 +97,7 @@ def page(context: BrowserContext) -> Page:
     return context.new_page()
 
 
-def start_task(server: Server, **body: object) -> str:
+def start_task(server: HasAddress, **body: object) -> str:
     """Start a task as another program would; its id."""
     headers = {"Content-Type": "application/json"}
     with urlopen(Request(f"{server.url}/start-task", json.dumps(body).encode(), headers)) as response:
@@ -82,12 +106,12 @@ def start_task(server: Server, **body: object) -> str:
 
 
 def fill_form(page: Page, **fields: str | float) -> None:
-    """Fill the form: `name`, `seconds`, `steps`, `fail_at`, `work`."""
-    work = fields.pop("work", None)
-    if work is not None:
+    """Fill the form: the work, the name, and the parameters of the work."""
+    if work := fields.pop("work", None):
         page.get_by_label("Work").select_option(str(work))
     for name, value in fields.items():
-        page.get_by_label(name.replace("_", " ")).fill(str(value))
+        label = name.replace("_", " ").capitalize()
+        page.get_by_label(label, exact=True).fill(str(value))
 
 
 def submit(page: Page, **fields: str | float) -> None:
@@ -109,5 +133,14 @@ def expect_status(page: Page, name: str, status: str) -> None:
 
 def progress(page: Page, name: str) -> float:
     """Where the bar of the task with this name stands."""
-    value: float = card(page, name).get_by_role("progressbar").evaluate("bar => bar.value")
-    return value
+    return float(card(page, name).get_by_role("progressbar").get_attribute("aria-valuenow") or 0)
+
+
+def until_streams(page: Page, count: int) -> None:
+    """Wait until the server of the page has so many streams open."""
+    page.evaluate(UNTIL_STREAMS, count)
+
+
+def turn_tab(page: Page, *, hidden: bool) -> None:
+    """Tell a page that its tab is hidden, or isn't any more: a headless browser shows all of them."""
+    page.evaluate(TURN_TAB, arg=hidden)

@@ -4,25 +4,19 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 
 from tests.support.programs import Server
 
-ON_A_FREE_PORT = """
-import runpy, sys, uvicorn
-run = uvicorn.run
-uvicorn.run = lambda app, port: run(app, port=0)
-runpy.run_path(sys.argv[1], run_name="__main__")
-"""
-
 
 class Example(Server):
-    """`python examples/NAME.py`, but for the port."""
+    """`python examples/NAME.py`, on a free port."""
 
     def __init__(self, name: str, **environment: str) -> None:
-        self.program = ("-c", ON_A_FREE_PORT, f"examples/{name}.py")
-        super().__init__("--port", "0", **environment)
+        self.program = (f"examples/{name}.py",)
+        super().__init__(**environment)
 
 
 class App(Server):
@@ -35,7 +29,7 @@ class App(Server):
 
 @dataclass(frozen=True)
 class Event:
-    """One event, when it has come, and with which piece of the stream."""
+    """One event, when it arrived, and in which piece of the stream."""
 
     event: str
     data: str
@@ -65,7 +59,7 @@ async def events(response: aiohttp.ClientResponse) -> AsyncIterator[Event]:
 
 
 class Viewer:
-    """One who opens streams below one address."""
+    """A client that opens streams below one address."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
@@ -100,3 +94,26 @@ class Viewer:
         """The headers of the answer."""
         async with self._session.get(self._url + path) as response:
             return response.headers
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started."""
+    stats = Path("/proc").glob("[0-9]*/stat")
+    return [int(stat.parent.name) for stat in stats if parent(stat) == process]
+
+
+def parent(stat: Path) -> int:
+    """The parent of a process; 0 if it has ended meanwhile."""
+    try:
+        return int(stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def exists(process: int) -> bool:
+    """Whether a process runs: neither gone, nor ended but not waited for."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"

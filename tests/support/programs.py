@@ -101,7 +101,7 @@ class Server(Program):
 
 
 class OwnWorkServer(Server):
-    """The same server with the work of `tests/own_work.py` on top."""
+    """The same server with more work: `tests/support/own_work.py`."""
 
     program = ("-m", "tests.support.own_work")
 
@@ -113,3 +113,14 @@ class AsyncioServer(Server):
         "-c",
         "import runpy, sys; sys.modules['uvloop'] = None; runpy.run_path('app.py', run_name='__main__')",
     )
+
+
+class OwnApp(Server):
+    """`uvicorn mine:app` in a folder that has nothing but this `mine.py`."""
+
+    program: tuple[str, ...] = ("-m", "uvicorn", "mine:app")
+
+    def __init__(self, folder: Path, source: str, *flags: str) -> None:
+        (folder / "mine.py").write_text(source, encoding="utf-8")
+        self.folder = folder
+        super().__init__(*flags, PYTHONPATH=str(ROOT))

@@ -1,42 +1,52 @@
-// The page: it starts tasks, and watches all of them over one EventSource.
+// The page: it starts tasks, and shows each by an element; all of them share one connection.
 
-import { Card } from "./card.js";
-import { post } from "./post.js";
-import { onChange, recall, remember } from "./remembered.js";
-import { Wire } from "./wire.js";
+import "./task-progress.js";
+import { ask, post } from "./page/ask.js";
+import { Card, addressOf } from "./page/card.js";
+import { Form } from "./page/form.js";
+import { onChange, recall, remember } from "./page/remembered.js";
+import { Wire } from "./page/wire.js";
+import { TaskSource, hasEnded } from "./task-source.js";
 
-/** @typedef {import("./card.js").Snapshot} Snapshot */
-
-const MAX_TASKS = 100; // the ids that the server takes in one request
+const MAX_TASKS = 100; // what one connection can take
+const HIDDEN_POLL_SECONDS = 15;
+const TITLE = document.title;
 const CONNECTION = {
   idle: "Nothing to watch",
   paused: "Paused",
   connecting: "Connecting…",
   live: "Live",
+  polling: "Asking every 2 s",
   reconnecting: "Reconnecting…",
 };
 
-const element = (id) => document.getElementById(id);
-const form = element("start");
+/** @type {<T extends HTMLElement>(id: string) => T} */
+const element = (id) => /** @type {any} */ (document.getElementById(id));
 const connection = element("connection");
+const form = new Form();
+const wire = new Wire(element("wire"));
 
 // ---- State: a card for each task, oldest first.
 
 /** @type {Map<string, Card>} */
 const cards = new Map();
 
-/** Put a task on the list. What it is like, the stream will say. */
+/** Put a task on the list. What it is like, the stream will say. @param {string} id */
 function add(id) {
-  if (cards.has(id)) return;
-  const card = new Card(id, { cancel, remove: removeByHand, wire: (opener) => wire.open(card, opener) });
+  const card = cards.get(id) ?? new Card(id, { remove: removeByHand, wire: openWire, onOver: renderList });
+  if (cards.has(id)) return card;
   cards.set(id, card);
   element("tasks").prepend(card.element);
   remember((ids) => [...new Set([...ids, id])]);
-  if (cards.size > MAX_TASKS) remove([...cards.values()].find((each) => each.over) ?? [...cards.values()][0]);
+  const [oldest = card] = cards.values();
+  if (cards.size > MAX_TASKS) remove([...cards.values()].find((each) => each.over) ?? oldest);
   renderList();
+  return card;
 }
 
+/** @param {Card} card */
 function remove(card) {
+  if (wire.card === card) wire.close();
   card.element.remove();
   cards.delete(card.id);
   remember((ids) => ids.filter((id) => id !== card.id));
@@ -51,80 +61,38 @@ function synchronize() {
   for (const id of ids) add(id);
 }
 
-// ---- The stream: connect, events, reconnect.
+// ---- The connection, which the elements share: how it is, and how far the tasks are that it tells of.
 
-/** @type {EventSource | null} */
+/** @type {TaskSource | null} */
 let source = null;
-let failures = 0;
-let reopening = 0;
 
-/** Watch what is not over yet; called again when the list changes, or whether the tab is visible. */
-function connect() {
-  disconnect();
-  const ids = [...cards.values()].filter((card) => !card.over).map((card) => card.id);
-  if (ids.length === 0) return renderConnection("idle");
-  // A browser opens six connections to a host: hidden tabs must not starve the one that is looked at.
-  if (document.hidden) return renderConnection("paused");
-  // With a longer list, a live page stays live: it would only flicker.
-  if (["idle", "paused"].includes(connection.dataset.state)) renderConnection("connecting");
-
-  source = new EventSource(`task-progress?${new URLSearchParams(ids.map((id) => ["task_id", id]))}`);
-  source.onopen = () => {
-    failures = 0;
-    renderConnection("live");
-  };
-  source.onmessage = (event) => {
-    update(JSON.parse(event.data));
-    stopAtEnd(event);
-  };
-  source.addEventListener("unknown", (event) => {
-    cards.get(JSON.parse(event.data).task_id)?.forget();
-    renderList();
-    stopAtEnd(event);
-  });
-  source.onerror = () => {
-    renderConnection("reconnecting");
-    // After a cut EventSource connects again by itself; after a 502, 503 or 404 it has given up for good.
-    if (source.readyState === EventSource.CLOSED) reopen();
-  };
+/** Watch what is not over yet, for the page as a whole; called again when the list has changed. */
+function follow() {
+  const former = source;
+  const addresses = [...cards.values()].filter((card) => !card.over).map((card) => addressOf(card.id));
+  source =
+    addresses.length > 0 ? new TaskSource(addresses, { hiddenPollSeconds: HIDDEN_POLL_SECONDS }) : null;
+  former?.close();
+  source?.addEventListener("state", renderConnection);
+  source?.addEventListener("snapshot", renderTitle);
+  source?.addEventListener("end", renderTitle);
+  renderConnection();
+  renderTitle();
 }
 
-function disconnect() {
-  clearTimeout(reopening);
-  source?.close();
-  source = null;
-}
-
-/** Connect again after 1, 2, 4 … 30 s, less up to half of it: not every page at the same moment. */
-function reopen() {
-  const seconds = Math.min(30, 2 ** failures++) * (1 - Math.random() / 2);
-  reopening = setTimeout(connect, 1000 * seconds);
-}
-
-/** The last event of all carries the only id. Unless we close, EventSource asks again, to be told 204. */
-function stopAtEnd(event) {
-  if (event.lastEventId !== "end") return;
-  disconnect();
-  renderConnection("idle");
-}
-
-/** @param {Snapshot} snapshot */
-function update(snapshot) {
-  const card = cards.get(snapshot.task_id);
-  if (!card || card.over) return;
-  const watched = card.snapshot !== null;
-  card.show(snapshot);
-  if (!card.over) return;
-  renderList();
-  if (watched) element("announcement").textContent = `${snapshot.name}: ${snapshot.status}`;
-}
-
-// ---- Rendering what is not in a card: the connection and the list.
-
-function renderConnection(state) {
+function renderConnection() {
+  const state =
+    source && source.state in CONNECTION ? /** @type {keyof CONNECTION} */ (source.state) : "idle";
   if (connection.dataset.state === state) return; // or a screen reader would say it again
   connection.dataset.state = state;
   connection.textContent = CONNECTION[state];
+}
+
+/** How far the tasks are that run, for who has another tab in front. */
+function renderTitle() {
+  const running = source?.snapshots.filter((snapshot) => !hasEnded(snapshot)) ?? [];
+  const sum = running.reduce((total, { progress }) => total + progress, 0);
+  document.title = running.length > 0 ? `${Math.round(sum / running.length)} % – ${TITLE}` : TITLE;
 }
 
 function renderList() {
@@ -132,47 +100,45 @@ function renderList() {
   element("clear").hidden = ![...cards.values()].some((card) => card.over);
 }
 
-// ---- Actions: start, cancel, remove.
+// ---- Actions: start, remove, show on the wire.
 
-/** What the form says, without the fields left empty: the server has defaults for them. */
-function readForm() {
-  const filled = [...new FormData(form)].filter(([, value]) => value !== "");
-  const typed = ([name, value]) => [name, form.elements[name].type === "number" ? Number(value) : value];
-  return Object.fromEntries(filled.map(typed));
+/** Read what can be started; ask again, after longer and longer, until there is an answer. */
+async function offerWorks(seconds = 1) {
+  let problem = "";
+  try {
+    const works = await ask("works");
+    form.show(works);
+    if (works.length === 0) problem = "There is no work that this page may start.";
+  } catch (error) {
+    problem = `What can be started is not known yet. ${/** @type {Error} */ (error).message}`;
+    setTimeout(offerWorks, 1000 * seconds, Math.min(30, 2 * seconds));
+  }
+  element("works-problem").textContent = problem;
 }
 
+/** @param {SubmitEvent} event */
 async function start(event) {
   event.preventDefault();
-  if (form.ariaBusy === "true") return; // a double click is one task
-  form.ariaBusy = "true";
+  if (element("start").ariaBusy === "true") return; // a double click is one task
+  element("start").ariaBusy = "true";
   try {
-    const snapshot = await post("start-task", readForm());
+    const snapshot = await post("start-task", form.read());
     element("start-problem").textContent = "";
-    add(snapshot.task_id);
-    update(snapshot);
-    connect();
+    add(snapshot.task_id).show(snapshot);
+    follow();
   } catch (error) {
-    element("start-problem").textContent = error.message;
+    element("start-problem").textContent = /** @type {Error} */ (error).message;
   } finally {
-    form.ariaBusy = "false";
+    element("start").ariaBusy = "false";
   }
 }
 
-/** Ask the task to stop. That it has, the stream will say. */
-async function cancel(card) {
-  try {
-    await post(`cancel-task/${encodeURIComponent(card.id)}`);
-    card.problem = "";
-  } catch (error) {
-    card.problem = error.message;
-  }
-}
-
-/** Remove a card, and keep the keyboard's place in the list. */
+/** Remove a card, and keep the keyboard's place in the list. @param {Card} card */
 function removeByHand(card) {
   const neighbour = card.element.nextElementSibling ?? card.element.previousElementSibling;
   remove(card);
-  (neighbour ?? element("tasks-heading")).focus();
+  follow();
+  /** @type {HTMLElement} */ (neighbour ?? element("tasks-heading")).focus();
 }
 
 function clearOver() {
@@ -180,45 +146,42 @@ function clearOver() {
   element("tasks-heading").focus();
 }
 
+/** @param {Card} card @param {HTMLElement} opener */
+function openWire(card, opener) {
+  if (wire.card === card) wire.close();
+  else wire.open(card, opener);
+}
+
 /** Add the task of an address like `/#<task_id>`: one that was started in a terminal. */
 function addFromAddress() {
   const id = location.hash.slice(1, 101);
-  if (!id) return;
-  add(id);
-  cards.get(id).element.scrollIntoView({ block: "nearest" });
+  if (id) add(id).element.scrollIntoView({ block: "nearest" });
+}
+
+/** Link to the interactive documentation, where the server says that there is one. */
+async function linkDocs() {
+  const answer = await fetch("", { method: "HEAD" }).catch(() => null);
+  const [, address] = /<([^>]+)>; rel="service-doc"/.exec(answer?.headers.get("Link") ?? "") ?? [];
+  if (!address) return;
+  /** @type {HTMLAnchorElement} */ (element("docs")).href = address;
+  element("docs").hidden = false;
 }
 
 // ---- Startup.
 
-const wire = new Wire();
-
-form.addEventListener("submit", start);
+element("start").addEventListener("submit", start);
 element("clear").addEventListener("click", clearOver);
 onChange(() => {
   synchronize();
-  connect();
+  follow();
 });
 addEventListener("hashchange", () => {
   addFromAddress();
-  connect();
+  follow();
 });
-document.addEventListener("visibilitychange", () => {
-  connect();
-  if (document.hidden) wire.pause();
-  else wire.resume();
-});
-addEventListener("pagehide", () => {
-  disconnect(); // or the page could not be kept for the Back button
-  wire.pause();
-});
-addEventListener("pageshow", ({ persisted }) => {
-  if (!persisted) return;
-  connect();
-  wire.resume();
-});
-addEventListener("online", connect);
-setInterval(() => cards.forEach((card) => card.showTime()), 1000);
 
 synchronize();
 addFromAddress();
-connect();
+follow();
+offerWorks();
+linkDocs();

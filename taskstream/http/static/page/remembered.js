@@ -2,11 +2,12 @@
 
 const KEY = `task-ids ${location.pathname}`; // there may be other pages on this host
 
+/** @type {string[]} */
 let ids = []; // where there is no storage: until a reload
 
 export function recall() {
   try {
-    const stored = JSON.parse(localStorage.getItem(KEY));
+    const stored = JSON.parse(localStorage.getItem(KEY) ?? "[]");
     ids = Array.isArray(stored) ? stored : [];
   } catch {
     // Storage is blocked: these are the ids that we know of.
@@ -14,7 +15,10 @@ export function recall() {
   return ids;
 }
 
-/** Remember what `change` makes of the ids, among which may be some from other tabs. */
+/**
+ * Remember what `change` makes of the ids, among which may be some from other tabs.
+ * @param {(ids: string[]) => string[]} change
+ */
 export function remember(change) {
   ids = change(recall());
   try {
@@ -24,7 +28,7 @@ export function remember(change) {
   }
 }
 
-/** Call back when another tab has changed the ids. */
+/** Call back when another tab has changed the ids. @param {() => void} callback */
 export function onChange(callback) {
   addEventListener("storage", ({ key }) => {
     if (key === KEY || key === null) callback();

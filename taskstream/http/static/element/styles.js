@@ -1,0 +1,155 @@
+// How an element looks. A constructed sheet, since strict policies forbid <style>; one for all elements.
+
+const CSS = `
+:host {
+  display: block;
+  font-size: 1rem;
+  line-height: 1.5;
+}
+
+:host([hidden]) { display: none; }
+
+* { box-sizing: border-box; margin: 0; }
+[hidden] { display: none !important; }
+
+.card {
+  /* Not on the host, where a page gives the public ones values of its own, under whatever names. */
+  --_accent: var(--task-progress-accent, light-dark(#2b59c3, #7fa5f8));
+  --_success: var(--task-progress-success, light-dark(#1b7a4b, #5cc48d));
+  --_failure: var(--task-progress-failure, light-dark(#bb2d28, #f0837c));
+  --_cancelled: var(--task-progress-cancelled, light-dark(#8a5a00, #dfae57));
+  --_text: var(--task-progress-text, light-dark(#1b222d, #e4e8ee));
+  --_muted: var(--task-progress-muted, light-dark(#5a6575, #98a4b5));
+  --_line: var(--task-progress-line, light-dark(#dde1e8, #2c343f));
+  --_tone: var(--_muted);
+  display: grid;
+  grid-template-columns: minmax(0, 1fr); /* a long word must not widen it */
+  gap: 0.5rem;
+  padding: var(--task-progress-padding, 0.875rem 1.125rem);
+  border: 1px solid var(--_line);
+  border-radius: var(--task-progress-radius, 0.625rem);
+  background: var(--task-progress-background, light-dark(#ffffff, #181d25));
+  color: var(--_text);
+}
+
+:host([status="STARTED"]) .card, :host([status="PROGRESS"]) .card { --_tone: var(--_accent); }
+:host([status="SUCCESS"]) .card { --_tone: var(--_success); }
+:host([status="FAILURE"]) .card { --_tone: var(--_failure); }
+:host([status="REVOKED"]) .card { --_tone: var(--_cancelled); }
+:host([status="FORGOTTEN"]) .track { display: none; }
+
+.header, .details, .footer {
+  display: flex;
+  flex-wrap: wrap;
+  align-items: center;
+  justify-content: space-between;
+  gap: 0.5rem 0.75rem;
+}
+
+.header { flex-wrap: nowrap; align-items: baseline; }
+.name { flex: 1; min-width: 0; font-weight: 600; overflow-wrap: anywhere; unicode-bidi: isolate; }
+
+.badge {
+  padding: 0.0625rem 0.5rem;
+  border: 1px solid color-mix(in srgb, var(--_tone) 35%, transparent);
+  border-radius: 1rem;
+  background: color-mix(in srgb, var(--_tone) 9%, transparent);
+  color: var(--_tone);
+  font-size: 0.6875rem;
+  font-weight: 600;
+  letter-spacing: 0.04em;
+}
+
+.badge:empty, .problem:empty { display: none; }
+
+.track { display: flex; align-items: center; gap: 0.75rem; }
+
+.bar {
+  flex: 1;
+  min-width: 0;
+  height: 0.5rem;
+  overflow: hidden;
+  border-radius: 0.25rem;
+  background: color-mix(in srgb, var(--_muted) 18%, transparent);
+}
+
+.fill {
+  inline-size: 0;
+  block-size: 100%;
+  border-radius: inherit;
+  background: var(--_tone);
+  transition: inline-size 0.25s ease-out;
+}
+
+.percent, .time { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.percent { min-width: 3rem; font-size: 0.875rem; text-align: end; }
+.details { font-size: 0.875rem; min-block-size: 1.5em; }
+.message { min-width: 0; overflow-wrap: anywhere; }
+:host([status="FAILURE"]) .message { color: var(--_failure); }
+.time { color: var(--_muted); }
+.problem { color: var(--_failure); font-size: 0.875rem; overflow-wrap: anywhere; }
+.problem[data-state="polling"] { color: var(--_muted); }
+
+pre {
+  max-height: 10rem;
+  padding: 0.5rem 0.75rem;
+  overflow: auto;
+  border-radius: 0.375rem;
+  background: color-mix(in srgb, var(--_muted) 9%, transparent);
+  font-family: ui-monospace, "SF Mono", "Cascadia Mono", "DejaVu Sans Mono", monospace;
+  font-size: 0.8125rem;
+  white-space: pre-wrap;
+  overflow-wrap: anywhere;
+}
+
+.footer { justify-content: flex-end; }
+
+.cancel {
+  height: 1.875rem;
+  padding: 0 0.625rem;
+  border: 1px solid var(--_line);
+  border-radius: 0.375rem;
+  background: transparent;
+  color: var(--_muted);
+  font: inherit;
+  font-size: 0.8125rem;
+  cursor: pointer;
+}
+
+.cancel:hover { border-color: var(--_muted); color: var(--_text); }
+.cancel[aria-disabled="true"] { opacity: 0.5; cursor: default; }
+:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
+
+.announcement {
+  position: absolute;
+  width: 1px;
+  height: 1px;
+  overflow: hidden;
+  clip-path: inset(50%);
+}
+
+@media (pointer: coarse), (max-width: 44rem) {
+  .cancel { height: 2.75rem; min-width: 2.75rem; padding: 0 0.875rem; } /* 44 px, for a thumb */
+}
+
+@media (prefers-reduced-motion: reduce) {
+  .fill { transition: none; }
+}
+
+@media (forced-colors: active) {
+  .bar { border: 1px solid CanvasText; }
+  .fill { background: Highlight; forced-color-adjust: none; }
+}
+`;
+
+/** @type {CSSStyleSheet | undefined} */
+let sheet;
+
+/** The sheet, made when the first element is. */
+export function styles() {
+  if (!sheet) {
+    sheet = new CSSStyleSheet();
+    sheet.replaceSync(CSS);
+  }
+  return sheet;
+}

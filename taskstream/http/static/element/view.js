@@ -1,0 +1,176 @@
+// What is inside an element: the parts, and what they show.
+
+import { hasEnded } from "../source/snapshot.js";
+import { styles } from "./styles.js";
+import { WAITING, inOneWord, inText, timeInWords } from "./words.js";
+
+/** @typedef {import("../source/snapshot.js").Snapshot} Snapshot */
+
+const MAX_OUTPUT = 64 * 1024; // characters, from the end
+
+/**
+ * All that there is to show.
+ * @typedef {object} Shown
+ * @property {Snapshot | null} snapshot
+ * @property {import("../source/errors.js").TaskSourceError | null} error why nothing will follow
+ * @property {import("../source/events.js").State} state
+ * @property {string} problem what is wrong with the connection
+ * @property {string} refusal why the task could not be cancelled
+ * @property {boolean} cancelling
+ * @property {boolean} showsOutput
+ */
+
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {string} part
+ * @param {Node[]} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+function create(tag, part, ...children) {
+  const element = document.createElement(tag);
+  element.className = part;
+  element.setAttribute("part", part);
+  element.append(...children);
+  return element;
+}
+
+/**
+ * A slot, and what stands there unless the page puts something else into it.
+ * @type {(name: string, ...children: Node[]) => HTMLSlotElement}
+ */
+function slot(name, ...children) {
+  const element = document.createElement("slot");
+  element.name = name;
+  element.append(...children);
+  return element;
+}
+
+export class View {
+  name = create("bdi", "name");
+  badge = create("span", "badge");
+  fill = create("div", "fill");
+  bar = create("div", "bar", this.fill);
+  percent = create("span", "percent");
+  message = create("p", "message");
+  time = create("p", "time");
+  output = create("pre", "output");
+  result = create("pre", "result");
+  problem = create("p", "problem");
+  refusal = create("p", "problem");
+  cancel = create("button", "cancel");
+  announcement = create("p", "announcement");
+  actions = slot("actions");
+  footer = create("div", "footer", this.actions, this.cancel);
+  card = create(
+    "div",
+    "card",
+    create("div", "header", slot("name", this.name), this.badge),
+    create("div", "track", this.bar, this.percent),
+    create("div", "details", this.message, this.time),
+    this.output,
+    this.result,
+    this.problem,
+    this.refusal,
+    this.footer,
+    this.announcement,
+  );
+
+  /** @param {ShadowRoot} root */
+  constructor(root) {
+    root.adoptedStyleSheets = [styles()];
+    this.card.role = "group";
+    this.card.tabIndex = -1;
+    this.bar.role = "progressbar";
+    this.message.dir = "auto";
+    this.output.role = "log";
+    this.output.ariaLabel = "Output";
+    this.output.ariaLive = "off"; // it would be read out while it is written
+    this.output.tabIndex = 0;
+    this.refusal.role = "alert";
+    this.cancel.type = "button";
+    this.announcement.role = "status";
+    root.append(this.card);
+  }
+
+  /** As text only: a name may look like HTML. @param {Shown} shown */
+  render(shown) {
+    const { snapshot, error, state, problem, refusal, cancelling, showsOutput } = shown;
+    const status = statusOf(snapshot, error);
+    const name = snapshot?.name ?? "Task";
+    this.card.ariaLabel = name;
+    this.name.textContent = name;
+    this.badge.textContent = inOneWord(status);
+    this.message.textContent = error?.message ?? snapshot?.message ?? WAITING;
+    this.#renderBar(name, snapshot?.progress);
+    const result = status === "SUCCESS" ? (snapshot?.data ?? null) : null;
+    this.result.hidden = result === null;
+    this.result.textContent = result === null ? "" : inText(result);
+    this.output.hidden = !showsOutput;
+    this.problem.textContent = inWords(state, problem);
+    this.problem.dataset.state = state;
+    this.refusal.textContent = refusal;
+    this.#renderCancel(name, error !== null || hasEnded(snapshot), cancelling);
+    this.renderTime(shown);
+  }
+
+  /** @param {string} name @param {number | undefined} progress */
+  #renderBar(name, progress) {
+    this.bar.ariaLabel = name;
+    this.bar.ariaValueMin = "0";
+    this.bar.ariaValueMax = "100";
+    this.bar.ariaValueNow = progress === undefined ? null : String(progress);
+    this.percent.textContent = `${progress ?? 0} %`;
+    this.fill.style.inlineSize = `${progress ?? 0}%`;
+  }
+
+  /** @param {string} name @param {boolean} isOver @param {boolean} cancelling */
+  #renderCancel(name, isOver, cancelling) {
+    const hasFocus = /** @type {ShadowRoot} */ (this.card.getRootNode()).activeElement === this.cancel;
+    if (isOver && hasFocus) this.card.focus(); // or it would be lost
+    this.cancel.hidden = isOver;
+    this.cancel.textContent = "Cancel";
+    this.cancel.ariaLabel = `Cancel: ${name}`;
+    this.cancel.ariaDisabled = String(cancelling);
+    this.footer.hidden = isOver && this.actions.assignedNodes().length === 0;
+  }
+
+  /** @param {Shown} shown */
+  renderTime({ snapshot, error }) {
+    this.time.textContent = error ? "" : timeInWords(snapshot, hasEnded(snapshot));
+  }
+
+  /**
+   * Append to the output, and keep its end in sight unless the reader has scrolled up.
+   * @param {string} text
+   */
+  append(text) {
+    const { output } = this;
+    const isFollowing = output.scrollHeight - output.scrollTop - output.clientHeight < 40;
+    output.append(text);
+    const excess = (output.textContent?.length ?? 0) - MAX_OUTPUT;
+    if (excess > 0) output.textContent = output.textContent?.slice(excess) ?? "";
+    if (isFollowing) output.scrollTop = output.scrollHeight;
+  }
+
+  /** Have it said by a screen reader. @param {string} text */
+  announce(text) {
+    this.announcement.textContent = text;
+  }
+}
+
+/**
+ * @type {(snapshot: Snapshot | null, error: import("../source/errors.js").TaskSourceError | null) => string}
+ */
+export function statusOf(snapshot, error) {
+  return error?.code === "not-found" ? "FORGOTTEN" : (snapshot?.status ?? "");
+}
+
+/**
+ * What is wrong with the connection, while something is.
+ * @type {(state: import("../source/events.js").State, problem: string) => string}
+ */
+function inWords(state, problem) {
+  if (state === "reconnecting") return `${problem} Trying again.`;
+  return state === "polling" ? problem : "";
+}

@@ -1,0 +1,51 @@
+// What an element says of a task: its state, its result, and the time it takes.
+
+/** @typedef {import("../source/snapshot.js").Snapshot} Snapshot */
+
+export const WAITING = "Waiting for the server";
+
+/**
+ * The state of a task in one word; that of a cancelled one is what the button said.
+ * @param {string} status
+ */
+export const inOneWord = (status) => (status === "REVOKED" ? "CANCELLED" : status);
+
+/** The result as text, on one line if it is short. @param {unknown} data */
+export function inText(data) {
+  if (typeof data === "string") return data;
+  const line = JSON.stringify(data);
+  return line.length < 60 ? line : JSON.stringify(data, null, 2);
+}
+
+/** By how much this computer's clock is ahead of the server's, in ms: no event came faster than it did. */
+let clockAhead = Infinity;
+
+/** Compare the clocks. @param {Snapshot} snapshot */
+export function noteTime({ updated_at }) {
+  clockAhead = Math.min(clockAhead, Date.now() - Date.parse(updated_at));
+}
+
+/**
+ * The time since the start, and until the end. It passes without events too.
+ * @param {Snapshot | null} snapshot
+ * @param {boolean} ended
+ */
+export function timeInWords(snapshot, ended) {
+  if (!snapshot?.started_at) return "";
+  const started = Date.parse(snapshot.started_at);
+  const updated = Date.parse(snapshot.updated_at);
+  if (ended) return `took ${duration(updated - started)}`;
+  const elapsed = Date.now() - clockAhead - started;
+  if (snapshot.progress === 0) return duration(elapsed);
+  const total = ((updated - started) * 100) / snapshot.progress;
+  return `${duration(elapsed)}, about ${duration(total - elapsed)} left`;
+}
+
+/** 5 s, 2 min 05 s, 1 h 30 min. @param {number} milliseconds */
+function duration(milliseconds) {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  const two = (/** @type {number} */ number) => String(number).padStart(2, "0");
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${two(seconds % 60)} s`;
+  return `${Math.floor(seconds / 3600)} h ${two(Math.floor((seconds % 3600) / 60))} min`;
+}

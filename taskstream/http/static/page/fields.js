@@ -1,0 +1,200 @@
+// The fields of the form: one for each parameter of some work, drawn from its JSON Schema.
+
+/** @typedef {Record<string, any>} Schema */
+
+/**
+ * What a field needs to know of its parameter.
+ * @typedef {object} Parameter
+ * @property {string} name
+ * @property {Schema} schema without references, and without the `null` that makes it optional
+ * @property {boolean} nullable
+ * @property {boolean} required
+ */
+
+/**
+ * The parameters of some work, in their order.
+ * @param {Schema} schema the JSON Schema of all of them
+ * @returns {Parameter[]}
+ */
+export function parametersOf(schema) {
+  const definitions = schema.$defs ?? {};
+  const required = new Set(schema.required ?? []);
+  return Object.entries(schema.properties ?? {}).map(([name, each]) => ({
+    name,
+    required: required.has(name),
+    ...withoutNull(resolved(each, definitions), definitions),
+  }));
+}
+
+/** @type {(schema: Schema, definitions: Record<string, Schema>) => Schema} */
+function resolved({ $ref, ...schema }, definitions) {
+  if (!$ref) return schema;
+  return { ...resolved(definitions[$ref.split("/").at(-1)] ?? {}, definitions), ...schema };
+}
+
+/**
+ * @type {(schema: Schema, definitions: Record<string, Schema>) => { schema: Schema, nullable: boolean }}
+ */
+function withoutNull({ anyOf, ...schema }, definitions) {
+  if (!anyOf) return { schema, nullable: schema.type === "null" };
+  const others = anyOf.filter((/** @type {Schema} */ each) => each.type !== "null");
+  const nullable = others.length < anyOf.length;
+  if (others.length !== 1) return { schema: { ...schema, anyOf: others }, nullable };
+  return { schema: { ...resolved(others[0], definitions), ...schema }, nullable };
+}
+
+/** A parameter as a person edits it. What can't be drawn is edited as JSON. */
+export class Field {
+  /** @param {Parameter} parameter */
+  constructor(parameter) {
+    this.parameter = parameter;
+    const { name, schema } = parameter;
+    this.control = createControl(parameter);
+    this.control.id = `parameter-${name}`;
+    this.control.required = parameter.required && !parameter.nullable && this.control.type !== "checkbox";
+    this.changed = false;
+    this.control.addEventListener("input", () => (this.changed = true));
+    this.element = document.createElement("div");
+    this.element.className = `control ${this.control.type}`;
+    const label = document.createElement("label");
+    label.htmlFor = this.control.id;
+    label.textContent = inWords(name);
+    this.element.append(label, this.control);
+    if (schema.description) this.#describe(schema.description);
+  }
+
+  /** @param {string} text */
+  #describe(text) {
+    const description = document.createElement("small");
+    description.id = `${this.control.id}-description`;
+    description.textContent = text;
+    this.control.setAttribute("aria-describedby", description.id);
+    this.element.append(description);
+  }
+
+  /** Take over what was typed into the field of the same name of another work. @param {Field} other */
+  copy(other) {
+    if (!other.changed || other.control.type !== this.control.type) return;
+    this.changed = true;
+    if (this.control instanceof HTMLInputElement && other.control instanceof HTMLInputElement) {
+      this.control.checked = other.control.checked;
+    }
+    this.control.value = other.control.value;
+  }
+
+  /** The value, or undefined to leave it to the server. Throws a sentence about what is not JSON. */
+  read() {
+    const { control, parameter } = this;
+    if (control instanceof HTMLInputElement && control.type === "checkbox") return control.checked;
+    if (control.value === "") return this.#readEmpty();
+    if (isText(control)) return control.value;
+    try {
+      return JSON.parse(control.value);
+    } catch {
+      throw new Error(`${parameter.name}: this is not JSON, such as 1, "text", [1, 2] or {"key": true}.`);
+    }
+  }
+
+  #readEmpty() {
+    const { nullable, schema } = this.parameter;
+    if (nullable) return null;
+    return isText(this.control) && "default" in schema ? "" : undefined;
+  }
+}
+
+/** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Control */
+
+/** Whether the value is what was typed, and not JSON. @param {Control} control */
+const isText = (control) => control instanceof HTMLInputElement && control.type !== "number";
+
+/** @type {(parameter: Parameter) => Control} */
+function createControl(parameter) {
+  const { schema, nullable } = parameter;
+  const choices = "const" in schema ? [schema.const] : schema.enum;
+  if (choices)
+    return createSelect(
+      parameter,
+      choices.map((/** @type {unknown} */ each) => [each, String(each)]),
+    );
+  switch (schema.type) {
+    case "boolean":
+      return nullable
+        ? createSelect(parameter, [
+            [true, "yes"],
+            [false, "no"],
+          ])
+        : createCheckbox(schema);
+    case "integer":
+    case "number":
+      return createNumber(schema);
+    case "string":
+      return createText(schema);
+  }
+  return createJson(schema);
+}
+
+/** @type {(parameter: Parameter, choices: [unknown, string][]) => HTMLSelectElement} */
+function createSelect({ schema, nullable }, choices) {
+  const select = document.createElement("select");
+  if (nullable || !("default" in schema)) select.append(new Option("—", ""));
+  for (const [value, text] of choices) {
+    const isDefault = value === schema.default;
+    select.append(new Option(text, JSON.stringify(value), isDefault, isDefault));
+  }
+  return select;
+}
+
+/** @param {Schema} schema */
+function createInput(schema) {
+  const input = document.createElement("input");
+  input.placeholder = "optional";
+  if (schema.default != null) input.value = schema.default;
+  return input;
+}
+
+/** @param {Schema} schema */
+function createCheckbox(schema) {
+  const input = document.createElement("input");
+  input.type = "checkbox";
+  input.defaultChecked = schema.default === true;
+  return input;
+}
+
+/** @param {Schema} schema */
+function createNumber(schema) {
+  const input = createInput(schema);
+  input.type = "number";
+  const { multipleOf, exclusiveMinimum, exclusiveMaximum } = schema;
+  const whole = schema.type === "integer" ? 1 : 0; // no field can exclude a bound of its own
+  const minimum = schema.minimum ?? (exclusiveMinimum === undefined ? undefined : exclusiveMinimum + whole);
+  const maximum = schema.maximum ?? (exclusiveMaximum === undefined ? undefined : exclusiveMaximum - whole);
+  if (minimum !== undefined) input.min = minimum;
+  if (maximum !== undefined) input.max = maximum;
+  // A field counts its steps from its minimum, a schema from zero.
+  input.step = multipleOf && (minimum ?? 0) % multipleOf === 0 ? multipleOf : whole || "any";
+  return input;
+}
+
+/** @param {Schema} schema */
+function createText(schema) {
+  const input = createInput(schema);
+  input.type =
+    { date: "date", email: "email", password: "password" }[/** @type {string} */ (schema.format)] ?? "text";
+  input.dir = "auto";
+  if (schema.minLength !== undefined) input.minLength = schema.minLength;
+  if (schema.maxLength !== undefined) input.maxLength = schema.maxLength;
+  return input;
+}
+
+/** @param {Schema} schema */
+function createJson(schema) {
+  const area = document.createElement("textarea");
+  area.placeholder = "JSON";
+  area.rows = 2;
+  area.spellcheck = false;
+  if (schema.default != null) area.value = JSON.stringify(schema.default);
+  return area;
+}
+
+/** fail_at → Fail at @param {string} name */
+const inWords = (name) => name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");

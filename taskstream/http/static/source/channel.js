@@ -1,0 +1,268 @@
+// A channel: one connection for up to 100 tasks, or for one task with its output.
+
+import { notFound } from "./errors.js";
+import { isHidden, onChange } from "./page-life.js";
+import { Polling } from "./polling.js";
+import { Reconnecting } from "./reconnecting.js";
+import { hasEnded, isNews } from "./snapshot.js";
+
+/** @typedef {import("./snapshot.js").Snapshot} Snapshot */
+/** @typedef {import("./parser.js").StreamEvent} StreamEvent */
+/** @typedef {import("./errors.js").TaskSourceError} TaskSourceError */
+
+/** @typedef {"idle" | "connecting" | "live" | "polling" | "reconnecting" | "paused"} ChannelState */
+
+/**
+ * Who wants to know about a task.
+ * @typedef {object} Watcher
+ * @property {(snapshot: Snapshot) => void} onSnapshot
+ * @property {() => void} onOver nothing will follow, though no last snapshot was seen
+ * @property {(error: TaskSourceError) => void} onError nothing will follow
+ * @property {(event: StreamEvent) => void} onEvent an event with another name, of a stream of the task's own
+ * @property {() => void} onState
+ * @property {number} hiddenPollSeconds how often to ask while the page is hidden; 0 for never
+ */
+
+/**
+ * @typedef {object} ChannelOptions
+ * @property {boolean} output whether to read the stream of one task, with each snapshot and its output
+ * @property {number} firstByteSeconds
+ * @property {number} muteSeconds
+ * @property {number} pollSeconds
+ */
+
+const GATHER_MILLISECONDS = 50;
+
+export class Channel {
+  /** @type {ChannelState} */
+  state = "idle";
+  /** @type {TaskSourceError | null} what is wrong */
+  problem = null;
+
+  /** @type {Map<string, { snapshot: Snapshot | null, watchers: Set<Watcher> }>} */
+  #tasks = new Map();
+  /** @type {string[]} the ids that the stream is about */
+  #streamed = [];
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #stream;
+  #polling;
+  #unlisten;
+
+  /**
+   * @param {string} prefix the address of the tasks, up to `tasks/`
+   * @param {import("./requests.js").Requests} requests
+   * @param {ChannelOptions} options
+   * @param {() => void} onEmpty called when nobody watches any more
+   */
+  constructor(prefix, requests, options, onEmpty) {
+    this.prefix = prefix;
+    this.options = options;
+    this.onEmpty = onEmpty;
+    this.limits = { ...options };
+    this.#unlisten = onChange(() => this.#pageChanged());
+    this.#stream = new Reconnecting(requests, this.limits, {
+      onOpen: () => this.#opened(),
+      onEvent: (event) => this.#receive(event),
+      isDone: () => this.#streamed.every((id) => !this.#isUnfinished(id)),
+      onTrouble: (error, failures) => this.#trouble(error, failures),
+      onFatal: (error) => this.#streamed.forEach((id) => this.#lose(id, error)),
+      onOver: () => this.#streamed.forEach((id) => this.#end(id)),
+    });
+    this.#polling = new Polling(requests, (id) => `${prefix}tasks/${encodeURIComponent(id)}`, {
+      ids: () => this.#unfinished(),
+      onSnapshot: (snapshot) => this.#polled(snapshot),
+      onError: (id, error) => this.#pollingFailed(id, error),
+    });
+  }
+
+  /** How many of its tasks have not ended. */
+  get size() {
+    return this.#unfinished().length;
+  }
+
+  /** @param {string} id */
+  has(id) {
+    return this.#tasks.has(id);
+  }
+
+  /** @param {string} id @param {Watcher} watcher */
+  add(id, watcher) {
+    const task = this.#tasks.get(id) ?? this.#create(id);
+    task.watchers.add(watcher);
+    const { snapshot } = task;
+    if (snapshot) queueMicrotask(() => task.watchers.has(watcher) && watcher.onSnapshot(snapshot));
+    this.#schedule();
+  }
+
+  /** @param {string} id @param {Watcher} watcher */
+  remove(id, watcher) {
+    this.#tasks.get(id)?.watchers.delete(watcher);
+    this.#schedule(); // another watcher may come first
+  }
+
+  /** Take in a snapshot that was the answer to a request. @param {Snapshot} snapshot */
+  tell(snapshot) {
+    // The output before the end is still to come.
+    if (this.options.output && hasEnded(snapshot)) this.#streamRest();
+    else this.#take(snapshot, true);
+  }
+
+  // ---- What is to be streamed.
+
+  /** @param {string} id */
+  #isUnfinished(id) {
+    const task = this.#tasks.get(id);
+    return task !== undefined && !hasEnded(task.snapshot);
+  }
+
+  #unfinished() {
+    return [...this.#tasks.keys()].filter((id) => this.#isUnfinished(id));
+  }
+
+  /** Look soon at what is to be streamed: tasks come, go and move many at a time. */
+  #schedule() {
+    const update = () => {
+      this.#timer = undefined;
+      this.#update();
+    };
+    this.#timer ??= setTimeout(update, this.#stream.isRunning ? GATHER_MILLISECONDS : 0);
+  }
+
+  /** @param {string} id */
+  #create(id) {
+    /** @type {{ snapshot: Snapshot | null, watchers: Set<Watcher> }} */
+    const task = { snapshot: null, watchers: new Set() };
+    this.#tasks.set(id, task);
+    // The stream may have told of its end, and been forgotten: only another one tells again.
+    this.#streamed = this.#streamed.filter((each) => each !== id);
+    return task;
+  }
+
+  #update() {
+    for (const [id, { watchers }] of this.#tasks) if (watchers.size === 0) this.#tasks.delete(id);
+    const ids = this.#unfinished();
+    if (ids.length === 0) this.#stop("idle");
+    else if (isHidden()) this.#pause();
+    else if (!this.#stream.isRunning || ids.some((id) => !this.#streamed.includes(id))) this.#start(ids);
+    if (this.#tasks.size > 0) return;
+    this.#unlisten();
+    this.onEmpty();
+  }
+
+  /** @param {string[]} ids */
+  #start(ids) {
+    if (this.state === "paused") this.#polling.stop();
+    // With a longer list, a live connection stays live: it would only flicker.
+    if (this.state === "idle" || this.state === "paused") this.#setState("connecting");
+    this.#streamed = ids;
+    const { output } = this.options;
+    const many = `task-progress?${new URLSearchParams(ids.map((id) => ["task_id", id]))}`;
+    const one = `tasks/${encodeURIComponent(ids[0] ?? "")}/stream`;
+    this.#stream.start(this.prefix + (output ? one : many), output);
+  }
+
+  /** Read what is left of a task that has ended, which no proxy holds back: that stream ends at once. */
+  #streamRest() {
+    if (this.limits.firstByteSeconds === this.limits.muteSeconds) return;
+    this.limits.firstByteSeconds = this.limits.muteSeconds;
+    this.#stop("connecting");
+    this.#update();
+  }
+
+  /** @param {ChannelState} state */
+  #stop(state) {
+    this.#stream.stop();
+    this.#polling.stop();
+    this.#setState(state);
+  }
+
+  #pause() {
+    if (this.state === "paused") return;
+    this.#stop("paused");
+    const wishes = this.#watchers().flatMap(({ hiddenPollSeconds }) => hiddenPollSeconds || []);
+    if (wishes.length > 0) this.#polling.start(Math.min(...wishes), Math.min(...wishes));
+  }
+
+  #pageChanged() {
+    if (isHidden() !== (this.state === "paused")) this.#schedule();
+    else this.#stream.hasten(); // the network may be back
+  }
+
+  // ---- What the stream and the polling tell.
+
+  #opened() {
+    this.#polling.stop();
+    this.#setState("live");
+  }
+
+  /** @param {StreamEvent} event */
+  #receive(event) {
+    if (event.type === "message") this.#take(JSON.parse(event.data), false);
+    else if (event.type === "unknown") this.#lose(JSON.parse(event.data).task_id, notFound());
+    else if (this.options.output) this.#watchers().forEach((watcher) => watcher.onEvent(event));
+  }
+
+  /** @param {TaskSourceError} error @param {number} failures how many there have been in a row */
+  #trouble(error, failures) {
+    if (this.state !== "polling") this.#setState("reconnecting", error);
+    const isAway = ["unavailable", "not-a-stream"].includes(error.code) && failures > 0;
+    const isHeldBack = ["buffered", "mute"].includes(error.code);
+    if (isAway || isHeldBack) this.#polling.start(this.options.pollSeconds, 0);
+  }
+
+  /** @param {Snapshot} snapshot */
+  #polled(snapshot) {
+    if (this.state === "reconnecting") this.#setState("polling", this.problem);
+    this.tell(snapshot);
+  }
+
+  /** @param {string} id @param {TaskSourceError} error */
+  #pollingFailed(id, error) {
+    if (error.code === "not-found") this.#lose(id, error);
+    else if (error.fatal) this.#unfinished().forEach((each) => this.#lose(each, error));
+    else if (this.state === "polling") this.#setState("reconnecting", error);
+  }
+
+  // ---- What becomes known of a task.
+
+  /** @param {Snapshot} snapshot @param {boolean} asked */
+  #take(snapshot, asked) {
+    const task = this.#tasks.get(snapshot.task_id);
+    if (!task || !isNews(snapshot, task.snapshot, asked)) return;
+    task.snapshot = snapshot;
+    for (const watcher of [...task.watchers]) watcher.onSnapshot(snapshot);
+    if (hasEnded(snapshot)) this.#schedule();
+  }
+
+  /** @param {string} id @param {TaskSourceError} error */
+  #lose(id, error) {
+    for (const watcher of this.#forget(id)) watcher.onError(error);
+  }
+
+  /** @param {string} id */
+  #end(id) {
+    for (const watcher of this.#forget(id)) watcher.onOver();
+  }
+
+  /** Who watched a task that has not been seen to end. @param {string} id */
+  #forget(id) {
+    const task = this.#tasks.get(id);
+    if (!task || hasEnded(task.snapshot)) return [];
+    this.#tasks.delete(id);
+    this.#schedule();
+    return [...task.watchers];
+  }
+
+  #watchers() {
+    return [...this.#tasks.values()].flatMap(({ watchers }) => [...watchers]);
+  }
+
+  /** @param {ChannelState} state @param {TaskSourceError | null} [problem] */
+  #setState(state, problem = null) {
+    if (this.state === state && this.problem?.message === problem?.message) return;
+    this.state = state;
+    this.problem = problem;
+    for (const watcher of this.#watchers()) watcher.onState();
+  }
+}

@@ -1,0 +1,35 @@
+// The channels of the page: sources that ask for the same with the same headers share one for each 100 tasks.
+
+import { Channel } from "./channel.js";
+import { Requests, keyOf } from "./requests.js";
+
+/** @typedef {import("./channel.js").ChannelOptions} ChannelOptions */
+
+const MAX_TASKS = 100; // the ids that the server takes in one request
+
+/** @type {Map<string, Set<Channel>>} */
+const channels = new Map();
+
+/**
+ * The channel for a task.
+ * @param {string} prefix the address of the tasks, up to `tasks/`
+ * @param {string} id
+ * @param {import("./requests.js").HeadersOption} headers
+ * @param {RequestCredentials} credentials
+ * @param {ChannelOptions} options
+ */
+export function channelFor(prefix, id, headers, credentials, options) {
+  const requests = new Requests(headers, credentials);
+  if (options.output) return new Channel(prefix, requests, options, () => undefined);
+  const key = [prefix, credentials, keyOf(headers), ...Object.values(options)].join(" ");
+  const those = channels.get(key) ?? new Set();
+  channels.set(key, those);
+  const found = [...those].find((each) => each.has(id)) ?? [...those].find((each) => each.size < MAX_TASKS);
+  if (found) return found;
+  const channel = new Channel(prefix, requests, options, () => {
+    those.delete(channel);
+    if (those.size === 0 && channels.get(key) === those) channels.delete(key);
+  });
+  those.add(channel);
+  return channel;
+}

@@ -1,0 +1,88 @@
+// Asking for the status of tasks, one after the other, while no stream gets through or nobody looks.
+
+import { TaskSourceError } from "./errors.js";
+import { wait } from "./waiting.js";
+
+/** @typedef {import("./snapshot.js").Snapshot} Snapshot */
+
+const TIMEOUT_MILLISECONDS = 10_000;
+const MAX_DELAY_MILLISECONDS = 30_000;
+
+/**
+ * @typedef {object} Handlers
+ * @property {() => string[]} ids those of the tasks to ask for
+ * @property {(snapshot: Snapshot) => void} onSnapshot
+ * @property {(id: string, error: TaskSourceError) => void} onError of all tasks, unless it is "not-found"
+ */
+
+export class Polling {
+  /** @type {AbortController | null} */
+  #running = null;
+
+  /**
+   * @param {import("./requests.js").Requests} requests
+   * @param {(id: string) => string} address
+   * @param {Handlers} handlers
+   */
+  constructor(requests, address, handlers) {
+    this.requests = requests;
+    this.address = address;
+    this.handlers = handlers;
+  }
+
+  /**
+   * Ask every so many seconds, unless that is being done.
+   * @param {number} seconds
+   * @param {number} firstSeconds
+   */
+  start(seconds, firstSeconds) {
+    if (this.#running) return;
+    this.#running = new AbortController();
+    this.#run(seconds, firstSeconds, this.#running.signal);
+  }
+
+  stop() {
+    this.#running?.abort();
+    this.#running = null;
+  }
+
+  /** @param {number} seconds @param {number} firstSeconds @param {AbortSignal} signal */
+  async #run(seconds, firstSeconds, signal) {
+    let failures = 0;
+    await wait(1000 * firstSeconds, signal);
+    while (!signal.aborted) {
+      failures = (await this.#askForAll(signal)) ? 0 : failures + 1;
+      const longer = Math.min(MAX_DELAY_MILLISECONDS, 1000 * seconds * 2 ** failures);
+      await wait(Math.max(1000 * seconds, longer), signal);
+    }
+  }
+
+  /** Whether there were answers. @param {AbortSignal} signal */
+  async #askForAll(signal) {
+    for (const id of this.handlers.ids()) {
+      const answer = await this.#ask(id, signal);
+      if (signal.aborted) return true;
+      if (!(answer instanceof TaskSourceError)) {
+        this.handlers.onSnapshot(answer);
+        continue;
+      }
+      this.handlers.onError(id, answer);
+      if (answer.code !== "not-found") return false;
+    }
+    return true;
+  }
+
+  /**
+   * @param {string} id @param {AbortSignal} outside
+   * @returns {Promise<Snapshot | TaskSourceError>}
+   */
+  async #ask(id, outside) {
+    const signal = AbortSignal.any([outside, AbortSignal.timeout(TIMEOUT_MILLISECONDS)]);
+    try {
+      return await this.requests.json(this.address(id), { signal });
+    } catch (error) {
+      if (error instanceof TaskSourceError) return error;
+      return new TaskSourceError("unreachable", "The server does not answer.", { cause: error });
+    }
+  }
+}

@@ -1,0 +1,35 @@
+// Snapshots: what is known of a task at one moment, and what may follow what.
+
+/**
+ * All there is to show of a task at one moment: the data of one event.
+ * @typedef {object} Snapshot
+ * @property {string} task_id
+ * @property {string} name
+ * @property {"PENDING" | "STARTED" | "PROGRESS" | "SUCCESS" | "FAILURE" | "REVOKED"} status
+ * @property {number} progress a whole percentage
+ * @property {string} message for people
+ * @property {unknown} data details while it runs, the result on SUCCESS
+ * @property {string | null} started_at ISO 8601, null while PENDING
+ * @property {string} updated_at ISO 8601
+ */
+
+const ENDED = new Set(["SUCCESS", "FAILURE", "REVOKED"]);
+
+/** Whether no other snapshot follows. @param {Snapshot | null} snapshot */
+export const hasEnded = (snapshot) => snapshot !== null && ENDED.has(snapshot.status);
+
+/**
+ * Whether a snapshot says something new. One that was asked for may be older than what a stream has told
+ * meanwhile, and a server that lags behind may repeat itself.
+ * @param {Snapshot} next
+ * @param {Snapshot | null} previous
+ * @param {boolean} asked whether it is the answer to a request, and not from a stream
+ */
+export function isNews(next, previous, asked) {
+  if (previous === null) return true;
+  if (hasEnded(previous)) return false;
+  if (hasEnded(next)) return true;
+  if (next.progress < previous.progress) return false;
+  if (next.updated_at === previous.updated_at) return next.status !== previous.status;
+  return !asked || Date.parse(next.updated_at) >= Date.parse(previous.updated_at);
+}

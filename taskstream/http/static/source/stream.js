@@ -1,0 +1,95 @@
+// One connection: from the request to what has ended it.
+
+import { TaskSourceError, refusal } from "./errors.js";
+import { Parser } from "./parser.js";
+import { Watchdog } from "./waiting.js";
+
+/** @typedef {import("./parser.js").StreamEvent} StreamEvent */
+
+/**
+ * How far one has come in a stream; it outlives the connections.
+ * @typedef {{ lastEventId: string, retryMilliseconds: number }} Cursor
+ */
+
+/**
+ * How long to wait for bytes.
+ * @typedef {object} Limits
+ * @property {number} firstByteSeconds after the request: a proxy that buffers holds even the head back
+ * @property {number} muteSeconds after the last byte: the server sends a heartbeat three times as often
+ */
+
+const MIME_TYPE = "text/event-stream";
+const BUFFERED = "No stream gets through: a proxy holds it back.";
+const MUTE = "The connection has gone silent.";
+
+/**
+ * Read a stream until it ends; whether that was the end for good (204). Throws a TaskSourceError.
+ * @param {string} url
+ * @param {object} how
+ * @param {import("./requests.js").Requests} how.requests
+ * @param {Cursor} how.cursor
+ * @param {Limits} how.limits
+ * @param {AbortSignal} how.signal
+ * @param {() => void} how.onOpen called with the first byte, or with the head of a stream that resumes
+ * @param {(event: StreamEvent) => void} how.onEvent
+ */
+export async function readStream(url, { requests, cursor, limits, signal, onOpen, onEvent }) {
+  const watchdog = new Watchdog(signal);
+  try {
+    watchdog.within(limits.firstByteSeconds, () => new TaskSourceError("buffered", BUFFERED));
+    const response = await requests.send(url, { headers: headersOf(cursor), signal: watchdog.signal });
+    if (response.status === 204) return true;
+    await check(response);
+    if (cursor.lastEventId) onOpen(); // the next event may be far away
+    const heard = () => watchdog.within(limits.muteSeconds, () => new TaskSourceError("mute", MUTE));
+    if (cursor.lastEventId) heard();
+    for await (const events of eventsOf(response, cursor, () => (heard(), onOpen()))) events.forEach(onEvent);
+    return false;
+  } catch (error) {
+    throw watchdog.reason ?? error;
+  } finally {
+    watchdog.end();
+  }
+}
+
+/** @param {Cursor} cursor */
+function headersOf({ lastEventId }) {
+  /** @type {Record<string, string>} */
+  const headers = { Accept: MIME_TYPE };
+  // A header is bytes; fetch takes one character for each.
+  if (lastEventId) headers["Last-Event-ID"] = String.fromCharCode(...new TextEncoder().encode(lastEventId));
+  return headers;
+}
+
+/** @param {Response} response */
+async function check(response) {
+  if (response.status !== 200) throw await refusal(response);
+  const type = response.headers.get("Content-Type") ?? "";
+  if (type.split(";")[0]?.trim().toLowerCase() === MIME_TYPE) return;
+  throw new TaskSourceError(
+    "not-a-stream",
+    `The answer is no stream but ${type || "of no type"}: is a proxy in between?`,
+  );
+}
+
+/**
+ * The events of each chunk; the cursor moves with them.
+ * @param {Response} response
+ * @param {Cursor} cursor
+ * @param {() => void} onChunk
+ */
+async function* eventsOf(response, cursor, onChunk) {
+  const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
+  const parser = new Parser(cursor.lastEventId);
+  for (;;) {
+    const { done, value } = await reader.read().catch((cause) => {
+      throw new TaskSourceError("cut", "The connection was lost.", { cause });
+    });
+    if (done) return;
+    onChunk();
+    const events = parser.feed(value);
+    cursor.retryMilliseconds = parser.retryMilliseconds ?? cursor.retryMilliseconds;
+    yield events;
+    cursor.lastEventId = parser.lastEventId; // not before: what was not handed over has to come again
+  }
+}

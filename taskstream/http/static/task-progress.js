@@ -1,0 +1,267 @@
+// <task-progress src="/jobs/tasks/3f2a…"></task-progress>: how far a task is, in any page.
+
+import { inOneWord, noteTime } from "./element/words.js";
+import { View, statusOf } from "./element/view.js";
+import { keyOf } from "./source/requests.js";
+import { isNews } from "./source/snapshot.js";
+import { TaskSource, TaskSourceError, hasEnded } from "./task-source.js";
+
+/** @typedef {import("./task-source.js").Snapshot} Snapshot */
+/** @typedef {import("./task-source.js").TaskSourceOptions} TaskSourceOptions */
+
+/** @type {Set<TaskProgress>} those whose time passes */
+const running = new Set();
+/** @type {ReturnType<typeof setInterval> | undefined} one for all of them */
+let clock;
+
+/** Whether one of the elements has announced that the connection is lost, which goes for all. */
+let isTroubleKnown = false;
+
+/** @type {typeof HTMLElement} so that a server can import this too */
+const Base = globalThis.HTMLElement ?? class {};
+
+/**
+ * Shows a task. Attributes: `src`, and `output` to show that as well. Events: `progress` and `end`, with the
+ * snapshot in their detail, and `error`, with a TaskSourceError. The attribute `status` says how the task is.
+ */
+export class TaskProgress extends Base {
+  static observedAttributes = ["src", "output"];
+
+  /** @type {View | null} */
+  #view = null;
+  /** @type {TaskSource | null} */
+  #source = null;
+  /** @type {TaskSourceOptions["headers"]} */
+  #headers;
+  /** @type {Omit<TaskSourceOptions, "headers" | "output">} */
+  #options = {};
+  #callsLatest = false;
+  #isStale = false;
+  #isOver = false;
+  /** @type {Snapshot | null} */
+  #snapshot = null;
+  /** @type {TaskSourceError | null} */
+  #error = null;
+  #refusal = "";
+  #cancelling = false;
+
+  /** Headers of each request, or a function that gives them; see `TaskSource`. */
+  get headers() {
+    return this.#headers;
+  }
+
+  set headers(headers) {
+    const before = this.#headers;
+    this.#headers = headers;
+    if (keyOf(before ?? {}) === keyOf(headers ?? {})) return;
+    const isRepeated = typeof before === "function" && typeof headers === "function" && !this.#error;
+    if (isRepeated && this.#callsLatest) return;
+    this.#callsLatest ||= isRepeated; // one that is made anew in each render must not connect anew
+    this.#reopen();
+  }
+
+  /** The other options of `TaskSource`. */
+  get options() {
+    return this.#options;
+  }
+
+  set options(options) {
+    const isSame = JSON.stringify(this.#options) === JSON.stringify(options);
+    this.#options = options;
+    if (!isSame) this.#reopen();
+  }
+
+  /** The address of the task. */
+  get src() {
+    return this.getAttribute("src") ?? "";
+  }
+
+  set src(src) {
+    this.setAttribute("src", src);
+  }
+
+  /** The latest snapshot. One that is known already may be set, after `src`. */
+  get snapshot() {
+    return this.#snapshot;
+  }
+
+  set snapshot(snapshot) {
+    this.#snapshot = snapshot;
+    this.#render();
+  }
+
+  connectedCallback() {
+    for (const name of /** @type {const} */ (["headers", "options", "snapshot"])) this.#upgrade(name);
+    if (!this.#view) {
+      this.#view = new View(this.shadowRoot ?? this.attachShadow({ mode: "open" }));
+      this.#view.cancel.addEventListener("click", () => this.cancel());
+    }
+    this.#render();
+    this.#reopen(!this.#source);
+  }
+
+  disconnectedCallback() {
+    this.#reopen(false); // not at once: it may only move
+  }
+
+  /** @param {string} name @param {string | null} before @param {string | null} after */
+  attributeChangedCallback(name, before, after) {
+    if (before === after) return;
+    if (name === "src") this.#forget();
+    this.#reopen();
+  }
+
+  /** Ask the task to stop. If that can't be asked for, the element says why. */
+  async cancel() {
+    if (this.#cancelling || !this.#source) return;
+    this.#cancelling = true;
+    this.#refusal = "";
+    this.#render();
+    try {
+      await this.#source.cancel();
+    } catch (error) {
+      this.#refusal = error instanceof TaskSourceError ? error.message : String(error);
+    }
+    this.#cancelling = false;
+    this.#render();
+  }
+
+  /**
+   * A property that was set before the element was defined.
+   * @param {"headers" | "options" | "snapshot"} name
+   */
+  #upgrade(name) {
+    if (!Object.hasOwn(this, name)) return;
+    const value = this[name];
+    delete this[name];
+    /** @type {any} */ (this)[name] = value;
+  }
+
+  /** Open a source, or close it, once the script that is running has set all that it wants to set. */
+  #reopen(isStale = true) {
+    this.#isStale ||= isStale;
+    queueMicrotask(() => {
+      if (this.isConnected && !this.#isStale) return;
+      this.#source?.close();
+      this.#source = null;
+      running.delete(this);
+      if (!this.isConnected) return;
+      this.#isStale = false;
+      if (this.src && !this.#isOver) this.#open();
+      this.#render();
+    });
+  }
+
+  #open() {
+    this.#error = null;
+    const headers = this.#callsLatest ? this.#callLatest : this.#headers;
+    const options = { ...this.#options, headers, output: this.hasAttribute("output") };
+    try {
+      this.#source = new TaskSource(this.src, options);
+    } catch (cause) {
+      const { message } = /** @type {TypeError} */ (cause);
+      return this.#lose(new TaskSourceError("refused", message, { cause }));
+    }
+    this.#listen(this.#source);
+    running.add(this);
+    clock ??= setInterval(tick, 1000);
+  }
+
+  /** @param {TaskSource} source */
+  #listen(source) {
+    source.addEventListener("snapshot", ({ detail }) => this.#take(detail));
+    source.addEventListener("end", ({ detail }) => this.#end(detail));
+    source.addEventListener("error", ({ detail }) => this.#lose(detail));
+    source.addEventListener("state", ({ detail }) => this.#announceTrouble(detail));
+    source.addEventListener("state", () => this.#render());
+    source.addEventListener("output", ({ detail }) => this.#view?.append(detail.text));
+  }
+
+  /** @param {{ state: string, problem: string }} state */
+  #announceTrouble({ state, problem }) {
+    if (state === "reconnecting" && !isTroubleKnown) this.#view?.announce(problem);
+    if (state === "reconnecting") isTroubleKnown = true;
+    if (state === "live") isTroubleKnown = false;
+  }
+
+  /** @type {Extract<TaskSourceOptions["headers"], Function>} */
+  #callLatest = (details) =>
+    typeof this.#headers === "function" ? this.#headers(details) : (this.#headers ?? {});
+
+  /** @param {Snapshot} snapshot */
+  #take(snapshot) {
+    const isFirst = this.#snapshot === null;
+    if (!isNews(snapshot, this.#snapshot, false)) return; // told again by another connection
+    this.#snapshot = snapshot;
+    noteTime(snapshot);
+    if (hasEnded(snapshot)) {
+      running.delete(this);
+      this.#refusal = "";
+      if (!isFirst) this.#view?.announce(`${snapshot.name}: ${inOneWord(snapshot.status)}`);
+    }
+    this.#render();
+    this.#tell("progress", snapshot);
+  }
+
+  /** @param {Snapshot | null} snapshot */
+  #end(snapshot) {
+    this.#isOver = true;
+    running.delete(this);
+    this.#tell("end", snapshot);
+  }
+
+  /** @param {TaskSourceError} error */
+  #lose(error) {
+    running.delete(this);
+    this.#error = error;
+    this.#render();
+    this.dispatchEvent(new CustomEvent("error", { detail: error }));
+  }
+
+  /** @param {string} type @param {Snapshot | null} detail */
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
+  }
+
+  #forget() {
+    this.#isOver = false;
+    this.#snapshot = null;
+    this.#error = null;
+    this.#refusal = "";
+    if (this.#view) this.#view.output.textContent = "";
+  }
+
+  get #shown() {
+    const { state = "connecting", problem = "" } = this.#source ?? {};
+    return {
+      snapshot: this.#snapshot,
+      error: this.#error,
+      state,
+      problem,
+      refusal: this.#refusal,
+      cancelling: this.#cancelling,
+      showsOutput: this.hasAttribute("output"),
+    };
+  }
+
+  #render() {
+    if (!this.#view) return;
+    const status = statusOf(this.#snapshot, this.#error);
+    if (this.getAttribute("status") !== status) this.setAttribute("status", status);
+    this.#view.render(this.#shown);
+  }
+
+  renderTime() {
+    this.#view?.renderTime(this.#shown);
+  }
+}
+
+function tick() {
+  for (const each of running) each.renderTime();
+  if (running.size > 0) return;
+  clearInterval(clock);
+  clock = undefined;
+}
+
+globalThis.customElements?.get("task-progress") ??
+  globalThis.customElements?.define("task-progress", TaskProgress);

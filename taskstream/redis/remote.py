@@ -1,0 +1,69 @@
+"""Tasks as their logs in Redis have them, in a server or a worker."""
+
+from collections.abc import Iterable
+from typing import Self
+
+from taskstream.log import Log
+from taskstream.redis.entries import Decision, Kind, LoggedEvent
+from taskstream.redis.logs import RedisLogs
+from taskstream.tasks import Task, TaskStatus, read_snapshot
+
+
+class RemoteLog(Log):
+    """A log whose events are numbered elsewhere."""
+
+    def skip_to(self, event_id: int) -> None:
+        """Have this event for the next one, and none before it: they were trimmed elsewhere."""
+        self.last_id = event_id - 1
+        self._events.clear()
+        self._bytes = 0
+
+
+class RemoteTask(Task):
+    """A task as its log in Redis has it."""
+
+    log: RemoteLog
+
+    def __init__(self, task_id: str, history_length: int = 1, history_bytes: int = 1) -> None:
+        super().__init__(task_id, RemoteLog(history_length, history_bytes))
+
+    @classmethod
+    def after(cls, task_id: str, latest: LoggedEvent) -> Self:
+        """A task that goes on, or ends, here."""
+        task = cls(task_id)
+        task.receive([latest])
+        task.snapshot = read_snapshot(latest.data)
+        return task
+
+    def receive(self, events: Iterable[LoggedEvent]) -> None:
+        """Append what was published elsewhere and is not here already."""
+        for event in events:
+            if event.id <= self.log.last_id:
+                continue
+            if event.id > self.log.last_id + 1:
+                self.log.skip_to(event.id)
+            if event.kind is Kind.OUTPUT:
+                self.log.append_output(event.data)
+            else:
+                self.log.append(event.data, last=event.kind is Kind.LAST)
+
+
+async def find_task(logs: RedisLogs, task_id: str) -> RemoteTask | None:
+    """A task that is remembered, to count on from its latest event."""
+    if not (latest := await logs.latest(task_id)):
+        return None
+    return RemoteTask.after(task_id, latest)
+
+
+async def end_task(logs: RedisLogs, task_id: str, status: TaskStatus, message: str) -> None:
+    """End a task that has not ended, whatever its worker does meanwhile."""
+    if decision := await logs.decide(task_id, status, message):
+        await carry_out(logs, decision)
+
+
+async def carry_out(logs: RedisLogs, decision: Decision) -> None:
+    """Append the last event of a task of which it was decided how it ends."""
+    task = RemoteTask.after(decision.task_id, decision.latest)
+    task.publish(TaskStatus(decision.status), decision.message)
+    last = LoggedEvent(task.log.last_id, task.log.latest, Kind.LAST)
+    await logs.append(task.task_id, [last], writer="")

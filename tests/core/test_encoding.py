@@ -1,0 +1,229 @@
+"""JSON of anything: one line that every client reads."""
+
+import itertools
+import json
+import sys
+import time
+from collections import OrderedDict, UserDict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pydantic_core
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskstream.encoding import frozen, plain, to_json
+
+
+class Silent:
+    """An object that can't even say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+    __repr__ = __str__
+
+
+CIRCLE: list[object] = []
+CIRCLE.append(CIRCLE)
+BROKEN_CIRCLE: list[object] = ["\ud800"]
+BROKEN_CIRCLE.append(BROKEN_CIRCLE)
+DEEP: list[object] = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (datetime(2026, 1, 31, 12, tzinfo=UTC), "2026-01-31T12:00:00Z"),
+        (Decimal("1.10"), "1.10"),
+        (UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+        (Path("a") / "b", "a/b"),
+        (float("nan"), "NaN"),
+        (float("-inf"), "-Infinity"),
+        (b"\xff\xfe", "__4="),
+        ({1: "a", None: "b", (1, 2): "c"}, {"1": "a", "None": "b", "1,2": "c"}),
+        ({7}, [7]),
+        ("\ud800 alone", "? alone"),
+        ({"\udfff": ["\ud800", datetime(2026, 1, 31, tzinfo=UTC)]}, {"?": ["?", "2026-01-31T00:00:00Z"]}),
+        (Path("\udcff.txt"), "?.txt"),
+        (Silent(), "<Unserializable Silent object>"),
+        ([Silent(), "\ud800"], ["<Unserializable Silent object>", "?"]),
+        (CIRCLE, ["..."]),
+        (BROKEN_CIRCLE, ["?", "..."]),
+        ({(1, 2): "\ud800"}, {"1,2": "?"}),
+        (10**30, 10**30),
+        (ValueError("text"), "text"),
+        ("two\nlines\r\u2028", "two\nlines\r\u2028"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_json_of_anything(value: object, expected: object) -> None:
+    """Whatever work adds to an update becomes one line of JSON."""
+    line = to_json(value)
+    assert b"\n" not in line
+    assert b"\r" not in line
+    assert json.loads(line.decode("utf-8")) == expected
+
+
+def test_json_of_the_bottomless() -> None:
+    """Not even a hundred thousand lists in one another are a reason to crash."""
+    assert to_json(DEEP).startswith(b"[[[")
+
+
+class Surrogate(Enum):
+    """An enum whose values UTF-8 has no bytes for."""
+
+    HALF = "\ud800"
+    PAIR = ("\ud800", "\udfff")
+
+
+class BrokenZone(tzinfo):
+    """A time zone that raises."""
+
+    def utcoffset(self, _: datetime | None) -> timedelta | None:
+        """Raise."""
+        raise ValueError("no offset")
+
+    dst = utcoffset
+    tzname = utcoffset  # type: ignore[assignment]
+
+
+@dataclass
+class Point:
+    """A dataclass with two fields."""
+
+    x: object
+    y: object
+
+
+UNINITIALIZED = object.__new__(Point)
+HALF_INITIALIZED = object.__new__(Point)
+HALF_INITIALIZED.x = "\ud800"
+
+
+class NoItems(dict[object, object]):
+    """A dict that hides what it has."""
+
+    def items(self) -> Any:
+        """Raise."""
+        raise RuntimeError("no items")
+
+
+class Hidden(str):
+    """Text that can't be encoded."""
+
+    __slots__ = ()
+
+    def encode(self, *_: object) -> bytes:
+        """Raise."""
+        raise RuntimeError("hidden")
+
+
+ODD: list[object] = [
+    {frozenset(): 1},
+    {("\ud800",): 1},
+    {frozenset({("\ud800",)}): {("a", "\udfff"): Silent()}},
+    {Silent(): 1},
+    {10**5000: 1},
+    {None: {True: {1.5: {b"\xff": 1}}}},
+    Surrogate.HALF,
+    [Surrogate.PAIR, {Surrogate.HALF: Surrogate.PAIR}],
+    datetime(2026, 1, 31, tzinfo=BrokenZone()),
+    [datetime(2026, 1, 31, tzinfo=BrokenZone())],
+    UNINITIALIZED,
+    HALF_INITIALIZED,
+    [UNINITIALIZED, HALF_INITIALIZED],
+    Point,
+    10**5000,
+    -(10**5000),
+    [10**4299, 10**4300, "\ud800"],
+    {"n": [10**5000]},
+    "7" * 10_000,
+    UserDict({"\ud800": 10**5000}),
+    OrderedDict({"\ud800": 10**5000}),
+    NoItems({"\ud800": 1}),
+    Hidden("\ud800"),
+    [Hidden("\ud800")],
+    DEEP,
+    [DEEP, "\ud800"],
+    {"a": [CIRCLE, BROKEN_CIRCLE, Silent()]},
+    Exception("\ud800"),
+    memoryview(b"\xff"),
+    range(3),
+    itertools.repeat,
+    Decimal("sNaN"),
+    complex(1, 2),
+    {1: "a", "1": "b", "\ud800": 0},
+]
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: type(value).__name__)
+def test_every_parser_reads_it(value: object) -> None:
+    """However odd a value is, Python's parser, pydantic's and JavaScript's read what it becomes."""
+    line = to_json({"data": value})
+    assert b"\n" not in line
+    text = line.decode("utf-8")
+    for read in (json.loads(text), pydantic_core.from_json(line)):
+        assert list(read) == ["data"]
+    assert json.loads(to_json(frozen(value))) == json.loads(to_json(value))
+
+
+odd = st.integers(0, len(ODD) - 1).map(lambda number: ODD[number])
+"""One of those, without their `repr`, which hypothesis would ask for."""
+
+
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), odd),
+        lambda inner: st.one_of(
+            st.lists(inner), st.dictionaries(st.text() | st.integers() | st.tuples(st.text()), inner)
+        ),
+        max_leaves=20,
+    )
+)
+def test_whatever_hypothesis_thinks_of(value: object) -> None:
+    """Odd values in any nesting become JSON, and the same by the slow way if there is a surrogate."""
+    for each in (value, [value, "\ud800"], plain(value)):
+        json.loads(to_json(each).decode("utf-8"))
+
+
+@pytest.mark.parametrize(("digits", "kept"), [(4300, True), (4301, False)])
+def test_the_longest_integer(digits: int, kept: bool) -> None:
+    """An integer that Python reads stays a number, also beside what becomes text; a longer one does not."""
+    number = 10 ** (digits - 1)
+    assert sys.get_int_max_str_digits() == 4300
+    for each in (number, -number):
+        assert json.loads(to_json(each)) == (each if kept else hex(each))
+        assert json.loads(to_json([each, "\ud800"])) == [each if kept else hex(each), "?"]
+
+
+def test_many_values_are_not_deep() -> None:
+    """However many arrays there are, only those in one another are cut."""
+    rows = [{"row": [number, [number]]} for number in range(1000)]
+    assert json.loads(to_json(rows)) == rows
+
+
+def test_digits_cost_little() -> None:
+    """Looking for numbers that are too long takes time in proportion to the text."""
+    text = ("7" * 4300 + " ") * 200
+    began = time.process_time()
+    assert json.loads(to_json(text)) == text
+    assert time.process_time() - began < 0.5
+
+
+def test_frozen_is_what_was_there() -> None:
+    """What is frozen stays as it was; what nobody can change is itself."""
+    found: dict[str, list[int]] = {"rows": [1]}
+    kept = frozen(found)
+    found["rows"].append(2)
+    assert kept == {"rows": [1]}
+    for value in ("text", 7, 1.5, None, True):
+        assert frozen(value) is value

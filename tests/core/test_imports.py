@@ -1,0 +1,131 @@
+"""Imports run one way, and bring along nothing that is not needed."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.programs import ROOT
+
+PACKAGE = ROOT / "taskstream"
+ROOMS = ("http", "server", "redis", "client")
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+NOT_FOR_THE_CORE = {
+    "fastapi",
+    "starlette",
+    "sse_starlette",
+    "uvicorn",
+    "celery",
+    "redis",
+    "socket",
+    "aiohttp",
+}
+OPENERS_OF_REDIS = {"http/task_stream.py", "http/running.py"}
+"""Where a Redis URL makes the difference."""
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules that a file imports, wherever in it that is."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                yield from (each.name for each in names)
+            case ast.ImportFrom(module=str(module), level=0, names=names):
+                yield from (f"{module}.{each.name}" for each in names)
+            case ast.ImportFrom():
+                pytest.fail(f"{path} has a relative import, which this test doesn't follow")
+
+
+def rooms(path: Path) -> set[str]:
+    """The rooms of the package that a file imports from; `core` for what stands in none."""
+    names = [each.split(".") for each in imported(path)]
+    return {
+        name[1] if len(name) > 1 and name[1] in ROOMS else "core"
+        for name in names
+        if name[0] == "taskstream"
+    }
+
+
+def named(path: Path) -> str:
+    """How a file is called in here."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+CORE = [path for path in MODULES if path.parent == PACKAGE and path.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("path", CORE, ids=named)
+def test_the_core_knows_nobody(path: Path) -> None:
+    """The core imports nothing of the rooms beside it, nor HTTP, Redis or sockets, but for its errors."""
+    assert rooms(path) <= {"core"}
+    others = {each.partition(".")[0] for each in imported(path)}
+    allowed = {"fastapi"} if path.name == "errors.py" else set()
+    assert others & NOT_FOR_THE_CORE <= allowed
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.parent != PACKAGE], ids=named)
+def test_rooms(path: Path) -> None:
+    """HTTP and Redis stand on the core, the server on HTTP, the client on nothing; only one opens Redis."""
+    allowed = {
+        "http": {"core", "http"},
+        "redis": {"core", "redis"},
+        "server": {"core", "http", "server"},
+        "client": {"client"},
+    }[path.parent.name]
+    if named(path) in OPENERS_OF_REDIS:
+        allowed.add("redis")
+    assert rooms(path) <= allowed
+
+
+def test_everything_is_looked_at() -> None:
+    """There is no other room, and none is empty."""
+    assert {path.parent.name for path in MODULES} == {"taskstream", *ROOMS}
+    assert "log.py" in {path.name for path in CORE}
+
+
+def loaded(statement: str) -> set[str]:
+    """The modules that a fresh interpreter has after a statement."""
+    program = f"{statement}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True, text=True
+    )
+    return set(done.stdout.split())
+
+
+def test_the_package_alone_loads_nothing() -> None:
+    """`import taskstream` loads none of the libraries that only parts of it need."""
+    libraries = {
+        *("fastapi", "starlette", "sse_starlette", "uvicorn", "pydantic"),
+        *("celery", "redis", "aiohttp", "requests", "rich", "prometheus_client"),
+    }
+    assert loaded("import taskstream") & libraries == set()
+
+
+def test_reporting_loads_no_server() -> None:
+    """A module whose functions report, called without a server, loads none."""
+    libraries = {"fastapi", "sse_starlette", "uvicorn", "celery", "redis", "aiohttp", "requests", "rich"}
+    assert loaded("from taskstream import report, track, Update, WorkError") & libraries == set()
+
+
+def test_the_client_loads_no_server() -> None:
+    """A client runs where nothing of the server is installed."""
+    modules = loaded("import taskstream.client")
+    assert modules & {"fastapi", "starlette", "sse_starlette", "uvicorn", "celery", "redis"} == set()
+    ours = {each for each in modules if each.startswith("taskstream.")}
+    assert {each for each in ours if not each.startswith("taskstream.client")} == set()
+
+
+def test_all_public_names_are_there() -> None:
+    """Each name of `__all__` can be imported, and is found by `dir` and type checkers as well."""
+    import taskstream
+
+    for name in taskstream.__all__:
+        assert getattr(taskstream, name).__module__.startswith("taskstream.")
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = taskstream.nothing
+    listed = [name for names in taskstream.MODULES.values() for name in names]
+    assert sorted(listed) == sorted(taskstream.__all__)

@@ -1,0 +1,231 @@
+"""`report` and `track` find the current task from wherever the work calls them, and do well without one."""
+
+import asyncio
+import os
+import pty
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import copy_context
+from typing import Any
+
+import pytest
+
+from taskstream import Snapshot, TaskStatus, TaskStream, report, track
+from tests.support.programs import ROOT
+
+
+async def run(tasks: TaskStream, work: Callable[..., object], **parameters: Any) -> list[Snapshot]:
+    """All snapshots of a run of some work."""
+    task_id = (await tasks.start(work, **parameters)).task_id
+    async with asyncio.timeout(10):
+        return [event.snapshot async for event in tasks.follow(task_id) if event.snapshot]
+
+
+def messages(snapshots: list[Snapshot]) -> list[str]:
+    """What was reported."""
+    return [each.message for each in snapshots if each.status is TaskStatus.PROGRESS]
+
+
+def helper(word: str) -> None:
+    """Some function that knows nothing of tasks but `report`."""
+    report(10, word, {"thread": threading.current_thread() is not threading.main_thread()})
+
+
+async def in_the_loop() -> None:
+    helper("in the loop")
+
+
+async def in_a_task() -> None:
+    async def inner() -> None:
+        helper("in a task")
+
+    await asyncio.create_task(inner())
+
+
+async def in_a_thread() -> None:
+    await asyncio.to_thread(helper, "in a thread")
+
+
+async def in_a_copied_context() -> None:
+    context = copy_context()
+    thread = threading.Thread(target=context.run, args=(helper, "in a copied context"))
+    thread.start()
+    await asyncio.to_thread(thread.join)
+
+
+@pytest.mark.parametrize(
+    ("call", "elsewhere"),
+    [(in_the_loop, False), (in_a_task, False), (in_a_thread, True), (in_a_copied_context, True)],
+)
+async def test_from_coroutines(call: Callable[[], Awaitable[None]], elsewhere: bool) -> None:
+    """A coroutine function is work as it stands; whatever it calls reports for its task."""
+    tasks = TaskStream()
+
+    @tasks.work
+    async def work() -> str:
+        await call()
+        return "the result"
+
+    async with tasks:
+        seen = await run(tasks, work)
+    assert messages(seen) == [call.__name__.replace("_", " ")]
+    assert seen[2].data == {"thread": elsewhere}
+    assert (seen[-1].status, seen[-1].data) == (TaskStatus.SUCCESS, "the result")
+
+
+async def test_from_threads_of_a_function() -> None:
+    """A blocking function may hand its context to threads of its own, which report for its task."""
+    tasks = TaskStream()
+
+    @tasks.work
+    def work() -> None:
+        thread = threading.Thread(target=copy_context().run, args=(helper, "from its thread"))
+        thread.start()
+        thread.join()
+
+    async with tasks:
+        assert messages(await run(tasks, work)) == ["from its thread"]
+
+
+async def test_each_to_its_own() -> None:
+    """Tasks that run at the same time, and tasks that start tasks, each report for themselves."""
+    tasks = TaskStream()
+    all_begun = asyncio.Event()
+    begun = 0
+
+    @tasks.work
+    async def work(*, word: str) -> list[str]:
+        nonlocal begun
+        begun += 1
+        if begun == 10:
+            all_begun.set()
+        await all_begun.wait()
+        await asyncio.to_thread(helper, word)
+        inner = await run(tasks, blocking, word=f"in {word}")
+        await asyncio.to_thread(helper, word)
+        return messages(inner)
+
+    @tasks.work
+    def blocking(*, word: str) -> None:
+        helper(word)
+
+    async with tasks:
+        seen = await asyncio.gather(*(run(tasks, work, word=str(number)) for number in range(10)))
+    for number, snapshots in enumerate(seen):
+        assert messages(snapshots) == [str(number)] * 2
+        assert snapshots[-1].data == [f"in {number}"]
+
+
+async def test_track() -> None:
+    """`track` hands over the items, with a report before each and after the last."""
+    tasks = TaskStream()
+
+    @tasks.work
+    async def with_length() -> list[str]:
+        return [item for item in track("abcd", "Resizing")]  # noqa: C416 - the loop is what is tried
+
+    @tasks.work
+    async def without_length() -> list[int]:
+        return list(track(iter(range(3))))
+
+    @tasks.work
+    async def with_total(*, count: int = 3) -> list[int]:
+        items: Iterator[int] = (number for number in range(count))
+        return list(track(items, "Counting", total=4))
+
+    @tasks.work
+    async def of_nothing() -> list[int]:
+        return list(track([], "Nothing"))
+
+    async with tasks:
+        seen = await run(tasks, with_length)
+        assert [(each.message, each.progress) for each in seen[2:-1]] == [
+            (f"Resizing: {number} of 4", min(25 * number, 99)) for number in range(5)
+        ]
+        assert seen[-1].data == ["a", "b", "c", "d"]
+        length_hint = await run(tasks, without_length)
+        assert messages(length_hint)[-1] == "Working: 3 of 3"
+        assert messages(await run(tasks, with_total)) == [f"Counting: {n} of 4" for n in range(4)]
+        assert [each.progress for each in await run(tasks, with_total, count=9)][-2] == 99
+        assert messages(await run(tasks, of_nothing)) == ["Nothing: 0"]
+
+
+async def test_cancelling_ends_a_tracked_loop() -> None:
+    """Between two items of a blocking loop, cancelling raises."""
+    tasks = TaskStream()
+    step = threading.Semaphore(1)
+    ended: list[BaseException] = []
+    end = threading.Event()
+
+    @tasks.work
+    def work() -> None:
+        try:
+            for _ in track(range(1000)):
+                step.acquire()
+        except BaseException as error:
+            ended.append(error)
+            end.set()
+            raise
+
+    async with tasks:
+        task_id = (await tasks.start(work)).task_id
+        async for event in tasks.follow(task_id):
+            if event.snapshot and event.snapshot.message.startswith("Working: 1 "):
+                break
+        await tasks.cancel(task_id)
+        await asyncio.sleep(0)
+        while not end.is_set():
+            step.release()
+            await asyncio.sleep(0.001)
+    assert [type(each) for each in ended] == [asyncio.CancelledError]
+
+
+def test_an_ordinary_function(capsys: pytest.CaptureFixture[str]) -> None:
+    """Work called as a function is one: `report` does nothing, `track` hands over the items."""
+    tasks = TaskStream()
+
+    @tasks.work
+    def resize(*, images: int) -> int:
+        report(float("nan"), "not even this matters", object())
+        return sum(track(range(images)))
+
+    assert resize(images=4) == 6
+    assert capsys.readouterr() == ("", "")
+
+
+TRACK = "from taskstream import track; print(sum(track(range(4), 'Resizing')))"
+
+
+def test_a_bar_on_a_terminal() -> None:
+    """Outside of a task, `track` draws a bar on a terminal."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    with subprocess.Popen(
+        [sys.executable, "-c", TRACK],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    ) as process:
+        os.close(theirs)
+        drawn = b""
+        try:
+            while piece := os.read(ours, 65536):
+                drawn += piece
+        except OSError:  # how Linux says that nobody writes to a terminal any more
+            pass
+        os.close(ours)
+        assert process.communicate()[0] == "6\n"
+    assert b"Resizing" in drawn
+    assert b"100%" in drawn
+
+
+def test_no_bar_in_a_file() -> None:
+    """Anywhere else it draws nothing."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRACK], check=True, cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("6\n", "")

@@ -1,0 +1,216 @@
+"""Work: what its signature says becomes what is checked, and mistakes are told in a sentence."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable
+from threading import Thread
+from typing import TYPE_CHECKING, Annotated
+
+import pytest
+from pydantic import Field
+
+from taskstream.errors import InvalidParameters
+from taskstream.updates import Update
+from taskstream.work import Kind, Work, Works
+
+if TYPE_CHECKING:
+    from typing import Any as Unknown
+
+
+async def generator(*, count: Annotated[int, Field(ge=1)], word: Word = "hi") -> AsyncIterator[Update]:
+    """Say something.
+
+    So many times.
+    """
+    yield Update(50, word * count)
+
+
+@functools.wraps(generator)
+def decorated(**parameters: object) -> object:
+    return generator(**parameters)  # type: ignore[arg-type]
+
+
+async def coroutine(count: Annotated[int, Field(ge=1)], *, word: Word = "hi") -> Unknown:
+    return word * count
+
+
+def blocking(*, count: Annotated[int, Field(ge=1)], word: Word = "hi") -> Unknown:
+    return word * count
+
+
+class Speaker:
+    """Somebody who says something."""
+
+    def method(self, count: Annotated[int, Field(ge=1)], word: Word = "hi") -> Unknown:
+        """Say it."""
+        return word * count
+
+    async def __call__(self, count: Annotated[int, Field(ge=1)], word: Word = "hi") -> Unknown:
+        """Say it, too."""
+        return word * count
+
+
+Word = str
+"""Defined after what is annotated with it."""
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "kind"),
+    [
+        (generator, "generator", Kind.ASYNC),
+        (decorated, "generator", Kind.ASYNC),
+        (coroutine, "coroutine", Kind.ASYNC),
+        (blocking, "blocking", Kind.BLOCKING),
+        (functools.partial(generator), "partial", Kind.ASYNC),
+        (Speaker().method, "method", Kind.BLOCKING),
+        (Speaker(), "Speaker", Kind.ASYNC),
+    ],
+    ids=str,
+)
+def test_parameters(function: Callable[..., object], name: str, kind: Kind) -> None:
+    """Parameters are checked, or have their defaults; what is returned doesn't matter."""
+    work = Work(function)
+    assert (work.name, work.kind) == (name, kind)
+    assert work.parse({"count": 2}).values() == {"count": 2, "word": "hi"}
+    for wrong in ({}, {"count": 0}, {"count": "two"}, {"count": 2, "surprise": 1}):
+        with pytest.raises(InvalidParameters):
+            work.parse(wrong)
+
+
+def test_description() -> None:
+    """What a form needs: what it is for, how it runs, and the schema of its parameters."""
+    assert Work(generator, "say").describe() == {
+        "name": "say",
+        "description": "Say something.\n\nSo many times.",
+        "kind": "async",
+        "parameters": {
+            "title": "Run_say",
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "count": {"title": "Count", "type": "integer", "minimum": 1},
+                "word": {"title": "Word", "type": "string", "default": "hi"},
+            },
+            "required": ["count"],
+        },
+    }
+
+
+def test_any_name_of_a_parameter() -> None:
+    """A parameter may be called like whatever pydantic's models have."""
+
+    def work(*, model_config: int, json: int, values: int, _private: int = 4) -> None: ...
+
+    parameters = Work(work).parse({"model_config": 1, "json": 2, "values": 3})
+    assert parameters.values() == {"model_config": 1, "json": 2, "values": 3, "_private": 4}
+
+
+def no_type(count=3) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
+
+
+def positional(*values: int) -> None: ...
+
+
+def keywords(**values: int) -> None: ...
+
+
+def positional_only(count: int, /) -> None: ...
+
+
+def a_generator(*, count: int) -> object:
+    yield count
+
+
+def taken(parameter: str) -> Callable[..., object]:
+    """A function with a parameter of this name."""
+    names: dict[str, Callable[..., object]] = {}
+    exec(f"def own(*, {parameter}: str) -> None: ...", names)
+    return names["own"]
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (no_type, "has to say the type of its parameter 'count'."),
+        (positional, "can't have *values: name each parameter."),
+        (keywords, "can't have **values: name each parameter."),
+        (
+            positional_only,
+            "can't have the positional-only parameter 'count': parameters are passed by name.",
+        ),
+        *(
+            (
+                taken(name),
+                f"can't have a parameter called '{name}': starting a task has an argument of that name.",
+            )
+            for name in ("work", "name", "idempotency_key", "scope")
+        ),
+        (
+            a_generator,
+            "can't be a generator: make it an async one, or call `report` instead of yielding.",
+        ),
+    ],
+)
+def test_what_can_not_be_work(function: Callable[..., object], sentence: str) -> None:
+    """A function that can't be work is refused at once: a sentence that says why."""
+    with pytest.raises(TypeError) as error:
+        Work(function, "own")
+    assert str(error.value) == f"The work 'own' {sentence}"
+
+
+def unknown_type(*, count: Unknown) -> None: ...
+
+
+def no_syntax(*, count: "in valid") -> None: ...  # type: ignore[valid-type]  # noqa: F722
+
+
+def no_json(*, thread: Thread) -> None: ...
+
+
+def no_schema(*, function: Callable[[], int]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (unknown_type, "has an annotation that can't be read: name 'Unknown' is not defined."),
+        (no_syntax, "has an annotation that can't be read: "),
+        (no_json, "has a parameter of a type that JSON has nothing for: "),
+        (no_schema, "has a parameter of a type that JSON has nothing for: "),
+    ],
+)
+def test_types_that_can_not_be_checked(function: Callable[..., object], sentence: str) -> None:
+    """Types are looked at when everything is defined, and what they don't say is told in a sentence."""
+    works = Works()
+    works.add(Work(function, "own"))
+    with pytest.raises(TypeError) as error:
+        works.check()
+    assert str(error.value).startswith(f"The work 'own' {sentence}")
+    assert "\n" not in str(error.value)
+
+
+def test_two_of_one_name() -> None:
+    """Two works can't have one name."""
+    works = Works()
+    works.add(Work(generator))
+    with pytest.raises(
+        ValueError, match=r"^There are two works called 'generator': give one of them .*\.$"
+    ):
+        works.add(Work(generator))
+    works.add(Work(generator, "another"))
+    assert [work.name for work in works.public] == ["generator", "another"]
+
+
+def test_finding_work() -> None:
+    """Work is found by its function, also a method's, or by its name; what is not found is named."""
+    speaker = Speaker()
+    works = Works()
+    for function in (generator, speaker.method):
+        works.add(Work(function))
+    assert works.get(generator) is works.get("generator")
+    assert works.get(speaker.method) is works.get("method")
+    with pytest.raises(TypeError, match=r"^'coroutine' is no work of this TaskStream: decorate it .*\.$"):
+        works.get(coroutine)
+    with pytest.raises(InvalidParameters, match=r"^work: There is no work called 'x', only: generator, "):
+        works.get("x")

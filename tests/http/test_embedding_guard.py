@@ -1,0 +1,113 @@
+"""An application may guard its tasks, and choose what is public."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.support.api import Api
+from tests.support.programs import OwnApp
+
+GUARDED = '''
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Header, HTTPException
+from taskstream import TaskStream
+
+tasks = TaskStream(page={page})
+
+
+@tasks.work(public=False)
+def private(*, number: int) -> int:
+    """Work that only the application starts."""
+    return number
+
+
+@tasks.work(name="a work of {{odd}} name/s")
+def public() -> None:
+    """Work that requests start."""
+
+
+async def user(authorization: Annotated[str, Header()] = "") -> None:
+    if authorization != "Bearer secret":
+        raise HTTPException(401, "Who are you?", {{"WWW-Authenticate": "Bearer"}})
+
+
+app = FastAPI()
+app.include_router(tasks.router, prefix="/jobs", dependencies=[Depends(user)])
+
+
+@app.post("/private")
+async def start_private():
+    return await tasks.start(private, number=7)
+'''
+SECRET = {"Authorization": "Bearer secret"}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnApp]:
+    with OwnApp(tmp_path_factory.mktemp("guarded"), GUARDED.format(page=True)) as server:
+        yield server
+
+
+async def test_every_route_is_guarded(guarded: OwnApp, session: aiohttp.ClientSession) -> None:
+    """Dependencies that are given with the router are asked before anything is answered."""
+    async with session.get(f"{guarded.url}/openapi.json") as response:
+        paths: dict[str, dict[str, object]] = (await response.json())["paths"]
+    asked = [(method, path) for path, methods in paths.items() for method in methods if path != "/private"]
+    asked += [("get", "/jobs/"), ("head", "/jobs/")]
+    assert len(asked) >= 12
+    for method, path in asked:
+        url = guarded.url + path.format(task_id="0" * 32)
+        async with session.request(method, url) as response:
+            assert (method, path, response.status) == (method, path, 401)
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+            assert response.headers["Cache-Control"] == "no-store"
+        async with session.request(method, url, headers=SECRET) as response:
+            assert response.status in (200, 404, 422)
+
+
+async def test_files_are_public(guarded: OwnApp, session: aiohttp.ClientSession) -> None:
+    """A script tag sends no header: the files are for everybody, and nothing else is below them."""
+    async with session.get(f"{guarded.url}/jobs/static/task-progress.js") as response:
+        assert response.status == 200
+        assert response.headers["Cache-Control"] == "no-cache"
+    for path in ("nothing.js", "../router.py", "%2e%2e/router.py", "..%2frouter.py", ""):
+        async with session.get(f"{guarded.url}/jobs/static/{path}") as response:
+            assert response.status in (401, 404)
+
+
+async def test_private_work(guarded: OwnApp, session: aiohttp.ClientSession) -> None:
+    """Private work is started by the application only, and watched like any other."""
+    async with session.post(f"{guarded.url}/private") as response:
+        task = await response.json()
+    async with session.post(
+        f"{guarded.url}/jobs/start-task", json={"work": "private", "number": 7}, headers=SECRET
+    ) as response:
+        assert response.status == 422
+    for path in ("/jobs/works", "/openapi.json"):
+        async with session.get(guarded.url + path, headers=SECRET) as response:
+            text = await response.text()
+            assert "Work that only the application starts" not in text
+            assert '"number"' not in text
+    async with session.get(
+        f"{guarded.url}/jobs/tasks/{task['task_id']}/stream", headers=SECRET
+    ) as response:
+        assert '"status":"SUCCESS","progress":100,"message":"Done","data":7' in await response.text()
+
+
+async def test_a_work_of_any_name(guarded: OwnApp, session: aiohttp.ClientSession) -> None:
+    """The name of a work may be anything."""
+    body = {"work": "a work of {odd} name/s"}
+    async with session.post(f"{guarded.url}/jobs/start-task", json=body, headers=SECRET) as response:
+        assert (await response.json())["name"] == body["work"]
+
+
+async def test_without_the_page(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    """`TaskStream(page=False)` leaves the page out; the element stays."""
+    with OwnApp(tmp_path, GUARDED.format(page=False)) as server:
+        jobs = Api(session, [f"{server.url}/jobs"])
+        await jobs.json("GET", "/", 404, headers=SECRET)
+        async with session.get(jobs.url("/static/task-progress.js")) as response:
+            assert response.status == 200

@@ -1,0 +1,170 @@
+"""A `TaskStream` runs while its application does: it says so when it doesn't, and shares nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from fastapi import APIRouter, FastAPI, Request
+
+from taskstream import TaskStream
+from tests.support.api import Api, check_story
+from tests.support.programs import OwnApp
+from tests.support.threads import ThreadServer
+
+NOT_RUNNING = (
+    "This TaskStream isn't running: include its router in the application that is served (the lifespan of "
+    "a mounted one never runs), or use it in `async with tasks:`."
+)
+
+MOUNTED = '''
+from fastapi import FastAPI
+from taskstream import TaskStream
+
+tasks = TaskStream()
+
+
+@tasks.work
+def work() -> None:
+    """Work."""
+
+
+inner = FastAPI()
+inner.include_router(tasks.router)
+app = FastAPI()
+app.mount("/inner", inner)
+'''
+
+
+def task_stream() -> TaskStream:
+    """One with some work."""
+    tasks = TaskStream()
+
+    @tasks.work
+    async def work(*, seconds: float = 0) -> None:
+        await asyncio.sleep(seconds)
+
+    return tasks
+
+
+async def test_not_running() -> None:
+    """Used while it doesn't run, whatever it is asked for, it says what to do."""
+    tasks = task_stream()
+    for _ in range(2):
+        for ask in (tasks.start("work"), tasks.get("x"), tasks.cancel("x"), anext(tasks.follow("x"))):
+            with pytest.raises(RuntimeError) as error:
+                await ask
+            assert str(error.value) == NOT_RUNNING
+        async with tasks:
+            await tasks.start("work")  # and after it has run, again
+
+
+async def test_a_mounted_application(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    """In a mounted application, whose lifespan never runs, the log says why nothing is answered."""
+    with OwnApp(tmp_path, MOUNTED) as server:
+        async with session.post(f"{server.url}/inner/start-task") as response:
+            assert response.status == 500
+        server.wait_for(
+            "RuntimeError: This TaskStream isn't running: include its router in the application"
+        )
+
+
+async def test_configure() -> None:
+    """Settings may be replaced until it starts, and again when it has stopped; not while it runs."""
+    tasks = TaskStream(max_tasks=7, retention_seconds=60)
+    tasks.configure(max_tasks=8)
+    assert (tasks.settings.max_tasks, tasks.settings.retention_seconds) == (8, 60)
+    async with tasks:
+        with pytest.raises(RuntimeError, match=r"^This TaskStream runs: .* only before it starts\.$"):
+            tasks.configure(max_tasks=9)
+        assert tasks.settings.max_tasks == 8
+    tasks.configure(max_tasks=9)
+    assert tasks.settings.max_tasks == 9
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"max_tasks": 0}, r"^The setting max_tasks can't be 0: .*\.$"),
+        ({"ping_seconds": "often"}, r"^The setting ping_seconds can't be 'often': .*\.$"),
+        ({"colour": "red"}, r"^There is no setting called 'colour'\.$"),
+        ({"redis_url": "http://localhost"}, r"^The setting redis_url can't be 'http://localhost': .*\.$"),
+    ],
+)
+def test_bad_settings(changes: dict[str, object], sentence: str) -> None:
+    """A setting that can't be is refused in a sentence, wherever it is given."""
+    with pytest.raises(ValueError, match=sentence):
+        TaskStream(**changes)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=sentence):
+        TaskStream().configure(**changes)  # type: ignore[arg-type]
+
+
+async def test_in_another_event_loop() -> None:
+    """One that runs can't be used by a second event loop, and says so."""
+    tasks = task_stream()
+
+    async def use() -> None:
+        async with tasks:
+            pass
+
+    async with tasks:
+        with pytest.raises(RuntimeError, match=r"^This TaskStream runs in another event loop: "):
+            await asyncio.to_thread(asyncio.run, use())
+        await tasks.start("work")
+
+
+async def test_entered_twice() -> None:
+    """Who enters last leaves last: tasks go on until then."""
+    tasks = task_stream()
+    async with tasks:
+        async with tasks:
+            task_id = (await tasks.start("work", seconds=600)).task_id
+        assert not (await tasks.get(task_id)).status.ended
+        events = [event async for event in until_started(tasks, task_id)]
+    assert events
+    with pytest.raises(RuntimeError):
+        await tasks.get(task_id)
+
+
+async def until_started(tasks: TaskStream, task_id: str) -> AsyncIterator[str]:
+    """The states of a task until it has begun."""
+    async for event in tasks.follow(task_id):
+        if event.snapshot:
+            yield event.snapshot.status
+            if event.snapshot.status == "STARTED":
+                return
+
+
+async def test_two_in_one_application(session: aiohttp.ClientSession) -> None:
+    """Two of them share nothing; nor do they touch what other routers keep in the lifespan's state."""
+    first, second = task_stream(), task_stream()
+    others: list[APIRouter] = []
+    for name in ("one", "two"):
+
+        @asynccontextmanager
+        async def lifespan(_: FastAPI, name: str = name) -> AsyncIterator[dict[str, str]]:
+            yield {"tasks": name, "registry": name, name: name}
+
+        others.append(APIRouter(lifespan=lifespan))
+    app = FastAPI()
+    for router, prefix in (
+        (others[0], "/one"),
+        (first.router, "/first"),
+        (others[1], "/two"),
+        (second.router, "/second"),
+    ):
+
+        @router.get("/state")
+        async def state(request: Request) -> list[str]:
+            return sorted(request.state._state)
+
+        app.include_router(router, prefix=prefix)
+    with ThreadServer(app) as server:
+        apis = [Api(session, [f"{server.url}/{name}"]) for name in ("first", "second")]
+        task_id = (await apis[0].start())["task_id"]
+        check_story(await apis[0].watch(task_id), "SUCCESS")
+        await apis[1].json("GET", f"/tasks/{task_id}", 404)
+        assert [(await api.json("GET", "/health"))["tasks"] for api in apis] == [1, 0]
+        assert (await apis[1].json("GET", "/state")) == ["one", "registry", "tasks", "two"]

@@ -1,0 +1,239 @@
+"""What an application's own routes do with tasks: follow them, stream them, and answer errors right."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+from fastapi import FastAPI, Request, Response
+
+from taskstream import Event, Output, Result, Snapshot, TaskNotFound, TaskStream, Update
+from tests.support.api import Api, events
+from tests.support.threads import ThreadServer
+
+NO_TASK = "0" * 32
+
+
+def name_event(event: Event) -> tuple[str, object] | None:
+    """Events under names of one's own."""
+    if event.output is not None:
+        return "token", event.output
+    assert event.snapshot is not None
+    match event.snapshot.status:
+        case "PROGRESS":
+            return "step", {"percent": event.snapshot.progress}
+        case "SUCCESS":
+            return "done", event.snapshot.data
+    return None
+
+
+def application() -> FastAPI:
+    """An application with routes of its own, and the tasks of nobody else."""
+    tasks = TaskStream(max_tasks=2, max_streams=4, retention_seconds=60)
+    app = FastAPI()
+    app.include_router(tasks.router)
+
+    @tasks.work
+    async def speak() -> AsyncIterator[Update | Output | Result]:
+        yield Output("two\r\nlines\rand three\n")
+        yield Update(50, "Half")
+        yield Result("as it\nstands")
+
+    @tasks.work
+    async def wait(*, count: int = 1) -> int:
+        await asyncio.sleep(600)
+        return count
+
+    @app.post("/own")
+    async def start(count: str = "1", key: str | None = None) -> Snapshot:
+        return await tasks.start(wait, count=count, idempotency_key=key)
+
+    @app.post("/own/{task_id}/cancel")
+    async def cancel(task_id: str) -> Snapshot:
+        return await tasks.cancel(task_id)
+
+    @app.get("/own/{task_id}")
+    async def get(task_id: str) -> Snapshot:
+        return await tasks.get(task_id)
+
+    @app.get("/own/{task_id}/stream")
+    async def stream(request: Request, task_id: str) -> Response:
+        return await tasks.stream(request, task_id)
+
+    @app.get("/own/{task_id}/named")
+    async def named(request: Request, task_id: str) -> Response:
+        return await tasks.stream(request, task_id, name_event)
+
+    @app.get("/own/{task_id}/misnamed")
+    async def misnamed(request: Request, task_id: str) -> Response:
+        return await tasks.stream(request, task_id, lambda _: ("error", "text"))
+
+    return app
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Where the application answers."""
+    with ThreadServer(application()) as server:
+        yield server.url
+
+
+@pytest.fixture
+def own(url: str, session: aiohttp.ClientSession) -> Api:
+    """A client of it."""
+    return Api(session, [url])
+
+
+async def test_named_events(own: Api) -> None:
+    """A function names events and makes their data, text or JSON; or leaves them out."""
+    task_id = (await own.start(work="speak"))["task_id"]
+    last = (await own.watch(task_id))[-1]
+    async with own.open(f"/own/{task_id}/named") as response:
+        assert response.headers["Cache-Control"] == "no-store"
+        seen = [(event["id"], event["event"], event.data) async for event in events(response)]
+    assert seen == [
+        ("3", "token", ["two", "lines", "and three", ""]),
+        ("4", "step", ['{"percent":50}']),
+        (str(last.id), "done", ["as it", "stands"]),
+    ]
+
+
+async def test_named_events_resume(own: Api) -> None:
+    """The ids are those of the task: a viewer resumes behind any of them, and 204 is its end."""
+    task_id = (await own.start(work="speak"))["task_id"]
+    last = (await own.watch(task_id))[-1]
+    for last_event_id, expected in ((1, [3, 4, 5]), (3, [4, 5]), (4, [5])):
+        async with own.open(f"/own/{task_id}/named", last_event_id) as response:
+            seen = [event async for event in events(response)]
+        assert [event.id for event in seen] == expected
+        assert seen[0]["retry"]
+    for path in ("named", "stream", "misnamed"):
+        async with own.open(f"/own/{task_id}/{path}", last.id) as response:
+            assert response.status == 204
+
+
+async def test_no_event_is_called_error(own: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """The name that EventSource itself has for a broken connection is refused, and the log says why."""
+    task_id = (await own.start(work="speak"))["task_id"]
+    await own.watch(task_id)
+    with pytest.raises(aiohttp.ClientPayloadError):
+        async with own.open(f"/own/{task_id}/misnamed") as response:
+            await response.read()
+    assert "An event can't be called 'error'" in caplog.text
+
+
+async def test_a_stream_of_ones_own(own: Api) -> None:
+    """A route of one's own streams what the router's does."""
+    task_id = (await own.start(work="speak"))["task_id"]
+    expected = await own.watch(task_id)
+    async with own.open(f"/own/{task_id}/stream") as response:
+        seen = [event async for event in events(response)]
+    assert [(event.id, event["data"]) for event in seen] == [(each.id, each["data"]) for each in expected]
+
+
+async def answer(api: Api, method: str, path: str) -> tuple[int, str | None, object]:
+    """The status of an answer, its Retry-After, and its detail."""
+    async with api.session.request(method, api.url(path)) as response:
+        assert response.headers["Cache-Control"] == "no-store"
+        return response.status, response.headers.get("Retry-After"), (await response.json())["detail"]
+
+
+async def test_errors_in_routes_of_ones_own(own: Api) -> None:
+    """What isn't known is a 404 in any route; what is wrong a 422; and what has no place a 503."""
+    for method, path in (
+        ("GET", "/own/{}"),
+        ("POST", "/own/{}/cancel"),
+        ("GET", "/own/{}/stream"),
+        ("GET", "/own/{}/named"),
+    ):
+        status, _, detail = await answer(own, method, path.format(NO_TASK))
+        assert (status, str(detail)[:6]) == (404, "Task '")
+    status, _, detail = await answer(own, "POST", "/own?count=x")
+    assert status == 422
+    assert [error["loc"] for error in detail] == [["body", "count"]]  # type: ignore[attr-defined]
+    tasks = [await own.json("POST", f"/own?key={key}") for key in ("a", "b", "a")]
+    assert tasks[0]["task_id"] == tasks[2]["task_id"]
+    status, _, detail = await answer(own, "POST", "/own?count=2&key=a")
+    assert (status, "used with other parameters" in json.dumps(detail)) == (422, True)
+    assert await answer(own, "POST", "/own") == (
+        503,
+        "5",
+        "All 2 places are taken by tasks that still run: try again later.",
+    )
+    async with AsyncExitStack() as stack:
+        for _ in range(4):
+            path = f"/own/{tasks[0]['task_id']}/stream"
+            await anext(events(await stack.enter_async_context(own.open(path))))
+        for path in ("named", "stream"):
+            refused = await answer(own, "GET", f"/own/{tasks[0]['task_id']}/{path}")
+            assert refused == (503, "5", "All 4 streams are taken: try again later.")
+
+
+async def test_follow() -> None:
+    """`follow` hands over the numbered events behind any of them, up to the last, and then ends."""
+    tasks = TaskStream()
+
+    @tasks.work
+    async def speak() -> AsyncIterator[Update | Output | Result]:
+        yield Output("text")
+        yield Update(50, "Half", {"rows": [1]})
+        yield Result([2])
+
+    async with tasks:
+        task_id = (await tasks.start(speak)).task_id
+        seen = [event async for event in tasks.follow(task_id)]
+        assert [event.id for event in seen] == [1, 2, 3, 4, 5]
+        assert [event.output for event in seen] == [None, None, "text", None, None]
+        assert [event.snapshot and event.snapshot.data for event in seen] == [
+            *(None, None, None),
+            {"rows": [1]},
+            [2],
+        ]
+        assert seen[-1].snapshot == await tasks.get(task_id)
+        for after in range(6):
+            assert [event async for event in tasks.follow(task_id, after=after)] == seen[after:]
+        assert [event async for event in tasks.follow(task_id, after=99)] == seen
+        with pytest.raises(TaskNotFound, match=r"^Task '0000"):
+            await anext(tasks.follow(NO_TASK))
+
+
+async def test_follow_ends_with_the_server() -> None:
+    """Who follows a task isn't left waiting when there is nothing to wait for any more."""
+    tasks = TaskStream()
+
+    @tasks.work
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    async def collect(task_id: str) -> list[Event]:
+        return [event async for event in tasks.follow(task_id)]
+
+    async with tasks:
+        following = asyncio.create_task(collect((await tasks.start(wait)).task_id))
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        statuses = [event.snapshot.status for event in await following if event.snapshot]
+    assert statuses[-1] in ("STARTED", "REVOKED")
+
+
+async def test_started_by_name_or_function() -> None:
+    """Work is started by its function or its name; parameters that are wrong are told by name."""
+    tasks = TaskStream()
+
+    @tasks.work(name="other name")
+    async def work(*, count: int) -> int:
+        return count
+
+    async with tasks:
+        by_function = await tasks.start(work, count=1)
+        by_name = await tasks.start("other name", name="mine", count=2)
+        assert (by_function.name, by_name.name) == ("other name", "mine")
+        for wrong, field in (({}, "count"), ({"count": "x"}, "count"), ({"count": 1, "more": 2}, "more")):
+            with pytest.raises(ValueError, match=f"^{field}: "):
+                await tasks.start(work, **wrong)
+        with pytest.raises(ValueError, match=r"^name: String should have at most 100 characters"):
+            await tasks.start(work, name="x" * 101, count=1)
+        with pytest.raises(TypeError, match=r"^'print' is no work of this TaskStream"):
+            await tasks.start(print)

@@ -1,0 +1,54 @@
+"""The demo with more work: `python -m tests.redis.own_app`; `celery -A tests.redis.own_app worker`."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import tests.support.own_work  # noqa: F401 - it adds its work
+from app import celery, main, tasks
+from taskstream import Output, Update, output
+
+__all__ = ["celery"]
+
+
+@tasks.work
+async def tight_loop(*, updates: int) -> AsyncIterator[Update]:
+    """An async generator that never awaits."""
+    for number in range(1, updates + 1):
+        yield Update(100 * number / updates, f"Update {number}")
+
+
+@tasks.work
+async def speak(*, pieces: int) -> AsyncIterator[Output | Update]:
+    """Work with output between its updates."""
+    for number in range(pieces):
+        yield Output(f"{number}\n")
+        await asyncio.sleep(0)
+    yield Update(50, "Half of it")
+    yield Output("last words\n")
+
+
+@tasks.work
+def speak_in_thread(*, pieces: int) -> None:
+    """The same in a thread, and nothing but output."""
+    for number in range(pieces):
+        output(f"{number}\n")
+
+
+@tasks.work
+async def count_runs(*, file: str, seconds: float) -> AsyncIterator[Update]:
+    """Work that notes in a file each time it is begun."""
+    append_line(Path(file))
+    yield Update(1, "Begun")
+    await asyncio.sleep(seconds)
+
+
+def append_line(file: Path) -> None:
+    """Note that a run has begun."""
+    with file.open("a", encoding="ascii") as runs:
+        runs.write(f"{os.getpid()}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+"""What may go wrong between servers, workers and Redis: no task and no event is lost."""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+from redis import Redis
+
+from tests.conftest import Start
+from tests.redis.proxy import RedisProxy
+from tests.support.api import LONG_TASK, Api, check_story, events
+from tests.support.backends import OwnServer, RedisServer, Worker, sharing_server
+
+pytestmark = pytest.mark.slow
+
+FOUND_SECONDS = 30
+"""How long a task may wait whose message was lost."""
+
+
+@pytest.fixture
+def redis(start: Start) -> RedisServer:
+    server: RedisServer = start(RedisServer())
+    return server
+
+
+@pytest.fixture
+def client(redis: RedisServer) -> Redis:
+    return Redis.from_url(redis.url, decode_responses=True)
+
+
+@pytest.fixture
+def proxy(redis: RedisServer, start: Start) -> RedisProxy:
+    line: RedisProxy = start(RedisProxy(redis.port))  # type: ignore[arg-type]
+    return line
+
+
+@pytest.fixture
+def api(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> Api:
+    return Api(session, [start(sharing_server(redis.url)).url])
+
+
+# Messages
+
+
+async def test_a_message_that_a_dead_worker_took(
+    redis: RedisServer, api: Api, start: Start, client: Redis
+) -> None:
+    """A task whose message was taken from the queue, but not begun, is run by another worker."""
+    deaf = start(Worker(redis.url, processes=1))
+    while client.info("clients")["blocked_clients"] == 0:  # it waits for a message
+        pass
+    os.killpg(deaf.process.pid, signal.SIGSTOP)
+    task_id = (await api.start(seconds=0))["task_id"]
+    assert client.llen("taskstream:queue") == 0
+    deaf.kill()
+    start(Worker(redis.url, processes=1))
+    async with asyncio.timeout(FOUND_SECONDS):
+        check_story(await api.watch(task_id), "SUCCESS")
+
+
+async def test_a_message_that_never_arrived(api: Api, start: Start, proxy: RedisProxy) -> None:
+    """A message that was lost on its way to the worker is sent again."""
+    start(Worker(proxy.url, processes=1))
+    proxy.lose_reply(b"taskstream.run")
+    task_id = (await api.start(seconds=0))["task_id"]
+    async with asyncio.timeout(FOUND_SECONDS):
+        check_story(await api.watch(task_id), "SUCCESS")
+    assert proxy.lost_replies == 1
+
+
+async def test_a_message_that_comes_twice(
+    redis: RedisServer, start: Start, session: aiohttp.ClientSession, client: Redis, tmp_path: Path
+) -> None:
+    """However many workers get a task, one begins it."""
+    api = Api(session, [start(OwnServer("--redis-url", redis.url)).url])
+    file = tmp_path / "runs"
+    task_id = (await api.start(work="count_runs", file=str(file), seconds=0.5))["task_id"]
+    message = client.lindex("taskstream:queue", 0)
+    for _ in range(7):
+        client.lpush("taskstream:queue", str(message))
+    start(Worker(redis.url, processes=4, module="tests.redis.own_app"))
+    check_story(await api.watch(task_id), "SUCCESS")
+    check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
+    assert len(file.read_text(encoding="ascii").splitlines()) == 1
+
+
+@pytest.mark.parametrize("ending", ["cut", "muted"])
+async def test_a_worker_whose_connections_are_lost(
+    api: Api, start: Start, proxy: RedisProxy, ending: str
+) -> None:
+    """It comes back by itself, also from connections that are only half-open."""
+    start(Worker(proxy.url, processes=1))
+    check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
+    if ending == "cut":
+        proxy.cut()
+    else:
+        proxy.mute()
+    task_id = (await api.start(seconds=0))["task_id"]
+    async with asyncio.timeout(FOUND_SECONDS):
+        check_story(await api.watch(task_id), "SUCCESS")
+
+
+async def test_lost_replies_at_work(api: Api, start: Start, proxy: RedisProxy) -> None:
+    """What a worker sends again after its connections were cut is there once."""
+    start(Worker(proxy.url, processes=1))
+    task_id = (await api.start(seconds=4, steps=400))["task_id"]
+    await api.until(task_id, "PROGRESS")
+    watching = asyncio.create_task(api.watch(task_id))
+    for _ in range(10):
+        proxy.cut()
+        await asyncio.sleep(0.2)
+    stream = await watching
+    check_story(stream, "SUCCESS")
+    assert len(stream) == 403
+
+
+# Connections of a server
+
+
+async def test_resets_are_hidden(redis: RedisServer, api: Api, start: Start, client: Redis) -> None:
+    """However often a server's connections are reset, no client of it notices."""
+    start(Worker(redis.url, processes=1))
+    task_id = (await api.start(seconds=30, steps=300))["task_id"]
+    await api.until(task_id, "PROGRESS")
+    watching = asyncio.create_task(api.watch(task_id))
+    for _ in range(40):
+        asking = [api.status(task_id) for _ in range(10)] + [api.json("GET", "/health") for _ in range(10)]
+        client.client_kill_filter(_type="normal", skipme=True)
+        client.client_kill_filter(_type="pubsub")
+        await asyncio.gather(*asking)
+    assert not watching.done()
+    await api.cancel(task_id)
+    check_story(await watching, "REVOKED")
+
+
+async def test_never_less_than_was_seen(
+    redis: RedisServer, start: Start, session: aiohttp.ClientSession, proxy: RedisProxy
+) -> None:
+    """A server that can't know what a viewer has seen elsewhere says so, and goes on when it can."""
+    knowing = Api(session, [start(sharing_server(redis.url)).url])
+    behind = Api(session, [start(sharing_server(proxy.url)).url])
+    start(Worker(redis.url, processes=1))
+    task_id = (await knowing.start(**LONG_TASK))["task_id"]
+    path = f"/task-progress/{task_id}"
+    async with AsyncExitStack() as stack:
+        stale = events(await stack.enter_async_context(behind.open(path)))
+        while (await anext(stale)).id < 3:  # its mirror stays, as somebody watches it
+            pass
+        proxy.refuses = True
+        proxy.cut()
+        seen = events(await stack.enter_async_context(knowing.open(path)))
+        while (last_id := (await anext(seen)).id) < 30:
+            pass
+        began = time.monotonic()
+        async with behind.open(path, last_id) as response:
+            assert response.status == 503
+            assert int(response.headers["Retry-After"]) > 0
+        assert time.monotonic() - began < 4
+        assert (await behind.status(task_id))["status"] == "PROGRESS"  # no viewer: as it was, then
+        proxy.refuses = False
+        async with asyncio.timeout(10):
+            while True:
+                async with behind.open(path, last_id) as response:
+                    if response.status == 200:
+                        assert (await anext(events(response))).id == last_id + 1
+                        break
+
+
+async def test_a_short_outage_is_waited_for(
+    redis: RedisServer, start: Start, session: aiohttp.ClientSession, proxy: RedisProxy
+) -> None:
+    """A viewer who comes back while a server is just about to be connected again gets what follows."""
+    knowing = Api(session, [start(sharing_server(redis.url)).url])
+    behind = Api(session, [start(sharing_server(proxy.url)).url])
+    start(Worker(redis.url, processes=1))
+    task_id = (await knowing.start(**LONG_TASK))["task_id"]
+    path = f"/task-progress/{task_id}"
+    async with behind.open(path) as watching:
+        await anext(events(watching))
+        proxy.refuses = True
+        proxy.cut()
+        async with knowing.open(path) as response:
+            seen = events(response)
+            while (last_id := (await anext(seen)).id) < 10:
+                pass
+        asyncio.get_running_loop().call_later(0.5, setattr, proxy, "refuses", False)
+        async with behind.open(path, last_id) as response:
+            assert (await anext(events(response))).id == last_id + 1
+
+
+# Tight loops, far away
+
+
+async def test_cancel_a_tight_loop_from_far_away(
+    redis: RedisServer, start: Start, session: aiohttp.ClientSession, proxy: RedisProxy
+) -> None:
+    """However fast the work is, and however slow the server's line, cancelling is settled at once."""
+    proxy.delay_seconds = 0.01
+    api = Api(session, [start(OwnServer("--redis-url", proxy.url)).url])
+    start(Worker(redis.url, 1, module="tests.redis.own_app"))
+    task_id = (await api.start(work="tight_loop", updates=10_000_000))["task_id"]
+    while (await api.status(task_id))["status"] != "PROGRESS":
+        pass
+    async with asyncio.timeout(2):
+        assert (await api.cancel(task_id))["status"] == "REVOKED"
+    assert (await api.status(task_id))["status"] == "REVOKED"
+    async with asyncio.timeout(10):  # the worker is free again
+        check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
+
+
+async def test_a_server_that_dies_while_it_cancels(
+    redis: RedisServer, api: Api, start: Start, client: Redis
+) -> None:
+    """What it has decided is carried out by another."""
+    start(Worker(redis.url, processes=1))
+    task_id = (await api.start(**LONG_TASK))["task_id"]
+    await api.until(task_id, "PROGRESS")
+    client.hset("taskstream:ending", task_id, "REVOKED Cancelled")  # all that it had done
+    async with asyncio.timeout(10):
+        check_story(await api.watch(task_id), "REVOKED")
+
+
+# Redis itself
+
+
+async def test_a_full_redis(redis: RedisServer, api: Api, start: Start, client: Redis) -> None:
+    """Servers say what it is; no worker dies of it, and no task is lost."""
+    start(Worker(redis.url, processes=1))
+    running = (await api.start(seconds=2, steps=4))["task_id"]
+    queued = (await api.start(seconds=0))["task_id"]
+    await api.until(running, "PROGRESS")
+    client.config_set("maxmemory", "1")
+    for method, path in (("POST", "/start-task"), ("GET", "/health")):
+        answer = await api.json(method, path, 503)
+        assert answer["detail"].startswith("Redis is full")
+    async with asyncio.timeout(10):
+        check_story(await api.watch(running), "SUCCESS")
+    cancelled = (await api.cancel(queued))["status"]
+    assert cancelled == "REVOKED"
+    client.config_set("maxmemory", "0")
+    queued = (await api.start(seconds=0))["task_id"]
+    async with asyncio.timeout(FOUND_SECONDS):
+        check_story(await api.watch(queued), "SUCCESS")
+
+
+async def test_a_task_that_is_picked_up_while_redis_is_full(
+    redis: RedisServer, api: Api, start: Start, client: Redis
+) -> None:
+    """It begins when there is room."""
+    start(Worker(redis.url, processes=1))
+    running = (await api.start(seconds=1, steps=2))["task_id"]
+    queued = (await api.start(seconds=0))["task_id"]
+    await api.until(running, "STARTED")
+    client.config_set("maxmemory", "1")
+    check_story(await api.watch(running), "SUCCESS")
+    async with asyncio.timeout(10):
+        while client.llen("taskstream:queue"):
+            await api.status(queued)
+    assert (await api.status(queued))["status"] == "PENDING"
+    client.config_set("maxmemory", "0")
+    async with asyncio.timeout(FOUND_SECONDS):
+        check_story(await api.watch(queued), "SUCCESS")
+
+
+async def test_all_is_suspended(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
+    """A laptop's lid was closed for longer than a lease lasts: every task goes on."""
+    server = start(sharing_server(redis.url))
+    api = Api(session, [server.url])
+    worker = start(Worker(redis.url, processes=1))
+    task_id = (await api.start(seconds=18, steps=180))["task_id"]
+    await api.until(task_id, "PROGRESS")
+    os.killpg(worker.process.pid, signal.SIGSTOP)
+    for each in (server, redis):
+        each.process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(13)
+    for each in (redis, server):
+        each.process.send_signal(signal.SIGCONT)
+    await asyncio.sleep(3)  # the server sweeps before the worker is back
+    os.killpg(worker.process.pid, signal.SIGCONT)
+    check_story(await api.watch(task_id), "SUCCESS")
