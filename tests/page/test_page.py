@@ -7,7 +7,18 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.support.browser import browser, card, context, expect_status, page, progress, start_task, submit
+from tests.support.browser import (
+    browser,
+    card,
+    context,
+    expect_status,
+    page,
+    progress,
+    start_task,
+    submit,
+    turn_tab,
+    until_streams,
+)
 from tests.support.programs import OwnWorkServer, Server
 
 __all__ = ["browser", "context", "page"]  # fixtures
@@ -20,30 +31,12 @@ WIRE = "#wire-bytes"
 
 WATCH_BARS = """() => {
     window.bars = [];
-    const note = () => document.querySelectorAll("progress").forEach((bar) => bars.push(bar.value));
-    new MutationObserver(note).observe(document.body, { attributes: true, subtree: true });
+    document.addEventListener("progress", ({ detail }) => bars.push(detail.progress));
 }"""
 WATCH_CONNECTION = """() => {
     window.states = [];
     const note = () => states.push(connection.textContent);
     new MutationObserver(note).observe(connection, { childList: true });
-}"""
-HASTEN = """
-    window.delays = [];
-    const timeout = window.setTimeout;
-    window.setTimeout = (callback, delay) => {
-        delays.push(delay);
-        return timeout(callback, delay / 1000);
-    };
-"""
-TURN_TAB = """(hidden) => {
-    Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
-    document.dispatchEvent(new Event("visibilitychange"));
-}"""
-UNTIL_STREAMS = """async (count) => {
-    const signal = AbortSignal.timeout(15_000);
-    const health = async () => await (await fetch("health", { signal })).json();
-    while ((await health()).streams !== count);
 }"""
 
 
@@ -81,7 +74,7 @@ def test_a_failure_says_why(server: Server, page: Page) -> None:
     submit(page, name="Import", seconds=0.2, steps=4, fail_at=50)
     expect_status(page, "Import", "FAILURE")
     expect(card(page, "Import").locator(".message")).to_have_text("Failed on purpose at 50 %")
-    expect(page.locator("#announcement")).to_have_text("Import: FAILURE")
+    expect(card(page, "Import").get_by_role("status")).to_have_text("Import: FAILURE")
 
 
 def test_cancel_stops_a_task_and_remove_takes_it_off_the_list(server: Server, page: Page) -> None:
@@ -89,7 +82,7 @@ def test_cancel_stops_a_task_and_remove_takes_it_off_the_list(server: Server, pa
     page.goto(server.url)
     submit(page, name="Long", seconds=60)
     card(page, "Long").get_by_role("button", name="Cancel").click()
-    expect_status(page, "Long", "REVOKED")
+    expect_status(page, "Long", "CANCELLED")
     card(page, "Long").get_by_role("button", name="Remove").click()
     expect(page.get_by_text("No tasks yet")).to_be_visible()
     page.reload()
@@ -100,7 +93,7 @@ def test_a_reload_loses_nothing(server: Server, page: Page) -> None:
     """A reload in the middle keeps the tasks on the list, in order, and goes on watching them."""
     page.goto(server.url)
     submit(page, name="First", seconds=0)
-    submit(page, name="Second", seconds=2.5, steps=20)
+    submit(page, name="Second", seconds=1.5, steps=20)
     expect_status(page, "Second", "PROGRESS")
     before = progress(page, "Second")
     page.reload()
@@ -121,7 +114,7 @@ def test_all_tasks_share_one_stream(start_server: StartServer, page: Page) -> No
     for name in "234":
         submit(page, name=name, seconds=60)
         expect_status(page, name, "STARTED")
-    page.evaluate(UNTIL_STREAMS, arg=1)
+    until_streams(page, 1)
     assert page.evaluate("states") == []
 
 
@@ -181,11 +174,11 @@ def test_the_list_has_a_limit(server: Server, page: Page) -> None:
         }"""
     )
     page.reload()
-    expect(page.locator('[data-status="FORGOTTEN"]')).to_have_count(100)
+    expect(page.locator("[status=FORGOTTEN]")).to_have_count(100)
     expect(page.locator(".id").last).to_have_text("unknown-30")
     submit(page, name="One more", seconds=0)
     expect_status(page, "One more", "SUCCESS")
-    expect(page.locator(".card")).to_have_count(100)
+    expect(page.locator("li.card")).to_have_count(100)
 
 
 @pytest.mark.parametrize(
@@ -203,6 +196,7 @@ def test_a_name_is_text(server: Server, page: Page, name: str) -> None:
     submit(page, name=name, seconds=0)
     expect(page.locator("h3")).to_have_text(name)
     expect(page.locator("h3 bdi > *")).to_have_count(0)
+    expect(page.get_by_role("group")).to_have_accessible_name(name)
     expect(page.locator(".badge")).to_have_text("SUCCESS")
     page.locator(".on-the-wire").click()
     expect(page.locator(WIRE)).to_contain_text("204")
@@ -255,6 +249,7 @@ def test_a_server_that_is_full_or_gone_is_said_to_be(start_server: StartServer, 
     expect(card(page, "Only")).to_contain_text("The server can’t be reached")
 
 
+@pytest.mark.slow
 def test_a_restart_of_the_server_is_survived(start_server: StartServer, page: Page) -> None:
     """When the server dies the page says so; when it is back the page is live again by itself."""
     server = start_server("--retry-milliseconds", "20")
@@ -272,21 +267,15 @@ def test_a_restart_of_the_server_is_survived(start_server: StartServer, page: Pa
 
 
 def test_the_page_outlives_a_failing_proxy(server: Server, page: Page) -> None:
-    """EventSource gives up for good on a 502; the page opens a new one, after longer and longer."""
+    """EventSource would give up for good on a 502; the page asks again by itself."""
     task_id = start_task(server, name="Behind a proxy", seconds=0.2)
-    page.add_init_script(HASTEN)
     page.route(
         STREAM, lambda route: route.fulfill(status=502, content_type="text/html", body="Bad gateway")
     )
     page.goto(f"{server.url}/#{task_id}")
     expect(page.locator(CONNECTION)).to_have_text("Reconnecting…")
-    page.wait_for_function("() => delays.length >= 7")
     page.unroute(STREAM)
     expect_status(page, "Behind a proxy", "SUCCESS")
-    delays = page.evaluate("delays")
-    for delay, longest in zip(delays, [1000, 2000, 4000, 8000, 16000, 30000, 30000], strict=False):
-        assert longest / 2 <= delay <= longest
-    assert len({delay / longest for delay, longest in zip(delays, (1000, 2000, 4000), strict=False)}) == 3
 
 
 def test_the_page_works_under_a_path(server: Server, page: Page) -> None:
@@ -313,12 +302,12 @@ def test_a_hidden_tab_lets_go_of_its_streams(start_server: StartServer, page: Pa
     submit(page, name="Watched", seconds=60)
     card(page, "Watched").get_by_role("button", name="On the wire").click()
     expect(page.locator(WIRE)).to_contain_text("id: 2")
-    page.evaluate(UNTIL_STREAMS, arg=2)
-    page.evaluate(TURN_TAB, arg=True)
+    until_streams(page, 2)
+    turn_tab(page, hidden=True)
     expect(page.locator(CONNECTION)).to_have_text("Paused")
-    page.evaluate(UNTIL_STREAMS, arg=0)
-    page.evaluate(TURN_TAB, arg=False)
-    page.evaluate(UNTIL_STREAMS, arg=2)
+    until_streams(page, 0)
+    turn_tab(page, hidden=False)
+    until_streams(page, 2)
     expect(page.locator(CONNECTION)).to_have_text("Live")
     expect(page.locator(WIRE)).to_contain_text("Last-Event-ID: 2")
 
@@ -328,12 +317,12 @@ def test_a_page_kept_for_the_back_button_has_no_stream(start_server: StartServer
     server = start_server()
     page.goto(server.url)
     submit(page, name="Watched", seconds=60)
-    page.evaluate(UNTIL_STREAMS, arg=1)
+    until_streams(page, 1)
     # Playwright's Chromium keeps no page for the Back button: these are the events if it did.
     page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
-    page.evaluate(UNTIL_STREAMS, arg=0)
+    until_streams(page, 0)
     page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
-    page.evaluate(UNTIL_STREAMS, arg=1)
+    until_streams(page, 1)
     expect_status(page, "Watched", "STARTED")
 
 
@@ -357,6 +346,7 @@ def test_the_wire_shows_the_bytes(server: Server, page: Page) -> None:
     expect(button).to_be_focused()
 
 
+@pytest.mark.slow
 def test_a_cut_connection_resumes(server: Server, page: Page) -> None:
     """After a cut the pane asks for what follows its last event, and gets each event exactly once."""
     page.goto(server.url)
@@ -411,7 +401,9 @@ def test_the_wire_shows_the_end_of_a_large_event(page: Page) -> None:
 def test_the_keyboard_is_enough(server: Server, page: Page) -> None:
     """A task can be started and cancelled without a mouse, and the focus never falls off the page."""
     page.goto(server.url)
-    for _ in "Work", "Name":
+    expect(page.get_by_label("Fail at")).to_be_visible()
+    expect(page.get_by_role("link", name="API")).to_be_visible()
+    for _ in "API", "Work", "Name":
         page.keyboard.press("Tab")
     page.keyboard.type("By keyboard")
     page.keyboard.press("Tab")
@@ -425,8 +417,8 @@ def test_the_keyboard_is_enough(server: Server, page: Page) -> None:
         page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Cancel")).to_be_focused()
     page.keyboard.press("Enter")
-    expect_status(page, "By keyboard", "REVOKED")
-    expect(card(page, "By keyboard")).to_be_focused()
+    expect_status(page, "By keyboard", "CANCELLED")
+    expect(page.get_by_role("group", name="By keyboard")).to_be_focused()
 
 
 def test_a_dark_desktop_gets_a_dark_page(server: Server, page: Page) -> None:

@@ -1,0 +1,82 @@
+"""An application whose work has a parameter of every kind: `python -m tests.page.every_field`."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI
+from pydantic import BaseModel, Field
+
+from taskstream import Output, Result, TaskStream, Update
+from taskstream.server import ServerSettings, serve
+
+tasks = TaskStream()
+
+
+class Colour(StrEnum):
+    """A choice that JSON Schema describes by a reference."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+class Box(BaseModel):
+    """What no field can be drawn for."""
+
+    width: int
+
+
+@tasks.work
+async def every_field(
+    *,
+    whole: Annotated[int, Field(gt=0, le=50, multiple_of=5, description="a multiple of five")],
+    number: Annotated[float, Field(ge=0, le=1)] = 0.5,
+    text: Annotated[str, Field(max_length=20)] = "as it is",
+    optional_text: str | None = None,
+    optional_number: int | None = 3,
+    size: Literal["small", "large"] = "large",
+    colour: Colour = Colour.RED,
+    level: Literal[1, 2] | None = None,
+    on: bool = True,
+    maybe: bool | None = None,
+    day: date | None = None,
+    tags: list[str] = ["a"],  # noqa: B006 - never changed
+    box: Box | None = None,
+    either: int | str = 3,
+) -> AsyncIterator[Update | Result]:
+    """Say what it was given."""
+    given: dict[str, Any] = dict(locals())
+    yield Update(50, "Given", given)
+    yield Result(given)
+
+
+@tasks.work
+async def nothing() -> AsyncIterator[Update | Result]:
+    """Work without parameters."""
+    yield Update(50, "Nothing to do")
+
+
+@tasks.work
+async def talk(*, words: int = 5) -> AsyncIterator[Update | Output]:
+    """Work that says something beside how far it is."""
+    for number in range(words):
+        yield Output(f"{number} ")
+        await asyncio.sleep(0.05)
+        yield Update(100 * number / words, "Talking")
+
+
+app = FastAPI()
+app.include_router(tasks.router)
+app.include_router(tasks.router, prefix="/inner/jobs")
+
+undocumented = FastAPI(docs_url=None, lifespan=tasks.lifespan)
+undocumented.include_router(tasks.router)
+app.mount("/undocumented", undocumented)
+
+if __name__ == "__main__":
+    settings = ServerSettings.load(sys.argv[1:])
+    tasks.configure(**settings.of_tasks)
+    serve(app, settings.host, settings.port)

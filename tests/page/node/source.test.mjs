@@ -1,0 +1,362 @@
+// What task-source.js promises, against a server that does to it what servers and networks do.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+import { TaskSource, TaskSourceError } from "../../../taskstream/http/static/task-source.js";
+import { FakeServer, HEARTBEAT, event, inState, json, next, snapshot, stream, success } from "./server.mjs";
+
+/** @type {FakeServer} */
+let server;
+/** @type {TaskSource[]} */
+let sources;
+
+beforeEach(async () => {
+  server = await FakeServer.start();
+  sources = [];
+});
+afterEach(() => {
+  for (const each of sources) each.close();
+  server.stop();
+});
+
+function watch(urls = server.task(), options = {}) {
+  const source = new TaskSource(urls, { muteSeconds: 30, firstByteSeconds: 30, ...options });
+  sources.push(source);
+  return source;
+}
+
+const end = (source) => next(source, "end");
+const error = (source) => next(source, "error");
+
+test("snapshots come as they are told, the last one is the end, and nothing is asked again", async () => {
+  server.answer = ({ response }) => stream(response, event(snapshot(10)), event(success(), { id: "end" })).end();
+  const source = watch();
+  const seen = [];
+  source.addEventListener("snapshot", ({ detail }) => seen.push(detail.progress));
+  assert.deepEqual(await end(source), success());
+  await inState(source, "ended");
+  assert.deepEqual(seen, [10, 100]);
+  assert.deepEqual(source.snapshot, success());
+  assert.equal(server.requests.length, 1);
+  assert.equal(server.requests[0].url, "/jobs/task-progress?task_id=a");
+});
+
+test("async iteration yields the snapshots, up to the last", async () => {
+  server.answer = ({ response }) => stream(response, event(snapshot(10)), event(success(), { id: "end" })).end();
+  const seen = [];
+  for await (const { progress } of watch()) seen.push(progress);
+  assert.equal(seen.at(-1), 100);
+});
+
+test("leaving the loop lets go of the connection", async () => {
+  const closed = new Promise((resolve) => {
+    server.answer = ({ response }) => stream(response, event(snapshot(10))).on("close", resolve);
+  });
+  const source = watch();
+  for await (const _ of source) break;
+  await closed;
+  assert.equal(source.state, "closed");
+});
+
+test("a loop over a source that fails throws", async () => {
+  const loop = async () => {
+    for await (const _ of watch());
+  };
+  await assert.rejects(loop, { name: "TaskSourceError", code: "not-found" });
+});
+
+test("sources with the same headers share one connection, whenever they come", async () => {
+  server.answer = ({ response, url }) => {
+    const ids = new URL(url, server.origin).searchParams.getAll("task_id");
+    stream(response, ...ids.map((id) => event(snapshot(10, "PROGRESS", id))));
+  };
+  const first = [1, 2, 3].map((id) => watch(server.task(id), { headers: { Token: "x" } }));
+  await Promise.all(first.map((source) => next(source, "snapshot")));
+  assert.equal(server.streams.length, 1);
+  const states = [];
+  first[0].addEventListener("state", ({ detail }) => states.push(detail.state));
+  const later = watch(server.task(4), { headers: { Token: "x" } });
+  await next(later, "snapshot");
+  assert.deepEqual(states, []);
+  const open = server.streams.filter(({ response }) => !response.destroyed);
+  assert.deepEqual(open.map(({ url }) => url), ["/jobs/task-progress?task_id=1&task_id=2&task_id=3&task_id=4"]);
+  const other = watch(server.task(1), { headers: { Token: "y" } });
+  await next(other, "snapshot");
+  assert.equal(server.streams.filter(({ response }) => !response.destroyed).length, 2);
+});
+
+test("there is one connection for each hundred tasks", async () => {
+  server.answer = ({ response, url }) => {
+    const ids = new URL(url, server.origin).searchParams.getAll("task_id");
+    stream(response, ...ids.map((id) => event(success(id)))).end();
+  };
+  const ids = Array.from({ length: 250 }, (_, index) => String(index));
+  const source = watch(ids.map((id) => server.task(id)));
+  await inState(source, "ended");
+  assert.deepEqual(source.snapshots.map(({ task_id }) => task_id), ids);
+  assert.deepEqual(server.streams.map(({ url }) => url.split("task_id").length - 1), [100, 100, 50]);
+});
+
+test("a second source of a task begins with the snapshot that is known", async () => {
+  server.answer = ({ response }) => stream(response, event(snapshot(10)));
+  await next(watch(), "snapshot");
+  assert.equal((await next(watch(), "snapshot")).progress, 10);
+  assert.equal(server.requests.length, 1);
+});
+
+test("a stream of one's own resumes with the last id, after the time that the server asked for", async () => {
+  server.answer = ({ response }, number) => {
+    if (number === 1) stream(response, event(snapshot(10), { id: 7, retry: 20 }), "id: 8\ndata: {").end();
+    else stream(response, event(success(), { id: 8 })).end();
+  };
+  const started = performance.now();
+  await end(watch(server.task(), { output: true }));
+  assert.ok(performance.now() - started < 900);
+  assert.deepEqual(server.streams.map(({ url }) => url), ["/jobs/tasks/a/stream", "/jobs/tasks/a/stream"]);
+  assert.deepEqual(server.streams.map(({ headers }) => headers["last-event-id"]), [undefined, "7"]);
+});
+
+test("output and what was lost of it are events of their own", async () => {
+  server.answer = ({ response }) =>
+    stream(
+      response,
+      event({ from: 1, to: 5 }, { type: "lost" }),
+      event({ text: "Hello" }, { id: 6, type: "output" }),
+      event(success(), { id: 7 }),
+    ).end();
+  const source = watch(server.task(), { output: true });
+  const [lost, output] = await Promise.all([next(source, "lost"), next(source, "output"), end(source)]);
+  assert.deepEqual([lost, output], [{ from: 1, to: 5 }, { text: "Hello" }]);
+});
+
+test("204 ends it: nothing will follow", async () => {
+  server.answer = ({ response }) => response.writeHead(204).end();
+  const source = watch();
+  assert.equal(await end(source), null);
+  await inState(source, "ended");
+  assert.equal(server.requests.length, 1);
+});
+
+test("404 ends it: there is no such task", async () => {
+  const source = watch();
+  const { code, status, taskId, message } = await error(source);
+  assert.deepEqual({ code, status, taskId }, { code: "not-found", status: 404, taskId: "a" });
+  await inState(source, "failed");
+  assert.equal(source.problem, message);
+  assert.equal(server.requests.length, 1);
+});
+
+test("an unknown task among others fails alone", async () => {
+  server.answer = ({ response }) =>
+    stream(response, event({ task_id: "b" }, { type: "unknown" }), event(success(), { id: "end" })).end();
+  const source = watch([server.task("a"), server.task("b")]);
+  const [{ taskId }, last] = await Promise.all([error(source), end(source)]);
+  assert.equal(taskId, "b");
+  assert.equal(last.task_id, "a");
+  await inState(source, "ended");
+});
+
+test("what the server refuses is not asked again", async () => {
+  server.answer = ({ response }) => json(response, { detail: "Not yours." }, 403);
+  const { code, message } = await error(watch());
+  assert.deepEqual({ code, message }, { code: "refused", message: "Not yours." });
+  assert.equal(server.requests.length, 1);
+});
+
+test("after a 502 it is asked again, later and later, each page at another moment", async (context) => {
+  const delays = [];
+  const { setTimeout } = globalThis;
+  context.mock.method(globalThis, "setTimeout", (callback, delay, ...details) => {
+    const isOurs = details.length === 0 && delay >= 500 && delay <= 30_000; // and not one of fetch
+    if (isOurs) delays.push(delay);
+    return setTimeout(callback, isOurs ? 1 : delay, ...details);
+  });
+  server.answer = ({ response, url }) => {
+    if (!url.includes("progress")) json(response, snapshot(10));
+    else if (server.streams.length <= 8) response.writeHead(502, { "Content-Type": "text/html" }).end("<h1>Bad");
+    else stream(response, event(success())).end();
+  };
+  await end(watch(server.task(), { muteSeconds: 100, firstByteSeconds: 100, pollSeconds: 100 }));
+  const longest = [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000];
+  assert.equal(delays.length, 8);
+  delays.forEach((delay, index) => assert.ok(delay <= longest[index] && delay >= longest[index] / 2));
+  assert.equal(new Set(delays.map((delay, index) => delay / longest[index])).size, 8);
+});
+
+test("a server that wants to be left alone for a while is", async () => {
+  server.answer = ({ response }, number) => {
+    if (number === 1) json(response, { detail: "All 2 streams are taken." }, 503, { "Retry-After": "2" });
+    else stream(response, event(success())).end();
+  };
+  const source = watch();
+  await inState(source, "reconnecting");
+  assert.equal(source.problem, "All 2 streams are taken.");
+  const started = performance.now();
+  await end(source);
+  assert.ok(performance.now() - started > 1900);
+});
+
+test("a stream without a byte for too long is given up, heartbeats keep it", async () => {
+  let timer;
+  server.answer = ({ response, url }, number) => {
+    if (!url.includes("progress")) return json(response, snapshot(10));
+    if (number > 1) return stream(response, event(success())).end();
+    stream(response, event(snapshot(10), { retry: 20 }));
+    let beats = 0;
+    timer = setInterval(() => ++beats <= 10 && response.write(HEARTBEAT), 100);
+  };
+  const source = watch(server.task(), { muteSeconds: 0.4 });
+  const started = performance.now();
+  await inState(source, "reconnecting");
+  assert.ok(performance.now() - started > 1300);
+  assert.match(source.problem, /gone silent/);
+  await end(source);
+  clearInterval(timer);
+});
+
+test("headers that a function gives are asked for again after a 401, once", async () => {
+  let token = "old";
+  const renewals = [];
+  const headers = async ({ renew }) => {
+    renewals.push(renew);
+    if (renew) token = "new";
+    return { Authorization: token };
+  };
+  server.answer = ({ response, headers: { authorization } }) => {
+    if (authorization === "new") stream(response, event(success())).end();
+    else response.writeHead(401).end();
+  };
+  await end(watch(server.task(), { headers }));
+  assert.deepEqual(renewals, [false, true]);
+  assert.equal(server.requests.length, 2);
+});
+
+test("who is refused after that, too, is told so", async () => {
+  server.answer = ({ response }) => response.writeHead(401).end();
+  const source = watch(server.task(), { headers: async () => ({ Authorization: "bad" }) });
+  assert.equal((await error(source)).code, "unauthorized");
+  await inState(source, "failed");
+  assert.equal(server.requests.length, 2);
+  assert.equal((await error(watch(server.task(), { headers: { Authorization: "bad" } }))).code, "unauthorized");
+  assert.equal(server.requests.length, 3);
+});
+
+test("headers that can't be had for a while are asked for again", async () => {
+  server.answer = ({ response }) => stream(response, event(success())).end();
+  let asked = 0;
+  const headers = async () => {
+    if (++asked === 1) throw new Error("The token server is away");
+    return {};
+  };
+  const source = watch(server.task(), { headers });
+  await inState(source, "reconnecting");
+  await end(source);
+});
+
+test("while a proxy holds the stream back the status is asked for; and the stream is back when it gets through", async () => {
+  const held = [];
+  let progress = 10;
+  let open = false;
+  server.answer = ({ response, url }) => {
+    if (!url.includes("progress")) return json(response, snapshot(progress++));
+    if (open) stream(response, event(snapshot(50)), event(success()));
+    else held.push(response);
+  };
+  const source = watch(server.task(), { firstByteSeconds: 0.2, pollSeconds: 0.05 });
+  await inState(source, "polling");
+  assert.match(source.problem, /proxy/);
+  await next(source, "snapshot", (each) => each.progress >= 12);
+  assert.ok(held[0].destroyed, "the stream that was held back is let go of");
+  open = true;
+  const states = [];
+  source.addEventListener("state", ({ detail }) => states.push(detail.state));
+  await end(source);
+  assert.deepEqual(states.slice(0, 2), ["live", "ended"].slice(0, states.length));
+  const { length } = server.polls;
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(server.polls.length, length);
+});
+
+test("a task may end while it is only asked for", async () => {
+  server.answer = ({ response, url }) => url.includes("progress") || json(response, success());
+  const source = watch(server.task(), { firstByteSeconds: 0.1 });
+  assert.deepEqual(await end(source), success());
+});
+
+test("output that a proxy held back is read at the end", async () => {
+  server.answer = ({ response, url }, number) => {
+    if (url.endsWith("/tasks/a")) return json(response, success());
+    if (number > 1) stream(response, event({ text: "All" }, { type: "output", id: 1 }), event(success(), { id: 2 })).end();
+  };
+  const source = watch(server.task(), { output: true, firstByteSeconds: 0.1 });
+  const [output] = await Promise.all([next(source, "output"), end(source)]);
+  assert.deepEqual(output, { text: "All" });
+});
+
+test("nothing goes back: neither by an old answer nor by a server that lags behind", async () => {
+  server.answer = ({ response }, number) => {
+    if (number === 1) stream(response, event(snapshot(50), { retry: 20 })).end();
+    else stream(response, event(snapshot(40)), event(snapshot(50)), event(snapshot(60)), event(success())).end();
+  };
+  const seen = [];
+  const source = watch();
+  source.addEventListener("snapshot", ({ detail }) => seen.push(detail.progress));
+  await end(source);
+  assert.deepEqual(seen, [50, 60, 100]);
+});
+
+test("an abort signal closes it, also one that has been aborted before", async () => {
+  const controller = new AbortController();
+  const closed = new Promise((resolve) => {
+    server.answer = ({ response }) => stream(response, event(snapshot(10))).on("close", resolve);
+  });
+  const source = watch(server.task(), { signal: controller.signal });
+  await inState(source, "live");
+  controller.abort();
+  await closed;
+  assert.equal(source.state, "closed");
+  assert.equal(watch(server.task(), { signal: controller.signal }).state, "closed");
+});
+
+test("a source that comes as another goes takes over its connection", async () => {
+  server.answer = ({ response }) => stream(response, event(snapshot(10)));
+  const first = watch();
+  await inState(first, "live");
+  first.close();
+  await next(watch(), "snapshot");
+  assert.equal(server.requests.length, 1);
+});
+
+test("a task that has ended and left can be watched again while others run", async () => {
+  server.answer = ({ response, url }) => {
+    const ids = new URL(url, server.origin).searchParams.getAll("task_id");
+    stream(response, ...ids.map((id) => event(id === "a" ? success("a") : snapshot(10, "PROGRESS", id))));
+  };
+  const running = watch(server.task("b"));
+  await end(watch(server.task("a")));
+  await next(watch(server.task("c")), "snapshot"); // by now it has been let go of
+  assert.deepEqual(await end(watch(server.task("a"))), success("a"));
+  assert.equal(running.state, "live");
+});
+
+test("cancelling answers the snapshot, or throws what is wrong", async () => {
+  server.answer = ({ response, method }) => {
+    if (method === "GET") stream(response, event(snapshot(10)));
+    else if (server.requests.length < 3) json(response, snapshot(10, "REVOKED"));
+    else json(response, { detail: "Redis is out of reach." }, 503);
+  };
+  const source = watch(server.task(), { headers: { Token: "x" } });
+  await inState(source, "live");
+  const [last, answer] = await Promise.all([end(source), source.cancel()]);
+  assert.equal(last.status, "REVOKED");
+  assert.deepEqual(answer, last);
+  const { method, url, headers } = server.requests.at(-1);
+  assert.deepEqual([method, url, headers.token], ["POST", "/jobs/tasks/a/cancel", "x"]);
+  await assert.rejects(source.cancel(), { message: "Redis is out of reach." });
+});
+
+test("an address that is no task's is a mistake", () => {
+  assert.throws(() => new TaskSource("http://localhost/jobs"), TypeError);
+  assert.throws(() => new TaskSource([server.task(1), server.task(2)], { output: true }), TypeError);
+  assert.ok(new TaskSourceError("cut", "x") instanceof Error);
+});

@@ -1,0 +1,39 @@
+"""Pages that the browser keeps for the Back button."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.support.browser import ARGUMENTS, card, executable, expect_status, start_task, until_streams
+from tests.support.host_page import open_host_page
+from tests.support.programs import Server
+
+
+@pytest.fixture
+def keeping_browser() -> Iterator[Browser]:
+    """Chromium, which keeps pages for the Back button: Playwright's doesn't, unless it is told to."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable(),
+            args=ARGUMENTS,
+            ignore_default_args=["--disable-back-forward-cache"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.mark.slow
+def test_the_back_button(keeping_browser: Browser, server: Server) -> None:
+    """A page with elements is kept, without a stream, and watches again when one comes back to it."""
+    page = keeping_browser.new_page()
+    task_id = start_task(server, name="Watched", seconds=4, steps=40)
+    page.goto(f"{server.url}/#{task_id}")
+    expect_status(page, "Watched", "PROGRESS")
+    page.evaluate("window.isTheSame = true")
+    open_host_page(page, server, "")
+    until_streams(page, 0)
+    page.go_back(wait_until="commit")
+    assert page.evaluate("window.isTheSame")
+    expect_status(page, "Watched", "SUCCESS")
+    expect(card(page, "Watched")).to_contain_text("100 %")

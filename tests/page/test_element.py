@@ -1,0 +1,253 @@
+"""`<task-progress>` in pages of other applications, under a strict policy."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
+
+from tests.page.test_form import every_field
+from tests.support.browser import browser, context, page, start_task, until_streams
+from tests.support.host_page import open_host_page
+from tests.support.programs import Server
+
+__all__ = ["browser", "context", "every_field", "page"]  # fixtures
+
+StartServer = Callable[..., Server]
+
+NOTE_EVENTS = """
+    window.seen = [];
+    for (const type of ["progress", "end", "error"]) {
+      document.addEventListener(type, ({ target, detail }) => {
+        if (target.localName === "task-progress") seen.push([type, detail.status ?? detail.code]);
+      }, { capture: true });
+    }
+"""
+
+
+def tag(task_id: str, attributes: str = "") -> str:
+    """An element that shows this task."""
+    return f'<task-progress src="/tasks/{task_id}" {attributes}></task-progress>'
+
+
+def part(page: Page, name: str) -> Locator:
+    """A part of an element."""
+    return page.locator(f"task-progress [part={name}]")
+
+
+def test_a_task_from_its_start_to_its_end(server: Server, page: Page) -> None:
+    """The element shows name, state, bar, message, time and result, and tells the page of each snapshot."""
+    task_id = start_task(server, work="scraping", name="Quotes", seconds=1, steps=3)
+    open_host_page(page, server, tag(task_id), NOTE_EVENTS)
+    expect(part(page, "name")).to_have_text("Quotes")
+    expect(part(page, "badge")).to_have_text("SUCCESS")
+    expect(part(page, "percent")).to_have_text("100 %")
+    expect(part(page, "message")).to_have_text("Done")
+    expect(part(page, "time")).to_have_text("took 1 s")
+    expect(part(page, "result")).to_have_text('{"pages":3,"quotes":30}')
+    expect(part(page, "cancel")).to_be_hidden()
+    assert page.locator("task-progress").get_attribute("status") == "SUCCESS"
+    seen = page.evaluate("seen")
+    assert seen[-2:] == [["progress", "SUCCESS"], ["end", "SUCCESS"]]
+    assert ["progress", "PROGRESS"] in seen
+    assert page.evaluate("document.querySelector('task-progress').snapshot.progress") == 100
+
+
+def test_elements_come_move_and_go(start_server: StartServer, page: Page) -> None:
+    """An element works whenever it is inserted, keeps its connection when it moves, and lets go at last."""
+    server = start_server()
+    first, second = (start_task(server, name=name, seconds=60) for name in ("First", "Second"))
+    open_host_page(page, server, f"<main>{tag(first)}</main><aside></aside>")
+    expect(part(page, "badge")).to_have_text("PROGRESS")
+    page.evaluate("html => document.querySelector('aside').innerHTML = html", tag(second))
+    expect(page.locator("aside [part=name]")).to_have_text("Second")
+    until_streams(page, 1)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "progress?" in request.url else None)
+    page.evaluate("document.querySelector('aside').append(document.querySelector('main task-progress'))")
+    expect(page.locator("aside [part=badge]")).to_have_text(["PROGRESS", "PROGRESS"])
+    until_streams(page, 1)
+    assert asked == []
+    page.evaluate("""() => {
+        window.gone = document.querySelector("task-progress");
+        document.querySelector("aside").textContent = "";
+    }""")
+    until_streams(page, 0)
+    page.evaluate("document.querySelector('main').append(gone)")
+    until_streams(page, 1)
+    expect(page.locator("main [part=name]")).to_have_text("Second")
+
+
+def test_a_hundred_share_one_connection(start_server: StartServer, page: Page) -> None:
+    """However many elements a page has, up to a hundred tasks come over one connection."""
+    server = start_server()
+    ids = [start_task(server, name=f"Task {number}", seconds=60) for number in range(100)]
+    open_host_page(page, server, "".join(map(tag, ids)))
+    expect(page.locator("task-progress[status=PROGRESS], task-progress[status=STARTED]")).to_have_count(100)
+    until_streams(page, 1)
+
+
+def test_another_address_shows_another_task(server: Server, page: Page) -> None:
+    """When `src` changes, nothing is left of the task before."""
+    first, second = (start_task(server, work="scraping", name=name, seconds=0) for name in ("One", "Two"))
+    open_host_page(page, server, tag(first))
+    expect(part(page, "result")).to_be_visible()
+    page.evaluate("id => document.querySelector('task-progress').src = `/tasks/${id}`", second)
+    expect(part(page, "name")).to_have_text("Two")
+    page.evaluate("document.querySelector('task-progress').setAttribute('src', '/tasks/none')")
+    expect(part(page, "badge")).to_have_text("FORGOTTEN")
+    expect(part(page, "result")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("src", "words"),
+    [
+        ("/tasks/none", "The server does not know this task"),
+        ("/nonsense", "Expected the address of a task"),
+    ],
+)
+def test_what_is_wrong_is_said(server: Server, page: Page, src: str, words: str) -> None:
+    """A task that is not known, or an address that is no task's, is said to be so, and is an event."""
+    open_host_page(page, server, "<main></main>", NOTE_EVENTS)
+    page.evaluate("src => document.querySelector('main').innerHTML = `<task-progress src=${src}>`", src)
+    expect(part(page, "message")).to_contain_text(words)
+    expect(part(page, "cancel")).to_be_hidden()
+    assert page.evaluate("seen.length") == 1
+
+
+def test_cancel_by_keyboard(server: Server, page: Page) -> None:
+    """Tab and Enter cancel a task; the focus stays in its element; the end is announced, no step is."""
+    task_id = start_task(server, name="Long", seconds=60, steps=1000)
+    open_host_page(page, server, tag(task_id))
+    expect(part(page, "percent")).to_have_text("1 %")
+    expect(part(page, "announcement")).to_have_text("")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Cancel: Long")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(part(page, "badge")).to_have_text("CANCELLED")
+    expect(page.get_by_role("group", name="Long")).to_be_focused()
+    expect(page.get_by_role("status")).to_have_text("Long: CANCELLED")
+
+
+def test_why_a_task_can_not_be_cancelled(server: Server, page: Page) -> None:
+    """When the server refuses to cancel a task, the element says why, and offers it again."""
+    task_id = start_task(server, name="Long", seconds=60)
+    answer = {"status": 503, "json": {"detail": "Redis is out of reach."}}
+    page.route("**/cancel", lambda route: route.fulfill(**answer))
+    open_host_page(page, server, tag(task_id))
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("alert")).to_have_text("Redis is out of reach.")
+    page.unroute("**/cancel")
+    page.get_by_role("button", name="Cancel").click()
+    expect(part(page, "badge")).to_have_text("CANCELLED")
+    expect(page.get_by_text("Redis")).to_have_count(0)
+
+
+def test_what_a_screen_reader_is_told(server: Server, page: Page) -> None:
+    """The bar is a progress bar with a name and a value; before anything is known, it has no value."""
+    task_id = start_task(server, name="Import", seconds=0.2, steps=4, fail_at=50)
+    open_host_page(page, server, "<task-progress></task-progress>" + tag(task_id))
+    bar = page.get_by_role("progressbar", name="Import")
+    expect(bar).to_have_attribute("aria-valuenow", "50")
+    assert page.get_by_role("progressbar", name="Task").get_attribute("aria-valuenow") is None
+
+
+def test_the_bar_grows_in_the_direction_of_the_script(server: Server, page: Page) -> None:
+    """Where one reads from the right, the bar begins there."""
+    task_id = start_task(server, seconds=0, fail_at=50)
+    open_host_page(page, server, f"{tag(task_id)}<div dir='rtl'>{tag(task_id)}</div>")
+    expect(part(page, "percent")).to_have_text(["50 %", "50 %"])
+    for index, side in enumerate(("left", "right")):
+        bar, fill = (part(page, name).nth(index) for name in ("bar", "fill"))
+        edge = f"each => each.getBoundingClientRect().{side}"
+        expect(fill).to_have_js_property("style.length", 1)
+        assert bar.evaluate(edge) == fill.evaluate(edge)
+
+
+def test_colours_motion_and_themes(server: Server, page: Page) -> None:
+    """An element follows the page's colours, the wish for less motion, and the page's style sheet."""
+    task_id = start_task(server, seconds=0)
+    open_host_page(page, server, tag(task_id))
+    expect(part(page, "badge")).to_have_text("SUCCESS")
+
+    def style(name: str, property_: str) -> str:
+        value: str = part(page, name).evaluate(f"each => getComputedStyle(each)['{property_}']")
+        return value
+
+    light = style("card", "backgroundColor")
+    page.evaluate("document.documentElement.style.colorScheme = 'dark'")
+    assert style("card", "backgroundColor") != light
+    assert style("fill", "transitionDuration") != "0s"
+    page.emulate_media(reduced_motion="reduce")
+    assert style("fill", "transitionDuration") == "0s"
+    page.evaluate("""() => {
+        const sheet = new CSSStyleSheet();
+        sheet.replaceSync(`task-progress { --task-progress-success: rgb(1, 2, 3); }
+            task-progress::part(badge) { color: rgb(4, 5, 6); }`);
+        document.adoptedStyleSheets.push(sheet);
+    }""")
+    assert style("fill", "backgroundColor") == "rgb(1, 2, 3)"
+    assert style("badge", "color") == "rgb(4, 5, 6)"
+
+
+def test_properties_set_before_the_element_is_defined(server: Server, page: Page) -> None:
+    """What a script sets on an element that is not defined yet counts when it is."""
+    task_id = start_task(server, seconds=0)
+    tokens: list[str | None] = []
+    page.on(
+        "request",
+        lambda request: tokens.append(request.headers.get("token")) if task_id in request.url else None,
+    )
+    set_headers = "document.querySelector('task-progress').headers = { Token: 'early' };"
+    page.add_init_script(
+        f"document.addEventListener('readystatechange', () => {{ {set_headers} }}, {{ once: true }})"
+    )
+    open_host_page(page, server, tag(task_id))
+    expect(part(page, "badge")).to_have_text("SUCCESS")
+    assert tokens == ["early"]
+
+
+def test_nothing_moves_when_it_is_there(server: Server, page: Page) -> None:
+    """An element has its height at once: what is below it doesn't jump when the first snapshot comes."""
+    task_id = start_task(server, name="Long", seconds=60, steps=1000)
+    held: list[Route] = []
+    page.route("**/task-progress?**", lambda route: held.append(route))  # noqa: PLW0108
+    open_host_page(page, server, tag(task_id))
+    expect(part(page, "message")).to_have_text("Waiting for the server")
+    before = page.locator("task-progress").bounding_box()
+    held[0].continue_()
+    expect(part(page, "badge")).to_have_text("PROGRESS")
+    assert page.locator("task-progress").bounding_box() == before
+
+
+def test_output_is_shown(every_field: Server, page: Page) -> None:
+    """With the attribute `output` an element shows all that the task says, whole, and to its end."""
+    task_id = start_task(every_field, work="talk", words=20)
+    open_host_page(page, every_field, tag(task_id, "output"))
+    expect(page.get_by_role("log")).to_contain_text("0 1 2")
+    expect(part(page, "badge")).to_have_text("SUCCESS")
+    assert page.get_by_role("log").inner_text().split() == [str(number) for number in range(20)]
+
+
+@pytest.mark.slow
+def test_nothing_is_left_of_a_thousand(start_server: StartServer, page: Page) -> None:
+    """When a thousand elements have come and gone, the browser has neither their nodes nor their memory."""
+    server = start_server()
+    ids = [start_task(server, name="Long", seconds=600) for _ in range(100)]
+    open_host_page(page, server, "<main></main>")
+    devtools = page.context.new_cdp_session(page)
+
+    def round_of_a_hundred() -> tuple[int, int]:
+        page.evaluate("html => document.querySelector('main').innerHTML = html", "".join(map(tag, ids)))
+        expect(page.locator("task-progress[status=PROGRESS], task-progress[status=STARTED]")).to_have_count(
+            100
+        )
+        page.evaluate("document.querySelector('main').textContent = ''")
+        until_streams(page, 0)
+        devtools.send("HeapProfiler.collectGarbage")
+        nodes = devtools.send("Memory.getDOMCounters")["nodes"]
+        return nodes, devtools.send("Runtime.getHeapUsage")["usedSize"]
+
+    before = [round_of_a_hundred() for _ in range(3)][-1]
+    after = [round_of_a_hundred() for _ in range(10)][-1]
+    assert after[0] <= before[0] + 100
+    assert after[1] < before[1] + 300_000

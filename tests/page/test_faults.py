@@ -1,0 +1,119 @@
+"""Elements behind a proxy that does to their streams what proxies and networks do."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.browser import browser, context, page, start_task, turn_tab, until_streams
+from tests.support.gateway import Fate, Gateway, gateway
+from tests.support.host_page import open_host_page
+from tests.support.programs import Server
+
+__all__ = ["browser", "context", "page"]  # fixtures
+
+OPTIONS = "document.querySelector('task-progress').options ="
+
+NOTE_PROBLEMS = """
+    window.problems = [];
+    const problem = document.querySelector("task-progress").shadowRoot.querySelector("[part=problem]");
+    new MutationObserver(() => problems.push(problem.textContent)).observe(problem, { childList: true });
+"""
+PROBLEMS = {
+    Fate.CUT: "The connection was lost. Trying again.",
+    Fate.BAD_GATEWAY: "The server is not available at the moment (502). Trying again.",
+    Fate.MUTE: "The connection has gone silent. Trying again.",
+    Fate.HOLD: "No stream gets through: a proxy holds it back.",
+}
+
+
+@pytest.fixture(scope="module")
+def lively_server() -> Iterator[Server]:
+    """A server with a heartbeat every second."""
+    with Server("--retry-milliseconds", "20", "--ping-seconds", "1") as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(lively_server: Server) -> Iterator[Gateway]:
+    """A proxy in front of it."""
+    with gateway(lively_server.url) as proxy:
+        yield proxy
+
+
+def watch(page: Page, proxy: Gateway, script: str = "", **task: object) -> None:
+    """Watch a new task through the proxy."""
+    task_id = start_task(proxy, **task)
+    open_host_page(page, proxy, f'<task-progress src="/tasks/{task_id}"></task-progress>', script)
+
+
+def expect_part(page: Page, part: str, text: str) -> None:
+    """Wait until a part of the element shows this text."""
+    expect(page.locator(f"task-progress [part={part}]").first).to_have_text(text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fates",
+    [
+        (Fate.CUT, Fate.CUT, Fate.PASS),
+        (Fate.BAD_GATEWAY, Fate.PASS),
+        (Fate.MUTE, Fate.PASS),
+        (Fate.HOLD, Fate.PASS),
+    ],
+    ids=lambda fates: fates[0].name.lower(),
+)
+def test_trouble_is_said_and_overcome(page: Page, proxy: Gateway, fates: tuple[Fate, ...]) -> None:
+    """After a cut, a 502, silence without a close, or a stream that is held back, the end is seen."""
+    proxy.fates = list(fates)
+    script = f"{OPTIONS} {{ muteSeconds: 2.5, firstByteSeconds: 1 }}; {NOTE_PROBLEMS}"
+    watch(page, proxy, script, seconds=4, steps=20)
+    expect_part(page, "badge", "SUCCESS")
+    assert PROBLEMS[fates[0]] in page.evaluate("problems")
+    expect_part(page, "problem", "")
+    assert len(proxy.streams) == len(fates)
+
+
+@pytest.mark.slow
+def test_a_heartbeat_keeps_a_silent_stream(page: Page, proxy: Gateway) -> None:
+    """A task that says nothing for longer than three heartbeats is watched over one connection."""
+    watch(page, proxy, f"{OPTIONS} {{ muteSeconds: 2 }}", seconds=5, steps=1)
+    expect_part(page, "badge", "SUCCESS")
+    assert len(proxy.streams) == 1
+
+
+@pytest.mark.slow
+def test_a_proxy_that_buffers(page: Page, proxy: Gateway) -> None:
+    """While a proxy holds streams back, the bar moves all the same, and the element says why in jumps."""
+    proxy.fates = [Fate.HOLD]
+    script = f"{OPTIONS} {{ firstByteSeconds: 0.5, pollSeconds: 0.2 }}"
+    watch(page, proxy, script, seconds=3, steps=30)
+    expect_part(page, "problem", "No stream gets through: a proxy holds it back.")
+    expect_part(page, "badge", "PROGRESS")
+    expect_part(page, "badge", "SUCCESS")
+    expect_part(page, "problem", "")
+    until_streams(page, 0)
+
+
+def test_a_hidden_tab(page: Page, proxy: Gateway) -> None:
+    """A tab that nobody sees has no stream open; when it is seen again, it shows what is the case now."""
+    watch(page, proxy, seconds=1.5, steps=15)
+    expect_part(page, "badge", "PROGRESS")
+    turn_tab(page, hidden=True)
+    until_streams(page, 0)
+    turn_tab(page, hidden=False)
+    expect_part(page, "badge", "SUCCESS")
+    assert len(proxy.streams) == 2
+
+
+@pytest.mark.slow
+def test_seven_tabs(page: Page, lively_server: Server) -> None:
+    """Six hidden tabs of a browser, which opens six connections, don't starve the seventh."""
+    task_id = start_task(lively_server, name="Watched", seconds=60)
+    for number in range(7):
+        tab = page.context.new_page()
+        open_host_page(tab, lively_server, f'<task-progress src="/tasks/{task_id}"></task-progress>')
+        expect_part(tab, "badge", "PROGRESS")
+        if number < 6:
+            turn_tab(tab, hidden=True)
+    until_streams(tab, 1)

@@ -1,0 +1,147 @@
+"""The form of the page, which is drawn from `GET /works`."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.support.browser import browser, card, context, expect_status, page, submit
+from tests.support.programs import Server
+
+__all__ = ["browser", "context", "page"]  # fixtures
+
+DEFAULTS = {
+    "whole": 10,
+    "number": 0.5,
+    "text": "as it is",
+    "optional_text": None,
+    "optional_number": 3,
+    "size": "large",
+    "colour": "red",
+    "level": None,
+    "on": True,
+    "maybe": None,
+    "day": None,
+    "tags": ["a"],
+    "box": None,
+    "either": 3,
+}
+
+
+class EveryField(Server):
+    """A server whose work has a parameter of every kind."""
+
+    program = ("-m", "tests.page.every_field")
+
+
+@pytest.fixture(scope="module")
+def every_field() -> Iterator[Server]:
+    """A server whose work has a parameter of every kind."""
+    with EveryField() as server:
+        yield server
+
+
+def result(page: Page, name: str) -> object:
+    """What the task with this name has been given."""
+    expect_status(page, name, "SUCCESS")
+    return json.loads(card(page, name).locator(".result").inner_text())
+
+
+def test_defaults_are_those_of_the_work(every_field: Server, page: Page) -> None:
+    """Who fills in only what is required starts the work with the defaults of its signature."""
+    page.goto(every_field.url)
+    submit(page, name="Defaults", whole=10)
+    assert result(page, "Defaults") == DEFAULTS
+
+
+def test_every_kind_of_field(every_field: Server, page: Page) -> None:
+    """Numbers, text, choices, booleans, dates, what is left out, and JSON for all else arrive as such."""
+    page.goto(every_field.url)
+    for label, choice in {"Size": "small", "Colour": "blue", "Level": "2", "Maybe": "no"}.items():
+        page.get_by_label(label).select_option(label=choice)
+    page.get_by_label("On", exact=True).uncheck()
+    page.get_by_label("Optional number").fill("")
+    submit(
+        page,
+        name="All",
+        whole=50,
+        number=0.25,
+        optional_text="é",
+        day="2026-01-31",
+        tags='["x", "y"]',
+        box='{"width": 7}',
+        either='"text"',
+    )
+    assert result(page, "All") == DEFAULTS | {
+        "whole": 50,
+        "number": 0.25,
+        "optional_text": "é",
+        "optional_number": None,
+        "size": "small",
+        "colour": "blue",
+        "level": 2,
+        "on": False,
+        "maybe": False,
+        "day": "2026-01-31",
+        "tags": ["x", "y"],
+        "box": {"width": 7},
+        "either": "text",
+    }
+
+
+def test_bounds_and_descriptions_are_those_of_the_schema(every_field: Server, page: Page) -> None:
+    """A field says what it is for, and the browser refuses what the work would."""
+    page.goto(every_field.url)
+    whole = page.get_by_label("Whole")
+    expect(whole).to_have_accessible_description("a multiple of five")
+    expect(page.get_by_label("Work")).to_have_accessible_description("Say what it was given.")
+    for value, good in {"0": False, "51": False, "5": True, "": False}.items():
+        whole.fill(value)
+        assert whole.evaluate("field => field.checkValidity()") is good
+    assert page.get_by_label("Number", exact=True).get_attribute("max") == "1"
+    assert page.get_by_label("Text", exact=True).get_attribute("maxlength") == "20"
+
+
+def test_what_is_not_json_is_said_to_be(every_field: Server, page: Page) -> None:
+    """A field for JSON with something else in it is named, and nothing is started."""
+    page.goto(every_field.url)
+    submit(page, name="Never", whole=5, tags="a, b")
+    expect(page.locator("#start-problem")).to_contain_text("tags: this is not JSON")
+    expect(page.get_by_text("No tasks yet")).to_be_visible()
+
+
+def test_the_fields_follow_the_work(server: Server, every_field: Server, page: Page) -> None:
+    """The fields are those of the work that is chosen; what was typed stays if the next one has it too."""
+    page.goto(every_field.url)
+    submit(page, work="nothing", name="Empty")
+    expect_status(page, "Empty", "SUCCESS")
+    expect(page.get_by_label("Whole")).to_have_count(0)
+    page.goto(server.url)
+    page.get_by_label("Seconds").fill("0")
+    page.get_by_label("Work").select_option("scraping")
+    expect(page.get_by_label("Seconds")).to_have_value("0")
+    expect(page.get_by_label("Steps")).to_have_value("20")
+
+
+def test_works_that_come_late(server: Server, page: Page) -> None:
+    """While the works can't be read the page says so, and asks again by itself."""
+    page.route("**/works", lambda route: route.fulfill(status=502, content_type="text/html", body="Bad"))
+    page.goto(server.url)
+    expect(page.locator("#works-problem")).to_contain_text("The server answered 502")
+    page.unroute("**/works")
+    submit(page, name="Late", seconds=0)
+    expect_status(page, "Late", "SUCCESS")
+    expect(page.locator("#works-problem")).to_be_hidden()
+
+
+def test_a_page_without_works(server: Server, page: Page) -> None:
+    """Where requests may start nothing, the page has no form, and says why."""
+
+    def answer(route: Route) -> None:
+        route.fulfill(json=[])
+
+    page.route("**/works", answer)
+    page.goto(server.url)
+    expect(page.get_by_text("There is no work that this page may start")).to_be_visible()
+    expect(page.get_by_role("button", name="Start task")).to_be_hidden()

@@ -1,0 +1,200 @@
+"""What the page does for who looks at it from afar, from a phone, or not at all."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.page.test_form import every_field
+from tests.support.browser import (
+    browser,
+    card,
+    context,
+    expect_status,
+    page,
+    start_task,
+    submit,
+    turn_tab,
+)
+from tests.support.gateway import Fate, gateway
+from tests.support.programs import Server
+
+__all__ = ["browser", "context", "every_field", "page"]  # fixtures
+
+CONNECTION = "#connection"
+WIRE = "#wire-bytes"
+
+
+def test_the_title_says_how_far_it_is(server: Server, page: Page) -> None:
+    """While a task runs, the title of the tab begins with the percentage, and ends as it was."""
+    page.goto(server.url)
+    submit(page, name="Long", seconds=60, steps=1000)
+    expect(page).to_have_title(re.compile(r"^[1-9]\d? % – Task progress$"))
+    card(page, "Long").get_by_role("button", name="Cancel").click()
+    expect(page).to_have_title("Task progress")
+
+
+def test_a_hidden_tab_asks_now_and_then(server: Server, page: Page) -> None:
+    """A hidden tab, which has no stream, asks every 15 s: its title moves, and says when it is over."""
+    asked: list[str] = []
+    page.clock.install()
+    page.goto(server.url)
+    submit(page, name="Long", seconds=60, steps=1000)
+    expect(page).to_have_title(re.compile("^1 %"))
+    turn_tab(page, hidden=True)
+    expect(page.locator(CONNECTION)).to_have_text("Paused")
+    page.on("request", lambda request: asked.append(request.url) if "/tasks/" in request.url else None)
+    page.clock.run_for(14_000)
+    assert asked == []
+    expect_at_server_beyond(page, 3)
+    page.clock.run_for(15_000)
+    expect(page).to_have_title(re.compile(r"^([4-9]|\d\d) %"))
+    assert 1 <= len(asked) <= 2
+    expect(page.locator(CONNECTION)).to_have_text("Paused")
+
+
+def expect_at_server_beyond(page: Page, progress: int) -> None:
+    """Wait until the server says that the one task has come further than this percentage."""
+    page.evaluate(
+        """async (progress) => {
+            const [id] = JSON.parse(localStorage.getItem(`task-ids ${location.pathname}`));
+            while ((await (await fetch(`task-status/${id}`)).json()).progress <= progress);
+        }""",
+        progress,
+    )
+
+
+def test_live_is_told_from_mute(server: Server, page: Page) -> None:
+    """A connection on which not even heartbeats arrive is not called live for longer than three of them."""
+    with gateway(server.url) as proxy:
+        proxy.fates = [Fate.MUTE, Fate.BAD_GATEWAY]
+        page.clock.install()
+        page.goto(proxy.url)
+        submit(page, name="Long", seconds=60)
+        expect(page.locator(CONNECTION)).to_have_text("Live")
+        page.clock.run_for(44_000)
+        expect(page.locator(CONNECTION)).to_have_text("Live")
+        page.clock.run_for(2_000)
+        expect(page.locator(CONNECTION)).to_have_text(re.compile("Reconnecting…|Asking every 2 s"))
+
+
+def test_a_proxy_that_buffers(server: Server, page: Page) -> None:
+    """While no stream gets through, the page says that it asks, and asks; the task is seen to end."""
+    with gateway(server.url) as proxy:
+        proxy.fates = [Fate.HOLD]
+        page.clock.install()
+        page.goto(proxy.url)
+        submit(page, name="Held back", seconds=60)
+        expect_status(page, "Held back", "PENDING")
+        page.clock.run_for(6_000)
+        expect(page.locator(CONNECTION)).to_have_text("Asking every 2 s")
+        expect(card(page, "Held back")).to_contain_text("No stream gets through")
+        card(page, "Held back").get_by_role("button", name="Cancel").click()
+        expect_status(page, "Held back", "CANCELLED")
+
+
+def test_the_documentation_is_linked_where_it_is(server: Server, every_field: Server, page: Page) -> None:
+    """The page links to the interactive documentation of its application, under a prefix too."""
+    page.goto(server.url)
+    expect(page.get_by_role("link", name="API")).to_have_attribute("href", "docs")
+    assert "Swagger" in page.request.get(f"{server.url}/docs").text()
+    page.goto(f"{every_field.url}/inner/jobs/")
+    expect(page.get_by_role("link", name="API")).to_have_attribute("href", "../../docs")
+    page.goto(f"{every_field.url}/undocumented/")
+    expect(page.get_by_label("Work", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="API")).to_be_hidden()
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_a_phone_has_the_wire_under_its_card(server: Server, browser: Browser, number: int) -> None:
+    """On a phone the pane opens under its card, which is marked, and all that happens in it is in sight."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    page = context.new_page()
+    page.goto(server.url)
+    for name in "ABCD":
+        submit(page, name=name, seconds=60, steps=300)
+        expect_status(page, name, "PROGRESS")
+    opened = page.locator("li.card").nth(number)
+    button = opened.get_by_role("button", name="On the wire")
+    button.tap()
+    expect(opened.locator("#wire")).to_be_visible()
+    expect(button).to_have_attribute("aria-expanded", "true")
+    expect(page.locator("li.marked")).to_have_count(1)
+    expect(page.locator("#wire-heading")).to_be_in_viewport(ratio=1)
+    expect(page.locator(WIRE)).to_contain_text("id: 3")
+    page.get_by_role("button", name="Cut the connection").tap()
+    expect(page.locator(".note")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#wire-cut")).to_be_in_viewport(ratio=1)
+    opened.get_by_role("button", name="Close").tap()
+    expect(page.locator("li.marked")).to_have_count(0)
+    expect(button).to_be_in_viewport()
+    context.close()
+
+
+def test_buttons_are_large_enough_for_a_thumb(server: Server, browser: Browser) -> None:
+    """On a phone each button and field is at least 44 px high."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{server.url}/#{start_task(server, seconds=60)}")
+    page.get_by_role("button", name="On the wire").tap()
+    buttons = page.locator("button:visible, input:visible, select:visible, .id:visible")
+    expect(buttons).to_have_count(11)
+    heights = buttons.evaluate_all("each => each.map((button) => button.getBoundingClientRect().height)")
+    assert min(heights) >= 44
+    context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_axe_finds_nothing(
+    server: Server, page: Page, node_modules: Path, colours: Literal["light", "dark"]
+) -> None:
+    """The page, with a task in each state and the wire open, has no fault that axe knows of."""
+    page.emulate_media(color_scheme=colours, reduced_motion="reduce")
+    page.goto(f"{server.url}/#{'0' * 32}")
+    submit(page, name="Runs", seconds=60)
+    expect(card(page, "Runs")).to_be_visible()
+    submit(page, work="scraping", name="Done", seconds=0)
+    expect_status(page, "Done", "SUCCESS")
+    submit(page, name="Fails", seconds=0, fail_at="50")
+    expect_status(page, "Fails", "FAILURE")
+    submit(page, name="Stops", seconds=60, fail_at="")
+    card(page, "Stops").get_by_role("button", name="Cancel").click()
+    expect(page.locator(".badge")).to_have_text(
+        ["CANCELLED", "FAILURE", "SUCCESS", re.compile("STARTED|PROGRESS"), "FORGOTTEN"]
+    )
+    card(page, "Done").get_by_role("button", name="On the wire").click()
+    expect(page.locator(WIRE)).to_contain_text("204 No Content")
+    page.evaluate((node_modules / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    assert "aria-progressbar-name" in [rule["id"] for rule in found["passes"]]
+    assert [(rule["id"], [each["html"] for each in rule["nodes"]]) for rule in found["violations"]] == []
+
+
+def test_json_breaks_between_fields(server: Server, page: Page) -> None:
+    """On the wire a line of JSON that is too long is broken where a field begins, and nowhere else."""
+    page.set_viewport_size({"width": 500, "height": 800})
+    page.goto(f"{server.url}/#{start_task(server, seconds=0)}")
+    page.get_by_role("button", name="On the wire").click()
+    expect(page.locator(WIRE)).to_contain_text("204")
+    fields = page.locator(f"{WIRE} .unbroken")
+    heights = fields.evaluate_all("each => each.map((field) => field.getClientRects()[0].height)")
+    assert len(heights) > 20
+    assert len(set(heights)) == 1
+
+
+def test_removing_a_card_closes_its_wire(server: Server, page: Page) -> None:
+    """When the card whose stream is shown is removed, the pane closes, and can be opened for another."""
+    page.goto(server.url)
+    submit(page, name="First", seconds=0)
+    expect_status(page, "First", "SUCCESS")
+    submit(page, name="Second", seconds=0)
+    page.set_viewport_size({"width": 390, "height": 844})
+    card(page, "First").get_by_role("button", name="On the wire").click()
+    expect(page.locator("#wire")).to_be_visible()
+    card(page, "First").get_by_role("button", name="Remove").click()
+    expect(page.locator("#wire")).to_be_hidden()
+    card(page, "Second").get_by_role("button", name="On the wire").click()
+    expect(page.locator("#wire bdi")).to_have_text("Second")

@@ -1,0 +1,97 @@
+"""The modules without a browser: their types, and their tests under Node's own runner."""
+
+import base64
+import json
+import os
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from taskstream.client.parser import Event
+from tests.client import test_event_source
+from tests.support.node import STATIC, node
+
+(RETRY,) = test_event_source.test_retry.pytestmark  # type: ignore[attr-defined]
+STREAMS, RETRIES = test_event_source.STREAMS, RETRY.args[1]
+
+TESTS = Path(__file__).parent / "node"
+
+TYPES = {
+    "compilerOptions": {
+        "allowJs": True,
+        "checkJs": True,
+        "strict": True,
+        "noEmit": True,
+        "noUncheckedIndexedAccess": True,
+        "target": "es2022",
+        "module": "es2022",
+        "moduleResolution": "bundler",
+        "lib": ["es2023", "dom", "dom.iterable", "dom.asynciterable"],
+        "types": [],
+    },
+    "include": [f"{STATIC}/**/*.js"],
+}
+
+
+def text(value: bytes) -> str:
+    """Bytes, as JSON can carry them."""
+    return base64.b64encode(value).decode()
+
+
+def in_javascript(event: Event) -> dict[str, str]:
+    """An event, as the parser in JavaScript makes it."""
+    fields = asdict(event)
+    return {"type": fields["type"], "data": fields["data"], "lastEventId": fields["last_event_id"]}
+
+
+def run_node(path: Path, **environment: str) -> None:
+    """Run tests under Node's runner. Fails with what it says."""
+    done = subprocess.run(
+        [node(), "--test", str(path)],
+        env={**os.environ, "NODE_NO_WARNINGS": "1", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "# pass 0" not in done.stdout
+
+
+def test_the_parser(tmp_path: Path) -> None:
+    """The parser passes the table of the Python one, split anywhere."""
+    table = {
+        "streams": [
+            {"name": name, "stream": text(stream), "events": list(map(in_javascript, events))}
+            for name, (stream, events) in STREAMS.items()
+        ],
+        "retries": [
+            {"value": text(value), "milliseconds": None if seconds is None else seconds * 1000}
+            for value, seconds in RETRIES
+        ],
+    }
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(table), encoding="utf-8")
+    run_node(TESTS / "parser.test.mjs", TABLE=str(path))
+
+
+@pytest.mark.slow
+def test_the_source() -> None:
+    """What `task-source.js` promises holds against a server that does to it what networks do."""
+    run_node(TESTS / "source.test.mjs")
+
+
+@pytest.mark.slow
+def test_types(tmp_path: Path, node_modules: Path) -> None:
+    """The modules are typed by their JSDoc, strictly."""
+    paths = {"react": [str(node_modules / "@types" / "react")]}
+    settings = {**TYPES, "compilerOptions": {**TYPES["compilerOptions"], "paths": paths}}  # type: ignore[dict-item]
+    (tmp_path / "tsconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    done = subprocess.run(
+        [node(), str(node_modules / "typescript" / "bin" / "tsc"), "--project", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
