@@ -7,7 +7,9 @@
 You see ten lines appear, one at a time, and then that the stream is finished.
 """
 
+import argparse
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -38,5 +40,17 @@ async def page() -> FileResponse:
     return FileResponse(Path(__file__).with_suffix(".html"))
 
 
+def main() -> None:
+    """Serve on this machine, on port 8000 unless told otherwise."""
+    parser = argparse.ArgumentParser(description="Count to ten.")
+    parser.add_argument("--port", type=int, default=8000)
+    port = parser.parse_args().port
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except (OSError, OverflowError):
+        parser.exit(2, f"Port {port} is not free: choose another one with --port.\n")
+    uvicorn.run(app, port=port)
+
+
 if __name__ == "__main__":
-    uvicorn.run(app, port=8000)
+    main()

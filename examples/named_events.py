@@ -8,8 +8,10 @@ You see function1 start, report and end, then function2, then `close`. Stop curl
 command shows what you have missed, then the rest. `uvicorn examples.named_events:app` works as well.
 """
 
+import argparse
 import asyncio
 import secrets
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
@@ -22,11 +24,11 @@ from sse_starlette import EventSourceResponse, JSONServerSentEvent
 app = FastAPI()
 runs: dict[str, list[JSONServerSentEvent]] = {}  # the events of each run so far
 tasks: set[asyncio.Task[None]] = set()  # or they could be collected as garbage while they run
-news = asyncio.Condition()
+appended = asyncio.Condition()
 
 
 async def function1(seconds: float) -> AsyncIterator[int]:
-    """Some work, which says how many percent of it are done."""
+    """Some work, which yields how many percent of it are done."""
     for percent in (25, 50, 75, 100):
         await asyncio.sleep(seconds)
         yield percent
@@ -40,13 +42,13 @@ async def function2(seconds: float) -> AsyncIterator[int]:
 
 
 async def run_both(run_id: str, seconds: float) -> None:
-    """Run function1, then function2, whoever watches; forget them five minutes after the end."""
+    """Run function1, then function2, once for all viewers; forget the run five minutes after its end."""
 
     async def send(event: str, **data: object) -> None:
         event_id = f"{run_id}-{len(runs[run_id]) + 1}"
         runs[run_id].append(JSONServerSentEvent(data, event=event, id=event_id))
-        async with news:
-            news.notify_all()
+        async with appended:
+            appended.notify_all()
 
     for function in (function1, function2):
         await send("start", function=function.__name__)
@@ -59,11 +61,11 @@ async def run_both(run_id: str, seconds: float) -> None:
 
 
 async def follow(events: list[JSONServerSentEvent], seen: int) -> AsyncIterator[JSONServerSentEvent]:
-    """The events after those that have been seen, each as soon as it is there, up to `close`."""
+    """The events after the first `seen`, each as soon as it happens, up to `close`."""
     while seen == 0 or events[seen - 1].event != "close":
-        async with news:
+        async with appended:
             while seen == len(events):
-                await news.wait()
+                await appended.wait()
         yield events[seen]
         seen += 1
 
@@ -72,7 +74,7 @@ async def follow(events: list[JSONServerSentEvent], seen: int) -> AsyncIterator[
 async def stream(
     seconds: Annotated[float, Query(gt=0, le=60)] = 5, last_event_id: Annotated[str, Header()] = ""
 ) -> Response:
-    """Start a run; or, to a viewer who has seen a part of one, send the rest."""
+    """Start a run; or send the rest of one to a viewer that has seen a part of it."""
     run_id = last_event_id.partition("-")[0]
     if run_id not in runs:
         run_id = secrets.token_hex(4)
@@ -83,7 +85,7 @@ async def stream(
     events = runs[run_id]
     seen = next((number for number, event in enumerate(events, 1) if event.id == last_event_id), 0)
     if seen and events[seen - 1].event == "close":
-        return Response(status_code=204)  # which tells EventSource that there is no more
+        return Response(status_code=204)  # which tells EventSource not to reconnect
     return EventSourceResponse(follow(events, seen))
 
 
@@ -93,5 +95,17 @@ async def page() -> FileResponse:
     return FileResponse(Path(__file__).with_suffix(".html"))
 
 
+def main() -> None:
+    """Serve on this machine, on port 8000 unless told otherwise."""
+    parser = argparse.ArgumentParser(description="Stream the events of two functions.")
+    parser.add_argument("--port", type=int, default=8000)
+    port = parser.parse_args().port
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except (OSError, OverflowError):
+        parser.exit(2, f"Port {port} is not free: choose another one with --port.\n")
+    uvicorn.run(app, port=port)
+
+
 if __name__ == "__main__":
-    uvicorn.run(app, port=8000)
+    main()

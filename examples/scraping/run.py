@@ -9,6 +9,7 @@ It needs npm and nginx: on Debian, `apt-get install npm nginx`.
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,13 +18,17 @@ import tempfile
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))  # so that a clone needs no installation
+
+from examples.serving import add_port, check_port
+
 FOLDER = Path(__file__).parent
 FRONTEND = FOLDER / "frontend"
 ROOT = FOLDER.parent.parent
 
 
 def find(program: str) -> str:
-    """The path of a program, or a word on how to get it."""
+    """The path of a program. Exits with a sentence if it is missing."""
     path = os.environ["PATH"] + os.pathsep + "/usr/sbin"  # where Debian has nginx, and people don't look
     if found := shutil.which(program, path=path):
         return found
@@ -42,8 +47,9 @@ def build(page: Path, mode: str) -> None:
 
 def serve(folder: Path, port: int, api_port: int) -> None:
     """Run the API, and nginx before it, until one of them ends."""
+    ports = {":8080": f":{port}", ":8000": f":{api_port}"}
     conf = (FOLDER / "nginx.conf").read_text(encoding="utf-8")
-    conf = conf.replace(":8080", f":{port}").replace(":8000", f":{api_port}")
+    conf = re.sub(":8080|:8000", lambda found: ports[found[0]], conf)
     folder.chmod(0o755)  # nginx that is started by root reads the page as another user
     (folder / "nginx.conf").write_text(conf, encoding="utf-8")
     api = [sys.executable, "-m", "uvicorn", "examples.scraping.api:app", "--port", str(api_port)]
@@ -54,16 +60,18 @@ def serve(folder: Path, port: int, api_port: int) -> None:
             stack.callback(process.terminate)
         print(f"Open http://localhost:{port}", flush=True)
         os.wait()
-        raise SystemExit("The API or nginx has ended by itself: it should have said why.")
+        raise SystemExit("The API or nginx has stopped: see the messages above.")
 
 
 def main() -> None:
     """Build, then serve."""
     parser = argparse.ArgumentParser(description="Build the page, and serve it through nginx.")
-    parser.add_argument("--port", type=int, default=8080, help="of nginx (8080)")
-    parser.add_argument("--api-port", type=int, default=8000, help="of the API behind it (8000)")
+    add_port(parser, default=8080)
+    add_port(parser, "--api-port")
     parser.add_argument("--development", action="store_true", help="build for development")
     arguments = parser.parse_args()
+    check_port(parser, arguments.port)
+    check_port(parser, arguments.api_port, "--api-port")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as on Ctrl-C
     with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
         build(Path(folder) / "html", "development" if arguments.development else "production")

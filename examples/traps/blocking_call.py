@@ -2,10 +2,12 @@
 
     python examples/traps/blocking_call.py
 
-Symptom: while one user's report is being written, all bars of all users stand still, and nobody can log in.
-Cause:   `async def` does not make a function asynchronous: while it computes, sleeps or waits for a driver
-         that blocks, the event loop does nothing else, for anybody.
-Cure:    await something asynchronous instead; or call it in a thread (a process, if it computes for long).
+Question: Why do all streams stop while one user's report is written?
+Symptom:  while one user's report is written, the bars of all users stand still, and nobody can log in.
+Cause:    `async def` does not make a function asynchronous: while it computes, sleeps or waits for a
+          driver that blocks, the event loop does nothing else, for anybody.
+Cure:     await something asynchronous instead; or call it in a thread (in a process, if it computes for
+          long).
 """
 
 import asyncio
@@ -19,8 +21,9 @@ app = FastAPI()
 
 
 def write_report() -> str:
-    """What a library offers, and blocks: `requests.get`, a database driver, pandas."""
-    time.sleep(1)
+    """A function of a library that blocks: `requests.get`, a database driver, pandas."""
+    print("work: the report is begun")
+    time.sleep(1.2)
     return "the report is written"
 
 
@@ -60,7 +63,9 @@ async def clock() -> EventSourceResponse:
     return EventSourceResponse(ticks())
 
 
+SCENARIO = {"beside": "/clock", "linger_seconds": 1}
+
 if __name__ == "__main__":
     from show import show
 
-    show(__file__, beside="/clock")
+    show(__file__)

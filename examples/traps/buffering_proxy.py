@@ -2,13 +2,15 @@
 
     python examples/traps/buffering_proxy.py
 
-Symptom: on the developer's machine the bar moves; in production nothing, nothing, and then 100 %.
-Cause:   a reverse proxy collects the answer until a buffer is full, which takes small events minutes. nginx
-         does so when it speaks HTTP/1.0 to the application, its default before 1.29.7, and gets no chunks:
-         from plain uvicorn it gets none, from `uvicorn[standard]` it does. So it may work for you by luck.
-Cure:    the header `X-Accel-Buffering: no`, which tells nginx to pass on each piece as it comes.
-         sse-starlette sends it; with a StreamingResponse it is up to you. (Or `proxy_buffering off;` in
-         nginx.conf: but then whoever installs the application has to know it.)
+Question: Why do all events arrive at once, but only in production?
+Symptom:  on the developer's machine the bar moves; in production it stays at 0 %, and then shows 100 %.
+Cause:    a reverse proxy collects the response until a buffer is full, which takes small events minutes.
+          nginx does so when it speaks HTTP/1.0 to the application, its default before 1.29.7, and gets no
+          chunks: from plain uvicorn it gets none, from `uvicorn[standard]` it does. So it may work for
+          you by luck.
+Cure:     the header `X-Accel-Buffering: no`, which tells nginx to pass on each piece as it arrives.
+          sse-starlette sends it; with a StreamingResponse you have to. (Or `proxy_buffering off;` in
+          nginx.conf: but then whoever installs the application has to know it.)
 """
 
 import asyncio
@@ -31,19 +33,19 @@ async def events() -> AsyncIterator[str]:
 
 @app.get("/broken")
 async def broken() -> StreamingResponse:
-    """A stream like any other answer."""
+    """A stream like any other response."""
     return StreamingResponse(events(), media_type="text/event-stream")
 
 
 @app.get("/fixed")
 async def fixed() -> StreamingResponse:
-    """A stream that asks not to be collected."""
+    """A stream that asks not to be buffered."""
     headers = {"X-Accel-Buffering": "no"}
     return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
 
 
 async def start_proxy(origin_port: int) -> asyncio.Server:
-    """A reverse proxy, as small as can be, which fills a buffer before it sends."""
+    """A minimal reverse proxy, which fills a buffer before it sends."""
 
     async def forward(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         request = await client.readuntil(b"\r\n\r\n")
@@ -69,4 +71,4 @@ async def start_proxy(origin_port: int) -> asyncio.Server:
 if __name__ == "__main__":
     from show import show
 
-    show(__file__, start_proxy=start_proxy)
+    show(__file__)

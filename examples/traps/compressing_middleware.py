@@ -2,12 +2,13 @@
 
     python examples/traps/compressing_middleware.py
 
-Symptom: as with a proxy that buffers, but even on the developer's machine; with curl everything is fine,
-         since it doesn't ask for compression.
-Cause:   a compressor keeps what it is given until it is worth a block: some 32 KiB, or the end.
-Cure:    leave `text/event-stream` alone, or flush after each event. Starlette's GZipMiddleware did neither
-         for years; it leaves event streams alone since 0.46, and flushes every piece of other streams
-         since 1.5. What is home-made, and what stands in a proxy (`gzip_types`), is still to be checked.
+Question: Why does curl show each event in time, but the browser all of them at the end?
+Symptom:  as with a proxy that buffers, but even on the developer's machine; with curl everything is fine,
+          because it doesn't ask for compression.
+Cause:    a compressor keeps its input until it has enough for a block: some 32 KiB, or the end.
+Cure:     leave `text/event-stream` alone, or flush after each event. Starlette's GZipMiddleware did
+          neither for years; it leaves event streams alone since 0.46, and flushes every piece of other
+          streams since 1.5. Middleware of your own, and proxies (`gzip_types`), still have to be checked.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class CompressingMiddleware:
-    """gzip for all who accept it, as it is written at the first try."""
+    """gzip for all clients that accept it, as it is written at the first try."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -2,12 +2,14 @@
 
     python examples/traps/datetime_in_data.py
 
-Symptom: the stream breaks off in the middle, always at the same event; the browser connects again and gets
-         no further. The status was 200, so no error handler of the framework is called.
-Cause:   `json.dumps` raises on what JSON has no word for (datetime, Decimal, UUID, set), and by then the
-         stream is half sent. NaN is worse: `json.dumps` writes it, and JSON.parse in the browser raises.
-Cure:    a serializer that turns such values into strings. FastAPI's `jsonable_encoder` does it for most;
-         with pydantic_core, what is left costs one value, not the stream.
+Question: Why does the stream break off in the middle, always at the same event?
+Symptom:  the stream breaks off in the middle, always at the same event; the browser connects again and
+          gets no further. The status was 200, so no error handler of the framework is called.
+Cause:    `json.dumps` raises on types that JSON doesn't have (datetime, Decimal, UUID, set), and by then
+          half of the stream is sent. NaN is worse: `json.dumps` writes it, and JSON.parse in the browser
+          raises.
+Cure:     a serializer that turns such values into strings. FastAPI's `jsonable_encoder` does it for most;
+          with pydantic_core, one that it doesn't know costs one value, not the stream.
 """
 
 import asyncio
@@ -29,7 +31,7 @@ DETAILS = [
 
 
 async def progress(dumps: Callable[[object], str]) -> AsyncIterator[ServerSentEvent]:
-    """Three steps, with whatever details the work has for them."""
+    """Three steps, with details."""
     for details in DETAILS:
         await asyncio.sleep(0.1)
         yield ServerSentEvent(dumps(details))
@@ -37,12 +39,12 @@ async def progress(dumps: Callable[[object], str]) -> AsyncIterator[ServerSentEv
 
 @app.get("/broken")
 async def broken() -> EventSourceResponse:
-    """Details as JSON, if they happen to be."""
+    """Details as JSON, if they can be."""
     return EventSourceResponse(progress(json.dumps))
 
 
 def dumps_anything(value: object) -> str:
-    """JSON, whatever it is."""
+    """JSON of any value."""
     return to_json(value, inf_nan_mode="null", serialize_unknown=True).decode()
 
 
@@ -51,6 +53,8 @@ async def fixed() -> EventSourceResponse:
     """Details as JSON, always."""
     return EventSourceResponse(progress(dumps_anything))
 
+
+SCENARIO = {"connections": 2}
 
 if __name__ == "__main__":
     from show import show

@@ -3,11 +3,12 @@
     python examples/traps/event_named_error.py
     uvicorn examples.traps.event_named_error:app         then open http://localhost:8000
 
-Symptom: one file of three can't be imported, and the page says that the connection is lost; it never shows
-         the other two.
-Cause:   EventSource fires an event named `error` itself, whenever it loses the connection. One that the
-         server sends under this name meets the same listener, in which most pages give up.
-Cure:    another name, such as `failure`; `open` and `message` are taken as well.
+Question: Why does the page report a lost connection that was never lost?
+Symptom:  one file of three can't be imported, and the page says that the connection is lost; it never
+          shows the third one.
+Cause:    EventSource fires an event named `error` itself, whenever it loses the connection. One that the
+          server sends under this name calls the same listener, in which most pages close the stream.
+Cure:     another name, such as `failure`; `open` and `message` are taken as well.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ app = FastAPI()
 
 
 async def import_files(name_of_failures: str) -> AsyncIterator[ServerSentEvent]:
-    """Three files, of which the second is not to be read."""
+    """Three files, of which the second can't be read."""
     for event, data in (
         ("progress", "one.csv imported"),
         (name_of_failures, "two.csv is not a CSV file"),
@@ -51,7 +52,9 @@ async def page() -> FileResponse:
     return FileResponse(Path(__file__).with_suffix(".html"))
 
 
-if __name__ == "__main__":
-    from show import show_page
+SCENARIO = {"page": True}
 
-    show_page(__file__)
+if __name__ == "__main__":
+    from show import show
+
+    show(__file__)

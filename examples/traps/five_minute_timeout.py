@@ -2,13 +2,15 @@
 
     python examples/traps/five_minute_timeout.py
 
-Symptom: a program that reads a stream is fine in every test, and in production it fails after exactly five
-         minutes, while events are coming in.
-Cause:   aiohttp allows five minutes for a request as a whole, the body included. (httpx allows five seconds
-         of silence, and requests waits for ever: each of them is wrong for a stream, in its own way.)
-Cure:    no limit for the whole, but one for silence: a few of the server's heartbeats.
+Question: Why does a client give up in the middle of a healthy stream?
+Symptom:  a program that reads a stream passes every test, and in production it fails after exactly five
+          minutes, while events are arriving.
+Cause:    aiohttp allows five minutes for a request as a whole, the body included. (httpx allows five
+          seconds of silence, and requests waits for ever: each of them is wrong for a stream, in its own
+          way.)
+Cure:     no limit for the whole, but one for silence: a few of the server's heartbeats.
 
-Here a service passes on another one's stream. The times are shortened: 1 s stands for five minutes.
+Here a service passes on the stream of another one. The times are shortened: 1 s stands for five minutes.
 """
 
 import asyncio
@@ -29,7 +31,7 @@ app = FastAPI()
 
 @app.get("/stream")
 async def stream(silent_after: int = 0) -> EventSourceResponse:
-    """Eight events in two seconds; or, as when a machine goes down, silence after some of them."""
+    """Eight events in two seconds; or silence after some of them, as when a machine goes down."""
 
     async def numbers() -> AsyncIterator[ServerSentEvent]:
         for number in range(1, 9):
@@ -48,19 +50,20 @@ async def pass_on(url: str, limits: aiohttp.ClientTimeout) -> AsyncIterator[byte
 
 def passed_on(request: Request, limits: aiohttp.ClientTimeout) -> StreamingResponse:
     """The stream of the other service, which is this one too."""
-    url = request.url_for("stream").replace(query=request.url.query)
+    host, port = request.scope["server"]
+    url = request.url_for("stream").replace(hostname=host, port=port, query=request.url.query)
     return StreamingResponse(pass_on(str(url), limits), media_type="text/event-stream")
 
 
 @app.get("/broken")
 async def broken(request: Request) -> StreamingResponse:
-    """Pass on what comes within the default timeout."""
+    """Pass on what arrives within the default timeout."""
     return passed_on(request, BROKEN)
 
 
 @app.get("/fixed")
 async def fixed(request: Request) -> StreamingResponse:
-    """Pass on all that comes; give up when nothing does, not even a heartbeat."""
+    """Pass on everything; give up when nothing arrives, not even a heartbeat."""
     return passed_on(request, FIXED)
 
 

@@ -2,11 +2,12 @@
 
     python examples/traps/hanging_bridge.py
 
-Symptom: the bar stops at 100 %, but the stream never ends; each such stream keeps a thread for ever, until
-         the pool has none left, and the server hangs on Ctrl-C.
-Cause:   "as long as the thread is alive, wait for the next item" asks the wrong question: after its last
-         item the thread is alive for another moment, and then nothing will ever come.
-Cure:    the end is an item too: put it into the queue when the function returns, and when it raises.
+Question: Why does the stream hang at 100 %?
+Symptom:  the bar stops at 100 %, but the stream never ends; each such stream keeps a thread for ever,
+          until the pool has none left, and the server hangs on Ctrl-C.
+Cause:    "as long as the thread is alive, wait for the next item" is the wrong condition: after its last
+          item the thread is alive for another moment, and no other item will ever come.
+Cure:     the end is an item too: put it into the queue when the function returns, and when it raises.
 """
 
 import asyncio
@@ -24,11 +25,12 @@ app = FastAPI()
 
 
 def blocking_work(report: Callable[[str], None]) -> None:
-    """A function as one finds it in a library: it reports, then it cleans up and returns."""
+    """A function of a library: it reports, then it cleans up and returns."""
     for percent in (25, 50, 75, 100):
         time.sleep(0.1)
         report(f"{percent} %")
     time.sleep(0.1)
+    print("work: the function returns")
 
 
 async def broken_bridge() -> AsyncIterator[str]:

@@ -2,11 +2,12 @@ r"""A newline in the data forges an event.
 
     python examples/traps/newline_in_data.py
 
-Symptom: a user calls himself "Ada\n\nevent: logout\ndata: now", and all who see his name are logged out.
-Cause:   the protocol is made of lines, and the text was pasted into it as it came. A lone carriage return
-         ends a line too, which `replace("\n", " ")` forgets.
-Cure:    let a library write the frames: sse-starlette gives each line of the data a `data:` of its own, and
-         EventSource puts the newlines back. Or send JSON, which has no newlines.
+Question: How can a user's name log out everybody who reads it?
+Symptom:  a user's name is "Ada\n\nevent: logout\ndata: now", and everybody who sees it is logged out.
+Cause:    the protocol consists of lines, and the text was pasted into it unchanged. A lone carriage
+          return ends a line too, which `replace("\n", " ")` forgets.
+Cure:     let a library write the frames: sse-starlette gives each line of the data a `data:` of its own,
+          and EventSource puts the newlines back. Or send JSON, in which newlines are escaped.
 """
 
 from collections.abc import AsyncIterator
@@ -21,7 +22,7 @@ app = FastAPI()
 
 
 async def pasted(name: str) -> AsyncIterator[str]:
-    """One event, or so one thinks."""
+    """One event, if the name has one line."""
     yield f"event: joined\ndata: {name}\n\n"
 
 
@@ -32,7 +33,7 @@ async def broken(name: str = NAME) -> StreamingResponse:
 
 
 async def framed(name: str) -> AsyncIterator[ServerSentEvent]:
-    """One event, whatever the name."""
+    """One event, whatever the name contains."""
     yield ServerSentEvent(name, event="joined")
 
 

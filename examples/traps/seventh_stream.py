@@ -3,11 +3,13 @@
     python examples/traps/seventh_stream.py
     uvicorn examples.traps.seventh_stream:app            then open http://localhost:8000
 
-Symptom: six tabs (or six tasks on one page) are live, the seventh stays empty, without any error; not even
-         a reload gets through. It all works again once a tab is closed.
-Cause:   over HTTP/1.1 browsers open six connections to a host, all tabs together, and a stream keeps one.
-Cure:    one stream for all tasks of a page, closed while its tab is hidden. HTTP/2, which allows a hundred
-         streams on one connection, needs HTTPS in browsers, and a proxy in front of uvicorn.
+Question: Why does the seventh tab stay empty?
+Symptom:  six tabs (or six tasks on one page) are live, the seventh stays empty, without any error; not
+          even a reload gets through. It all works again once a tab is closed.
+Cause:    over HTTP/1.1 browsers open six connections to a host, all tabs together, and a stream keeps
+          one.
+Cure:     one stream for all tasks of a page, closed while its tab is hidden. HTTP/2, which allows a
+          hundred streams on one connection, needs HTTPS in browsers, and a proxy in front of uvicorn.
 """
 
 import asyncio
@@ -48,7 +50,9 @@ async def page() -> FileResponse:
     return FileResponse(Path(__file__).with_suffix(".html"))
 
 
-if __name__ == "__main__":
-    from show import show_page
+SCENARIO = {"page": True}
 
-    show_page(__file__)
+if __name__ == "__main__":
+    from show import show
+
+    show(__file__)

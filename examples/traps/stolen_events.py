@@ -2,10 +2,11 @@
 
     python examples/traps/stolen_events.py
 
-Symptom: with one tab everything is fine; with two, each shows every other event.
-Cause:   all streams take from one queue, and what one has taken is gone for the others.
-Cure:    a queue for each viewer, made when it comes and thrown away when it goes. (Or no queue at all but a
-         log that all of them read, which helps late viewers too: see `work_restarts.py`.)
+Question: Why does each of two tabs show only a part of the events?
+Symptom:  with one tab everything is fine; with two, each shows every other event.
+Cause:    all streams take from one queue, and what one has taken is gone for the others.
+Cure:     a queue for each viewer, made when it connects and removed when it leaves. (Or no queue at all
+          but a log that all of them read, which serves late viewers too: see `work_restarts.py`.)
 """
 
 import asyncio
@@ -17,10 +18,12 @@ from sse_starlette import EventSourceResponse
 
 shared_queue: asyncio.Queue[str] = asyncio.Queue()
 queues: set[asyncio.Queue[str]] = set()
+connected = asyncio.Event()
 
 
 async def publish() -> None:
-    """An event every 0.2 s, for whoever is there."""
+    """An event every 0.2 s, from the first viewer on, for all queues."""
+    await connected.wait()
     for number in range(1, 10_000):
         await asyncio.sleep(0.2)
         for queue in queues:
@@ -39,7 +42,8 @@ app = FastAPI(lifespan=lifespan)
 
 
 async def take_from(queue: asyncio.Queue[str]) -> AsyncIterator[str]:
-    """Whatever comes out of a queue."""
+    """The events that arrive in a queue."""
+    connected.set()
     while True:
         yield await queue.get()
 
@@ -52,7 +56,7 @@ async def broken() -> EventSourceResponse:
 
 
 async def take_from_own_queue() -> AsyncIterator[str]:
-    """Whatever is published from now on."""
+    """The events from now on."""
     queue: asyncio.Queue[str] = asyncio.Queue()
     queues.add(queue)
     try:
@@ -68,7 +72,9 @@ async def fixed() -> EventSourceResponse:
     return EventSourceResponse(take_from_own_queue())
 
 
+SCENARIO = {"viewers": 2, "leave_after": 5}
+
 if __name__ == "__main__":
     from show import show
 
-    show(__file__, viewers=2, cut_after=5)
+    show(__file__)

@@ -2,11 +2,12 @@
 
     python examples/traps/subscribing_after_replay.py
 
-Symptom: now and then, and only under load, a viewer that has just connected misses an event or two.
-Cause:   first the stored events, then a subscription to the new ones: what is published between the two is
-         in neither.
-Cure:    subscribe first, then replay, then leave out of the subscription what the replay had already. (Or
-         have one log for past and present, and read on in it: then there is no seam.)
+Question: Where do the events go that happen while a viewer connects?
+Symptom:  now and then, and only under load, a viewer that has just connected misses an event or two.
+Cause:    first the stored events are read, then the new ones are subscribed to: what is published between
+          the two is in neither.
+Cure:     subscribe first, then replay, then skip what the replay had already. (Or have one log for past
+          and present, and read on in it: then there is nothing between the two.)
 """
 
 import asyncio
@@ -18,18 +19,20 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 stored: list[int] = []
 subscribers: set[asyncio.Queue[int]] = set()
+connected = asyncio.Event()
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Publish an event every 0.05 s: store it, and tell the subscribers."""
+    """Publish an event every 0.1 s, from the first viewer on: store it, and tell the subscribers."""
 
     async def publish() -> None:
+        await connected.wait()
         for number in range(1, 10_000):
             stored.append(number)
             for queue in subscribers:
                 queue.put_nowait(number)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
 
     publishing = asyncio.create_task(publish())
     yield
@@ -40,16 +43,17 @@ app = FastAPI(lifespan=lifespan)
 
 
 async def fetch_stored() -> list[int]:
-    """The latest five events, from a database: the question takes a moment, and so does the answer."""
-    await asyncio.sleep(0.15)
+    """The latest five events, from a database: the query takes a moment, and so does the answer."""
+    connected.set()
+    await asyncio.sleep(0.25)
     rows = stored[-5:]
-    await asyncio.sleep(0.15)
+    await asyncio.sleep(0.2)
     return rows
 
 
 @contextmanager
 def subscription() -> Iterator[asyncio.Queue[int]]:
-    """What is published from now on."""
+    """The events from now on."""
     queue: asyncio.Queue[int] = asyncio.Queue()
     subscribers.add(queue)
     try:
@@ -92,7 +96,9 @@ async def fixed() -> EventSourceResponse:
     return EventSourceResponse(subscribe_then_replay())
 
 
+SCENARIO = {"leave_after": 10}
+
 if __name__ == "__main__":
     from show import show
 
-    show(__file__, cut_after=10)
+    show(__file__)

@@ -2,12 +2,13 @@
 
     python examples/traps/unstoppable_server.py
 
-Symptom: Ctrl-C prints "Waiting for connections to close", and that is it; a deployment hangs until somebody
-         kills the server; `--reload` never reloads.
-Cause:   uvicorn lets open requests end before it goes, and a stream doesn't end.
-Cure:    streams have to learn that the server stops. sse-starlette's EventSourceResponse does: it looks out
-         for uvicorn's signal, twice a second. A StreamingResponse does not, nor does FastAPI's own
-         EventSourceResponse. `--timeout-graceful-shutdown 3` is the safety net for all that is left.
+Question: Why doesn't the server stop on Ctrl-C?
+Symptom:  Ctrl-C prints "Waiting for connections to close", and nothing more happens; a deployment hangs
+          until somebody kills the server; `--reload` never reloads.
+Cause:    uvicorn lets open requests end before it stops, and a stream doesn't end.
+Cure:     streams have to learn that the server stops. sse-starlette's EventSourceResponse does: it looks
+          for uvicorn's signal twice a second. A StreamingResponse does not, nor does FastAPI's own
+          EventSourceResponse. `--timeout-graceful-shutdown 3` is the safety net for everything else.
 """
 
 import asyncio
@@ -39,7 +40,9 @@ async def fixed() -> EventSourceResponse:
     return EventSourceResponse(ticks())
 
 
-if __name__ == "__main__":
-    from show import show_stop
+SCENARIO = {"stop_after_seconds": 0.5}
 
-    show_stop(__file__)
+if __name__ == "__main__":
+    from show import show
+
+    show(__file__)

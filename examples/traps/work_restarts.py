@@ -2,11 +2,12 @@
 
     python examples/traps/work_restarts.py
 
-Symptom: after a reload, or two seconds in a tunnel, the bar stands at zero again, and the report has been
-         written twice. Two tabs: twice as well. Nobody watching: not at all.
-Cause:   the work runs inside the generator of the stream, so that every connection is a new run.
-Cure:    start the work once, and let it write its events down; a stream only reads them, from the one
-         after Last-Event-ID.
+Question: Why does the bar go back to zero when the browser reconnects?
+Symptom:  after a reload, or two seconds in a tunnel, the bar stands at zero again, and the report has
+          been written twice. Two tabs: twice as well. Without a viewer: not at all.
+Cause:    the work runs inside the generator of the stream, so every connection is a new run.
+Cure:     start the work once, and let it append its events to a log; a stream only reads the log, from
+          the event after Last-Event-ID.
 """
 
 import asyncio
@@ -22,8 +23,9 @@ runs = itertools.count(1)
 
 
 async def work() -> AsyncIterator[ServerSentEvent]:
-    """Five steps, of which each costs money."""
+    """Five steps, each of which costs money."""
     run = next(runs)
+    print(f"work: run {run} starts")
     for step in range(1, 6):
         await asyncio.sleep(0.2)
         yield ServerSentEvent(f"run {run}, step {step}", id=str(step))
@@ -36,26 +38,26 @@ async def broken() -> EventSourceResponse:
 
 
 class Job:
-    """One run of the work, whoever watches: its events so far."""
+    """One run of the work, independent of its viewers, and its events so far."""
 
     def __init__(self) -> None:
         self.events: list[ServerSentEvent] = []
-        self.news = asyncio.Condition()
+        self.appended = asyncio.Condition()
         self.task = asyncio.create_task(self.run())
 
     async def run(self) -> None:
-        """Write down what the work yields."""
+        """Append what the work yields."""
         async for event in work():
             self.events.append(event)
-            async with self.news:
-                self.news.notify_all()
+            async with self.appended:
+                self.appended.notify_all()
 
     async def follow(self, seen: int) -> AsyncIterator[ServerSentEvent]:
         """The events after the first `seen`."""
         for number in range(seen, 5):
-            async with self.news:
+            async with self.appended:
                 while len(self.events) == number:
-                    await self.news.wait()
+                    await self.appended.wait()
             yield self.events[number]
 
 
@@ -72,7 +74,9 @@ async def fixed(job: str = "1", last_event_id: Annotated[int, Header()] = 0) -> 
     return EventSourceResponse(jobs[job].follow(last_event_id))
 
 
+SCENARIO = {"cut_after": 3, "connections": 2}
+
 if __name__ == "__main__":
     from show import show
 
-    show(__file__, cut_after=3, connections=2)
+    show(__file__)

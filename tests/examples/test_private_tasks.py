@@ -1,5 +1,7 @@
-"""Private tasks: their owner can do everything, and nobody else can even tell that they exist."""
+"""Private tasks: their owner can do everything; for everybody else they don't exist."""
 
+import asyncio
+import importlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
@@ -59,7 +61,7 @@ class Somebody:
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """No cookies but those that are sent by hand."""
+    """A session without a cookie jar: tests set the cookies themselves."""
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         yield session
 
@@ -79,12 +81,11 @@ async def owner(session: aiohttp.ClientSession, server: Server) -> Somebody:
 
 
 async def test_cookie(nobody: Somebody) -> None:
-    """The cookie is out of reach of scripts and of other sites, and over HTTPS secure; it is given once."""
+    """The cookie is HttpOnly, SameSite and, over HTTPS, Secure; it is set once."""
     cookie = await nobody.open_page()
     assert {"httponly", "samesite=lax", "path=/"} == {
         each.strip().lower() for each in cookie.split(";")[1:]
     }
-    assert len(nobody.cookie or "") >= 43  # 256 bits
     async with await nobody.ask("GET", "/") as response:
         assert "Set-Cookie" not in response.headers
     nobody.cookie = None
@@ -93,10 +94,37 @@ async def test_cookie(nobody: Somebody) -> None:
 
 
 async def test_forged_cookie_is_replaced(nobody: Somebody) -> None:
-    """A session that we have not given out does not become one."""
-    nobody.cookie = "f" * 43
+    """A cookie that the server has not signed is replaced, whatever it contains."""
     await nobody.open_page()
-    assert nobody.cookie != "f" * 43
+    session, _, signature = (nobody.cookie or "").partition(".")
+    assert len(session) >= 43  # 256 bits
+    for forged in (
+        "f" * 43,
+        f"{session}.",
+        f"{session}.{'0' * len(signature)}",
+        f"x{nobody.cookie}",
+        "é.é",
+    ):
+        nobody.cookie = forged
+        await nobody.open_page()
+        assert nobody.cookie != forged
+
+
+async def test_bounded() -> None:
+    """The server keeps nothing for a page that is opened, and no more than two entries for each task."""
+    example = importlib.import_module("examples.private_tasks")
+    example.tasks.configure(max_tasks=5, retention_seconds=0)
+    async with example.tasks:
+        for number in range(30):
+            task_id = await example.start_task(f"session {number}", seconds=0)
+            async for _ in example.tasks.follow(task_id):
+                pass
+            assert task_id in example.owners
+            assert len(example.owners) <= 10
+        running = [await example.start_task("somebody", seconds=60) for _ in range(3)]
+        await asyncio.sleep(0)  # the timer that forgets an ended task, after 0 s, has its turn
+        await example.forget_owners()
+        assert list(example.owners) == running
 
 
 async def test_owner(owner: Somebody) -> None:
@@ -121,7 +149,7 @@ async def test_owner(owner: Somebody) -> None:
 
 @pytest.mark.parametrize("who", ["another session", "no session", "empty", "forged", "the task's id"])
 async def test_intruder(nobody: Somebody, owner: Somebody, who: str) -> None:
-    """Nobody else gets in, nor learns whether there is such a task; and nothing happens to it."""
+    """Others get the same 404 for this task as for one that doesn't exist, and can't change it."""
     task_id = await owner.start(60)
     if who == "another session":
         await nobody.open_page()

@@ -25,12 +25,18 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def viewer(session: aiohttp.ClientSession, server: Server) -> Viewer:
-    """Somebody who triggers."""
+    """A client that triggers runs."""
     return Viewer(session, server.url)
 
 
+def trigger(**parameters: float) -> str:
+    """The address of a new run."""
+    values = [f"{name}={value}" for name, value in parameters.items()]
+    return f"{TRIGGER}?{'&'.join([f'run={secrets.token_hex(16)}', *values])}"
+
+
 def contents(seen: list[Event]) -> list[Any]:
-    """What the events say."""
+    """The data of events."""
     return [json.loads(event.data) for event in seen]
 
 
@@ -51,7 +57,7 @@ def test_lock_file() -> None:
 
 async def test_steps(viewer: Viewer) -> None:
     """Login, Scraping, Analyzing come one by one, as `progress`; `completed` is the last."""
-    seen = await viewer.see(f"{TRIGGER}?seconds=1&pages=3")
+    seen = await viewer.see(trigger(seconds=1, pages=3))
     assert [event.event for event in seen] == ["progress"] * 5 + ["completed"]
     assert [each["step"] for each in contents(seen)[:-1]] == ["Login", *["Scraping"] * 3, "Analyzing"]
     assert contents(seen)[-1]["data"] == {"pages": 3, "quotes": 30}
@@ -61,60 +67,65 @@ async def test_steps(viewer: Viewer) -> None:
 
 async def test_failed(viewer: Viewer) -> None:
     """A failure is called `failed`, and says why."""
-    seen = await viewer.see(f"{TRIGGER}?seconds=0.2&pages=2&fail_at=50")
+    seen = await viewer.see(trigger(seconds=0.2, pages=2, fail_at=50))
     assert seen[-1].event == "failed"
     assert contents(seen)[-1]["message"] == "Failed on purpose at 50 %"
 
 
 async def test_text_intact(viewer: Viewer) -> None:
     """Control characters, emoji, U+2028 and forged events arrive as they are; half a surrogate is a `?`."""
-    assert quotes(await viewer.see(f"{TRIGGER}?seconds=2")) == INTACT
+    assert quotes(await viewer.see(trigger(seconds=2))) == INTACT
     assert "\u2028" in INTACT[2]
     assert "\0" in INTACT[3]
 
 
 async def test_one_run_for_each_id(viewer: Viewer) -> None:
     """However many requests with an id, it is one run, which all of them see; another id, another run."""
-    run, other = secrets.token_hex(16), secrets.token_hex(16)
-    await viewer.see(f"{TRIGGER}?run={run}&seconds=1&pages=4", count=1)
-    # Were one of these a run of its own, it would have other pages.
-    one, two, three = await asyncio.gather(
-        viewer.see(f"{TRIGGER}?run={run}&seconds=0&pages=1"),
-        viewer.see(f"{TRIGGER}?run={run}&seconds=0&pages=2"),
-        viewer.see(f"{TRIGGER}?run={other}&seconds=1&pages=3"),
-    )
-    late = await viewer.see(f"{TRIGGER}?run={run}&seconds=0&pages=5")
-    assert one[-1].data == two[-1].data == late[-1].data
-    assert contents(one)[-1]["data"]["pages"] == 4
-    assert contents(three)[-1]["data"]["pages"] == 3
-    assert [event.id for event in one] == [event.id for event in two] == [event.id for event in late]
-    assert not {event.id for event in one} & {event.id for event in three}
+    url, other = trigger(seconds=1, pages=4), trigger(seconds=1, pages=4)
+    await viewer.see(url, count=1)
+    one, two, three = await asyncio.gather(viewer.see(url), viewer.see(url), viewer.see(other))
+    late = await viewer.see(url)
+    # The site that is scraped gives each login a session of its own.
+    logins = {contents(seen)[0]["data"]["session"] for seen in (one, two, late)}
+    assert len(logins) == 1
+    assert contents(three)[0]["data"]["session"] not in logins
+    assert [event.data for event in one] == [event.data for event in two] == [event.data for event in late]
+    assert [event.id for event in one] == [str(number) for number in range(3, 3 + len(one))]
+
+
+async def test_other_parameters(viewer: Viewer) -> None:
+    """An id that is sent again with other parameters is refused: it can't mean the same run."""
+    url = trigger(seconds=0.1, pages=1)
+    await viewer.see(url)
+    assert await viewer.status(url.replace("pages=1", "pages=2")) == 422
 
 
 async def test_go_on(viewer: Viewer) -> None:
-    """Who reconnects sees the rest of the run, with an id for it or without; at the end 204."""
-
-    async def lose_connection(query: str) -> None:
-        url = f"{TRIGGER}?seconds=1&pages=4{query}"
-        first = await viewer.see(url, count=3)
-        rest = await viewer.see(url, last_event_id=first[-1].id)
-        steps = [each["step"] for each in contents(first + rest)]
-        assert steps == ["Login", *["Scraping"] * 4, "Analyzing", "Done"]
-        assert await viewer.status(url, rest[-1].id) == 204
-
-    await asyncio.gather(lose_connection(""), lose_connection(f"&run={secrets.token_hex(16)}"))
+    """A viewer that reconnects gets the rest of the run; after the last event, 204."""
+    url = trigger(seconds=1, pages=4)
+    first = await viewer.see(url, count=3)
+    rest = await viewer.see(url, last_event_id=first[-1].id)
+    steps = [each["step"] for each in contents(first + rest)]
+    assert steps == ["Login", *["Scraping"] * 4, "Analyzing", "Done"]
+    assert await viewer.status(url, rest[-1].id) == 204
 
 
-@pytest.mark.parametrize("query", ["run=1", "run=" + "G" * 32, "seconds=-1", "pages=0", "fail_at=101"])
-async def test_refused(viewer: Viewer, query: str) -> None:
-    """Ids that could be guessed, and parameters out of bounds, are refused."""
-    assert await viewer.status(f"{TRIGGER}?{query}") == 422
+@pytest.mark.parametrize("run", ["", "?run=", "?run=1", "?run=" + "G" * 32, "?run=" + "0" * 33])
+async def test_run_is_required(viewer: Viewer, run: str) -> None:
+    """Without an id of 128 bits nothing is started."""
+    assert await viewer.status(TRIGGER + run) == 422
+
+
+@pytest.mark.parametrize("parameter", ["seconds=-1", "seconds=nan", "pages=0", "fail_at=101"])
+async def test_refused(viewer: Viewer, parameter: str) -> None:
+    """Parameters out of bounds are refused."""
+    assert await viewer.status(f"{trigger()}&{parameter}") == 422
 
 
 async def test_cross_site(session: aiohttp.ClientSession, server: Server) -> None:
     """Other sites can't trigger."""
     headers = {"Sec-Fetch-Site": "cross-site"}
-    async with session.get(server.url + TRIGGER, headers=headers) as response:
+    async with session.get(server.url + trigger(), headers=headers) as response:
         assert response.status == 403
 
 
@@ -126,5 +137,5 @@ async def test_too_many(session: aiohttp.ClientSession) -> None:
         for number in range(100):
             async with session.get(f"{server.url}{TRIGGER}?run={number:032x}&seconds=60") as response:
                 assert response.status == 200
-        assert await viewer.status(TRIGGER) == 503
-        assert len(await viewer.see(f"{TRIGGER}?run={1:032x}", count=1)) == 1
+        assert await viewer.status(trigger()) == 503
+        assert len(await viewer.see(f"{TRIGGER}?run={1:032x}&seconds=60", count=1)) == 1

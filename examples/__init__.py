@@ -1,0 +1,1 @@
+"""Lessons and applications, one idea each: see README.md beside this file."""

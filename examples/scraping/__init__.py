@@ -1,0 +1,1 @@
+"""Scraping, triggered and shown by a React component, through nginx."""

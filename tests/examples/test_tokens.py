@@ -1,0 +1,85 @@
+"""A text that comes token by token, in Chromium: whatever happens to the page, the text is the same."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from examples.tokens import WORDS
+from tests.support.browser import ARGUMENTS, browser, context, executable, page
+from tests.support.examples import Example
+from tests.support.programs import Server
+
+__all__ = ["browser", "context", "page"]  # fixtures
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with Example("tokens") as server:
+        yield server
+
+
+def text_of(words: int, seed: int) -> str:
+    """The text that comes of this seed."""
+    draw = random.Random(seed)
+    ends = [" ", " ", " ", ", ", ".\n", " – "]
+    return "".join(draw.choice(WORDS) + draw.choice(ends) for _ in range(words))
+
+
+def until_some(page: Page) -> None:
+    """Return when a part of the text is there."""
+    page.wait_for_function("document.getElementById('text').textContent.length > 20")
+
+
+def text(page: Page) -> str | None:
+    """The text on the page."""
+    return page.locator("#text").text_content()
+
+
+def test_a_reload_and_a_second_tab(server: Server, page: Page) -> None:
+    """A page that is reloaded in the middle, and a tab that is opened then, end with the whole text."""
+    page.goto(f"{server.url}/?words=100&seconds=0.02&seed=7")
+    page.get_by_role("button", name="Write a text").click()
+    until_some(page)
+    page.reload()
+    until_some(page)
+    second = page.context.new_page()
+    second.goto(server.url)
+    for each in (page, second):
+        expect(each.get_by_role("status")).to_have_text("100 words")
+        assert text(each) == text_of(100, 7)
+        expect(each.get_by_role("button", name="Stop")).to_be_disabled()
+
+
+def test_a_browser_that_is_closed_and_started_again(
+    server: Server, browser: Browser, tmp_path: Path
+) -> None:
+    """Leaving stops nothing: after a restart, the browser shows the text, and how it goes on."""
+
+    def started() -> BrowserContext:
+        return browser.browser_type.launch_persistent_context(
+            tmp_path, executable_path=executable(), args=ARGUMENTS
+        )
+
+    with started() as first:
+        page = first.new_page()
+        page.goto(f"{server.url}/?words=150&seconds=0.02&seed=8")
+        page.get_by_role("button", name="Write a text").click()
+        until_some(page)
+    with started() as second:
+        page = second.new_page()
+        page.goto(server.url)
+        expect(page.get_by_role("status")).to_have_text("150 words")
+        assert text(page) == text_of(150, 8)
+
+
+def test_stop(server: Server, page: Page) -> None:
+    """The button stops the text itself; what has come stays."""
+    page.goto(f"{server.url}/?words=5000&seconds=0.01&seed=9")
+    page.get_by_role("button", name="Write a text").click()
+    until_some(page)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("status")).to_have_text("Cancelled")
+    assert text_of(5000, 9).startswith(text(page) or "nothing")
