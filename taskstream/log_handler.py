@@ -12,9 +12,12 @@ class OutputHandler(logging.Handler):
     the server, and left out unless there is a formatter that has them.
     """
 
-    def createLock(self) -> None:  # noqa: N802 - the name is logging's
-        """Have none: a thread that has to wait in here must not make others wait."""
-        self.lock = None
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take in a record; without a lock: a thread that has to wait here must not make others wait."""
+        accepted: object = self.filter(record)  # from Python 3.12 on, perhaps another record
+        if accepted:
+            self.emit(accepted if isinstance(accepted, logging.LogRecord) else record)
+        return bool(accepted)
 
     def format(self, record: logging.LogRecord) -> str:
         """The line for a record."""
