@@ -1,8 +1,8 @@
 """The end of a process that doesn't come to one by itself.
 
 What may hold up the end of a Python program: a thread of the default executor in the middle of something
-long (`asyncio.to_thread(time.sleep, 20)`), a coroutine that swallows its cancellation, a call that blocks the
-event loop. None of them can be interrupted from inside the process, so the process is ended around them.
+long (`asyncio.to_thread(time.sleep, 20)`), a coroutine that swallows its cancellation, a call that blocks
+the loop. None of them can be interrupted from inside the process, so the process is ended around them.
 """
 
 import os

@@ -1,4 +1,8 @@
-"""The demo with more work: `python -m tests.support.own_work`; `celery -A tests.support.own_work:celery worker`."""
+"""The demo with more work.
+
+python -m tests.support.own_work
+celery -A tests.support.own_work:celery worker
+"""
 
 import asyncio
 import time
@@ -40,7 +44,9 @@ def sleep(*, seconds: float) -> None:
 
 
 @tasks.work
-async def odd(*, day: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]) -> AsyncIterator[Update | Result]:
+async def odd(
+    *, day: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
+) -> AsyncIterator[Update | Result]:
     """Work whose details are not JSON."""
     yield Update(50, "Half \ud800 a pair", {"at": datetime(2026, 1, 31, tzinfo=UTC), "nan": float("nan")})
     yield Result({datetime.fromisoformat(day).date()}, "Odd, but done")

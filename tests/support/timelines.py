@@ -13,6 +13,11 @@ def numbered(pattern: str, *numbers: int) -> list[str]:
     return events(*(pattern.format(number) for number in numbers))
 
 
+def tokens(*words: str, first: int = 1) -> list[str]:
+    """Events with a word and the space behind it, and with numbers as ids."""
+    return events(*(f"{word}   (id {number})" for number, word in enumerate(words, first)))
+
+
 BROKEN, FIXED = "request GET /broken", "request GET /fixed"
 WAIT, END = "wait EventSource waits, then connects again", "end the stream ends"
 CUT, BREAK = "cut the connection is cut", "end the connection breaks off"
@@ -38,6 +43,17 @@ EXPECTED = {
         [
             FIXED, *numbered("run 1, " + STEP, 1, 2, 3), CUT, WAIT,
             f"{FIXED}, Last-Event-ID: 3", *numbered("run 1, " + STEP, 4, 5), END,
+        ],
+    ),
+    "token_stream": Expected(
+        [
+            BROKEN, *tokens("A", "task", "runs"), CUT, WAIT,
+            f"{BROKEN}, Last-Event-ID: 3",
+            *tokens("Whoever", "watches,", "a", "task", "runs", "once."), END,
+        ],
+        [
+            FIXED, *tokens("A", "task", "runs"), CUT, WAIT,
+            f"{FIXED}, Last-Event-ID: 3", *tokens("once,", "whoever", "watches.", first=4), END,
         ],
     ),
     "stolen_events": Expected(
