@@ -1,8 +1,8 @@
 """Measure this project's server beside others, all driven by the same load in one run.
 
     pip install -r benchmarks/requirements.txt
-    python -m benchmarks --quick                    (some four minutes, for a first impression)
-    python -m benchmarks --full                     (an hour; writes docs/benchmark.json and .svg)
+    python -m benchmarks --quick                    (some five minutes, for a first impression)
+    python -m benchmarks --full                     (25 minutes; writes docs/benchmark.json and .svg)
     python -m benchmarks --full --only fan-out --servers ours nchan
 
 Each server runs in a process of its own on a free port, one after the other, in rounds; figures are the
@@ -80,8 +80,9 @@ def draw(results: Results, title: str, *captions: str) -> str:
         return {name: figure for name, figure in medians.items() if not isnan(figure)}
 
     return chart(
+        title,
         {
-            f"{title}: µs of server CPU for each event delivered": bars("cpu_us"),
+            "µs of server CPU for each event delivered": bars("cpu_us"),
             "ms until 99 % of the events have arrived": bars("p99_ms"),
         },
         *captions,

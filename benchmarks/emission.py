@@ -1,4 +1,4 @@
-"""What every server emits: the same snapshots, at the same pace."""
+"""What every server emits: the same snapshots, or the same text, at the same pace."""
 
 import asyncio
 import time
@@ -13,11 +13,15 @@ TURN_SECONDS = 0.001
 
 @dataclass(frozen=True)
 class Emission:
-    """What one task emits: `rate` events a second, or as many as it can if that is 0."""
+    """What one task emits: `rate` events a second, or as many as it can if that is 0.
+
+    With the work `emit` these are snapshots, with `write` pieces of a text.
+    """
 
     rate: float
     events: int
     delay: float = 0
+    work: str = "emit"
 
     async def numbers(self) -> AsyncIterator[int]:
         """1, 2, 3 …, each at its time; late ones follow at once."""
@@ -38,6 +42,16 @@ class Emission:
     def message(self, number: int) -> str:
         """What this event says."""
         return f"Event {number} of {self.events}"
+
+    def data(self, task_id: str, number: int) -> "Snapshot | Piece":
+        """The data of one event."""
+        return {"text": piece(number)} if self.work == "write" else snapshot(task_id, self, number)
+
+
+class Piece(TypedDict):
+    """The data of an event that carries a piece of a text, as our server sends it too."""
+
+    text: str
 
 
 class Snapshot(TypedDict):
@@ -66,3 +80,8 @@ def snapshot(task_id: str, emission: Emission, number: int) -> Snapshot:
         "started_at": now,
         "updated_at": now,
     }
+
+
+def piece(number: int) -> str:
+    """Ten characters of a text, which are the same in no other place of it."""
+    return f"{number:09} "

@@ -13,6 +13,7 @@ from typing import Any
 
 import uvloop
 
+from benchmarks.reader import Reader, Reading
 from benchmarks.viewer import Requester, Viewer, Watch
 
 CONNECTIONS_AT_A_TIME = 100
@@ -28,15 +29,29 @@ class Generator:
     def __init__(self, port: int) -> None:
         self._port = port
         self._viewers: list[Viewer] = []
+        self._readers: list[Reader] = []
+        self._reading = Reading(b"")
         self._watch = Watch()
         self._counted = 0
 
     async def connect(self, *, paths: Sequence[str], viewers: int) -> None:
         """Open `viewers` streams of each path."""
-        wanted = [path for path in paths for _ in range(viewers)]
-        for start in range(0, len(wanted), CONNECTIONS_AT_A_TIME):
-            batch = wanted[start : start + CONNECTIONS_AT_A_TIME]
-            await asyncio.gather(*(self._watch_stream(Viewer(self._watch, path)) for path in batch))
+        await self._watch_streams([Viewer(self._watch, path) for path in paths for _ in range(viewers)])
+
+    async def read(self, *, path: str, viewers: int, pieces: int) -> None:
+        """Open streams of a task that writes so many pieces of a text."""
+        self._reading = reading = Reading.of(pieces)
+        self._readers = [Reader(self._watch, path, reading) for _ in range(viewers)]
+        await self._watch_streams(self._readers)
+
+    async def progress(self) -> dict[str, float]:
+        """How many characters all readers have received, and how many of them have the whole text."""
+        return {
+            "characters": sum(reader.characters for reader in self._readers),
+            "whole": self._reading.whole,
+            "wrong": self._reading.wrong,
+            "seconds": self._reading.last_at - self._reading.first_at,
+        }
 
     async def cut(self) -> None:
         """Leave all streams without a word."""
@@ -103,6 +118,11 @@ class Generator:
             "answers": sum(each.answers for each in requesters),
             "failures": sum(each.failures for each in requesters),
         }
+
+    async def _watch_streams(self, viewers: Sequence[Viewer]) -> None:
+        for start in range(0, len(viewers), CONNECTIONS_AT_A_TIME):
+            batch = viewers[start : start + CONNECTIONS_AT_A_TIME]
+            await asyncio.gather(*(self._watch_stream(viewer) for viewer in batch))
 
     async def _watch_stream(self, viewer: Viewer) -> None:
         address = f"127.0.0.{1 + len(self._viewers) // VIEWERS_PER_ADDRESS}"

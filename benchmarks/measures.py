@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import wraps
-from math import nan
+from math import ceil, nan
 
 from benchmarks.emission import Emission
 from benchmarks.servers import PEERS, Figures, Load, Server
@@ -11,6 +11,8 @@ from benchmarks.servers import PEERS, Figures, Load, Server
 SETTLE_SECONDS = 1
 QUIET_SECONDS = 1
 """A burst in which nothing has come for so long is over: its connections may be kept for more requests."""
+OUTPUT_VIEWERS = (1, 100, 1000)
+"""To how many viewers the text goes, one after the other."""
 SPARE_SECONDS = 60
 """How much longer a task goes on than it should have to."""
 
@@ -42,7 +44,7 @@ def fan_out(
     time.sleep(0.3)
     connect_seconds = server.cpu_seconds() - cpu
     # Half-way between two events, and for as many as are expected: one more would be 5 % of twenty.
-    time.sleep(max(0, started + delay + SETTLE_SECONDS + 0.5 / rate - time.monotonic()))
+    sleep_until(started + delay + SETTLE_SECONDS + 0.5 / rate, 1 / rate)
 
     load.begin(expected=streams * rate * seconds)
     began, cpu = time.monotonic(), server.cpu_seconds()
@@ -59,9 +61,15 @@ def fan_out(
     }
 
 
-def warm_up(server: Server, load: Load) -> None:
+def sleep_until(due: float, interval: float) -> None:
+    """Sleep until this time or, if it has passed, one that is some whole intervals later."""
+    late = time.monotonic() - due
+    time.sleep(ceil(late / interval) * interval - late if late > 0 else -late)
+
+
+def warm_up(server: Server, load: Load, work: str = "emit") -> None:
     """Let the server import and allocate what it needs for the first few streams."""
-    path = server.start_task(Emission(10, 20))
+    path = server.start_task(Emission(10, 20, work=work))
     load.connect(paths=[path], viewers=20)
     time.sleep(0.5)
     load.forget()
@@ -91,6 +99,36 @@ def burst(server: Server, load: Load, *, viewers: int, events: int, seconds: flo
     }
 
 
+def output(name: str, *, characters: int, seconds: float) -> Figures:
+    """A text, in pieces of ten characters, to one viewer and to many: each time by a new server."""
+    return {
+        f"{key}_{viewers}": figure
+        for viewers in OUTPUT_VIEWERS
+        for key, figure in write(name, viewers=viewers, pieces=characters // 10, seconds=seconds).items()
+    }
+
+
+@served
+def write(server: Server, load: Load, *, viewers: int, pieces: int, seconds: float) -> Figures:
+    """One task that writes a text as fast as it can, for so many seconds at the most."""
+    warm_up(server, load, "write")
+    delay = 1 + viewers / 500
+    began = time.monotonic()
+    path = server.start_task(Emission(0, pieces, delay, "write"))
+    load.read(path=path, viewers=viewers, pieces=pieces)
+    time.sleep(max(0, began + delay - 0.1 - time.monotonic()))
+    cpu, until = server.cpu_seconds(), time.monotonic() + seconds
+    while (progress := load.progress())["whole"] < viewers and time.monotonic() < until:
+        time.sleep(0.05)
+    cpu = server.cpu_seconds() - cpu
+    if progress["wrong"]:
+        raise RuntimeError(f"{progress['wrong']} of {viewers} viewers got another text, or came too late.")
+    return {
+        "characters_per_cpu_us": progress["characters"] / cpu / 1e6,
+        "seconds": progress["seconds"] if progress["whole"] == viewers else nan,
+    }
+
+
 @served
 def reconnect_storm(server: Server, load: Load, *, viewers: int, events: int, seconds: float) -> Figures:
     """Viewers that are cut off half-way, and come back within a second when all events have happened."""
@@ -100,7 +138,9 @@ def reconnect_storm(server: Server, load: Load, *, viewers: int, events: int, se
     began = time.monotonic()
     path = server.start_task(Emission(rate, events, delay))
     load.connect(paths=[path], viewers=viewers)
-    time.sleep(max(0, began + delay + seconds / 2 - time.monotonic()))
+    if (rest := began + delay + seconds / 2 - time.monotonic()) < 0:
+        raise RuntimeError(f"{viewers} viewers have taken too long to connect: the machine is busy.")
+    time.sleep(rest)
     load.cut()
     time.sleep(seconds / 2 + SETTLE_SECONDS)
     cpu = server.cpu_seconds()

@@ -33,12 +33,14 @@ def machine() -> dict[str, str]:
 
 
 def markdown(workload: Workload, sizes: Figures, results: Results) -> str:
-    """A table: medians, and in brackets how many times ours they are, the median of each round's ratio."""
+    """A table: medians, and in brackets how many times ours they are, the median of each round's ratio.
+
+    Beside ours, if nchan takes part, is how many times nchan's it is.
+    """
     titles = ["server", *(column.title for column in workload.columns)]
     lines = [f"### {workload.title.format(**sizes)}", "", row(titles), row(["---"] * len(titles))]
-    for name, rounds in results.items():
-        lines.append(row([name, *(cell(column, rounds, results) for column in workload.columns)]))
-    return "\n".join(lines)
+    rows = ([name, *(cell(column, name, results) for column in workload.columns)] for name in results)
+    return "\n".join([*lines, *map(row, rows)])
 
 
 def row(cells: list[str]) -> str:
@@ -46,21 +48,26 @@ def row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def cell(column: Column, rounds: list[Figures], results: Results) -> str:
+def cell(column: Column, name: str, results: Results) -> str:
     """One figure."""
-    if not rounds:
+    if not results[name]:
         return "failed"
-    figure = middle(column.key, rounds)
+    figure = middle(column.key, results[name])
     text = "–" if math.isnan(figure) else f"{figure:,.{column.decimals}f}"
-    ours = results.get("ours", [])
-    if not column.compared or rounds is ours or len(ours) != len(rounds):
+    if not column.compared:
         return text
-    ratios = [
-        each[column.key] / our[column.key]
-        for each, our in zip(rounds, ours, strict=True)
-        if our[column.key]
-    ]
-    return f"{text} ({median(ratios):.2f}×)" if ratios and not math.isnan(sum(ratios)) else text
+    if name != "ours":
+        return text + ratio(column.key, results[name], results.get("ours", []), "×")
+    return text + ratio(column.key, results[name], results.get("nchan", []), "× nchan")
+
+
+def ratio(key: str, rounds: list[Figures], others: list[Figures], times: str) -> str:
+    """How many times the figure of others it is, in brackets; nothing if that can't be said."""
+    if len(rounds) != len(others):
+        return ""
+    pairs = zip(rounds, others, strict=True)
+    ratios = [each[key] / other[key] for each, other in pairs if other[key]]
+    return f" ({median(ratios):.2f}{times})" if ratios and not math.isnan(sum(ratios)) else ""
 
 
 def middle(key: str, rounds: list[Figures]) -> float:

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.hot_loop import hot_loop
-from benchmarks.measures import burst, fan_out, reconnect_storm, start
+from benchmarks.measures import OUTPUT_VIEWERS, burst, fan_out, output, reconnect_storm, start
 from benchmarks.servers import PEERS, Figures
+
+ALL = tuple(name for name in PEERS if name != "ours-blocking")
+"""All that emit snapshots in the same way."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Column:
     title: str
     decimals: int = 1
     compared: bool = False
-    """Whether its ratio to ours is shown too."""
+    """Whether the ratios to ours, and of ours to nchan, are shown too."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Workload:
     columns: tuple[Column, ...]
     quick: dict[str, float]
     full: dict[str, float]
-    contestants: tuple[str, ...] = tuple(PEERS)
+    contestants: tuple[str, ...] = ALL
     reason: str = ""
     """Why some servers don't take part."""
 
@@ -48,23 +51,25 @@ WORKLOADS = {
         fan_out,
         FAN_OUT_COLUMNS,
         quick={"tasks": 1, "viewers": 200, "rate": 10, "seconds": 2},
-        full={"tasks": 1, "viewers": 1000, "rate": 10, "seconds": 10},
+        full={"tasks": 1, "viewers": 1000, "rate": 10, "seconds": 4},
     ),
     "fan-out-10k": Workload(
         "Fan-out: {tasks} task, {viewers:,} viewers, {rate} event/s",
         fan_out,
         FAN_OUT_COLUMNS,
         quick={"tasks": 1, "viewers": 1000, "rate": 1, "seconds": 3},
-        full={"tasks": 1, "viewers": 10_000, "rate": 1, "seconds": 10},
+        full={"tasks": 1, "viewers": 10_000, "rate": 1, "seconds": 6},
+        contestants=("ours", "bare-uvloop", "nchan", "better-sse", "streaming"),
+        reason="with so many viewers, the others only take longer",
     ),
     "many": Workload(
         "Many: {tasks:,} tasks, {viewers} viewer each, {rate} events/s",
         fan_out,
         FAN_OUT_COLUMNS,
         quick={"tasks": 100, "viewers": 1, "rate": 10, "seconds": 2},
-        full={"tasks": 2000, "viewers": 1, "rate": 10, "seconds": 10},
-        contestants=tuple(name for name in PEERS if name != "nchan"),
-        reason="one publisher can't send nchan so many messages a second by HTTP",
+        full={"tasks": 2000, "viewers": 1, "rate": 10, "seconds": 4},
+        contestants=tuple(name for name in ALL if name not in ("nchan", "fastapi-sse")),
+        reason="one publisher can't send nchan so many messages a second; fastapi-sse can't take them",
     ),
     "burst": Workload(
         "Burst: {events:,} events as fast as they can be made, {viewers} viewers, {seconds} s at the most",
@@ -75,12 +80,28 @@ WORKLOADS = {
             Column("seconds", "s"),
         ),
         quick={"viewers": 100, "events": 5000, "seconds": 3},
-        full={"viewers": 100, "events": 100_000, "seconds": 20},
-        contestants=tuple(name for name in PEERS if name != "bare-uvloop"),
-        reason="the bare writes know no bounds",
+        full={"viewers": 100, "events": 100_000, "seconds": 5},
+        contestants=tuple(name for name in ALL if name not in ("bare-uvloop", "fastapi-sse")),
+        reason="the bare writes know no bounds, and fastapi-sse takes one event in a hundred",
+    ),
+    "output": Workload(
+        "Output: {characters:,} characters in pieces of ten, to so many viewers, {seconds} s at the most",
+        output,
+        tuple(
+            column
+            for viewers in OUTPUT_VIEWERS
+            for column in (
+                Column(f"characters_per_cpu_us_{viewers}", f"{viewers:,}: characters / µs CPU", 1, True),
+                Column(f"seconds_{viewers}", f"{viewers:,}: s until all have all", 2),
+            )
+        ),
+        quick={"characters": 200_000, "seconds": 3},
+        full={"characters": 1_000_000, "seconds": 5},
+        contestants=("ours", "ours-blocking", "better-sse", "streaming"),
+        reason="nchan is given a message at a time, and the others differ from these in their framing only",
     ),
     "reconnect-storm": Workload(
-        "Reconnect storm: {viewers:,} viewers, cut off half-way, come back within a second",
+        "Reconnect storm: {viewers:,} viewers, cut off after half of {events} events, back within a second",
         reconnect_storm,
         (
             Column("seconds", "s until all have caught up", 2, compared=True),
@@ -90,7 +111,7 @@ WORKLOADS = {
             Column("missing", "never", 0),
         ),
         quick={"viewers": 200, "events": 40, "seconds": 2},
-        full={"viewers": 2000, "events": 100, "seconds": 10},
+        full={"viewers": 10_000, "events": 12, "seconds": 4},
         contestants=("ours", "nchan"),
         reason="the others keep no events to resume from",
     ),
@@ -102,7 +123,7 @@ WORKLOADS = {
             Column("per_second", "tasks started / s", 0),
         ),
         quick={"connections": 10, "seconds": 2},
-        full={"connections": 10, "seconds": 10},
+        full={"connections": 10, "seconds": 3},
         contestants=("ours", "naive", "aiohttp-sse", "better-sse"),
         reason="nchan has no tasks, and the others differ in their streams only",
     ),

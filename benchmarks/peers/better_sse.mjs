@@ -29,7 +29,9 @@ const snapshot = (task_id, number, events) => ({
   updated_at: now(),
 });
 
-const emit = async (task_id, channel, { rate, events, delay }) => {
+const piece = (number) => `${String(number).padStart(9, "0")} `;
+
+const emit = async (task_id, channel, { work, rate, events, delay }) => {
   await sleep(1000 * delay);
   const began = performance.now();
   let turnBegan = began;
@@ -40,7 +42,11 @@ const emit = async (task_id, channel, { rate, events, delay }) => {
       await setImmediate();
       turnBegan = performance.now();
     }
-    channel.broadcast(snapshot(task_id, number, events), "message", { eventId: String(number) });
+    if (work === "write") {
+      channel.broadcast({ text: piece(number) }, "output", { eventId: String(number) });
+    } else {
+      channel.broadcast(snapshot(task_id, number, events), "message", { eventId: String(number) });
+    }
   }
   channels.delete(task_id);
 };

@@ -7,11 +7,11 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from benchmarks.emission import Emission, Snapshot
+from benchmarks.emission import Emission, Piece, Snapshot
 from benchmarks.peers.tasks import Tasks
 
 app = FastAPI()
-tasks: Tasks[tuple[int, Snapshot]] = Tasks(lambda number, data: (number, data))
+tasks: Tasks[tuple[int, Snapshot | Piece]] = Tasks(lambda number, data: (number, data))
 
 
 @app.post("/start-task")

@@ -7,11 +7,11 @@ import uvicorn
 from fastapi import FastAPI
 from sse_starlette import EventSourceResponse
 
-from benchmarks.emission import Emission, Snapshot
+from benchmarks.emission import Emission, Piece, Snapshot
 from benchmarks.peers.tasks import Tasks, to_json
 
 app = FastAPI()
-tasks: Tasks[tuple[int, Snapshot]] = Tasks(lambda number, data: (number, data))
+tasks: Tasks[tuple[int, Snapshot | Piece]] = Tasks(lambda number, data: (number, data))
 
 
 @app.post("/start-task")

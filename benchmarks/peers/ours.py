@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
-from benchmarks.emission import Emission
-from taskstream import TaskStream, Update
+from benchmarks.emission import Emission, piece
+from taskstream import Output, TaskStream, Update
 from taskstream.server import serve
 
 tasks = TaskStream(max_streams=100_000, max_tasks=4000)
@@ -20,6 +20,13 @@ async def emit(*, rate: float, events: int, delay: float = 0) -> AsyncIterator[U
     emission = Emission(rate, events, delay)
     async for number in emission.numbers():
         yield Update(emission.percent(number), emission.message(number))
+
+
+@tasks.work
+async def write(*, rate: float, events: int, delay: float = 0) -> AsyncIterator[Output]:
+    """Work that writes a text, a piece at a time."""
+    async for number in Emission(rate, events, delay).numbers():
+        yield Output(piece(number))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from benchmarks.emission import Emission, Snapshot, snapshot
+from benchmarks.emission import Emission, Piece, Snapshot
 
 Event = TypeVar("Event")
 
@@ -17,7 +17,7 @@ Event = TypeVar("Event")
 class Tasks(Generic[Event]):
     """The running tasks. `make` makes an event once for all of its viewers; `None` follows the last."""
 
-    def __init__(self, make: Callable[[int, Snapshot], Event]) -> None:
+    def __init__(self, make: Callable[[int, Snapshot | Piece], Event]) -> None:
         self._make = make
         self._viewers: dict[str, set[Queue[Event | None]]] = defaultdict(set)
         self._runs: set[asyncio.Task[None]] = set()
@@ -42,18 +42,19 @@ class Tasks(Generic[Event]):
 
     async def _run(self, task_id: str, emission: Emission) -> None:
         async for number in emission.numbers():
-            event = self._make(number, snapshot(task_id, emission, number))
+            event = self._make(number, emission.data(task_id, number))
             for queue in self._viewers[task_id]:
                 queue.put_nowait(event)
         for queue in self._viewers.pop(task_id, ()):
             queue.put_nowait(None)
 
 
-def to_json(data: Snapshot) -> str:
+def to_json(data: Snapshot | Piece) -> str:
     """Compact JSON."""
     return json.dumps(data, separators=(",", ":"), ensure_ascii=False)
 
 
-def to_sse(number: int, data: Snapshot) -> bytes:
+def to_sse(number: int, data: Snapshot | Piece) -> bytes:
     """One event as it goes over the wire."""
-    return f"id: {number}\ndata: {to_json(data)}\n\n".encode()
+    name = "event: output\n" if "text" in data else ""
+    return f"id: {number}\n{name}data: {to_json(data)}\n\n".encode()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from taskstream.http.stream import Stream, chunk
 from taskstream.log import Follower, Log
@@ -105,13 +105,14 @@ class Audience:
             self._shared, self._end = self._log.after(self._start)
 
     def _write(self, streams: list[Stream]) -> None:
-        framed, start, end, now = chunk(self._shared), self._start, self._end, self._streams.now()
+        shared, start, end, now = self._shared, self._start, self._end, self._streams.now()
+        framed = chunk(shared)
         served = 0
-        for stream in streams:
-            viewer = cast(Follower, stream.viewer)
-            if self._shared and stream.up_to_date and viewer.last_event_id == start:
+        for stream in streams:  # what is done in here is done for each viewer of each event
+            viewer: Follower = stream.viewer  # type: ignore[assignment] # `shared_log` says so
+            if shared and stream.up_to_date and viewer.last_event_id == start:
                 try:
-                    stream.carrier.write(framed)
+                    stream.write(framed)
                 except Exception:  # noqa: BLE001 - it is logged, and the others are served
                     stream.fail()
                 viewer.last_event_id = end
@@ -119,4 +120,4 @@ class Audience:
                 served += 1
             else:
                 stream.take_turn()
-        self._streams.count(self._shared, served)
+        self._streams.count(shared, served)

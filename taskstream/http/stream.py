@@ -7,6 +7,7 @@ fast as the connection takes it. The cursor of the viewer is all that it needs t
 
 import logging
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from taskstream.log import PIECE_BYTES, Viewer
@@ -31,9 +32,6 @@ PING = chunk(b": ping\n\n")
 class Carrier(Protocol):
     """What a connection does for a stream: `taskstream.server` has one."""
 
-    def write(self, chunk: bytes, /) -> object:
-        """Write one chunk of the body."""
-
     @property
     def write_paused(self) -> bool:
         """Whether it has more to send than it should; `Stream.resume` is called when that has changed."""
@@ -46,7 +44,10 @@ class Carrier(Protocol):
         """Hold back what the response writes from now on."""
 
     def carry(self, stream: "Stream") -> bool:
-        """Make the body of the response this stream's business, if its head has come and allows it."""
+        """Make the body of the response this stream's business, if its head has come and allows it.
+
+        From then on `stream.write` is what writes to the connection.
+        """
 
     def uncork(self) -> None:
         """Send in one piece what has been held back."""
@@ -61,7 +62,20 @@ class Carrier(Protocol):
 class Stream:
     """An open stream, from the moment at which a connection carries it."""
 
-    __slots__ = ("_retry", "_streams", "_unsent", "active_at", "carrier", "closed", "up_to_date", "viewer")
+    __slots__ = (
+        "_retry",
+        "_streams",
+        "_unsent",
+        "active_at",
+        "carrier",
+        "closed",
+        "up_to_date",
+        "viewer",
+        "write",
+    )
+
+    write: Callable[[bytes], object]
+    """Writes one chunk of the body. The carrier sets it: an attribute of its own, as it is called most."""
 
     def __init__(self, viewer: Viewer, carrier: Carrier, streams: "Streams", retry: bytes) -> None:
         self.viewer = viewer
@@ -129,7 +143,7 @@ class Stream:
             elif now - self.active_at >= stall_seconds:
                 self._cut("stalled")
         elif now - self.active_at >= ping_seconds:
-            carrier.write(PING)
+            self.write(PING)
             self.active_at = now
 
     def _cut(self, outcome: "Outcome") -> None:
@@ -143,7 +157,7 @@ class Stream:
             self._streams.count(events)
             if self._retry:
                 events, self._retry = events.replace(b"\n", self._retry, 1), b""
-            carrier.write(chunk(events))
+            self.write(chunk(events))
             self.active_at = self._streams.now()
         if carrier.write_paused:
             return

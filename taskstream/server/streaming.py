@@ -4,7 +4,6 @@ An asyncio task, its coroutines and all that they know take 20 KiB, and waking t
 longer than writing it. Between two events a stream needs none of them: it is a cursor and a transport.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from uvicorn._types import ASGI3Application
@@ -50,8 +49,6 @@ class Cork:
 class StreamingProtocol(UpgradesIgnored):
     """uvicorn's, but it offers each response to carry its stream (a `taskstream.http.stream.Carrier`)."""
 
-    write: Callable[[bytes], object]
-
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - they are uvicorn's
         super().__init__(*arguments, **options)
         self._response: RequestResponseCycle | None = None
@@ -84,10 +81,10 @@ class StreamingProtocol(UpgradesIgnored):
             return False
         self._chunked = cork.response.scope["http_version"] == "1.1"
         if self._chunked:
-            self.write = cork.write
+            stream.write = cork.write
         else:
             cork.held = cork.held.replace(CHUNKED, b"", 1)  # HTTP/1.0 knows no chunks: the body ends at EOF
-            self.write = self._write_content
+            stream.write = self._write_content
         self._stream = stream
         self._forget_request(cork.response)
         self._read_ahead_bytes = 0
@@ -100,8 +97,8 @@ class StreamingProtocol(UpgradesIgnored):
         if cork is None:
             return
         cork.response.transport = self.transport
-        if self._chunked:
-            self.write = self.transport.write
+        if self._chunked and self._stream is not None:
+            self._stream.write = self.transport.write
         if cork.held and not self.transport.is_closing():
             self.transport.write(cork.held)
         if cork.closing:
@@ -110,8 +107,9 @@ class StreamingProtocol(UpgradesIgnored):
     def finish(self) -> None:
         """End the response; the next one may begin, or the connection ends as well."""
         assert self._response is not None
+        assert self._stream is not None
         if self._chunked:
-            self.write(LAST_CHUNK)
+            self._stream.write(LAST_CHUNK)
         self.uncork()
         self._stream = None
         self._response.response_complete = True
@@ -134,12 +132,12 @@ class StreamingProtocol(UpgradesIgnored):
             response.disconnected = True
             response.message_event.set()
         if stream is not None:
+            stream.write = write_nothing
             stream.close("left")
         self._unset_keepalive_if_required()
         self.pipeline.clear()
         self._stream = self._response = None
         self.cycle = self.scope = None  # type: ignore[assignment]
-        self.write = write_nothing
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of a request; of what comes behind an open stream, only so much."""

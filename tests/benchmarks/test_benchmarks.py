@@ -11,6 +11,11 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.chart import chart
+from benchmarks.emission import piece
+from benchmarks.reader import Reader, Reading
+from benchmarks.report import markdown
+from benchmarks.viewer import Watch
+from benchmarks.workloads import WORKLOADS
 from tests.support.programs import ROOT
 
 pytestmark = pytest.mark.slow
@@ -43,9 +48,38 @@ def test_fan_out(tmp_path: Path) -> None:
 
 def test_other_workloads_of_ours() -> None:
     """Each prints a line for our server."""
-    workloads = ("burst", "reconnect-storm", "start", "hot-loop")
+    workloads = ("burst", "output", "reconnect-storm", "start", "hot-loop")
     output = run("benchmarks", "--quick", "--only", *workloads, "--servers", "ours")
     assert output.count("\n| ours | ") == len(workloads)
+
+
+def stream_of(*numbers: int) -> bytes:
+    """A stream with these pieces of a text, as chunks of an HTTP/1.1 body."""
+    events = [b'event: output\ndata: {"text":"%b"}\n\n' % piece(number).encode() for number in numbers]
+    return b"".join(b"%x\r\n%b\r\n" % (len(event), event) for event in events)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "whole", "wrong"),
+    [((1, 2, 3), 1, 0), ((1, 2), 0, 0), ((1, 3), 0, 1), ((2, 1, 3), 0, 1), ((1, 1, 2, 3), 0, 1)],
+)
+async def test_a_text_is_compared_byte_for_byte(numbers: tuple[int, ...], whole: int, wrong: int) -> None:
+    """What is missing, doubled or out of order is noticed, wherever the stream is cut into pieces."""
+    data = stream_of(*numbers)
+    for size in range(1, len(data) + 1):
+        reading = Reading.of(3)
+        reader = Reader(Watch(napping=True), "/", reading)
+        for start in range(0, len(data), size):
+            reader.data_received(data[start : start + size])
+        assert (reading.whole, reading.wrong) == (whole, wrong)
+
+
+def test_figures_are_compared_with_ours_and_ours_with_nchan() -> None:
+    """A table says how many times ours each figure is, and how many times nchan's ours is."""
+    figures = dict.fromkeys([column.key for column in WORKLOADS["fan-out"].columns], 1.0)
+    results = {"ours": [figures | {"cpu_us": 9}], "nchan": [figures | {"cpu_us": 12}]}
+    rows = markdown(WORKLOADS["fan-out"], WORKLOADS["fan-out"].quick, results).splitlines()[-2:]
+    assert [row.split(" | ")[1] for row in rows] == ["9.0 (0.75× nchan)", "12.0 (1.33×)"]
 
 
 def test_transports() -> None:
@@ -59,15 +93,15 @@ def test_transports() -> None:
 
 def test_a_name_in_a_chart_is_text() -> None:
     """Whatever the bars are called, it is an SVG that can be read."""
-    svg = chart({"<title> & more": {"ours": 1, "a<b": 100}}, "caption")
+    svg = chart("1 < 2", {"<title> & more": {"ours": 1, "a<b": 100}}, "caption")
     ElementTree.fromstring(svg)
 
 
 def test_a_chart_shows_how_much_longer() -> None:
     """Ten times as much is one step of the scale further, however large, and the scale says so."""
-    svg = chart({"ms": {"ours": 5, "ten": 50, "hundred": 500, "thousand": 5000}})
+    svg = chart("Times", {"ms": {"ours": 5, "ten": 50, "hundred": 500, "thousand": 5000}})
     bars = [float(width) for width in re.findall(r'class="bar.*?width="([\d.]+)"', svg)]
     steps = [longer - shorter for shorter, longer in pairwise(bars)]
     assert max(steps) - min(steps) < 0.3
-    for tick in ("1", "10", "100", "1,000", "10,000"):
+    for tick in ("2", "5", "10", "100", "200", "1,000", "5,000"):
         assert f">{tick}</text>" in svg
