@@ -228,6 +228,23 @@ def test_output_is_shown(every_field: Server, page: Page) -> None:
     assert page.get_by_role("log").inner_text().split() == [str(number) for number in range(20)]
 
 
+def test_output_is_shown_once(every_field: Server, page: Page) -> None:
+    """An element that is taken out and put back, or gets other headers, shows all output, and that once."""
+    task_id = start_task(every_field, work="talk", words=60)
+    open_host_page(page, every_field, tag(task_id, "output"))
+    expect(page.get_by_role("log")).to_contain_text("3 4 5")
+    page.evaluate("""async () => {
+        const element = document.querySelector("task-progress");
+        element.remove();
+        await new Promise((resolve) => setTimeout(resolve));
+        document.body.append(element);
+    }""")
+    expect(page.get_by_role("log")).to_contain_text("13 14 15")
+    page.evaluate("document.querySelector('task-progress').headers = { Token: 'new' }")
+    expect(part(page, "badge")).to_have_text("SUCCESS")
+    assert page.get_by_role("log").inner_text().split() == [str(number) for number in range(60)]
+
+
 @pytest.mark.slow
 def test_nothing_is_left_of_a_thousand(start_server: StartServer, page: Page) -> None:
     """When a thousand elements have come and gone, the browser has neither their nodes nor their memory."""

@@ -413,7 +413,7 @@ def test_the_keyboard_is_enough(server: Server, page: Page) -> None:
     expect(page.get_by_role("button", name="Start task")).to_be_focused()
     page.keyboard.press("Enter")
     expect_status(page, "By keyboard", "STARTED")
-    for _ in "id", "On the wire", "Cancel":
+    for _ in "id", "Output", "On the wire", "Cancel":
         page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Cancel")).to_be_focused()
     page.keyboard.press("Enter")

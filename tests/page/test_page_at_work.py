@@ -140,7 +140,7 @@ def test_buttons_are_large_enough_for_a_thumb(server: Server, browser: Browser) 
     page.goto(f"{server.url}/#{start_task(server, seconds=60)}")
     page.get_by_role("button", name="On the wire").tap()
     buttons = page.locator("button:visible, input:visible, select:visible, .id:visible")
-    expect(buttons).to_have_count(11)
+    expect(buttons).to_have_count(12)
     heights = buttons.evaluate_all("each => each.map((button) => button.getBoundingClientRect().height)")
     assert min(heights) >= 44
     context.close()
@@ -151,7 +151,7 @@ def test_buttons_are_large_enough_for_a_thumb(server: Server, browser: Browser) 
 def test_axe_finds_nothing(
     server: Server, page: Page, node_modules: Path, colours: Literal["light", "dark"]
 ) -> None:
-    """The page, with a task in each state and the wire open, has no fault that axe knows of."""
+    """The page, with a task in each state, and output and wire open, has no fault that axe knows of."""
     page.emulate_media(color_scheme=colours, reduced_motion="reduce")
     page.goto(f"{server.url}/#{'0' * 32}")
     submit(page, name="Runs", seconds=60)
@@ -167,6 +167,8 @@ def test_axe_finds_nothing(
     )
     card(page, "Done").get_by_role("button", name="On the wire").click()
     expect(page.locator(WIRE)).to_contain_text("204 No Content")
+    card(page, "Runs").get_by_role("button", name="Output").click()
+    expect(page.get_by_role("log")).to_be_visible()
     page.evaluate((node_modules / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
     found = page.evaluate("axe.run()")
     assert "aria-progressbar-name" in [rule["id"] for rule in found["passes"]]

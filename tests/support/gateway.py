@@ -35,15 +35,22 @@ class Gateway:
 
     async def serve(self, started: "Queue[asyncio.AbstractEventLoop]", stop: asyncio.Event) -> None:
         """Serve on a free port until told to stop."""
+        self._loop = asyncio.get_running_loop()
         async with aiohttp.ClientSession(auto_decompress=False) as self._session:
             runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.1)  # type: ignore[arg-type]
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
             self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            started.put(asyncio.get_running_loop())
+            started.put(self._loop)
             await stop.wait()
             await runner.cleanup()
+
+    def cut(self) -> None:
+        """Cut the connections of the streams that are open."""
+        for transport in [request.transport for request in self.streams]:
+            if transport:
+                self._loop.call_soon_threadsafe(transport.abort)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         fate = Fate.PASS

@@ -1,7 +1,7 @@
 """Take the picture of docs/lessons.md: the page of the lessons, as a browser shows it.
 
-    python -m tests.support.lessons_picture
-    python -m tests.support.lessons_picture other.png
+python -m tests.support.lessons_picture
+python -m tests.support.lessons_picture other.png
 """
 
 import sys

@@ -4,6 +4,7 @@ import "./task-progress.js";
 import { ask, post } from "./page/ask.js";
 import { Card, addressOf } from "./page/card.js";
 import { Form } from "./page/form.js";
+import { OutputPane } from "./page/output-pane.js";
 import { onChange, recall, remember } from "./page/remembered.js";
 import { Wire } from "./page/wire.js";
 import { TaskSource, hasEnded } from "./task-source.js";
@@ -24,6 +25,7 @@ const CONNECTION = {
 const element = (id) => /** @type {any} */ (document.getElementById(id));
 const connection = element("connection");
 const form = new Form();
+const output = new OutputPane(element("output"));
 const wire = new Wire(element("wire"));
 
 // ---- State: a card for each task, oldest first.
@@ -33,7 +35,8 @@ const cards = new Map();
 
 /** Put a task on the list. What it is like, the stream will say. @param {string} id */
 function add(id) {
-  const card = cards.get(id) ?? new Card(id, { remove: removeByHand, wire: openWire, onOver: renderList });
+  const actions = { remove: removeByHand, output: openOutput, wire: openWire, onOver: renderList };
+  const card = cards.get(id) ?? new Card(id, actions);
   if (cards.has(id)) return card;
   cards.set(id, card);
   element("tasks").prepend(card.element);
@@ -46,6 +49,7 @@ function add(id) {
 
 /** @param {Card} card */
 function remove(card) {
+  if (output.card === card) output.close();
   if (wire.card === card) wire.close();
   card.element.remove();
   cards.delete(card.id);
@@ -100,7 +104,7 @@ function renderList() {
   element("clear").hidden = ![...cards.values()].some((card) => card.over);
 }
 
-// ---- Actions: start, remove, show on the wire.
+// ---- Actions: start, remove, show the output, show on the wire.
 
 /** Read what can be started; ask again, after longer and longer, until there is an answer. */
 async function offerWorks(seconds = 1) {
@@ -144,6 +148,12 @@ function removeByHand(card) {
 function clearOver() {
   for (const card of cards.values()) if (card.over) remove(card);
   element("tasks-heading").focus();
+}
+
+/** @param {Card} card @param {HTMLElement} opener */
+function openOutput(card, opener) {
+  if (output.card === card) output.close();
+  else output.open(card, opener);
 }
 
 /** @param {Card} card @param {HTMLElement} opener */

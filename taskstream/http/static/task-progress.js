@@ -154,6 +154,7 @@ export class TaskProgress extends Base {
 
   #open() {
     this.#error = null;
+    this.#view?.transcript.clear(); // it comes again from its beginning
     const headers = this.#callsLatest ? this.#callLatest : this.#headers;
     const options = { ...this.#options, headers, output: this.hasAttribute("output") };
     try {
@@ -174,7 +175,8 @@ export class TaskProgress extends Base {
     source.addEventListener("error", ({ detail }) => this.#lose(detail));
     source.addEventListener("state", ({ detail }) => this.#announceTrouble(detail));
     source.addEventListener("state", () => this.#render());
-    source.addEventListener("output", ({ detail }) => this.#view?.append(detail.text));
+    source.addEventListener("output", ({ detail }) => this.#view?.transcript.append(detail.text));
+    source.addEventListener("lost", ({ detail }) => this.#view?.transcript.lose(detail));
   }
 
   /** @param {{ state: string, problem: string }} state */
@@ -228,7 +230,7 @@ export class TaskProgress extends Base {
     this.#snapshot = null;
     this.#error = null;
     this.#refusal = "";
-    if (this.#view) this.#view.output.textContent = "";
+    this.#view?.transcript.clear();
   }
 
   get #shown() {

@@ -102,6 +102,9 @@ pre {
   overflow-wrap: anywhere;
 }
 
+.output { overflow-anchor: none; unicode-bidi: plaintext; }
+.note { display: block; color: var(--_muted); font-style: italic; }
+
 .footer { justify-content: flex-end; }
 
 .cancel {

@@ -2,11 +2,10 @@
 
 import { hasEnded } from "../source/snapshot.js";
 import { styles } from "./styles.js";
+import { Transcript } from "./transcript.js";
 import { WAITING, inOneWord, inText, timeInWords } from "./words.js";
 
 /** @typedef {import("../source/snapshot.js").Snapshot} Snapshot */
-
-const MAX_OUTPUT = 64 * 1024; // characters, from the end
 
 /**
  * All that there is to show.
@@ -55,6 +54,7 @@ export class View {
   message = create("p", "message");
   time = create("p", "time");
   output = create("pre", "output");
+  transcript = new Transcript(this.output);
   result = create("pre", "result");
   problem = create("p", "problem");
   refusal = create("p", "problem");
@@ -138,19 +138,6 @@ export class View {
   /** @param {Shown} shown */
   renderTime({ snapshot, error }) {
     this.time.textContent = error ? "" : timeInWords(snapshot, hasEnded(snapshot));
-  }
-
-  /**
-   * Append to the output, and keep its end in sight unless the reader has scrolled up.
-   * @param {string} text
-   */
-  append(text) {
-    const { output } = this;
-    const isFollowing = output.scrollHeight - output.scrollTop - output.clientHeight < 40;
-    output.append(text);
-    const excess = (output.textContent?.length ?? 0) - MAX_OUTPUT;
-    if (excess > 0) output.textContent = output.textContent?.slice(excess) ?? "";
-    if (isFollowing) output.scrollTop = output.scrollHeight;
   }
 
   /** Have it said by a screen reader. @param {string} text */

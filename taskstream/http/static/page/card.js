@@ -14,10 +14,11 @@ export class Card {
    * @param {string} id
    * @param {object} actions
    * @param {(card: Card) => void} actions.remove
+   * @param {(card: Card, opener: HTMLElement) => void} actions.output
    * @param {(card: Card, opener: HTMLElement) => void} actions.wire
    * @param {(card: Card) => void} actions.onOver
    */
-  constructor(id, { remove, wire, onOver }) {
+  constructor(id, { remove, output, wire, onOver }) {
     this.id = id;
     const template = /** @type {HTMLTemplateElement} */ (document.getElementById("card"));
     const clone = /** @type {DocumentFragment} */ (document.importNode(template.content, true));
@@ -26,6 +27,7 @@ export class Card {
     this.#find("id").textContent = id;
     /** @type {HTMLAnchorElement} */ (this.#find("id")).href = `#${id}`;
     this.#find("remove").addEventListener("click", () => remove(this));
+    this.#find("show-output").addEventListener("click", () => output(this, this.#find("show-output")));
     this.#find("on-the-wire").addEventListener("click", () => wire(this, this.#find("on-the-wire")));
     this.progress.addEventListener("progress", () => this.#renderName());
     for (const type of ["end", "error"]) {
@@ -55,6 +57,11 @@ export class Card {
     this.#find("on-the-wire").ariaExpanded = String(isOpen);
   }
 
+  /** Say whether the output is open under the card. @param {boolean} isOpen */
+  markOutput(isOpen) {
+    this.#find("show-output").ariaExpanded = String(isOpen);
+  }
+
   /** @param {string} name @returns {HTMLElement} */
   #find(name) {
     return /** @type {HTMLElement} */ (this.element.getElementsByClassName(name)[0]);
@@ -64,7 +71,7 @@ export class Card {
   #renderName() {
     if (this.#find("name").textContent === this.name) return;
     this.#find("name").textContent = this.name;
-    for (const button of ["on-the-wire", "remove"]) {
+    for (const button of ["show-output", "on-the-wire", "remove"]) {
       this.#find(button).ariaLabel = `${this.#find(button).textContent}: ${this.name}`;
     }
   }

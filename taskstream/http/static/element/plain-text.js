@@ -1,0 +1,23 @@
+// Output as text for a page: without what a terminal would obey.
+
+/** What sets a colour or moves the cursor (CSI), and what names a window or an address (OSC; ECMA-48). */
+const ESCAPE_SEQUENCE = /\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)/g;
+
+/** The end of a piece, where it may be cut off; one that is too long is none. */
+const INCOMPLETE = /(?:\r|\x1b(?:\[[0-?]{0,99}[ -/]{0,9}|\][^\x07\x1b]{0,2000}\x1b?)?)$/;
+
+/** A terminal would go back and write over the line, as bars do; a page has a line for each. */
+const LINE_END = /\r*\n|\r+/g;
+
+/** Output that comes in pieces, whose bounds may be anywhere. */
+export class PlainText {
+  #rest = "";
+
+  /** What can be shown now. @param {string} piece */
+  add(piece) {
+    const text = this.#rest + piece;
+    this.#rest = INCOMPLETE.exec(text)?.[0] ?? "";
+    const complete = text.slice(0, text.length - this.#rest.length);
+    return complete.replace(ESCAPE_SEQUENCE, "").replace(LINE_END, "\n");
+  }
+}

@@ -1,0 +1,307 @@
+"""The pane "Output" of the page: what a task says beside how far it is."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.support.browser import (
+    browser,
+    card,
+    context,
+    expect_status,
+    page,
+    start_task,
+    turn_tab,
+    until_streams,
+)
+from tests.support.gateway import Fate, gateway
+from tests.support.programs import Server
+
+__all__ = ["browser", "context", "page"]  # fixtures
+
+LINES = [f"line {number}\n" for number in range(200)]
+TEXT = "".join(LINES)
+PANE = "#output"
+LOG = "#output-text"
+STATE = "#output-state"
+
+BELOW = "log => log.scrollHeight - log.scrollTop - log.clientHeight"
+GROWN_BEYOND = "(length) => document.querySelector('#output-text').textContent.length > length"
+
+FORGET = """async () => {
+    const { Transcript } = await import("./static/element/transcript.js");
+    const log = document.querySelector("#output-text");
+    document.querySelector("#output").hidden = false;
+    const transcript = new Transcript(log);
+    const say = async (from, to) => {
+        for (let number = from; number < to; number++) transcript.append(`${number} ${"x".repeat(95)}\\n`);
+        await new Promise(requestAnimationFrame);
+    };
+    await say(1000, 3700);
+    const text = [...log.childNodes].find((node) => node.data.includes("2000 x"));
+    const at = text.data.indexOf("2000 x");
+    const range = new Range();
+    range.setStart(text, at);
+    range.setEnd(text, at + 5);
+    getSelection().addRange(range);
+    log.scrollTop += range.getBoundingClientRect().top - log.getBoundingClientRect().top;
+    await new Promise(requestAnimationFrame);
+    const top = () => range.getBoundingClientRect().top;
+    const [before, length] = [top(), log.textContent.length];
+    await say(3700, 4000);
+    const forgotten = length + 300 * 101 - log.textContent.length;
+    return { before, after: top(), selected: String(getSelection()), forgotten };
+}"""
+
+LOSE = """async () => {
+    const { Transcript } = await import("./static/element/transcript.js");
+    const transcript = new Transcript(document.querySelector("#output-text"));
+    for (const to of [90, 90, 91]) transcript.lose({ from: 8, to });
+}"""
+
+
+class Speaker(Server):
+    """The server whose work has something to say."""
+
+    program = ("-m", "tests.client.own_app")
+
+
+@pytest.fixture(scope="module")
+def speaker() -> Iterator[Server]:
+    """A server for these tests, which keeps 500 events of each task."""
+    with Speaker("--retry-milliseconds", "20", "--history-length", "500") as server:
+        yield server
+
+
+def speak(server: Server, pieces: list[str], seconds: float = 0.0, times: int = 1) -> str:
+    """Start a task that says these pieces; its id."""
+    return start_task(server, work="speech", name="Speech", pieces=pieces, seconds=seconds, times=times)
+
+
+def open_output(page: Page, name: str = "Speech") -> Locator:
+    """Open the output of the task with this name; the log."""
+    card(page, name).get_by_role("button", name="Output").click()
+    return page.get_by_role("log")
+
+
+def text_of(log: Locator) -> str:
+    """What one reads in a log, and can copy from it."""
+    return log.inner_text()
+
+
+def test_lines_are_shown_as_they_are_said(speaker: Server, page: Page) -> None:
+    """The log shows each line while the task runs, follows its end, and says when it is complete."""
+    task_id = speak(speaker, LINES, seconds=0.01)
+    page.goto(f"{speaker.url}/#{task_id}")
+    log = open_output(page)
+    expect(log).to_contain_text("line 3\n")
+    expect(page.locator(STATE)).to_have_text("Live")
+    expect(card(page, "Speech").locator(".badge")).to_have_text("PROGRESS")
+    expect(log).to_have_accessible_name("Output of Speech")
+    expect(page.locator(STATE)).to_have_text("Complete")
+    assert text_of(log) == TEXT
+    assert log.evaluate(BELOW) < 2
+
+
+@pytest.mark.parametrize("reloads", [False, True])
+def test_who_comes_late_sees_all(speaker: Server, page: Page, *, reloads: bool) -> None:
+    """The output of a task that has ended is shown from its beginning, after a reload too."""
+    page.goto(f"{speaker.url}/#{speak(speaker, LINES)}")
+    expect_status(page, "Speech", "SUCCESS")
+    if reloads:
+        open_output(page)
+        expect(page.locator(STATE)).to_have_text("Complete")
+        page.reload()
+        expect(page.locator(PANE)).to_be_hidden()
+    log = open_output(page)
+    expect(page.locator(STATE)).to_have_text("Complete")
+    assert text_of(log) == TEXT
+
+
+def test_work_that_says_nothing(speaker: Server, page: Page) -> None:
+    """That there is no output is said, of a task that has ended and of one that the server doesn't know."""
+    task_id = start_task(speaker, name="Silent", seconds=0)
+    page.goto(f"{speaker.url}/#{task_id}")
+    open_output(page, "Silent")
+    expect(page.locator(STATE)).to_have_text("There is none.")
+    page.goto(f"{speaker.url}/#{'0' * 32}")
+    open_output(page, "Task")
+    expect(page.locator(STATE)).to_contain_text("The server does not know this task")
+    expect(page.get_by_role("log")).to_have_count(0)
+
+
+def test_who_has_scrolled_up_reads_on(speaker: Server, page: Page) -> None:
+    """Who has scrolled up or selected text keeps place and selection; at the end the log follows again."""
+    page.goto(f"{speaker.url}/#{speak(speaker, LINES, seconds=0.02)}")
+    log = open_output(page)
+    expect(log).to_contain_text("line 40\n")
+    log.evaluate(
+        """(log) => {
+            log.scrollTop = 30;
+            getSelection().setBaseAndExtent(log.firstChild, 0, log.firstChild, 60);
+            window.selected = String(getSelection());
+        }"""
+    )
+    length = len(log.inner_text())
+    page.wait_for_function(GROWN_BEYOND, arg=length + 200)
+    assert log.evaluate("log => log.scrollTop") == 30
+    assert page.evaluate("String(getSelection()) === selected && selected.length === 60")
+    log.evaluate("log => { log.scrollTop = log.scrollHeight; }")
+    expect(page.locator(STATE)).to_have_text("Complete")
+    assert log.evaluate(BELOW) < 2
+
+
+def test_a_hidden_tab_and_a_closed_pane_let_go(page: Page) -> None:
+    """The log has one connection, while it is open in a tab that is visible; it goes on without doubles."""
+    with Speaker("--retry-milliseconds", "20") as server:  # of its own: streams are counted
+        page.goto(f"{server.url}/#{speak(server, LINES, seconds=0.05)}")
+        expect_status(page, "Speech", "PROGRESS")
+        until_streams(page, 1)
+        log = open_output(page)
+        expect(log).to_contain_text("line 3\n")
+        until_streams(page, 2)
+        turn_tab(page, hidden=True)
+        expect(page.locator(STATE)).to_have_text("Paused")
+        until_streams(page, 0)
+        turn_tab(page, hidden=False)
+        until_streams(page, 2)
+        page.get_by_role("button", name="Close").click()
+        expect(page.locator(PANE)).to_be_hidden()
+        expect(card(page, "Speech").get_by_role("button", name="Output")).to_be_focused()
+        until_streams(page, 1)
+        open_output(page)
+        expect(page.locator(STATE)).to_have_text("Live")
+        turn_tab(page, hidden=True)
+        until_streams(page, 0)
+        turn_tab(page, hidden=False)
+        expect(page.locator(STATE)).to_have_text("Complete")
+        assert text_of(log) == TEXT
+
+
+def test_one_pane_at_a_time(speaker: Server, page: Page) -> None:
+    """The pane moves to the card it is opened for; the same button closes it, and so does "Remove"."""
+    ids = [
+        start_task(speaker, work="speech", name=name, pieces=[f"{name}\n"]) for name in ("First", "Second")
+    ]
+    for task_id in ids:
+        page.goto(f"{speaker.url}/#{task_id}")
+    first, second = (card(page, name).get_by_role("button", name="Output") for name in ("First", "Second"))
+    first.click()
+    expect(page.get_by_role("log")).to_have_text("First\n")
+    expect(first).to_have_attribute("aria-expanded", "true")
+    second.click()
+    expect(card(page, "Second").get_by_role("log")).to_have_text("Second\n")
+    expect(page.get_by_role("log")).to_have_count(1)
+    expect(first).to_have_attribute("aria-expanded", "false")
+    second.click()
+    expect(page.locator(PANE)).to_be_hidden()
+    expect(second).to_have_attribute("aria-expanded", "false")
+    first.click()
+    card(page, "First").get_by_role("button", name="Remove").click()
+    expect(page.locator(PANE)).to_be_hidden()
+    second.click()
+    expect(page.get_by_role("log")).to_have_text("Second\n")
+
+
+def test_a_cut_connection_goes_on(speaker: Server, page: Page) -> None:
+    """After cuts and a 502 the log goes on with what follows the last event: each line is there once."""
+    with gateway(speaker.url) as proxy:
+        page.goto(f"{proxy.url}/#{speak(speaker, LINES, seconds=0.02)}")
+        log = open_output(page)
+        for line in ("line 20\n", "line 60\n", "line 100\n"):
+            expect(log).to_contain_text(line)
+            if line == "line 60\n":
+                proxy.fates = [
+                    Fate.BAD_GATEWAY,
+                    Fate.BAD_GATEWAY,
+                    Fate.PASS,
+                ]  # for the card's and the log's
+            proxy.cut()
+        expect(page.locator(STATE)).to_have_text("Complete")
+        assert text_of(log) == TEXT
+        own = [request for request in proxy.streams if request.path.endswith("/stream")]
+        first, *others = [request.headers.get("Last-Event-ID") for request in own]
+        assert first is None
+        ids = [int(each or 0) for each in others]
+        assert len(ids) >= 4
+        assert ids == sorted(ids)
+        assert min(ids) > 20
+
+
+def test_what_is_gone_is_said(speaker: Server, page: Page) -> None:
+    """Who comes late is told how many events the server had to forget, where they were."""
+    page.goto(f"{speaker.url}/#{speak(speaker, LINES, times=5)}")
+    expect_status(page, "Speech", "SUCCESS")
+    log = open_output(page)
+    expect(page.locator(STATE)).to_have_text("Complete")
+    # of PENDING, STARTED, 1000 pieces, 500 updates and SUCCESS, 500 are kept
+    assert text_of(log).startswith("… 1003 earlier events are gone\n")
+    assert text_of(log).endswith(TEXT)
+
+
+def test_what_is_gone_is_said_once(speaker: Server, page: Page) -> None:
+    """What was said to be gone on a connection that was cut isn't said again; more of it is."""
+    page.goto(speaker.url)
+    page.evaluate(LOSE)
+    notes = page.locator(f"{LOG} .note")
+    expect(notes).to_have_text(["… 83 earlier events are gone", "… 1 earlier event is gone"])
+
+
+def test_a_terminal_s_commands_are_left_out(speaker: Server, page: Page) -> None:
+    """Colours and titles are left out, though cut into pieces; a bar has a line for each of its states."""
+    pieces = [
+        "\x1b[1;31mred\x1b[0m \x1b]8;;http://a\x1b\\link\x1b]8;;\x07\n",
+        "\x1b", "[3", "2mgreen\x1b[", "0m\r", "\n", "\x1b]0;ti", "tle\x1b", "\\no title\n",
+        "10 %\r20 %\r", "30 %\r\n", "<b>Bold</b> &amp;\n",
+    ]  # fmt: skip
+    page.goto(f"{speaker.url}/#{speak(speaker, pieces, seconds=0.02)}")
+    log = open_output(page)
+    expect(page.locator(STATE)).to_have_text("Complete")
+    expected = "red link\ngreen\nno title\n10 %\n20 %\n30 %\n<b>Bold</b> &amp;\n"
+    assert text_of(log) == expected
+    expect(log.locator("b")).to_have_count(0)
+
+
+def test_only_the_end_of_much_output_is_kept(speaker: Server, page: Page) -> None:
+    """Of more than 256 KiB the log keeps whole lines at the end, and says so."""
+    lines = [f"{number:03} {'x' * 995}\n" for number in range(50)]
+    page.goto(f"{speaker.url}/#{speak(speaker, lines, times=6)}")
+    log = open_output(page)
+    expect(page.locator(STATE)).to_have_text("Complete")
+    note, _, text = text_of(log).partition("\n")
+    assert note == "… earlier output is not shown"
+    assert "".join(lines * 6).endswith(text)
+    assert re.match(r"\d{3} x", text)
+    assert 200 * 1024 < len(text) <= 288 * 1024
+    assert log.evaluate(BELOW) < 2
+
+
+def test_what_is_forgotten_moves_nothing(speaker: Server, page: Page) -> None:
+    """When the first lines of much output go, who has scrolled up sees and selects what he did before."""
+    page.goto(speaker.url)
+    seen = page.evaluate(FORGET)
+    assert seen["forgotten"] > 20_000
+    assert seen["after"] == pytest.approx(seen["before"], abs=1)
+    assert seen["selected"].startswith("2000 ")
+
+
+def test_on_a_phone(speaker: Server, browser: Browser) -> None:
+    """On a phone the log opens under its card, in sight; no long line scrolls the page sideways."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    page = context.new_page()
+    for _ in range(3):
+        page.goto(f"{speaker.url}/#{speak(speaker, ['W' * 500, *LINES])}")
+    expect(page.locator(".badge")).to_have_text(["SUCCESS"] * 3)
+    opened = page.locator("li.card").last
+    opened.get_by_role("button", name="Output").tap()
+    expect(opened.locator(STATE)).to_have_text("Complete")
+    expect(opened.locator(PANE)).to_be_in_viewport(ratio=0.99)
+    height = opened.get_by_role("button", name="Close").evaluate("each => each.offsetHeight")
+    assert height >= 44
+    scroll, client = page.evaluate(
+        "[document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]"
+    )
+    assert scroll <= client
+    context.close()
