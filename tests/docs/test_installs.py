@@ -144,7 +144,7 @@ def test_source_distribution(machine: Machine, source: Path) -> None:
     machine.run("python -c 'from taskstream import TaskStream; TaskStream().router'")
 
 
-@terminals("docs/clients.md", 0)
+@terminals("docs/clients.md", 1)
 def test_event_source(machine: Machine, source: Path, url: str, lines: list[str]) -> None:
     """The EventSource of clients.md needs nothing of the server."""
     (install,) = lines

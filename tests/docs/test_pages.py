@@ -1,14 +1,16 @@
 """What README and docs say is there, and is true."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+import requests
 
 from taskstream.server import ServerSettings
 from tests.docs import test_installs, test_terminals
 from tests.docs.pages import LANGUAGES, PAGES, SERVE, TEST, all_blocks, blocks, covered
-from tests.support.programs import ROOT
+from tests.support.programs import ROOT, Server
 
 LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$", re.MULTILINE)
 
@@ -74,15 +76,35 @@ def test_settings() -> None:
     )
 
 
+def test_metrics(server: Server) -> None:
+    """The table of metrics is complete, and names no other."""
+    metrics = requests.get(f"{server.url}/metrics", timeout=10).text
+    assert set(re.findall(r"^\| `(taskstream_\w+)", PAGES["docs/operating.md"], re.MULTILINE)) == set(
+        re.findall(r"^(taskstream_\w+)", metrics, re.MULTILINE)
+    )
+    outcomes = set(re.findall(r'outcome="(\w+)"', metrics))
+    (row,) = re.findall(r"^\| `taskstream_streams_closed_.*$", PAGES["docs/operating.md"], re.MULTILINE)
+    assert outcomes <= set(re.findall(r"`(\w+)`", row))
+
+
+def test_traps() -> None:
+    """lessons.md has a row for every trap, or more, and leads to the programs."""
+    rows = re.findall(r"^\| .*$", PAGES["docs/lessons.md"].partition("## The traps")[2], re.MULTILINE)
+    assert len(rows) - 2 >= len([*(ROOT / "examples" / "traps").glob("*.py")]) - 1  # show.py is none
+
+
 def test_files() -> None:
-    """Every program, every module of the core and every folder of the package is in architecture.md."""
+    """Every program, every module of the core and every folder is in architecture.md."""
     named = set(re.findall(r"^\|.*$", PAGES["docs/architecture.md"], re.MULTILINE))
     rows = set(re.findall(r"`([\w/]+(?:\.py|/))`", "\n".join(named)))
     package = ROOT / "taskstream"
     programs = {path.name for path in ROOT.glob("*.py")}
     core = {path.name for path in package.glob("*.py")} - {"__init__.py"}
     rooms = {f"taskstream/{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
-    assert rows == programs | core | rooms
+    listing = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True)
+    tops = {name.partition("/")[0] + "/" for name in listing.stdout.splitlines() if "/" in name}
+    folders = {top for top in tops if not top.startswith(".")} - {"taskstream/"}
+    assert rows - {"tests/support/"} == programs | core | rooms | folders
 
 
 def test_ci_runs_the_test_command() -> None:

@@ -185,10 +185,15 @@ def test_serve(folder: Path) -> None:
 
 @pytest.mark.parametrize("url", [naming("def build(")], indirect=True)
 async def test_output(session: aiohttp.ClientSession, url: str) -> None:
-    """Output comes as events of its own, and so do records of `logging`."""
+    """Output comes as events of its own: of functions, of `logging`, of other programs, of generators."""
     api = Api(session, [url])
-    stream = await api.watch((await api.start(work="build"))["task_id"])
-    text = "".join(
-        json.loads(event["data"] or "")["text"] for event in stream if event["event"] == "output"
-    )
-    assert text == "cc file0.c\ncc file1.c\ncc file2.c\nINFO Built 3 files\n"
+
+    async def output_of(work: str) -> str:
+        stream = await api.watch((await api.start(work=work))["task_id"])
+        return "".join(
+            json.loads(event["data"] or "")["text"] for event in stream if event["event"] == "output"
+        )
+
+    assert await output_of("build") == "cc file0.c\ncc file1.c\ncc file2.c\nINFO Built 3 files\n"
+    assert "\nReadability counts.\n" in await output_of("run_program")
+    assert await output_of("answer") == "Forty-two"

@@ -1,5 +1,6 @@
 """The commands of docs that need programs of the system, or an environment of the tests."""
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -8,9 +9,11 @@ from zipfile import ZipFile
 import pytest
 
 import taskstream
-from tests.docs.pages import Terminal, clone, terminals
+from tests.client.running import run_in_terminal
+from tests.docs.pages import Terminal, blocks, clone, terminals
 from tests.docs.test_snippets import PROGRAMS, naming
-from tests.support.programs import ROOT, Program
+from tests.support.backends import require
+from tests.support.programs import ROOT, OwnApp, Program, Server
 
 
 @terminals("docs/operating.md", 0)
@@ -36,8 +39,67 @@ def test_start_countdown(lines: list[str], tmp_path: Path) -> None:
     assert '"name":"countdown","status":"PENDING"' in curl.output
 
 
+@terminals("docs/clients.md", 0)
+def test_output_in_a_file(lines: list[str], tmp_path: Path) -> None:
+    """What the client writes into a file is the output of the work, and nothing else."""
+    (command,) = lines
+    here = tmp_path / "build.log"
+    with OwnApp(tmp_path, PROGRAMS[naming("def build(")], "--port", "0") as server:
+        command = command.replace("build.log", str(here)).replace(".venv/bin/python", sys.executable)
+        with Terminal(ROOT, command.replace(" >", f" --url {server.url} >")) as client:
+            assert client.wait(30) == 0, client.output
+    assert here.read_text(encoding="utf-8") == "cc file0.c\ncc file1.c\ncc file2.c\nINFO Built 3 files\n"
+    assert "SUCCESS" in client.output
+
+
+def generalized(text: str) -> str:
+    """What a client prints, without what is another each time."""
+    return re.sub(r"\d+ s left", "… left", re.sub(r"http://localhost:\d+/#[0-9a-f]{32}", "address", text))
+
+
+def test_a_bar(server: Server) -> None:
+    """README shows the bar as the client draws it on a terminal of 80 columns."""
+    url = server.url.replace("127.0.0.1", "localhost")
+    code, output = run_in_terminal("client.py", "--url", url)
+    assert code == 0, output
+    drawn = generalized(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output)).replace("\r", "\n").splitlines()
+    shown = generalized(blocks("README.md", "text")[0]).splitlines()
+    assert {line.rstrip() for line in shown} <= {line.rstrip() for line in drawn}, drawn
+
+
+def test_plain_lines(server: Server) -> None:
+    """clients.md shows what the client prints without a terminal."""
+    url = server.url.replace("127.0.0.1", "localhost")
+    flags = ("--work", "scraping", "--seconds", "1", "--steps", "2")
+    with Program("client.py", "--url", url, *flags) as client:
+        assert client.wait(30) == 0, client.output
+    assert generalized(client.output) == generalized(blocks("docs/clients.md", "text")[1])
+
+
+@terminals("docs/lessons.md", 0)
+def test_lessons(lines: list[str]) -> None:
+    """The command serves the page of the lessons."""
+    (command,) = lines
+    with Terminal(ROOT, f"{command.replace('.venv/bin/python', sys.executable)} --port 0") as page:
+        page.serving(30)
+
+
 @pytest.mark.slow
 @terminals("docs/developing.md", 0)
+def test_lessons_picture(lines: list[str], tmp_path: Path) -> None:
+    """The command takes a picture of the same size as the one of lessons.md."""
+    require("chromium")
+    (command,) = lines
+    _, *arguments = shlex.split(command)
+    picture = tmp_path / "lessons.png"
+    with Program(*arguments, str(picture)) as program:
+        assert program.wait(60) == 0, program.output
+    header = slice(24)  # up to width and height
+    assert picture.read_bytes()[header] == (ROOT / "docs" / "lessons.png").read_bytes()[header]
+
+
+@pytest.mark.slow
+@terminals("docs/developing.md", 1)
 def test_wheel(lines: list[str], tmp_path: Path) -> None:
     """The command builds a wheel that has every file of the package, and no other."""
     (command,) = lines
@@ -62,3 +124,14 @@ def test_soak(lines: list[str]) -> None:
     _, *arguments = shlex.split(command)
     with Program(*arguments, "--seconds", "2", "--viewers", "20") as soak:
         assert soak.wait(120) == 0, soak.output
+
+
+@pytest.mark.slow
+@terminals("docs/reliability.md", 1)
+def test_chaos(lines: list[str]) -> None:
+    """The command of the figures for several machines runs, here once and for a moment."""
+    (command,) = lines
+    _, *arguments = shlex.split(command.replace("--runs 20", "--runs 1"))
+    with Program(*arguments, "--seconds", "2", "--faults", "pause") as chaos:
+        assert chaos.wait(120) == 0, chaos.output
+    assert re.search(r"^\| seed +\| .* \| broken +\|$", chaos.output, re.MULTILINE)
