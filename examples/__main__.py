@@ -53,6 +53,9 @@ def main() -> None:
         sys.exit(practise(arguments.exercise, arguments.folder, once=arguments.once))
     except LookupError as error:
         parser.exit(2, f"{error}\n")
+    except OSError as error:
+        path = error.filename or arguments.folder
+        parser.exit(2, f"{path}: {error.strerror}. Choose another folder with --folder.\n")
     except KeyboardInterrupt:
         sys.exit(130)
 

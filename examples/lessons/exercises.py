@@ -11,6 +11,8 @@ from examples.lessons.lesson import BROKEN, FIXED, Lesson, find
 from examples.lessons.timeline import Parting, Timeline, part
 
 STREAM = "/stream"
+PLAY_SECONDS = 10
+"""After which a stream that doesn't end has been watched for long enough."""
 QUOTES = '"""'
 
 ASKED = (
@@ -47,7 +49,8 @@ class Exercise:
             ASKED.format(name=self.name),
         )
         top = "\n\n".join(textwrap.fill(text, 100, break_on_hyphens=False) for text in texts)
-        return f"{QUOTES}{top}\n{QUOTES}\n\n".replace("\\", "\\\\") + self.code(BROKEN)
+        raw = "r" if "\\" in top else ""
+        return f"{raw}{QUOTES}{top}\n{QUOTES}\n\n{self.code(BROKEN)}"
 
     @property
     def solution(self) -> str:
@@ -61,7 +64,7 @@ class Exercise:
     async def check(self, module: Path) -> "Outcome":
         """Play a module and the solution at the same time, to see where they part, if they do.
 
-        Raises `RuntimeError` with what it printed if the module can't be served.
+        Raises `RuntimeError`, a sentence that says why, if the module can't be served.
         """
         outcome = await self._compare(module)
         if outcome.parting and outcome.parting.is_only_late:
@@ -81,7 +84,11 @@ class Exercise:
 
     async def _play(self, module: Path, timeline: Timeline) -> None:
         async with self.lesson.play(timeline, module) as playing:
-            await playing.run(STREAM)
+            try:
+                async with asyncio.timeout(PLAY_SECONDS):
+                    await playing.run(STREAM)
+            except TimeoutError:  # what it has shown until now is not what it should show
+                timeline.stop()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ SECTIONS = ("Question", "Symptom", "Cause", "Cure")
 
 ORDER = (
     "work_restarts",
+    "token_stream",
     "stolen_events",
     "endless_reconnects",
     "newline_in_data",

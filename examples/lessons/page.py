@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from examples.lessons.hints import HINTS
 from examples.lessons.lesson import BROKEN, FIXED, Lesson, find, lessons
 from examples.lessons.run import Run
-from taskstream import TaskStream, Update
+from taskstream import TaskStream, Update, WorkError
 
 ROOT = Path(__file__).parent.parent.parent
 STATIC = Path(__file__).parent / "static"
@@ -38,6 +38,8 @@ async def play(*, run_id: str) -> AsyncIterator[Update]:
     try:
         async for items in runs[run_id].items():
             yield Update(0, "Playing", items)
+    except RuntimeError as error:
+        raise WorkError(str(error)) from None
     finally:
         runs.pop(run_id, None)
 

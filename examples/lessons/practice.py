@@ -1,5 +1,6 @@
 """Practise an exercise in a terminal: check the reader's file each time it is saved, until it is green."""
 
+import ast
 import asyncio
 import json
 import os
@@ -9,6 +10,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
@@ -36,7 +38,8 @@ class State:
         if not path.exists():
             return cls(path)
         try:
-            return cls(path, **json.loads(path.read_text(encoding="utf-8")))
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            return TypeAdapter(cls).validate_python({**fields, "path": path})
         except (ValueError, TypeError):
             raise SystemExit(f"{path} can't be read: repair it, or delete it to begin again.") from None
 
@@ -65,6 +68,9 @@ class Practice:
 
     async def check(self) -> bool:
         """Check the file, and say what came out; whether it is green."""
+        if not self._path.exists():
+            self._say(f"{self._path} is gone: save it again, or stop and start again to begin anew.", "red")
+            return False
         self._say(f"Checking {self._path} …", "dim")
         try:
             outcome = await self._exercise.check(self._path)
@@ -82,13 +88,24 @@ class Practice:
         """Check the file now and after each change, and give hints on request, until it is green."""
         lines = read_lines()
         self._say(f"Edit {self._path}, and save it. A hint: h and Enter. To stop: Ctrl-C.", "bold")
+        while not await self._check_until_saved(lines):
+            pass
+
+    async def _check_until_saved(self, lines: "Queue[str]") -> bool:
+        """Check the file, and wait until it is green or saved again; whether it is green."""
         saved = self._saved()
-        while not await self.check():
+        checking = asyncio.create_task(self.check())
+        try:
             while self._saved() == saved:
+                if checking.done() and checking.result():
+                    return True
                 await asyncio.sleep(LOOK_SECONDS)
                 if take(lines).startswith("h"):
                     self.hint()
-            saved = self._saved()
+            return False
+        finally:
+            checking.cancel()
+            await asyncio.wait([checking])
 
     def hint(self) -> None:
         """Give one more hint, of three."""
@@ -98,8 +115,12 @@ class Practice:
         self._state.save()
         self._say(f"Hint {number} of {len(hints)}: {hints[number - 1]}", "cyan")
 
-    def _saved(self) -> float:
-        return self._path.stat().st_mtime if self._path.exists() else 0
+    def _saved(self) -> int:
+        """When the file was saved; 0 if there is none, as while some editors save it."""
+        try:
+            return self._path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     def _say(self, text: str, style: str = "") -> None:
         self._console.print(text, style=style, markup=False, highlight=False)
@@ -128,7 +149,7 @@ class Practice:
         table = Table(title="Yours, and the one of the lesson", expand=True)
         for heading in ("yours", "the lesson's"):
             table.add_column(heading, ratio=1)
-        mine = self._path.read_text(encoding="utf-8")
+        mine = without_docstring(self._path.read_text(encoding="utf-8", errors="replace"))
         table.add_row(*(Syntax(text, "python", word_wrap=True) for text in (mine, self._exercise.solution)))
         self._console.print(table)
         following = self._state.next()
@@ -136,6 +157,13 @@ class Practice:
             self._say("That was the last exercise: all of them are solved.", "bold")
         else:
             self._say(f"Next: {sys.executable} -m examples --exercise {following.name}", "bold")
+
+
+def without_docstring(text: str) -> str:
+    """A module from behind its docstring on, so that it stands beside one that has none."""
+    tree = ast.parse(text)
+    lines = text.splitlines(keepends=True)
+    return "".join(lines[tree.body[0].end_lineno :]).lstrip() if ast.get_docstring(tree) else text
 
 
 def read_lines() -> "Queue[str]":
@@ -148,7 +176,8 @@ def read_lines() -> "Queue[str]":
             for line in typed.decode("utf-8", "replace").splitlines():
                 lines.put(line)
 
-    Thread(target=read, daemon=True).start()
+    if sys.stdin:  # which a program without a terminal may not have
+        Thread(target=read, daemon=True).start()
     return lines
 
 

@@ -63,19 +63,20 @@ class Play:
         self._servers: list[LessonServer] = []
         self._recorders: list[Recorder] = []
         self._watching: set[asyncio.Task[None]] = set()
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Start the server."""
-        folder = self._stack.enter_context(TemporaryDirectory(prefix="lesson-"))
+        """Start the server. Raises `RuntimeError`, a sentence, if that fails."""
         ports = []
-        for _ in range(self._scenario.servers):
-            serve = serving(self._module, self._timeline, folder)
-            self._servers.append(await self._stack.enter_async_context(serve))
-            ports.append(await self._servers[-1].port())
-        if self._start_proxy:
-            proxy = await self._stack.enter_async_context(await self._start_proxy(ports[0]))
-            ports = [proxy.sockets[0].getsockname()[1]]
+        async with AsyncExitStack() as stack:
+            folder = stack.enter_context(TemporaryDirectory(prefix="lesson-"))
+            for _ in range(self._scenario.servers):
+                serve = serving(self._module, self._timeline, folder)
+                self._servers.append(await stack.enter_async_context(serve))
+                ports.append(await self._servers[-1].port())
+            if self._start_proxy:
+                proxy = await stack.enter_async_context(await self._start_proxy(ports[0]))
+                ports = [proxy.sockets[0].getsockname()[1]]
+            self._stack = stack.pop_all()
         self._ports = cycle(ports)
         return self
 

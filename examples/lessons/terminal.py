@@ -23,6 +23,8 @@ def show(file: str) -> None:
         asyncio.run(show_both(lesson, kinds))
     except KeyboardInterrupt:
         sys.exit(130)
+    except RuntimeError as error:
+        sys.exit(str(error))
 
 
 async def show_both(lesson: Lesson, kinds: frozenset[Kind]) -> None:

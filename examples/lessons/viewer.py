@@ -13,6 +13,9 @@ SILENCE_SECONDS = 1.5
 RETRY_SECONDS = 0.1
 """The delay before a reconnection, unless the server sets one: browsers have three seconds or more."""
 
+MAX_EVENTS = 1000
+"""A stream that has more of them is not watched to its end, which it may not have."""
+
 
 class Viewer:
     """One viewer of a stream."""
@@ -74,6 +77,11 @@ class Viewer:
                     self._retry_seconds = parser.reconnection_seconds
                 if self._seen == leave_after:
                     self._timeline.add(self.name, Kind.CLOSED, "the viewer leaves")
+                    return False
+                if self._seen == MAX_EVENTS:
+                    self._timeline.add(
+                        self.name, Kind.CLOSED, f"the viewer leaves after {MAX_EVENTS} events"
+                    )
                     return False
                 if self._seen == cut_after:
                     self._recorder.cut()

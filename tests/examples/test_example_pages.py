@@ -37,7 +37,7 @@ def test_counter_ends(page: Page) -> None:
     """After ten numbers the page says that the stream is finished, and does not connect again."""
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
-    with Example("counter") as server:
+    with App("tests.support.quick_counter") as server:
         page.goto(server.url)
         expect(page.get_by_role("status")).to_have_text("The stream is finished.")
         expect(page.get_by_role("listitem")).to_have_text(

@@ -1,16 +1,22 @@
 """The exercises: each starts red, each solution ends green, and hints lead from one to the other."""
 
 import ast
+import asyncio
 import json
 import os
 import re
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from examples.lessons import practice as practising
 from examples.lessons.exercises import Exercise, exercises, find_exercise
 from examples.lessons.lesson import lessons
 from examples.lessons.page import compare
+from examples.lessons.server import serving
+from examples.lessons.timeline import Timeline
 from tests.support.programs import Program
 
 ALL = exercises()
@@ -87,12 +93,13 @@ def test_hints(exercise: Exercise) -> None:
 @pytest.mark.slow
 async def test_red_then_green(exercise: Exercise, tmp_path: Path) -> None:
     """What one begins with is red, the solution is green."""
-    path = tmp_path / f"{exercise.name}.py"
-    path.write_text(exercise.start, encoding="utf-8")
-    assert (await exercise.check(path)).parting
-    path.write_text(exercise.solution, encoding="utf-8")
-    outcome = await exercise.check(path)
-    assert outcome.parting is None
+    start, solution = (tmp_path / folder / f"{exercise.name}.py" for folder in ("start", "solution"))
+    for path, text in ((start, exercise.start), (solution, exercise.solution)):
+        path.parent.mkdir()
+        path.write_text(text, encoding="utf-8")
+    red, green = await asyncio.gather(exercise.check(start), exercise.check(solution))
+    assert red.parting
+    assert green.parting is None
 
 
 @pytest.mark.slow
@@ -110,8 +117,12 @@ def test_practice(tmp_path: Path) -> None:
             practice.type("h")
             practice.wait_for(f"Hint {number} of 3: ")
         write(path, "def")
-        practice.wait_for("Red: The server has not started:")
-        practice.wait_for("SyntaxError")
+        practice.wait_for("Red: The server has not started: line 1: SyntaxError: invalid syntax$")
+        path.unlink()
+        practice.wait_for("newline_in_data.py is gone: save it again, ")
+        write(path, "while True: pass")
+        practice.wait_for("Checking")
+        # While it is still being checked:
         write(path, exercise.solution)
         practice.wait_for("Green: every viewer saw what it should see.")
         practice.wait_for("the lesson's")
@@ -138,17 +149,65 @@ def test_next(solved: Path) -> None:
         assert practice.wait(30) == 0, practice.output
     assert path.read_text(encoding="utf-8") == ALL[1].solution
     assert json.loads((solved / "progress.json").read_text())["solved"] == [ALL[0].name, ALL[1].name]
-    with Practice("--once", folder=solved) as practice:
-        assert practice.wait(30) == 1, practice.output
-    assert (solved / f"{ALL[2].name}.py").exists()
+    assert practising.State.load(solved).next() == ALL[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("code", "sentences"),
+    [
+        (
+            "nowhere  # !",
+            ["Red: The server has not started: line {}: NameError: name 'nowhere' is not defined"],
+        ),
+        (
+            "async def pasted(name):\n    print('here')\n    yield 1 / 0  # !",
+            [
+                "The server printed: here",
+                "The server printed: line {}: ZeroDivisionError: division by zero",
+            ],
+        ),
+        ("async def pasted(name):\n    while True: pass\n    yield", ["nothing more comes, and no end"]),
+        ("async def pasted(name):\n    while True: yield 'data:x\\n\\n'", ["  event     x"]),
+    ],
+    ids=["import", "error", "blocked", "endless"],
+)
+async def test_mistakes(code: str, sentences: list[str], tmp_path: Path) -> None:
+    """A mistake in the reader's file is a sentence, with its line if it is an error; never a traceback."""
+    exercise = find_exercise("newline_in_data")
+    before, _, after = exercise.start.partition("async def pasted(name: str)")
+    after = after[after.index("@app") :]
+    (tmp_path / "newline_in_data.py").write_text(f"{before}{code}\n\n{after}", encoding="utf-8")
+    line = 1 + f"{before}{code}".partition("# !")[0].count("\n")
+    said = StringIO()
+    async with asyncio.timeout(60):
+        assert not await practising.Practice(exercise, tmp_path, Console(file=said, width=200)).check()
+    for sentence in sentences:
+        assert sentence.format(line) in said.getvalue(), said.getvalue()
+    assert "Traceback" not in said.getvalue()
+
+
+async def test_never_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose import doesn't end is given up, with a question."""
+    path = tmp_path / "newline_in_data.py"
+    path.write_text("while True: pass", encoding="utf-8")
+    monkeypatch.setattr("examples.lessons.server.START_SECONDS", 0.5)
+    with pytest.raises(RuntimeError, match=r"not started within 0.5 s: does newline_in_data.py end"):
+        async with serving(path, Timeline(), str(tmp_path)):
+            raise AssertionError("It has started.")
 
 
 def test_refused(tmp_path: Path) -> None:
-    """A name that no exercise has, and a state that can't be read, are sentences."""
+    """A name that no exercise has, a state that can't be read, a folder that isn't one: sentences."""
     with Practice("nothing", folder=tmp_path) as practice:
         assert practice.wait(30) == 2
     assert practice.output.startswith("There is no exercise called 'nothing', only: newline_in_data, ")
-    (tmp_path / "progress.json").write_text("{", encoding="utf-8")
-    with Practice("work_restarts", folder=tmp_path) as practice:
-        assert practice.wait(30) == 1
-    assert "progress.json can't be read: repair it, or delete it to begin again." in practice.output
+    for state in ("{", '{"solved": 1}'):
+        (tmp_path / "progress.json").write_text(state, encoding="utf-8")
+        with pytest.raises(
+            SystemExit, match=r"progress\.json can't be read: repair it, or delete it to begin"
+        ):
+            practising.State.load(tmp_path)
+    with Program("-m", "examples", "--exercise", "--folder", __file__) as program:
+        assert program.wait(30) == 2
+    assert program.output.endswith("test_exercises.py: File exists. Choose another folder with --folder.\n")

@@ -152,19 +152,20 @@ def test_page_lesson(server: Server, page: Page) -> None:
     assert "error: two.csv is not a CSV file" in texts(page, "broken", "event")
 
 
-@pytest.mark.parametrize("color_scheme", ["light", "dark"])
-def test_phone(server: Server, context: BrowserContext, color_scheme: str) -> None:
+def test_phone(server: Server, page: Page) -> None:
     """At the width of a phone nothing is cut off, in light and dark; the path folds up."""
-    page = context.new_page()
-    page.emulate_media(color_scheme="dark" if color_scheme == "dark" else "light")
     page.set_viewport_size({"width": 360, "height": 740})
+    page.emulate_media(color_scheme="light")
     open_lesson(page, server, "retry_storm")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     expect(page.get_by_role("link", name=find("retry_storm").title)).to_be_hidden()
     page.get_by_text("Lessons", exact=True).click()
     expect(page.get_by_role("link", name=find("retry_storm").title)).to_be_visible()
-    ground = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
-    assert (ground == "rgb(255, 255, 255)") is (color_scheme == "light")
+    ground = page.locator("html")
+    expect(ground).to_have_css("background-color", "rgb(255, 255, 255)")
+    page.emulate_media(color_scheme="dark")
+    expect(ground).not_to_have_css("background-color", "rgb(255, 255, 255)")
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
 def wait_until_gone(page: Page, server: Lessons) -> None:
@@ -195,6 +196,17 @@ def test_stopping_stops_the_servers(page: Page) -> None:
         assert len(started) == 2
         server.stop()
     assert not any(map(exists, started))
+
+
+def test_without_server(page: Page) -> None:
+    """When the page's own server has been stopped, the page says so, whatever one does."""
+    with Lessons() as server:
+        open_lesson(page, server, "newline_in_data")
+    gone = "The page's own server doesn't answer: is it stopped?"
+    for key in ("c", "n", "p"):
+        page.get_by_role("status").evaluate("status => status.textContent = ''")
+        page.keyboard.press(key)
+        expect(page.get_by_role("status")).to_have_text(gone)
 
 
 def status(url: str, **headers: str) -> int:

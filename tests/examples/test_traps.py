@@ -86,6 +86,21 @@ async def test_work_restarts(viewer: Viewer) -> None:
     assert await viewer.status("/fixed", "5") == 204
 
 
+async def test_token_stream(viewer: Viewer) -> None:
+    """Broken: after a cut the text stands there twice. Fixed: once, and whole, for every viewer."""
+
+    def text(*seen: list[Event]) -> str:
+        return "".join(event.data for each in seen for event in each)
+
+    first, again = await viewer.see("/broken", 3), await viewer.see("/broken", last_event_id="3")
+    assert text(first, again) == "A task runs Whoever watches, a task runs once. "
+
+    first, other = await asyncio.gather(viewer.see("/fixed", 3), viewer.see("/fixed"))
+    rest = await viewer.see("/fixed", last_event_id="3")
+    assert text(first, rest) == text(other) == "A task runs once, whoever watches. "
+    assert await viewer.status("/fixed", "6") == 204
+
+
 async def test_stolen_events(viewer: Viewer) -> None:
     """Broken: what one viewer gets the other misses. Fixed: both get all."""
     one, two, three, four = await asyncio.gather(
@@ -191,7 +206,7 @@ async def test_hanging_bridge_hangs_the_server(session: aiohttp.ClientSession) -
     with trap("hanging_bridge") as server:
         await expect_to_hang(f"{server.url}/broken", session)
         with pytest.raises(subprocess.TimeoutExpired):
-            await asyncio.to_thread(server.stop, signal.SIGINT, 5)
+            await asyncio.to_thread(server.stop, signal.SIGINT, 2)
 
 
 async def test_datetime_in_data(viewer: Viewer, session: aiohttp.ClientSession, traps: Server) -> None:
@@ -238,13 +253,14 @@ async def test_five_minute_timeout(viewer: Viewer) -> None:
 async def test_unstoppable_server(session: aiohttp.ClientSession) -> None:
     """Broken: an open stream keeps the server from stopping. Fixed: it ends with the server."""
 
-    async def stop(path: str, *flags: str) -> int:
+    async def stop(path: str, *flags: str, seconds: float = 10) -> int:
         with trap("unstoppable_server", *flags) as server:
             async with session.get(f"{server.url}{path}") as response:
                 assert b"tick" in await response.content.readline()
-                return await asyncio.to_thread(server.stop, signal.SIGTERM, 5)
+                return await asyncio.to_thread(server.stop, signal.SIGTERM, seconds)
 
-    ends = stop("/broken"), stop("/fixed"), stop("/broken", "--timeout-graceful-shutdown", "1")
+    safety_net = ("--timeout-graceful-shutdown", "1")
+    ends = stop("/broken", seconds=2), stop("/fixed"), stop("/broken", *safety_net)
     broken, fixed, with_safety_net = await asyncio.gather(*ends, return_exceptions=True)
     assert isinstance(broken, subprocess.TimeoutExpired)
     assert fixed in (0, -signal.SIGTERM)

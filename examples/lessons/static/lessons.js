@@ -4,6 +4,7 @@ import { Timeline } from "./timeline.js";
 
 const $ = (id) => document.getElementById(id);
 const ACTIONS = ["cut", "add-viewer", "stop-server"];
+const GONE = "The page's own server doesn't answer: is it stopped?";
 const KEYS = { p: "play", c: "cut", v: "add-viewer", s: "stop-server" };
 
 const timeline = new Timeline($("timeline"), $("pages"));
@@ -13,6 +14,7 @@ let run = null; // { id, source } of what is being played
 
 async function start() {
   const lessons = await fetchJson("lessons");
+  if (!lessons) return;
   names = lessons.map(({ name }) => name);
   $("lessons").replaceChildren(...lessons.map(({ name, title }) => {
     const link = Object.assign(document.createElement("a"), { href: `#${name}` });
@@ -44,7 +46,7 @@ async function show() {
   }
   if (matchMedia("(max-width: 60rem)").matches) $("path").open = false;
   const lesson = await fetchJson(`lessons/${name}`);
-  if (name !== current) return;
+  if (!lesson || name !== current) return;
   document.title = `${lesson.title} – Lessons`;
   $("title").replaceChildren(...marked(lesson.title));
   const { Question, ...sections } = lesson.sections;
@@ -92,7 +94,9 @@ async function play() {
   run = { id, source: new EventSource(`runs/${id}/stream`) };
   run.source.addEventListener("message", ({ data }) => take(JSON.parse(data)));
   run.source.addEventListener("error", () => {
-    if (run?.source.readyState === EventSource.CLOSED) setButtons(false);
+    if (run?.source.readyState !== EventSource.CLOSED) return; // it connects again
+    setButtons(false);
+    $("status").textContent = "This run has ended: play the lesson again.";
   });
 }
 
@@ -145,13 +149,16 @@ function onKey(event) {
 }
 
 async function fetchJson(path) {
-  return (await fetch(path)).json();
+  const answer = await fetch(path).catch(() => null);
+  if (answer?.ok) return answer.json();
+  $("status").textContent = GONE;
+  return null;
 }
 
 async function post(path) {
   const answer = await fetch(path, { method: "POST", keepalive: true }).catch(() => null);
   if (answer?.ok) return answer;
-  if (answer?.status !== 404) $("status").textContent = "The page's own server doesn't answer: is it stopped?";
+  if (answer?.status !== 404) $("status").textContent = GONE;
   return null;
 }
 
