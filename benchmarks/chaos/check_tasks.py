@@ -1,0 +1,87 @@
+"""What has to hold of every start and every piece of work: once, and not in vain."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+
+from benchmarks.chaos.facts import Facts, first_of, snapshot_of
+from benchmarks.chaos.history import Observation, Outcome, What
+from benchmarks.chaos.violations import Violation
+
+WORKER_LOST = "worker lost"
+"""In the message of a task whose worker has died."""
+
+
+def kept_starts(facts: Facts) -> Iterator[Violation]:
+    """A task whose start was acknowledged is there, unless Redis has lost it."""
+    asked = (What.STATUS, What.OPEN, What.CANCEL, What.GLANCE, What.FINAL_STATUS)
+    for each in facts.of(*asked):
+        started = facts.started.get(each.task)
+        missing = each.status == 404 and started and each.since >= started.at
+        if started and missing and not facts.may_be_lost(started, each.at):
+            text = f"Task {each.task} was acknowledged, then {each.who} was told that there is none."
+            yield Violation("kept starts", text, (started, each))
+    final = facts.final_events()
+    for task, started in facts.started.items() if final else ():
+        if task not in final and not facts.may_be_lost(started, facts.history[-1].at):
+            text = f"Task {task} was acknowledged, and is not in Redis in the end."
+            yield Violation("kept starts", text, (started,))
+
+
+def one_task_per_key(facts: Facts) -> Iterator[Violation]:
+    """An idempotency key starts one task, however often and wherever it is sent."""
+    first_with: dict[str, Observation] = {}
+    for each in facts.of(What.START):
+        if not each.key or each.outcome is not Outcome.OK:
+            continue
+        first = first_with.setdefault(each.key, each)
+        if first.task == each.task:
+            continue
+        if not facts.may_be_lost(first, each.at):
+            text = f"The key {each.key} has started the tasks {first.task} and {each.task}."
+            yield Violation("one task per key", text, (first, each))
+        first_with[each.key] = each
+
+
+def one_beginning(facts: Facts) -> Iterator[Violation]:
+    """Work begins at most once, unless Redis has forgotten that it did; and never after a refusal."""
+    begun: dict[str, list[Observation]] = defaultdict(list)
+    for each in facts.of(What.BEGUN):
+        begun[each.label].append(each)
+    answers: dict[str, set[Outcome]] = defaultdict(set)
+    for each in facts.of(What.START):
+        answers[each.label].add(each.outcome)
+    for label, beginnings in begun.items():
+        for first, second in pairwise(beginnings):
+            if not facts.loss_between(first, second):
+                yield Violation("one beginning", f"The work {label} has begun twice.", (first, second))
+        if answers[label] == {Outcome.FAIL}:
+            yield Violation(
+                "one beginning", f"The work {label} was refused, and has begun.", (beginnings[0],)
+            )
+
+
+def honest_ends(facts: Facts) -> Iterator[Violation]:
+    """SUCCESS means that the work has come to its end; a worker is lost only if something struck it."""
+    finished = {each.label for each in facts.of(What.ENDED) if each.outcome is Outcome.OK}
+    works_known = bool(facts.of(What.BEGUN))
+    for task in facts.by_task:
+        if not (ends := facts.last_events(task)):
+            continue
+        end, snapshot = first_of(ends), snapshot_of(first_of(ends).data)
+        if works_known and snapshot["status"] == "SUCCESS" and snapshot["name"] not in finished:
+            yield Violation("honest ends", f"Task {task} is a SUCCESS, but its work has not ended.", (end,))
+        lost = snapshot["status"] == "FAILURE" and WORKER_LOST in snapshot["message"].lower()
+        if lost and not struck(facts, task, end):
+            text = f"The worker of task {task} was presumed lost, although nothing had happened to it."
+            yield Violation("honest ends", text, (end,))
+
+
+def struck(facts: Facts, task: str, end: Observation) -> bool:
+    """Whether something may have happened to the worker of a task."""
+    first = facts.by_task[task][0]
+    began_at = 0 if first.what is What.FINAL_EVENT else first.at  # nobody has seen it while it ran
+    return facts.rolled_back(task) or any(
+        label.startswith("worker") and start <= end.at and over >= began_at
+        for label, start, over in facts.faults()
+    )

@@ -1,0 +1,124 @@
+"""Safeguards that can be switched off, one at a time: a checker that does not notice checks nothing.
+
+Each patches the modules of `taskstream` in the process that is about to run them.
+"""
+
+import dataclasses
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+SCRIPTS = ("taskstream.redis.scripts", "taskstream.redis.preamble")
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """A safeguard: what is wrong without it, which faults bring that to light, how to switch it off."""
+
+    without: str
+    faults: tuple[str, ...]
+    switch_off: Callable[[], None]
+
+
+def edit(script: str, old: str, new: str) -> Callable[[], None]:
+    """Edit a script that Redis runs. Raises `LookupError` if the script is not what it was."""
+
+    def switch_off() -> None:
+        for module in map(importlib.import_module, SCRIPTS):
+            if old in (text := getattr(module, script, "")):
+                return setattr(module, script, text.replace(old, new))
+        raise LookupError(f"The script {script} has no {old!r} any more: change the mutant.")
+
+    return switch_off
+
+
+def replace(module: str, name: str, value: object) -> Callable[[], None]:
+    """Replace a name in a module, or in a class of it. Raises `AttributeError` if there is none."""
+
+    def switch_off() -> None:
+        owner: Any = importlib.import_module(module)
+        *classes, attribute = name.split(".")
+        for each in classes:
+            owner = getattr(owner, each)
+        getattr(owner, attribute)
+        setattr(owner, attribute, value)
+
+    return switch_off
+
+
+def always_204() -> None:
+    """Answer everybody who comes back that there is nothing more."""
+    from fastapi import Request, Response
+
+    from taskstream import TaskStream
+
+    stream = TaskStream.stream
+
+    async def refuse(tasks: TaskStream, request: Request, task_id: str) -> Response:
+        if request.headers.get("last-event-id"):
+            return Response(status_code=204)
+        return await stream(tasks, request, task_id)
+
+    replace("taskstream", "TaskStream.stream", refuse)()
+
+
+def run_whatever_comes() -> None:
+    """Have workers run a task that was begun already."""
+    from taskstream.redis.logs import RedisLogs
+    from taskstream.redis.remote import RemoteTask, find_task
+    from taskstream.tasks import TaskStatus
+
+    async def find_pending(logs: RedisLogs, task_id: str) -> RemoteTask | None:
+        if task := await find_task(logs, task_id):
+            task.snapshot = dataclasses.replace(task.snapshot, status=TaskStatus.PENDING)
+        return task
+
+    replace("taskstream.redis.worker", "find_task", find_pending)()
+
+
+MUTANTS = {
+    "no-resuming": Mutant("whoever comes back is told that there is nothing more", (), always_204),
+    "replay-from-the-start": Mutant(
+        "whoever comes back sees everything again",
+        (),
+        replace("taskstream.log", "Log.parse_id", lambda *_: 0),
+    ),
+    "keys-ignored": Mutant(
+        "an idempotency key starts a task each time it is sent",
+        (),
+        edit("CREATE", "local first = key ~= ''", "local first = false"),
+    ),
+    "no-lease-renewal": Mutant(
+        "a worker whose work is silent for longer than a lease is presumed lost",
+        ("pause",),
+        replace("taskstream.redis.leases", "Leases.renew", lambda *_: True),
+    ),
+    "no-time-to-come-back": Mutant(
+        "after everything was suspended, all workers are presumed lost",
+        ("lid",),
+        replace("taskstream.redis.logs", "PAUSE_SECONDS", 1000),
+    ),
+    "whatever-comes": Mutant(
+        "a message that comes twice begins the work twice", ("messages-twice",), run_whatever_comes
+    ),
+    "writers-ignored": Mutant(
+        "of two workers that begin a task at the same moment, both do",
+        ("messages-twice",),
+        edit("APPEND", "before.writer ~= '' and before.writer ~= writer then", "false then"),
+    ),
+    "counts-ignored": Mutant(
+        "what is sent again after a lost reply is appended again",
+        ("workers-replies-lost",),
+        edit("APPEND", "if tonumber(count) > counted then", "if true then"),
+    ),
+    "no-second-message": Mutant(
+        "a message that was lost on its way to a worker is lost for ever",
+        ("workers-replies-lost", "worker-line-swallows"),
+        edit("SWEEP", "redis.call('RPUSH', queue, lost)", ""),
+    ),
+    "no-jump": Mutant(
+        "after a roll-back, numbers that viewers have seen are given out again",
+        ("redis-rolled-back",),
+        edit("APPEND", "if before.history ~= history then", "if false then"),
+    ),
+}

@@ -1,0 +1,63 @@
+"""The faults of `benchmarks/chaos`, for a short time; `python -m benchmarks.chaos --runs 20` is longer."""
+
+import re
+import signal
+
+import psutil
+import pytest
+
+from benchmarks.chaos.mutants import MUTANTS
+from tests.support.backends import require
+from tests.support.programs import Program
+
+SECONDS = 120
+"""How long a short run may take, on a slow machine."""
+
+
+@pytest.fixture(autouse=True)
+def _redis() -> None:
+    require("redis-server")
+
+
+@pytest.mark.slow
+def test_faults() -> None:
+    """Whatever strikes servers, workers and Redis, every promise is kept."""
+    with Program("-m", "benchmarks.chaos", "--seed", "1", "--seconds", "20") as program:
+        assert program.wait(SECONDS) == 0, program.output
+    (figures,) = re.findall(r"^\| 1 +\|(.*)\|$", program.output, re.MULTILINE)
+    faults, tasks, viewers, _, events, broken = map(int, figures.split("|"))
+    assert broken == 0
+    assert faults >= 2
+    assert min(tasks, viewers, events) >= 10
+
+
+@pytest.mark.slow
+def test_a_missing_safeguard_is_noticed() -> None:
+    """Without a safeguard a promise is broken, and the checker says which."""
+    flags = ("--seed", "1", "--seconds", "5", "--mutant", "keys-ignored")
+    with Program("-m", "benchmarks.chaos", *flags) as program:
+        assert program.wait(SECONDS) == 1, program.output
+    assert "BROKEN (one task per key)" in program.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_behind(number: int) -> None:
+    """Ctrl-C ends all processes of a cluster, suspended ones as well."""
+    with Program("-m", "benchmarks.chaos", "--faults", "lid") as program:
+        program.wait_for("the cluster is ready", SECONDS)
+        processes = psutil.Process(program.process.pid).children(recursive=True)
+        assert len(processes) >= 5 + 2 * 3  # Redis, servers, workers and their processes
+        while all(process.status() != psutil.STATUS_STOPPED for process in processes):
+            pass
+        program.stop(number, seconds=30)
+    _, alive = psutil.wait_procs(processes, timeout=5)
+    assert not alive
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_every_mutant_fits_the_code(name: str) -> None:
+    """Each safeguard that can be switched off is still there."""
+    code = f"from benchmarks.chaos.mutants import MUTANTS; MUTANTS[{name!r}].switch_off()"
+    with Program("-c", code) as program:
+        assert program.wait(30) == 0, program.output

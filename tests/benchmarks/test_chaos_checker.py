@@ -1,0 +1,255 @@
+"""The checker of `benchmarks/chaos` against histories that were written by hand, good and bad."""
+
+import json
+from typing import Any
+
+import pytest
+
+from benchmarks.chaos.checker import check
+from benchmarks.chaos.history import Observation, Outcome, What, read_history
+
+
+def snapshot(status: str, message: str = "", name: str = "work-1") -> str:
+    """The data of an event."""
+    return json.dumps({"task_id": "a", "name": name, "status": status, "message": message})
+
+
+PENDING, STARTED, SUCCESS, FAILURE, REVOKED = map(
+    snapshot, ("PENDING", "STARTED", "SUCCESS", "FAILURE", "REVOKED")
+)
+LOST = snapshot("FAILURE", "Worker lost")
+
+
+def seen(number: int, data: str, at: float = 0, who: str = "viewer-1", **about: Any) -> Observation:
+    """An event, as a viewer has seen it."""
+    return Observation(
+        at=at or number, who=who, what=What.EVENT, task="a", number=number, data=data, **about
+    )
+
+
+def final(number: int, data: str, at: float = 90, **about: Any) -> Observation:
+    """An event, as Redis has it in the end."""
+    return Observation(
+        at=at, who="redis", what=What.FINAL_EVENT, task="a", number=number, data=data, **about
+    )
+
+
+def start(at: float = 0.5, task: str = "a", **about: Any) -> Observation:
+    """An answer to a start."""
+    return Observation(
+        at=at, who="s1", what=What.START, task=task, label="work-1", data=PENDING if task else "", **about
+    )
+
+
+def work(what: What, at: float, outcome: Outcome = Outcome.OK, label: str = "work-1") -> Observation:
+    """What some work says of itself."""
+    return Observation(at=at, who="process 7", what=what, label=label, outcome=outcome)
+
+
+def of(what: What, at: float, **about: Any) -> Observation:
+    """Anything else."""
+    return Observation(at=at, who="viewer-1", what=what, task="a", **about)
+
+
+def fault(label: str, at: float, until: float) -> list[Observation]:
+    """A fault, and its repair."""
+    return [
+        Observation(at=at, who="nemesis", what=What.FAULT, label=label),
+        Observation(at=until, who="nemesis", what=What.HEALED, label=label),
+    ]
+
+
+def loss(at: float, until: float, since: float = 0) -> Observation:
+    """What Redis was told after `since` is gone."""
+    return Observation(at=at, who="nemesis", what=What.LOSS, since=since, until=until)
+
+
+def calm(at: float) -> Observation:
+    """The end of all faults."""
+    return Observation(at=at, who="nemesis", what=What.CALM)
+
+
+def health(tasks: int, running: int) -> Observation:
+    """An answer at the end."""
+    counted = json.dumps({"tasks": tasks, "running": running})
+    return Observation(at=91, who="s1", what=What.FINAL_HEALTH, status=200, data=counted)
+
+
+FINISHED = [seen(1, PENDING), seen(2, STARTED), seen(3, SUCCESS)]
+IN_REDIS = [final(1, PENDING), final(2, STARTED), final(3, SUCCESS)]
+RAN = [work(What.BEGUN, 2), work(What.ENDED, 2.9)]
+UNKNOWN = {"status": 404, "outcome": Outcome.FAIL}
+
+GOOD = {
+    "a whole life": [
+        start(),
+        *FINISHED,
+        *RAN,
+        *IN_REDIS,
+        health(1, 0),
+        of(What.FINAL_STATUS, 91, data=SUCCESS),
+    ],
+    "two viewers": [
+        *FINISHED,
+        *(seen(n, d, n, "v2") for n, d in enumerate((PENDING, STARTED, SUCCESS), 1)),
+    ],
+    "told of a gap": [
+        seen(1, PENDING),
+        of(What.LOST, 2, number=2, until=7),
+        seen(8, SUCCESS),
+    ],
+    "told of a gap, with the latest snapshot": [
+        of(What.LOST, 1, number=1, until=7),
+        seen(4, STARTED),
+        seen(8, "{}", kind="output"),
+        seen(9, SUCCESS),
+    ],
+    "replayed after Redis had lost the end": [
+        *FINISHED[:2],
+        loss(2.5, 3, since=1),
+        seen(1, PENDING, 4),
+        seen(2, STARTED, 5),
+        seen(3, FAILURE, 6),
+    ],
+    "another end after a loss": [
+        *FINISHED,
+        loss(4, 5, since=2.5),
+        final(1, PENDING),
+        final(2, STARTED),
+        final(1_000_000_003, FAILURE),
+    ],
+    "vanished in a flush": [start(), seen(1, PENDING), loss(2, 3), of(What.OPEN, 4, since=3.5, **UNKNOWN)],
+    "never acknowledged, not there": [of(What.OPEN, 4, since=3.5, **UNKNOWN)],
+    "a key that is sent twice": [start(1, key="k"), start(2, key="k"), *FINISHED],
+    "a key after a flush": [start(1, key="k"), loss(2, 3), start(4, task="b", key="k")],
+    "begun again after a roll-back": [work(What.BEGUN, 2), loss(3, 4, since=1), work(What.BEGUN, 5)],
+    "lost with its worker": [*fault("worker-killed", 1, 2), seen(1, PENDING), seen(2, LOST, 14)],
+    "lost with its worker, and never watched": [
+        *fault("worker-killed", 1, 2),
+        final(1, PENDING),
+        final(2, LOST),
+    ],
+    "a refusal": [start(task="", outcome=Outcome.FAIL)],
+    "an unknown start that began": [start(task="", outcome=Outcome.UNKNOWN), *RAN],
+    "cancelled": [seen(1, PENDING), of(What.CANCEL, 2, data=REVOKED), seen(2, REVOKED)],
+    "cancelled too late": [*FINISHED, of(What.CANCEL, 4, data=SUCCESS)],
+    "an overview": [*FINISHED, of(What.GLANCE, 2, data=PENDING), of(What.GLANCE, 3, data=SUCCESS)],
+    "an overview of nothing": [of(What.GLANCE, 2, since=1, **UNKNOWN)],
+    "late, but not later than the faults": [
+        *FINISHED,
+        calm(70),
+        *(seen(n, d, 70 + n, "v2") for n, d in enumerate((PENDING, STARTED, SUCCESS), 1)),
+    ],
+}
+
+BAD = {
+    "one value: two viewers": (
+        [*FINISHED, seen(1, PENDING, 4, "v2"), seen(2, FAILURE, 5, "v2")],
+        "one value",
+    ),
+    "one value: after a flush as well": ([*FINISHED[:2], loss(2.5, 3), seen(2, FAILURE, 4)], "one value"),
+    "one value: a viewer and Redis": ([*FINISHED, *IN_REDIS[:2], final(3, FAILURE)], "one value"),
+    "one value: output and snapshot": ([*FINISHED, final(2, STARTED, kind="output")], "one value"),
+    "an event under two numbers": ([final(1, PENDING), final(2, PENDING), final(3, SUCCESS)], "one number"),
+    "a gap": ([seen(1, PENDING), seen(3, SUCCESS)], "whole runs"),
+    "a gap at the beginning": ([seen(2, STARTED), seen(3, SUCCESS)], "whole runs"),
+    "a gap that is larger than told": (
+        [seen(1, PENDING), of(What.LOST, 2, number=2, until=7), seen(9, SUCCESS)],
+        "whole runs",
+    ),
+    "a gap after what was lost": (
+        [of(What.LOST, 1, number=1, until=7), seen(8, STARTED), seen(10, SUCCESS)],
+        "whole runs",
+    ),
+    "an event again": ([*FINISHED[:2], seen(2, STARTED, 2.5), FINISHED[2]], "whole runs"),
+    "an event again, before anything was lost": (
+        [*FINISHED[:2], seen(2, STARTED, 2.5), loss(3, 4), seen(3, SUCCESS, 5)],
+        "whole runs",
+    ),
+    "an event after the end": ([*FINISHED, seen(4, STARTED)], "one end"),
+    "an event after the end, in Redis": ([*FINISHED, *IN_REDIS, final(4, STARTED)], "one end"),
+    "two ends": ([*FINISHED, *IN_REDIS, final(4, FAILURE)], "one end"),
+    "after the end, even with a loss": ([*FINISHED, loss(3.2, 3.5), seen(4, FAILURE)], "one end"),
+    "STARTED twice": ([*IN_REDIS[:2], final(3, STARTED), final(4, SUCCESS)], "lawful lives"),
+    "back to the beginning": ([*IN_REDIS[:2], final(3, PENDING), final(4, SUCCESS)], "lawful lives"),
+    "progress that goes down": (
+        [
+            final(1, json.dumps({"status": "PROGRESS", "progress": 9})),
+            final(2, json.dumps({"status": "PROGRESS", "progress": 8})),
+        ],
+        "lawful lives",
+    ),
+    "an end that is not seen": ([*FINISHED, seen(1, PENDING, 2, "v2")], "seen ends"),
+    "an end that is seen late": (
+        [*FINISHED, *(seen(n, d, 80 + n, "v2") for n, d in enumerate((PENDING, STARTED, SUCCESS), 1))],
+        "seen ends",
+    ),
+    "a 204 instead of the end": ([*FINISHED[:2], of(What.OPEN, 5, status=204, data="2")], "seen ends"),
+    "PENDING for ever": ([start(), final(1, PENDING)], "all end"),
+    "an end long after the last fault": (
+        [*FINISHED[:2], calm(3), seen(3, SUCCESS, 60), *IN_REDIS],
+        "all end",
+    ),
+    "acknowledged, then unknown": ([start(), of(What.OPEN, 4, since=3, **UNKNOWN)], "kept starts"),
+    "acknowledged, then not there": ([start(task="b"), *IN_REDIS], "kept starts"),
+    "older than what was lost, and gone": (
+        [start(at=1), loss(5, 6, since=4), of(What.OPEN, 9, since=8, **UNKNOWN)],
+        "kept starts",
+    ),
+    "a key with two tasks": ([start(1, key="k"), start(2, task="b", key="k")], "one task per key"),
+    "begun twice": ([work(What.BEGUN, 1), work(What.BEGUN, 2)], "one beginning"),
+    "begun twice, though nothing of that was lost": (
+        [work(What.BEGUN, 1), loss(4, 5, since=3), work(What.BEGUN, 6)],
+        "one beginning",
+    ),
+    "refused, yet begun": ([start(task="", outcome=Outcome.FAIL), *RAN], "one beginning"),
+    "SUCCESS of work that has not ended": ([*FINISHED, work(What.BEGUN, 2)], "honest ends"),
+    "SUCCESS of work that has failed": (
+        [*FINISHED, work(What.BEGUN, 2), work(What.ENDED, 2.5, Outcome.FAIL)],
+        "honest ends",
+    ),
+    "lost without a reason": ([seen(1, PENDING), seen(2, LOST, 14)], "honest ends"),
+    "lost while a server was away": (
+        [*fault("server-killed", 1, 2), *fault("lid", 3, 15), seen(1, PENDING), seen(2, LOST, 16)],
+        "honest ends",
+    ),
+    "a status that is not the last": (
+        [*IN_REDIS, of(What.FINAL_STATUS, 91, data=STARTED)],
+        "agreeing answers",
+    ),
+    "too many tasks": ([*IN_REDIS, health(2, 0)], "agreeing answers"),
+    "a task that runs for ever": ([*IN_REDIS, health(1, 1)], "agreeing answers"),
+    "no health": (
+        [Observation(at=91, who="s1", what=What.FINAL_HEALTH, status=503, data="{}")],
+        "agreeing answers",
+    ),
+    "a snapshot out of nowhere": ([*FINISHED, of(What.STATUS, 2, data=REVOKED)], "true snapshots"),
+    "an overview that goes back": (
+        [*FINISHED, of(What.GLANCE, 3, data=SUCCESS), of(What.GLANCE, 4, data=STARTED)],
+        "whole overviews",
+    ),
+    "an overview without the end": ([*FINISHED, of(What.GLANCE, 3, data=STARTED)], "whole overviews"),
+    "an overview of what is not there": ([*FINISHED, of(What.GLANCE, 3, data=FAILURE)], "true snapshots"),
+    "an overview that forgets": ([start(), of(What.GLANCE, 4, since=3, **UNKNOWN)], "kept starts"),
+    "a worker that ends by itself": ([Observation(at=99, who="w1", what=What.DIED)], "survivors"),
+    "a cancel that is not kept": ([of(What.CANCEL, 2, data=REVOKED), *FINISHED], "kept cancels"),
+}
+
+
+@pytest.mark.parametrize("history", GOOD.values(), ids=GOOD)
+def test_good_histories(history: list[Observation]) -> None:
+    """Nothing is found where every promise was kept, or Redis has lost what it was about."""
+    assert check(history) == []
+
+
+@pytest.mark.parametrize(("history", "promise"), BAD.values(), ids=BAD)
+def test_bad_histories(history: list[Observation], promise: str) -> None:
+    """A broken promise is found, by its name."""
+    assert promise in {violation.promise for violation in check(history)}
+
+
+def test_history_is_read_as_it_was_written() -> None:
+    """A history survives its file, in the order of time."""
+    history = [start(), *FINISHED, *RAN, loss(4, 5, since=2.5), *IN_REDIS]
+    lines = [each.to_json() for each in history]
+    assert read_history(lines) == sorted(history, key=lambda each: each.at)
