@@ -19,6 +19,7 @@ class LoggedEvent(NamedTuple):
     """An event as it is kept in Redis."""
 
     id: int
+    """Its number; until it is in the log, what its writer counts."""
     data: bytes
     kind: Kind = Kind.SNAPSHOT
 

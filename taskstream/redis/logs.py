@@ -66,8 +66,6 @@ class Keys:
             self.snapshots,
             # which task an idempotency key has started, with the fingerprint; and the other way round
             *(f"{namespace}:{name}" for name in ("keys", "key_of")),
-            # tasks of which viewers may have seen more than is known
-            f"{namespace}:uncertain",
             self.state,
             f"{namespace}:{QUEUE}",
             self.logs,
@@ -83,7 +81,6 @@ class RedisLogs:
         # Not redis-py's BlockingConnectionPool, which deadlocks when many of those who wait are cancelled.
         self._places = asyncio.Semaphore(connections)
         self._settings = settings
-        self._seen = 0
         self._create = self._script(scripts.CREATE)
         self._append = self._script(scripts.APPEND)
         self._latest = self._script(scripts.LATEST)
@@ -112,9 +109,10 @@ class RedisLogs:
         return Creation(outcome.decode()), created_id.decode()
 
     async def append(self, task_id: str, events: Sequence[LoggedEvent], writer: str) -> bool:
-        """Add events.
+        """Add events: `id` is how their writer counts them, and in the log they get their numbers.
 
-        Not if their ids were given out by another writer, or the task has ended, has to, or is forgotten.
+        Not if another writer has begun the task, or it has ended, has to, or is forgotten. An end that was
+        decided has no writer; it counts on from the event that it was made from, and has to follow it.
         """
         settings = self._settings
         lengths = (settings.history_length, settings.history_bytes)
@@ -133,12 +131,10 @@ class RedisLogs:
                     pipeline.xrange(self.keys.logs + task_id, f"{event_id}-0", count=PAGE)
                     if event_id == 0:
                         pipeline.hget(self.keys.snapshots, task_id)
-                pipeline.hget(self.keys.state, "appended")
                 return await pipeline.execute()
 
         async with self._places:
             replies = await once_more(self.redis, request)
-        self._seen = max(self._seen, int(replies.pop() or 0))
         pages = iter(replies)
         return [
             Page(logged_events(next(pages)), logged_snapshot(next(pages)) if event_id == 0 else None)
@@ -146,7 +142,7 @@ class RedisLogs:
         ]
 
     async def latest(self, task_id: str) -> LoggedEvent | None:
-        """The latest snapshot of a task that is remembered, under the number from which to count on."""
+        """The latest snapshot of a task that is remembered, under the number of its latest event."""
         reply = await self._latest(task_id)
         return LoggedEvent(int(reply[0]), reply[1]) if reply else None
 
@@ -169,7 +165,7 @@ class RedisLogs:
 
     async def sweep(self) -> tuple[float, list[Decision]]:
         """See to what is lost, late or left over; the time by Redis' clock, and which tasks have to end."""
-        reply = await self._sweep(LEASE_SECONDS, RESUBMIT_SECONDS, PAUSE_SECONDS, LOST, self._seen)
+        reply = await self._sweep(LEASE_SECONDS, RESUBMIT_SECONDS, PAUSE_SECONDS, LOST)
         return float(reply[0]), [Decision.of(each) for each in reply[1]]
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable
 
 from taskstream.redis.availability import Availability
-from taskstream.redis.entries import Kind, Page
+from taskstream.redis.entries import Kind, LoggedEvent, Page
 from taskstream.redis.logs import PAGE, RedisLogs
 from taskstream.redis.notifications import Notifications
 from taskstream.redis.remote import RemoteTask
@@ -27,6 +27,8 @@ class Mirror(RemoteTask):
         super().__init__(task_id, settings.history_length, settings.history_bytes)
         self.restart = True
         """Whether the log has to be read from its beginning: something is missing here."""
+        self._untrimmed_to = 0
+        """The event after which nothing was trimmed from the log: what is missing there was lost."""
         self.ask()
 
     @property
@@ -56,11 +58,22 @@ class Mirror(RemoteTask):
             if page.snapshot and self.log.latest_id < page.snapshot.id < first:
                 self.receive([page.snapshot])  # its place in the log was trimmed
             self.restart = False
-        elif first > self.log.last_id + 1 and all(event.kind is Kind.OUTPUT for event in page.events):
-            self.restart = True  # the latest snapshot was trimmed
+            self._untrimmed_to = self.log.last_id if first <= self.log.last_id else 0
+        elif self._may_lack_snapshot(page.events):
+            self.restart = True
             return True
         self.receive(page.events)
         return len(page.events) == PAGE
+
+    def find_nothing(self) -> bool:
+        """Read again from the beginning, as the latest events are lost, if not all; whether at once."""
+        self.restart = True
+        return self.log.last_id != self._untrimmed_to
+
+    def _may_lack_snapshot(self, events: list[LoggedEvent]) -> bool:
+        """Whether the latest snapshot may have been trimmed before it was read."""
+        gap = self.log.last_id + 1 < events[0].id and self.log.last_id != self._untrimmed_to
+        return gap and all(event.kind is Kind.OUTPUT for event in events)
 
 
 class Mirrors:
@@ -160,8 +173,7 @@ class Mirrors:
             mirror.log.close()
             self._drop(task_id)
             return False
-        mirror.restart = True
-        return True
+        return mirror.find_nothing()
 
     def _drop(self, task_id: str) -> None:
         del self._mirrors[task_id]

@@ -2,7 +2,7 @@
 
 PREAMBLE = """
 local running, ended, leases, ending, messages, due, snapshots = unpack(KEYS, 1, 7)
-local keys, key_of, uncertain, state, queue, logs = unpack(KEYS, 8)
+local keys, key_of, state, queue, logs = unpack(KEYS, 8)
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
 
@@ -30,7 +30,7 @@ local function forget_key(task_id)
 end
 
 local function no_longer_running(task_id)
-    for _, set in ipairs({running, uncertain}) do redis.call('SREM', set, task_id) end
+    redis.call('SREM', running, task_id)
     redis.call('ZREM', leases, task_id)
     redis.call('HDEL', ending, task_id)
 end
@@ -56,36 +56,29 @@ local function refuse_if_full()  -- or if Redis takes no changes for another rea
     redis.call('SETRANGE', logs, 0, '')
 end
 
--- Since Redis has been restarted it may have less than viewers have seen. Whoever doesn't know the numbers
--- of those events counts on far beyond them, until servers have had the time to say what they have seen.
-local function notice_restart()
-    local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-    if redis.call('HGET', state, 'run_id') ~= run_id then
-        redis.call('SUNIONSTORE', uncertain, uncertain, running)
-        redis.call('HSET', state, 'run_id', run_id, 'uncertain_until', now + 5)
-    end
+-- It names one history of Redis' data: another begins with a restart, or when a replica takes over.
+local function current_history()
+    return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x%x%x%x%x%x%x%x)')
 end
 
-local function notice_loss(seen)
-    notice_restart()
-    if tonumber(seen) > tonumber(redis.call('HGET', state, 'appended') or 0) then
-        redis.call('SUNIONSTORE', uncertain, uncertain, running)
-        redis.call('HSET', state, 'appended', seen)
-        redis.call('HDEL', state, 'uncertain_until')
-    elseif now > tonumber(redis.call('HGET', state, 'uncertain_until') or 'inf') then
-        redis.call('DEL', uncertain)
-        redis.call('HDEL', state, 'uncertain_until')
-    end
-end
-
--- The number from which to count on, and the latest snapshot.
-local function latest(task_id)
+local function latest_entry(task_id)
     local entry = redis.call('XREVRANGE', log(task_id), '+', '-', 'COUNT', 1)[1]
+    if not entry then return nil end
+    local _, _, _, _, _, writer, _, count, _, history = unpack(entry[2])
+    local number = tonumber(string.match(entry[1], '%d+'))
+    return {number = number, writer = writer, count = tonumber(count), history = history}
+end
+
+local function add(task_id, id, data, kind, writer, count, history)
+    redis.call('XADD', log(task_id), id .. '-0',
+        'data', data, 'kind', kind, 'writer', writer, 'count', count, 'history', history)
+end
+
+-- The number of the latest event, and the latest snapshot.
+local function latest(task_id)
+    local entry = latest_entry(task_id)
     local snapshot = redis.call('HGET', snapshots, task_id)
-    if not entry or not snapshot then return nil end
-    notice_restart()
-    local jump = redis.call('SISMEMBER', uncertain, task_id) == 1 and 1e9 or 0
-    return {string.match(entry[1], '%d+') + jump, string.match(snapshot, ' (.*)')}
+    return entry and snapshot and {entry.number, string.match(snapshot, ' (.*)')}
 end
 
 -- What has to become the last event, now that this was decided: workers' events are refused.

@@ -4,9 +4,12 @@ from functools import cached_property
 from typing import Any
 
 from celery import Celery
+from celery.app.amqp import AMQP
 from celery.apps.worker import Worker
 from celery.worker.request import Request
-from kombu import Queue
+from kombu import Connection, Queue
+from kombu.transport.redis import Transport
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
 
 from taskstream.redis.connections import CONNECT_SECONDS, KEEPALIVE
 from taskstream.redis.messages import QUEUE
@@ -47,6 +50,29 @@ class UnacknowledgedRequest(Request):
         self.acknowledged = True
 
 
+class PatientTransport(Transport):
+    """kombu's, but a Redis that is full, or no longer the primary, is one that may be back later.
+
+    To kombu it is a mistake in the program: a worker that connected meanwhile would end for good.
+    """
+
+    connection_errors = (*Transport.connection_errors, OutOfMemoryError, ReadOnlyError)
+
+
+class PatientConnection(Connection):
+    """One that has this transport, whatever its URL."""
+
+    def get_transport_cls(self) -> type[Transport]:
+        """The class of the transport."""
+        return PatientTransport
+
+
+class PatientAMQP(AMQP):
+    """What makes the connections of an application."""
+
+    Connection = PatientConnection
+
+
 class QuietWorker(Worker):
     """A worker that has nothing to say to other workers; with `--task-events` it talks, for Flower."""
 
@@ -57,7 +83,9 @@ class QuietWorker(Worker):
 
 
 class TaskCelery(Celery):
-    """A Celery application whose workers are quiet."""
+    """A Celery application whose workers are quiet and patient."""
+
+    amqp_cls = f"{__name__}:{PatientAMQP.__name__}"
 
     @cached_property
     def Worker(self) -> type[Worker]:  # noqa: N802 - Celery's name

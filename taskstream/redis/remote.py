@@ -57,13 +57,17 @@ async def find_task(logs: RedisLogs, task_id: str) -> RemoteTask | None:
 
 async def end_task(logs: RedisLogs, task_id: str, status: TaskStatus, message: str) -> None:
     """End a task that has not ended, whatever its worker does meanwhile."""
-    if decision := await logs.decide(task_id, status, message):
-        await carry_out(logs, decision)
+    while decision := await logs.decide(task_id, status, message):
+        if await carry_out(logs, decision):
+            return
 
 
-async def carry_out(logs: RedisLogs, decision: Decision) -> None:
-    """Append the last event of a task of which it was decided how it ends."""
+async def carry_out(logs: RedisLogs, decision: Decision) -> bool:
+    """Append the last event of a task of which it was decided how it ends.
+
+    Whether that was done: not if the task has ended meanwhile, or Redis has forgotten the decision.
+    """
     task = RemoteTask.after(decision.task_id, decision.latest)
     task.publish(TaskStatus(decision.status), decision.message)
     last = LoggedEvent(task.log.last_id, task.log.latest, Kind.LAST)
-    await logs.append(task.task_id, [last], writer="")
+    return await logs.append(task.task_id, [last], writer="")

@@ -3,6 +3,10 @@
 Of many last events that race, one wins; what has ended is never appended to; what was forgotten does not
 come back; each may be sent twice. All have the same keys, `Keys.all`, and follow `PREAMBLE`.
 
+An event gets its number when it enters a log, not before; its writer counts what it sends, so that what it
+sends again is known. The first event that enters a log after Redis was restarted, or a replica took over,
+is numbered by the clock, in microseconds: beyond all that was lost, which somebody may have seen.
+
 A Redis that is full refuses what may need memory, until a script has written something. So those that must
 go on, because they free memory in the end, write something harmless first.
 """
@@ -25,10 +29,8 @@ while redis.call('SCARD', running) + redis.call('ZCARD', ended) >= tonumber(max_
     if not oldest then return {'full', ''} end
     forget(oldest)
 end
-notice_restart()
-redis.call('XADD', log(task_id), '1-0', 'data', data, 'writer', '', 'kind', '')
+add(task_id, '1', data, '', '', 1, current_history())
 redis.call('HSET', snapshots, task_id, '1 ' .. data)
-redis.call('HINCRBY', state, 'appended', 1)
 redis.call('SADD', running, task_id)
 redis.call('HSET', messages, task_id, message)
 redis.call('ZADD', due, now + retry_seconds, task_id)
@@ -45,27 +47,37 @@ local task_id, writer, last, lease_seconds = unpack(ARGV, 1, 4)
 local history_length, history_bytes, retention_seconds, log_seconds = unpack(ARGV, 5, 8)
 if not runs(task_id) then return 0 end
 if writer ~= '' and redis.call('HEXISTS', ending, task_id) == 1 then return 0 end
-local entry = redis.call('XREVRANGE', log(task_id), '+', '-', 'COUNT', 1)[1]
-if not entry then return 0 end
-local latest_id, latest_writer = tonumber(string.match(entry[1], '%d+')), entry[2][4]
-if tonumber(ARGV[9]) <= latest_id and writer ~= latest_writer then return 0 end
+local before = latest_entry(task_id)
+if not before then return 0 end
+if writer == '' then  -- an end, which follows what it was made from
+    if tonumber(ARGV[9]) ~= before.number + 1 then return 0 end
+elseif before.writer ~= '' and before.writer ~= writer then
+    return 0
+end
 if last == '1' then redis.call('ZREM', leases, task_id) end
+local counted = before.writer == writer and before.count or 0
+local history = current_history()
+local number = before.number + 1
+if before.history ~= history then  -- even if the clock is a little behind
+    number = math.max(before.number + 1e9, math.floor(now * 1e6))
+end
 local snapshot
 for i = 9, #ARGV, 3 do
-    local event_id, kind, data = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-    if tonumber(event_id) > latest_id then  -- or it is sent again after a lost reply
-        redis.call('XADD', log(task_id), event_id .. '-0', 'data', data, 'writer', writer, 'kind', kind)
-        if kind ~= 'output' then snapshot = event_id .. ' ' .. data end
+    local count, kind, data = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    if tonumber(count) > counted then  -- or it is sent again after a lost reply
+        local id = string.format('%.0f', number)  -- Lua by itself would round it
+        add(task_id, id, data, kind, writer, count, history)
+        if kind ~= 'output' then snapshot = id .. ' ' .. data end
+        number = number + 1
     end
 end
+if snapshot then redis.call('HSET', snapshots, task_id, snapshot) end
 redis.call('XTRIM', log(task_id), 'MAXLEN', history_length)
 local too_large = redis.call('MEMORY', 'USAGE', log(task_id)) / history_bytes
 if too_large > 1 then  -- by count, as if all were of a size: exact enough, as it is done again and again
     local length = math.max(1, math.floor(redis.call('XLEN', log(task_id)) / too_large))
     redis.call('XTRIM', log(task_id), 'MAXLEN', length)
 end
-if snapshot then redis.call('HSET', snapshots, task_id, snapshot) end
-redis.call('HINCRBY', state, 'appended', 1)
 keep_no_message(task_id)
 if last == '1' then
     no_longer_running(task_id)
@@ -109,9 +121,8 @@ return redis.call('HVALS', snapshots)
 """
 
 SWEEP = """
-local lease_seconds, retry_seconds, pause_seconds, message, seen = unpack(ARGV)
+local lease_seconds, retry_seconds, pause_seconds, message = unpack(ARGV)
 forget_expired()
-notice_loss(seen)
 
 -- Messages that were lost on their way to a worker. A worker that has one twice begins once.
 for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, 100)) do

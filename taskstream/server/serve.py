@@ -19,6 +19,8 @@ GRACE_SECONDS = 2.0
 class Server(uvicorn.Server):
     """uvicorn, but a connection that does not end by itself is cut when the server stops."""
 
+    _told_to_stop = False
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let the open requests end, cut those that don't."""
         cut = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._cut_connections)
@@ -27,11 +29,12 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; at the second signal, at once. uvicorn would leave the streams open and the tasks alone."""
-        if self.should_exit:
+        if self._told_to_stop:
             asyncio.get_running_loop().call_soon_threadsafe(self._cut_connections)
         else:
-            end_in_time(sig)
+            self._told_to_stop = True  # first: the second signal may come while this one is handled
             super().handle_exit(sig, frame)
+            end_in_time(sig)
 
     def _cut_connections(self) -> None:
         # A viewer that never reads, or half a request: uvicorn would wait for them, or cancel their

@@ -248,6 +248,22 @@ async def test_a_full_redis(redis: RedisServer, api: Api, start: Start, client: 
         check_story(await api.watch(queued), "SUCCESS")
 
 
+async def test_a_worker_that_connects_while_redis_is_full(
+    redis: RedisServer, api: Api, start: Start, client: Redis
+) -> None:
+    """It tries again until there is room, instead of ending for good."""
+    worker = start(Worker(redis.url, processes=1))
+    client.config_set("maxmemory", "1")
+    client.client_kill_filter(_type="normal", skipme=True)
+    client.client_kill_filter(_type="pubsub", skipme=True)
+    worker.wait_for("command not allowed when used memory")
+    client.config_set("maxmemory", "0")
+    task_id = (await api.start(seconds=0))["task_id"]
+    async with asyncio.timeout(FOUND_SECONDS):
+        check_story(await api.watch(task_id), "SUCCESS")
+    assert worker.process.poll() is None
+
+
 async def test_a_task_that_is_picked_up_while_redis_is_full(
     redis: RedisServer, api: Api, start: Start, client: Redis
 ) -> None:

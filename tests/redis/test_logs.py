@@ -2,9 +2,7 @@
 
 import asyncio
 import re
-import shutil
 import time
-from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -117,15 +115,32 @@ async def test_of_many_last_events_one_wins(logs: RedisLogs) -> None:
 
 
 async def test_what_is_sent_again_counts_once(logs: RedisLogs, client: Redis) -> None:
-    """After a lost reply the same may be sent again; another's events with those ids are refused."""
+    """After a lost reply the same may be sent again, with what has come since."""
     for _ in range(2):
         assert await create(logs, A) is Creation.CREATED
     assert client.lrange(QUEUE, 0, -1) == [f"message {A}"]
     for _ in range(2):
         assert await append(logs, A, 2, 3)
     assert await append(logs, A, 3, 4)
-    assert not await append(logs, A, 4, 5, writer="somebody else")
-    assert not await append(logs, A, 1, writer="somebody else")
+    assert await ids(logs, A) == [1, 2, 3, 4]
+
+
+async def test_one_worker_writes(logs: RedisLogs) -> None:
+    """Of two that begin a task the second is refused, however either of them counts."""
+    await create(logs, A)
+    assert await append(logs, A, 2)
+    for count in (1, 2, 3, 1_000_000_002):
+        assert not await append(logs, A, count, writer="somebody else")
+    assert await ids(logs, A) == [1, 2]
+
+
+async def test_an_end_follows_what_it_was_made_from(logs: RedisLogs) -> None:
+    """An end that was decided is not appended to another log than the one that was decided about."""
+    await create(logs, A)
+    await append(logs, A, 2, 3)
+    for count in (2, 3, 5):
+        assert not await append(logs, A, count, writer="", last=True)
+    assert await append(logs, A, 4, writer="", last=True)
     assert await ids(logs, A) == [1, 2, 3, 4]
 
 
@@ -135,7 +150,7 @@ async def test_what_was_forgotten_stays_forgotten(logs: RedisLogs, client: Redis
     client.delete(KEYS.logs + A)
     assert not await append(logs, A, 2)
     assert await logs.decide(A, "REVOKED", "Cancelled") is None
-    assert client.keys() == [KEYS.state]
+    assert client.keys() == []
 
 
 async def test_places(logs: RedisLogs, client: Redis) -> None:
@@ -348,60 +363,6 @@ async def test_a_full_redis(logs: RedisLogs, redis_server: RedisServer, client: 
     assert await create(logs, C) is Creation.CREATED
     assert await logs.count() == (3, 1)
     leases.close()
-
-
-# A Redis that comes back
-
-
-def restarted(redis: RedisServer, folder: Path) -> RedisServer:
-    redis.stop()
-    return RedisServer(redis.port, folder)
-
-
-async def test_a_restart_that_lost_events(tmp_path: Path) -> None:
-    """No event gets an id under which a viewer may have seen another."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    with RedisServer(folder=folder) as redis:
-        logs = logs_of(redis.url)
-        await create(logs, A)
-        await append(logs, A, 2, 3)
-        shutil.copytree(folder, tmp_path / "older")
-        await append(logs, A, 4, 5)
-        assert await ids(logs, A) == [1, 2, 3, 4, 5]
-        redis.stop()
-    with RedisServer(redis.port, tmp_path / "older"):
-        other = logs_of(redis.url)  # which has seen nothing
-        latest = await other.latest(A)
-        assert latest
-        assert latest.id > 1_000_000
-        await logs.sweep()
-        assert not await append(logs, A, 3, writer="somebody else")
-        assert await append(logs, A, 6)  # by the worker, who knows the numbers
-        assert await ids(logs, A) == [1, 2, 3, 6]
-        with Redis.from_url(redis.url) as client:
-            assert not client.hexists(KEYS.state, "uncertain_until")  # a server has said what it saw
-        decision = await other.decide(A, "REVOKED", "Cancelled")
-        assert decision
-        assert decision.latest.id > 1_000_000
-        await other.close()
-    await logs.close()
-
-
-async def test_a_restart_that_lost_nothing(tmp_path: Path) -> None:
-    """Once all servers have had the time to say what they have seen, counting goes on without a gap."""
-    with RedisServer(folder=tmp_path) as redis:
-        logs = logs_of(redis.url)
-        await create(logs, A)
-        await append(logs, A, 2, 3)
-        await ids(logs, A)
-        redis.stop()
-    with RedisServer(redis.port, tmp_path), Redis.from_url(redis.url) as client:
-        await logs.sweep()
-        client.hset(KEYS.state, "uncertain_until", 1)
-        await logs.sweep()
-        assert await logs.latest(A) == (3, b"event 3", "")
-    await logs.close()
 
 
 def test_every_key_is_in_the_namespace() -> None:

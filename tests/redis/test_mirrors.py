@@ -1,7 +1,7 @@
 """What a server knows of tasks that are run elsewhere, against a real Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 from redis import Redis
@@ -9,7 +9,7 @@ from redis import Redis
 from taskstream.log import Follower, Log
 from taskstream.redis import mirrors as module
 from taskstream.redis.availability import Availability
-from taskstream.redis.entries import Kind, LoggedEvent
+from taskstream.redis.entries import Kind, LoggedEvent, Page
 from taskstream.redis.logs import PAGE, RedisLogs
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.settings import Settings
@@ -147,7 +147,7 @@ async def test_a_mirror_of_what_was_lost(logs: RedisLogs, mirrors: Mirrors, clie
         await mirrors.refresh([task.task_id])
         assert mirrors.get(task.task_id) is mirror
         assert mirror.log.last_id == 5
-        client.xadd(log, {"data": task.log.latest, "writer": "me", "kind": ""}, "1000005-0")
+        client.xadd(log, {"data": task.log.latest, "kind": ""}, "1000005-0")
         await mirrors.refresh([task.task_id])
         events = await viewer.read()
         assert b'data: {"from":6,"to":1000004}' in events
@@ -155,6 +155,35 @@ async def test_a_mirror_of_what_was_lost(logs: RedisLogs, mirrors: Mirrors, clie
         client.delete(log)
         await mirrors.refresh([task.task_id])
         assert await viewer.read() == b""
+    assert mirrors.get(task.task_id) is None
+
+
+async def test_a_long_log_of_which_the_end_was_lost(
+    logs: RedisLogs, mirrors: Mirrors, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server finds out in a few requests that there is nothing new; and shows output that follows."""
+    task = await started(logs, events=2 * PAGE + 50)
+    mirror = await mirror_of(mirrors, task)
+    log = logs.keys.logs + task.task_id
+    client.xdel(log, *(f"{number}-0" for number in range(2 * PAGE, 2 * PAGE + 51)))
+    reads = []
+
+    async def read(positions: Iterable[tuple[str, int]]) -> list[Page]:
+        reads.append(positions)
+        return await RedisLogs.read(logs, positions)
+
+    monkeypatch.setattr(logs, "read", read)
+    for _ in range(3):
+        reads.clear()
+        await mirrors.refresh([task.task_id])
+        assert len(reads) < 5
+    for number in (1000005, 1000006):
+        client.xadd(log, {"data": '{"text":"."}', "kind": "output"}, f"{number}-0")
+        await mirrors.refresh([task.task_id])
+        assert mirror.log.last_id == number
+    client.delete(log)
+    for _ in range(2):
+        await mirrors.refresh([task.task_id])
     assert mirrors.get(task.task_id) is None
 
 
