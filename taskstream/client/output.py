@@ -60,6 +60,12 @@ def for_terminal(line: str) -> str:
     return printable(ESCAPE_SEQUENCE.sub("", line).removesuffix("\r").expandtabs())
 
 
+JUMP = 10**9
+"""A gap in the numbers that is no number of events: Redis may have lost some, nobody knows how many."""
+
+
 def gone(count: int) -> str:
     """The news that the server had to forget events before they were seen."""
+    if count >= JUMP:
+        return "… earlier events may be gone: the server's Redis was restarted"
     return "… 1 earlier event is gone" if count == 1 else f"… {count} earlier events are gone"

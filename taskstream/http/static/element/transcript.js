@@ -6,6 +6,16 @@ const MAX_CHARACTERS = 256 * 1024;
 const SLACK_CHARACTERS = 32 * 1024; // all lines are laid out anew when the first ones go: not each time
 const NODE_CHARACTERS = 4096;
 const NEAR_PIXELS = 40;
+const JUMP = 1e9; // no number of events: Redis may have lost some, nobody knows how many
+
+/**
+ * What is said of so many events.
+ * @param {number} count
+ */
+function gone(count) {
+  if (count >= JUMP) return "… earlier events may be gone: the server's Redis was restarted";
+  return count === 1 ? "… 1 earlier event is gone" : `… ${count} earlier events are gone`;
+}
 
 export class Transcript {
   #plain = new PlainText();
@@ -53,9 +63,7 @@ export class Transcript {
     this.#lostTo = Math.max(this.#lostTo, to);
     if (count <= 0) return;
     this.#prepare();
-    this.element.append(
-      createNote(count === 1 ? "… 1 earlier event is gone" : `… ${count} earlier events are gone`),
-    );
+    this.element.append(createNote(gone(count)));
   }
 
   /** Look where the reader is before anything changes: once for all that comes at the same moment. */
