@@ -46,7 +46,11 @@ class RedisServer(Program):
         self.executable = (require("redis-server"),)
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        data = ("--appendonly", "yes", "--dir", str(folder)) if folder else ("--appendonly", "no")
+        data = (
+            ("--appendonly", "yes", "--appendfsync", "always", "--dir", str(folder))
+            if folder
+            else ("--appendonly", "no")
+        )
         super().__init__("--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *data)
         self.wait_for("Ready to accept connections")
 
