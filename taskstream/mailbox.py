@@ -7,6 +7,9 @@ from collections.abc import Callable
 from taskstream.encoding import frozen
 from taskstream.updates import Output, Update
 
+OUTPUT_QUEUE_LENGTH = 1000
+"""Pieces of output from other threads that may wait for the event loop, unless it is set."""
+
 Item = Update | Output
 
 Said = str | tuple[float, str, object]

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, RedisDsn, TypeAdapter, ValidationError, field_validator
 
+from taskstream.mailbox import OUTPUT_QUEUE_LENGTH
+
 
 class Settings(BaseModel):
     """The settings of a `TaskStream`. Raises `ValueError` with a sentence if one is out of bounds."""
@@ -26,7 +28,9 @@ class Settings(BaseModel):
         1024 * 1024, ge=1, description="bytes that the events kept of each task take, at the most"
     )
     output_queue_length: int = Field(
-        1000, ge=1, description="pieces of output that may wait before a blocking function has to"
+        OUTPUT_QUEUE_LENGTH,
+        ge=1,
+        description="pieces of output that may wait before a blocking function has to",
     )
     ping_seconds: float = Field(
         15, gt=0, le=3600, description="seconds of silence after which a stream sends a comment"

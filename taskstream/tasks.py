@@ -20,15 +20,12 @@ import pydantic_core
 
 from taskstream.encoding import text_of, to_json
 from taskstream.log import Log
-from taskstream.mailbox import Mailbox
+from taskstream.mailbox import OUTPUT_QUEUE_LENGTH, Mailbox
 from taskstream.reporting import current
 from taskstream.updates import Begin, Output, Result, Updates, WorkError
 
 OUTPUT_CHARACTERS = 16 * 1024
 """The most that one event of output holds."""
-
-OUTPUT_QUEUE_LENGTH = 1000
-"""Pieces of output from other threads that may wait for the event loop."""
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from functools import partial
 from threading import Thread
 from typing import Self
 
-from taskstream.mailbox import Item, Mailbox
+from taskstream.mailbox import OUTPUT_QUEUE_LENGTH, Item, Mailbox
 from taskstream.reporting import current
 from taskstream.updates import Result
 
@@ -19,7 +19,7 @@ class WorkThreads:
     They are daemon threads: an executor's threads would hold up the exit of the server.
     """
 
-    def __init__(self, limit: int, output_queue_length: int = 1000) -> None:
+    def __init__(self, limit: int, output_queue_length: int = OUTPUT_QUEUE_LENGTH) -> None:
         """`output_queue_length`: pieces of output that may wait before a function has to."""
         self._limit = limit
         self._output_queue_length = output_queue_length

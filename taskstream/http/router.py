@@ -53,7 +53,7 @@ class NoStoreRoute(APIRoute):
             except RequestValidationError as error:
                 raise InvalidParameters(error.errors()) from None
             except HTTPException as error:  # also from the dependencies that are given with the router
-                error.headers = {**NO_STORE, **(error.headers or {})}
+                keep_from_caches(error)
                 raise
             response.headers.setdefault("Cache-Control", "no-store")
             return response
@@ -65,8 +65,13 @@ class NoStoreRoute(APIRoute):
         try:
             await super().handle(scope, receive, send)
         except HTTPException as error:
-            error.headers = {**NO_STORE, **(error.headers or {})}
+            keep_from_caches(error)
             raise
+
+
+def keep_from_caches(error: HTTPException) -> None:
+    """Add `no-store` to what an error is answered with, unless it says something else."""
+    error.headers = {**NO_STORE, **(error.headers or {})}
 
 
 class WorkDescription(BaseModel):
