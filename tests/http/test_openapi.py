@@ -135,5 +135,8 @@ def test_every_answer_is_described(server: Server, task_id: str, label: str, exa
         else:
             case.validate_response(response)
 
-    try_one()
+    for _ in range(5):  # examples are drawn by chance
+        try_one()
+        if EXPECTED[label] <= seen.keys():
+            return
     assert EXPECTED[label] <= seen.keys()

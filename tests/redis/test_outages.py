@@ -60,12 +60,16 @@ class OpenStream:
 
 
 async def out_of_reach(api: Api, *known: str) -> None:
-    """Everything that needs Redis gets a 503 in words, soon; what is known is shown."""
+    """Everything that needs Redis gets a 503 in words, soon; what is known is shown.
+
+    But not to a viewer of many tasks, who may have seen more of them elsewhere, and doesn't say so.
+    """
     for method, path in (
         ("POST", "/start-task"),
         ("GET", "/health"),
         ("GET", "/task-status/" + "0" * 32),
         ("GET", "/task-progress/" + "0" * 32),
+        *(("GET", f"/task-progress?task_id={task_id}") for task_id in known),
     ):
         began = time.monotonic()
         async with api.session.request(method, api.url(path)) as response:
