@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -20,6 +20,7 @@ from taskstream.http.idempotency_key import IdempotencyKeyHeader, parse_idempote
 from taskstream.http.openapi import (
     BAD_BODY,
     BUSY,
+    LAST_EVENT_ID,
     METRICS,
     NOT_FOUND,
     OVERVIEW,
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 START = "/start-task"
 
-LastEventID = Annotated[
-    str | None, Header(alias="Last-Event-ID", description="what EventSource sends on reconnecting")
-]
 TaskIds = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
 
 
@@ -104,7 +102,8 @@ class Routes:
         """Add them to a router."""
         operation = StartTaskOperation(self._tasks.works, self._bodies)
         self._add(router, "POST", START, self.start_task, BAD_BODY | BUSY, openapi_extra=operation)
-        streams = {"response_class": Response, "response_model": None}
+        untyped = {"response_class": Response, "response_model": None}
+        streams = {**untyped, "openapi_extra": {"parameters": [LAST_EVENT_ID]}}
         for path in ("/task-progress/{task_id}", "/tasks/{task_id}/stream"):
             self._add(router, "GET", path, self.task_progress, STREAM, **streams)
         self._add(router, "GET", "/task-progress", self.tasks_progress, OVERVIEW, **streams)
@@ -115,7 +114,7 @@ class Routes:
         self._add(router, "GET", "/works", self.works, {}, response_model=list[WorkDescription])
         self._add(router, "GET", "/health", self.health, UNAVAILABLE, response_model=Health)
         if find_spec("prometheus_client"):
-            self._add(router, "GET", "/metrics", self.metrics, METRICS | UNAVAILABLE, **streams)
+            self._add(router, "GET", "/metrics", self.metrics, METRICS | UNAVAILABLE, **untyped)
 
     def _add(
         self,
@@ -136,18 +135,13 @@ class Routes:
         task = await self._tasks.start_parsed(work, body, name=body.name, idempotency_key=idempotency_key)
         return snapshot_response(task, {"Location": f"{prefix_of(request)}/task-progress/{task.task_id}"})
 
-    async def task_progress(
-        self,
-        request: Request,
-        task_id: str,
-        last_event_id: LastEventID = None,  # noqa: ARG002 - for the documentation
-    ) -> Response:
+    async def task_progress(self, request: Request, task_id: str) -> Response:
         """Stream a task: all that follows Last-Event-ID, then live, until its last snapshot."""
         return await self._tasks.stream(request, task_id)
 
-    async def tasks_progress(self, task_id: TaskIds, last_event_id: LastEventID = None) -> Response:
+    async def tasks_progress(self, request: Request, task_id: TaskIds) -> Response:
         """Stream many tasks at once: the latest snapshot of each, until all of them have ended."""
-        if last_event_id == "end":
+        if request.headers.get("last-event-id") == "end":
             return Response(status_code=204)
         return await self._tasks.stream_overview(task_id)
 
