@@ -1,17 +1,20 @@
-"""The load of `benchmarks/soak.py`, in small."""
+"""The load of `benchmarks/soak`, in small."""
 
 import re
 
 import pytest
 
+from benchmarks.soak.server import LOOPS, WAYS
 from tests.support.programs import Program
 
 
 @pytest.mark.slow
-def test_soak() -> None:
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_soak(way: str, loop: str) -> None:
     """Hundreds of viewers that come, stall, are cut and resume lose nothing, and leave nothing behind."""
-    flags = ("--viewers", "300", "--seconds", "8", "--retention-seconds", "3")
-    with Program("-m", "benchmarks.soak", *flags) as program:
+    load = ("--viewers", "300", "--seconds", "8", "--retention-seconds", "3")
+    with Program("-m", "benchmarks.soak", *load, "--way", way, "--loop", loop) as program:
         assert program.wait(120) == 0, program.output
     counts = dict(re.findall(r"^(\w+) +([\d,]+)$", program.output, re.MULTILINE))
     assert (counts["lost"], counts["doubled"]) == ("0", "0")

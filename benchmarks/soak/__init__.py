@@ -1,0 +1,1 @@
+"""The soak: thousands of viewers for minutes, and what they leave behind."""

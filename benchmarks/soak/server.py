@@ -1,0 +1,76 @@
+"""The server that is soaked: `app.py` with two works more, in each way in which it can stream.
+
+python -m benchmarks.soak.server --way carried --loop uvloop
+"""
+
+import argparse
+import asyncio
+import ctypes
+import gc
+import sys
+import threading
+from collections.abc import AsyncIterator
+
+from taskstream import Result, Update, WorkError
+from tests.support.programs import Server
+
+WAYS = {
+    "carried": "by the connections of taskstream.server",
+    "sse-starlette": "by sse-starlette, under uvicorn's own server",
+}
+"""How streams are sent."""
+LOOPS = ("uvloop", "asyncio")
+
+
+async def ticks(*, steps: int, pause: float, kib: int, fail: bool) -> AsyncIterator[Update]:
+    """Work that takes its steps, and carries some weight."""
+    for step in range(1, steps + 1):
+        await asyncio.sleep(pause)
+        yield Update(100 * step / steps, f"Step {step}", {"step": step, "weight": "x" * 1024 * kib})
+    if fail:
+        raise WorkError("Failed on purpose")
+
+
+async def census() -> AsyncIterator[Result]:
+    """What only the server itself can count, when all that it doesn't need has been given back."""
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc keeps what was freed
+        trim(0)
+    yield Result({"asyncio tasks": len(asyncio.all_tasks()), "threads": threading.active_count()})
+
+
+class SoakServer(Server):
+    """One that is ready to answer."""
+
+    program = ("-m", "benchmarks.soak.server")
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--retention-seconds", type=float)
+    parser.add_argument("--way", choices=WAYS)
+    parser.add_argument("--loop", choices=LOOPS)
+    arguments = parser.parse_args()
+    if arguments.loop == "asyncio":
+        sys.modules["uvloop"] = None  # type: ignore[assignment] # as where it can't be installed
+
+    import uvicorn  # here, because it looks for uvloop
+
+    import app
+    from taskstream.server import serve
+    from taskstream.server.serve import allow_many_connections
+
+    app.tasks.work(ticks)
+    app.tasks.work(census)
+    app.tasks.configure(retention_seconds=arguments.retention_seconds)
+    if arguments.way == "carried":
+        serve(app.app, port=arguments.port)
+    else:
+        allow_many_connections()
+        uvicorn.run(app.app, port=arguments.port)
+
+
+if __name__ == "__main__":
+    main()
