@@ -107,6 +107,8 @@ class Viewer(ABC):
     shared_log: Log | None = None
     """The log whose events it takes as they stand, if there is one: its viewers can share what is sent."""
 
+    __slots__ = ("_news", "logs")
+
     def __init__(self, logs: Iterable[Log]) -> None:
         self.logs = tuple(logs)
 
@@ -146,6 +148,8 @@ class Viewer(ABC):
 
 class Follower(Viewer):
     """A cursor in one log: first it reads what follows `last_event_id`, then what happens."""
+
+    __slots__ = ("last_event_id", "log", "shared_log")  # it is read for each viewer of each event
 
     def __init__(self, log: Log, last_event_id: int) -> None:
         super().__init__([log])
