@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.client import parse_headers
 
 import requests
 import urllib3
@@ -88,6 +90,9 @@ def read_chunks(response: requests.Response) -> Iterator[bytes]:
     By `read1`: `iter_content` would wait for the end of each chunk, and of a chunk size, however far away;
     http.client, which `read1` leaves them to, takes 64 KiB of a chunk size.
     """
+    # It would take trailers without end. Headers look the same, and it takes no more than 100 of them.
+    if answer := getattr(response.raw, "_original_response", None):  # a name of urllib3's own
+        answer._read_and_discard_trailer = partial(parse_headers, answer.fp)
     while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
         yield chunk
 

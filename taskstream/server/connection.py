@@ -139,7 +139,8 @@ class Connection(StreamingProtocol):
         body = to_json({"detail": REASONS[status]})
         self.transport.write(
             b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
-            b"connection: close\r\n\r\n%b" % (status, status.phrase.encode(), len(body), body)
+            b"cache-control: no-store\r\nconnection: close\r\n\r\n%b"
+            % (status, status.phrase.encode(), len(body), body)
         )
         if self.transport.can_write_eof():
             self.transport.write_eof()

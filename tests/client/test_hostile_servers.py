@@ -13,7 +13,7 @@ import pytest
 from taskstream.client.errors import EventTooLarge
 from taskstream.client.event_source import EventSource
 from taskstream.client.protocol import EVENT_BYTES
-from taskstream.client.sync_stream import whole_events
+from taskstream.client.sync_stream import connect, open_session, whole_events
 from tests.support.programs import Program
 
 MEMORY_BYTES = 900 * 1024 * 1024
@@ -67,6 +67,7 @@ ENDLESS = {
     "redirects": ((b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /again\r\n\r\n",), b""),
     "chunk": ((STREAM + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffff\r\ndata: ",), MEGABYTE),
     "chunk size": ((STREAM + b"Transfer-Encoding: chunked\r\n\r\n",), b"0" * 1024 * 1024),
+    "trailers": ((STREAM + b"Transfer-Encoding: chunked\r\n\r\n0\r\n",), b"X: x\r\n" * 10_000),
     "redirect": ((b"HTTP/1.1 302 Found\r\nLocation: /again\r\n\r\n",), MEGABYTE),
     "zeros in a stream": ((STREAM, bomb()), b""),
     "zeros in a refusal": ((b"HTTP/1.1 404 Not Found\r\n", bomb()), b""),
@@ -74,7 +75,10 @@ ENDLESS = {
 
 
 WATCH = ["--task-id", "x"]
-QUICK = ("line", "event", "refusal", "page", "chunk size", "zeros in a stream", "zeros in a refusal")
+QUICK = (
+    *("line", "event", "refusal", "page", "chunk size", "trailers"),
+    *("zeros in a stream", "zeros in a refusal"),
+)
 TRIES = [
     *[pytest.param("client.py", name, WATCH) for name in QUICK if name != "chunk size"],
     *[pytest.param("sse_client.py", name, WATCH) for name in QUICK],
@@ -110,6 +114,18 @@ async def test_endless_chunk_size(session: aiohttp.ClientSession) -> None:
         async with EventSource(session, url, read_timeout=0.3).connect() as events:
             with pytest.raises(TimeoutError):
                 await anext(events)
+
+
+@pytest.mark.parametrize("count", [0, 1, 50])
+def test_trailers(count: int) -> None:
+    """A stream that ends with trailers ends as any other."""
+    body = b"9\r\ndata: x\n\n\r\n0\r\n" + b"X: x\r\n" * count + b"\r\n"
+    with (
+        server(STREAM + b"Transfer-Encoding: chunked\r\n\r\n" + body) as url,
+        open_session() as session,
+        connect(session, url, open_timeout=5, read_timeout=5) as events,
+    ):
+        assert list(events) == [b"data: x\n\n"]
 
 
 def test_largest_event() -> None:

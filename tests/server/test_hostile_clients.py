@@ -50,6 +50,14 @@ def status(answer: bytes) -> int:
     return int(answer.split()[1])
 
 
+def refusal(answer: bytes) -> int:
+    """The status of an answer that comes from the connection itself, and that no cache may keep."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.lower().count(b"\r\ncache-control: no-store") == 1
+    assert json.loads(body)["detail"]
+    return status(answer)
+
+
 TOO_LARGE = {
     "address": b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n",
     "one header": HEALTH + b"X: " + b"x" * 100_000 + b"\r\n\r\n",
@@ -67,7 +75,7 @@ async def test_head_too_large(victim: Server, api: Api, request_bytes: bytes) ->
     """More than 64 KiB that are not a body get a 431, however they come; one sent in one piece, too."""
     before = (await api.json("GET", "/health"))["tasks"]
     answer = await answers(victim, request_bytes)
-    assert status(answer) == 431
+    assert refusal(answer) == 431
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["detail"].endswith("larger than 64 KiB.")
     assert (await api.json("GET", "/health"))["tasks"] == before
 
@@ -122,7 +130,7 @@ NOT_HTTP = {
 async def test_not_http(victim: Server, api: Api, request_bytes: bytes) -> None:
     """What isn't HTTP gets a 400, and starts nothing."""
     before = (await api.json("GET", "/health"))["tasks"]
-    assert status(await answers(victim, request_bytes)) == 400
+    assert refusal(await answers(victim, request_bytes)) == 400
     assert (await api.json("GET", "/health"))["tasks"] == before
 
 
@@ -255,7 +263,7 @@ async def test_slow_loris(victim: Server, api: Api) -> None:
         while victim.descriptors() > before:
             await api.json("GET", "/health")
     assert set(ended["nothing"]) == {b""}
-    assert {status(answer) for answer in ended["half a head"]} == {408}
+    assert {refusal(answer) for answer in ended["half a head"]} == {408}
     for kind in ("a body that nobody wants", "half a second request"):
         assert {status(answer) for answer in ended[kind]} == {200}
     assert {answer.count(b"HTTP/1.1 408 ") for answer in ended["half a second request"]} == {1}
