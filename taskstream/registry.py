@@ -69,8 +69,8 @@ class Registry(Protocol):
         """How many tasks there are in each status."""
 
     @property
-    def events_published(self) -> int:
-        """How many events have been appended to logs in this process."""
+    def events_published(self) -> int | None:
+        """How many events have been appended to logs; `None` if other processes do that."""
 
     def release_viewers(self) -> None:
         """Let every viewer go as soon as it has read what is there, because the server stops."""

@@ -8,6 +8,7 @@
 
 A cluster of two servers, two workers with three processes each, and Redis runs on this machine, on free
 ports of the loopback interface. Tasks are started, watched and cancelled while a nemesis does its work.
+The seed also decides on limits: short logs, short retention, or few places for tasks.
 Exit code 1 if a promise was broken: the history of such a run is kept in --folder.
 """
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 
+from benchmarks.chaos.check_limits import may_be_forgotten
 from benchmarks.chaos.facts import Facts, first_of, snapshot_of
 from benchmarks.chaos.history import Observation, Outcome, What
 from benchmarks.chaos.violations import Violation
@@ -13,19 +14,24 @@ WORKER_LOST = "worker lost"
 
 
 def kept_starts(facts: Facts) -> Iterator[Violation]:
-    """A task whose start was acknowledged is there, unless Redis has lost it."""
+    """A task whose start was acknowledged is there, unless Redis has lost it, or it may be forgotten."""
     asked = (What.STATUS, What.OPEN, What.CANCEL, What.GLANCE, What.FINAL_STATUS)
     for each in facts.of(*asked):
         started = facts.started.get(each.task)
         missing = each.status == 404 and started and each.since >= started.at
-        if started and missing and not facts.may_be_lost(started, each.at):
+        if started and missing and not gone(facts, started, each.at):
             text = f"Task {each.task} was acknowledged, then {each.who} was told that there is none."
             yield Violation("kept starts", text, (started, each))
     final = facts.final_events()
     for task, started in facts.started.items() if final else ():
-        if task not in final and not facts.may_be_lost(started, facts.history[-1].at):
+        if task not in final and not gone(facts, started, facts.history[-1].at):
             text = f"Task {task} was acknowledged, and is not in Redis in the end."
             yield Violation("kept starts", text, (started,))
+
+
+def gone(facts: Facts, started: Observation, at: float) -> bool:
+    """Whether Redis may have lost a task, or it may have been forgotten, by this time."""
+    return facts.may_be_lost(started, at) or may_be_forgotten(facts, started, at)
 
 
 def one_task_per_key(facts: Facts) -> Iterator[Violation]:
@@ -37,25 +43,29 @@ def one_task_per_key(facts: Facts) -> Iterator[Violation]:
         first = first_with.setdefault(each.key, each)
         if first.task == each.task:
             continue
-        if not facts.may_be_lost(first, each.at):
+        if not gone(facts, first, each.at):
             text = f"The key {each.key} has started the tasks {first.task} and {each.task}."
             yield Violation("one task per key", text, (first, each))
         first_with[each.key] = each
 
 
 def one_beginning(facts: Facts) -> Iterator[Violation]:
-    """Work begins at most once, unless Redis has forgotten that it did; and never after a refusal."""
+    """Work begins at most once, unless Redis may have lost or forgotten that; and never after a refusal."""
     begun: dict[str, list[Observation]] = defaultdict(list)
     for each in facts.of(What.BEGUN):
         begun[each.label].append(each)
-    answers: dict[str, set[Outcome]] = defaultdict(set)
+    answers: dict[str, list[Observation]] = defaultdict(list)
     for each in facts.of(What.START):
-        answers[each.label].add(each.outcome)
+        answers[each.label].append(each)
     for label, beginnings in begun.items():
         for first, second in pairwise(beginnings):
-            if not facts.loss_between(first, second):
+            forgotten = any(
+                each.outcome is not Outcome.FAIL and may_be_forgotten(facts, each, second.at)
+                for each in answers[label]
+            )
+            if not forgotten and not facts.loss_between(first, second):
                 yield Violation("one beginning", f"The work {label} has begun twice.", (first, second))
-        if answers[label] == {Outcome.FAIL}:
+        if {each.outcome for each in answers[label]} == {Outcome.FAIL}:
             yield Violation(
                 "one beginning", f"The work {label} was refused, and has begun.", (beginnings[0],)
             )
@@ -72,16 +82,6 @@ def honest_ends(facts: Facts) -> Iterator[Violation]:
         if works_known and snapshot["status"] == "SUCCESS" and snapshot["name"] not in finished:
             yield Violation("honest ends", f"Task {task} is a SUCCESS, but its work has not ended.", (end,))
         lost = snapshot["status"] == "FAILURE" and WORKER_LOST in snapshot["message"].lower()
-        if lost and not struck(facts, task, end):
+        if lost and not facts.struck(task, end.at):
             text = f"The worker of task {task} was presumed lost, although nothing had happened to it."
             yield Violation("honest ends", text, (end,))
-
-
-def struck(facts: Facts, task: str, end: Observation) -> bool:
-    """Whether something may have happened to the worker of a task."""
-    first = facts.by_task[task][0]
-    began_at = 0 if first.what is What.FINAL_EVENT else first.at  # nobody has seen it while it ran
-    return facts.rolled_back(task) or any(
-        label.startswith("worker") and start <= end.at and over >= began_at
-        for label, start, over in facts.faults()
-    )

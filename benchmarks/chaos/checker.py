@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from benchmarks.chaos import check_answers, check_logs, check_tasks
+from benchmarks.chaos import check_answers, check_limits, check_logs, check_tasks
 from benchmarks.chaos.facts import Facts
 from benchmarks.chaos.history import Observation
 from benchmarks.chaos.violations import Violation
@@ -19,6 +19,9 @@ CHECKS: tuple[Callable[[Facts], Iterable[Violation]], ...] = (
     check_tasks.one_task_per_key,
     check_tasks.one_beginning,
     check_tasks.honest_ends,
+    check_limits.no_more_tasks,
+    check_limits.honest_refusals,
+    check_limits.forgotten_in_time,
     check_answers.agreeing_answers,
     check_answers.true_snapshots,
     check_answers.kept_cancels,

@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from benchmarks.chaos.application import WORKS_VARIABLE
+from benchmarks.chaos.limits import Limits
 from benchmarks.chaos.programs import Program, python
 from benchmarks.chaos.proxy import Proxy
 
@@ -43,9 +44,7 @@ def free_port() -> int:
 class Cluster:
     """All processes of a run, in a folder of its own. Entered, it is ready; left, it is gone."""
 
-    def __init__(
-        self, folder: Path, draw: Random, *, history_length: int = 1000, mutant: str | None = None
-    ) -> None:
+    def __init__(self, folder: Path, draw: Random, *, limits: Limits, mutant: str | None = None) -> None:
         self.folder = folder
         self.works_path = folder / "works.jsonl"
         self.redis_port = free_port()
@@ -55,9 +54,9 @@ class Cluster:
         self._mutant = mutant
         self._environment = {
             WORKS_VARIABLE: str(self.works_path),
-            "TASKSTREAM_HISTORY_LENGTH": str(history_length),
-            "TASKSTREAM_RETENTION_SECONDS": "3600",
-            "TASKSTREAM_MAX_TASKS": "100000",
+            "TASKSTREAM_HISTORY_LENGTH": str(limits.history_length),
+            "TASKSTREAM_RETENTION_SECONDS": str(limits.retention_seconds),
+            "TASKSTREAM_MAX_TASKS": str(limits.max_tasks),
             "TASKSTREAM_PING_SECONDS": "1",
         }
         self.server_lines = [Proxy(self.redis_port, draw) for _ in range(SERVERS)]
@@ -143,6 +142,11 @@ class Cluster:
         # Nothing tells of that but what is under test.
         while await self.redis.scard(f"{NAMESPACE}:running"):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
+
+    async def empty(self) -> None:
+        """Wait until every task is forgotten."""
+        while [_ async for _ in self.logs()]:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.5)
 
     def copy_data(self) -> tuple[Path, float]:
         """A copy of what Redis has written, and the time before which all of it is in there."""

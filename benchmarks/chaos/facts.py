@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from benchmarks.chaos.history import Observation, Outcome, What
+from benchmarks.chaos.limits import Limits
 
 LAST = ("SUCCESS", "FAILURE", "REVOKED")
 
@@ -53,6 +54,7 @@ class Facts:
             if each.what is What.START and each.outcome is Outcome.OK:
                 self.started.setdefault(each.task, each)
         self.losses = self._by_what[What.LOSS]
+        self.limits = next((Limits.from_json(each.data) for each in self.of(What.LIMITS)), Limits())
         self.calm_at = max((each.at for each in self.of(What.CALM)), default=0.0)
 
     def of(self, *what: What) -> list[Observation]:
@@ -94,6 +96,19 @@ class Facts:
         return any(
             min(observed, default=0) <= loss.until and (ended_at is None or ended_at >= loss.since)
             for loss in self.losses
+        )
+
+    def cancelled(self, task: str) -> bool:
+        """Whether anybody has asked for the end of a task."""
+        return any(each.what is What.CANCEL for each in self.by_task[task])
+
+    def struck(self, task: str, until: float) -> bool:
+        """Whether something may have happened by then to the worker of a task."""
+        first = self.by_task[task][0]
+        began_at = 0 if first.what is What.FINAL_EVENT else first.at  # nobody has seen it while it ran
+        return self.rolled_back(task) or any(
+            label.startswith("worker") and start <= until and over >= began_at
+            for label, start, over in self.faults()
         )
 
     def lost_before(self, seen: Observation) -> bool:

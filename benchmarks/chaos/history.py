@@ -36,6 +36,8 @@ class What(StrEnum):
     """Redis has lost what it was told after `since`; between `at` and `until`."""
     CALM = "calm"
     """The last fault is over."""
+    LIMITS = "limits"
+    """The limits of the cluster, in `data`."""
     DIED = "died"
     """A program is not there in the end, though nobody has killed it since it was started last."""
     FINAL_EVENT = "final event"

@@ -24,6 +24,11 @@ ATTEMPTS = 40
 
 AGAIN_SECONDS = 0.5
 
+COUNT_SECONDS = 0.2
+
+NO_PLACE = "places are taken by tasks that still run"
+"""How a server refuses a start when there are as many tasks as there may be."""
+
 
 class Load:
     """All clients of a run."""
@@ -43,6 +48,7 @@ class Load:
         """Start tasks until then, and watch each to its end."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._overlook(until))
+            group.create_task(self._count(until))
             while time.time() < until:
                 await self._places.acquire()
                 group.create_task(self._live_through()).add_done_callback(lambda _: self._places.release())
@@ -91,6 +97,14 @@ class Load:
             if self._latest:
                 await OverviewViewer(self._new_viewer(), list(self._latest), self._surroundings).watch()
 
+    async def _count(self, until: float) -> None:
+        """Ask again and again, anywhere, how many tasks there are."""
+        while time.time() < until:
+            url = self._any_url()
+            status, answer = await self._ask("GET", f"{url}/health")
+            self._recorder.record(What.HEALTH, url, outcome=outcome_of(status), status=status, data=answer)
+            await asyncio.sleep(COUNT_SECONDS)
+
     def _new_viewer(self) -> str:
         self._viewers += 1
         return f"viewer-{self._viewers}"
@@ -126,7 +140,8 @@ class Load:
         status, answer = await self._ask("POST", f"{url}/start-task", body, key)
         task = snapshot_of(answer)["task_id"] if status == 200 else ""
         about = {"task": task, "label": body["label"], "key": key, "since": since, "data": answer}
-        self._recorder.record(What.START, url, outcome=outcome_of(status), status=status, **about)
+        outcome = Outcome.FAIL if status == 503 and NO_PLACE in answer else outcome_of(status)
+        self._recorder.record(What.START, url, outcome=outcome, status=status, **about)
         return task
 
     async def _cancel(self, task: str, after_seconds: float) -> None:

@@ -8,6 +8,10 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.chaos.limits import Limits
+
+NO_LIMITS = Limits()
+
 SCRIPTS = ("taskstream.redis.scripts", "taskstream.redis.preamble")
 
 
@@ -18,6 +22,7 @@ class Mutant:
     without: str
     faults: tuple[str, ...]
     switch_off: Callable[[], None]
+    limits: Limits = NO_LIMITS
 
 
 def edit(script: str, old: str, new: str) -> Callable[[], None]:
@@ -120,5 +125,29 @@ MUTANTS = {
         "after a roll-back, numbers that viewers have seen are given out again",
         ("redis-rolled-back",),
         edit("APPEND", "if before.history ~= history then", "if false then"),
+    ),
+    "running-tasks-make-room": Mutant(
+        "in a full registry a task that runs is forgotten for a new one",
+        ("pause",),
+        edit("CREATE", "'ZRANGE', ended, 0, 0)[1]", "'SRANDMEMBER', running)"),
+        Limits(max_tasks=8),
+    ),
+    "no-limit": Mutant(
+        "there may be more tasks than there are places",
+        ("pause",),
+        edit("CREATE", ">= tonumber(max_tasks) do", "< 0 do"),
+        Limits(max_tasks=8),
+    ),
+    "forgotten-too-soon": Mutant(
+        "a log is gone soon after its end",
+        ("pause",),
+        edit("APPEND", "math.ceil(1000 * log_seconds)", "500"),
+        Limits(retention_seconds=5),
+    ),
+    "never-forgotten": Mutant(
+        "a task that has ended is kept for ever",
+        ("pause",),
+        edit("APPEND", "redis.call('PEXPIRE', log(task_id), math.ceil(1000 * log_seconds))", ""),
+        Limits(retention_seconds=5),
     ),
 }

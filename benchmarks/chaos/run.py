@@ -5,18 +5,22 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 import aiohttp
 
+from benchmarks.chaos.check_limits import FORGET_SECONDS
 from benchmarks.chaos.checker import check
 from benchmarks.chaos.cluster import Cluster
 from benchmarks.chaos.facts import Facts
 from benchmarks.chaos.faults import FAULTS
 from benchmarks.chaos.history import Observation, What
+from benchmarks.chaos.limits import ANY_LIMITS
 from benchmarks.chaos.load import Load
+from benchmarks.chaos.mutants import MUTANTS
 from benchmarks.chaos.nemesis import Nemesis
 from benchmarks.chaos.recorder import Recorder
 from benchmarks.chaos.scene import Scene
@@ -35,8 +39,8 @@ QUIET_SECONDS = 1.5
 OUTPUT_CHARACTERS = 300
 """Of what a program has printed last, if it has died."""
 
-LOG_BOUNDS = (1000, 1000, 6)
-"""One of them is the length of histories."""
+KEPT_SECONDS = 60
+"""Tasks that are kept for longer than this are there in the end; others have to be forgotten."""
 
 
 @dataclass(frozen=True)
@@ -66,17 +70,24 @@ class Report:
 async def run(plan: Plan, folder: Path) -> Report:
     """Run a plan, with its files in a folder."""
     draw = Random(plan.seed)
-    history_length = draw.choice(LOG_BOUNDS)
-    async with Cluster(folder, draw, history_length=history_length, mutant=plan.mutant) as cluster:
+    drawn = draw.choice(ANY_LIMITS)
+    limits = MUTANTS[plan.mutant].limits if plan.mutant else drawn
+    async with Cluster(folder, draw, limits=limits, mutant=plan.mutant) as cluster:
         print(f"Seed {plan.seed}: the cluster is ready, its files are in {folder}", file=sys.stderr)
         with Recorder(folder / "history.jsonl", cluster.works_path) as recorder:
+            recorder.record(What.LIMITS, "cluster", data=limits.to_json())
             await torment(plan, cluster, recorder, draw)
+            if limits.retention_seconds < KEPT_SECONDS:
+                with suppress(TimeoutError):  # the checker finds what is still there
+                    async with asyncio.timeout(limits.retention_seconds + 2 * FORGET_SECONDS):
+                        await cluster.empty()
+            await take_down(cluster, recorder)
             history = recorder.history()
     return report_of(plan, history)
 
 
 async def torment(plan: Plan, cluster: Cluster, recorder: Recorder, draw: Random) -> None:
-    """Let clients and nemesis loose on a cluster, then take down what is left."""
+    """Let clients and nemesis loose on a cluster, until all has come to its end."""
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(connector=connector) as session:
         load = Load(Surroundings(session, cluster.urls, recorder, Random(draw.random())))
@@ -103,10 +114,9 @@ async def torment(plan: Plan, cluster: Cluster, recorder: Recorder, draw: Random
                 each.cancel()
             await asyncio.wait([clients, tormenting])
         await asyncio.sleep(QUIET_SECONDS)
-        await take_down(cluster, session, recorder)
 
 
-async def take_down(cluster: Cluster, session: aiohttp.ClientSession, recorder: Recorder) -> None:
+async def take_down(cluster: Cluster, recorder: Recorder) -> None:
     """Take down what is left, what Redis has, and what each server answers, when all is over."""
     for program in cluster.programs:
         if not program.running:
@@ -115,15 +125,16 @@ async def take_down(cluster: Cluster, session: aiohttp.ClientSession, recorder: 
     async for task, number, kind, data in cluster.logs():
         tasks.add(task)
         recorder.record(What.FINAL_EVENT, "redis", task=task, number=number, kind=kind, data=data)
-    for url in cluster.urls:
-        for task in tasks:
-            since = time.time()
-            async with session.get(f"{url}/task-status/{task}") as response:
+    async with aiohttp.ClientSession() as session:
+        for url in cluster.urls:
+            for task in tasks:
+                since = time.time()
+                async with session.get(f"{url}/task-status/{task}") as response:
+                    about = {"status": response.status, "data": await response.text()}
+                recorder.record(What.FINAL_STATUS, url, task=task, since=since, **about)
+            async with session.get(f"{url}/health") as response:
                 about = {"status": response.status, "data": await response.text()}
-            recorder.record(What.FINAL_STATUS, url, task=task, since=since, **about)
-        async with session.get(f"{url}/health") as response:
-            about = {"status": response.status, "data": await response.text()}
-        recorder.record(What.FINAL_HEALTH, url, **about)
+            recorder.record(What.FINAL_HEALTH, url, **about)
 
 
 def report_of(plan: Plan, history: list[Observation]) -> Report:

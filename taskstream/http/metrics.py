@@ -18,8 +18,8 @@ from taskstream.tasks import TaskStatus
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
-def render(streams: Streams, tasks: Mapping[TaskStatus, int], events_published: int) -> bytes:
-    """The text for these streams and tasks."""
+def render(streams: Streams, tasks: Mapping[TaskStatus, int], events_published: int | None) -> bytes:
+    """The text for these streams and tasks, without the events published where nobody counts them."""
     registry = CollectorRegistry()
     registry.register(Numbers(streams, tasks, events_published))
     return generate_latest(registry)
@@ -28,7 +28,9 @@ def render(streams: Streams, tasks: Mapping[TaskStatus, int], events_published: 
 class Numbers(Collector):
     """The metrics at one moment."""
 
-    def __init__(self, streams: Streams, tasks: Mapping[TaskStatus, int], events_published: int) -> None:
+    def __init__(
+        self, streams: Streams, tasks: Mapping[TaskStatus, int], events_published: int | None
+    ) -> None:
         self._streams = streams
         self._tasks = Counter(tasks)
         self._events_published = events_published
@@ -45,7 +47,8 @@ class Numbers(Collector):
             ),
             {outcome: streams.closed[outcome] for outcome in get_args(Outcome)},
         )
-        yield counter("events_published", "Events appended to logs in this process", self._events_published)
+        if self._events_published is not None:
+            yield counter("events_published", "Events appended to logs", self._events_published)
         yield counter("events_delivered", "Events sent to viewers, each counted", streams.events)
         yield counter("bytes_delivered", "Bytes of events sent to viewers, without framing", streams.bytes)
         yield labelled(

@@ -84,10 +84,13 @@ class Delivery:
 
 
 async def retry_until_available(call: Callable[[], Awaitable[Answer]]) -> Answer:
-    """The answer of Redis, however long it is out of reach, or full."""
+    """The answer of Redis, however long it is out of reach, or full; the log says so once."""
+    waiting = False
     while True:
         try:
             return await call()
         except RedisError as error:
-            logger.warning("Redis doesn't answer, trying again: %s", error)
+            if not waiting:
+                logger.warning("Redis is out of reach or full, trying again until it is not: %s", error)
+                waiting = True
             await asyncio.sleep(RETRY_SECONDS)

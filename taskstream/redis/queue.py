@@ -1,15 +1,20 @@
 """The Celery application, whose workers take tasks from the queue in Redis."""
 
+import logging
+import time
 from functools import cached_property
 from typing import Any
 
 from celery import Celery
 from celery.app.amqp import AMQP
 from celery.apps.worker import Worker
+from celery.worker.consumer import Consumer
 from celery.worker.request import Request
+from celery.worker.state import maybe_shutdown
 from kombu import Connection, Queue
 from kombu.transport.redis import Transport
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis import Redis
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from taskstream.redis.connections import CONNECT_SECONDS, KEEPALIVE
 from taskstream.redis.messages import QUEUE
@@ -20,6 +25,9 @@ HEALTH_SECONDS = 4
 ANSWER_SECONDS = 5
 """How long a worker's connection waits for an answer; kombu has Redis wait 1 s for a message."""
 
+RETRY_SECONDS = 1
+"""How often a worker asks whether Redis takes changes, which kombu makes while it connects."""
+
 SETTINGS: dict[str, Any] = {
     "task_ignore_result": True,  # the log is the truth
     "task_default_queue": QUEUE,
@@ -28,6 +36,7 @@ SETTINGS: dict[str, Any] = {
     "task_queues": [Queue(QUEUE, no_ack=True)],
     "worker_disable_prefetch": True,  # what one worker can't begin is for another
     "worker_prefetch_multiplier": 1,
+    "worker_consumer": f"{__name__}:PatientConsumer",
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,  # a worker waits for Redis for as long as it takes
 }
@@ -41,6 +50,8 @@ TRANSPORT: dict[str, Any] = {
     "unacked_restore_interval": 3600,  # there are none
 }
 
+logger = logging.getLogger(__name__)
+
 
 class UnacknowledgedRequest(Request):
     """What a worker knows of a message that has nothing to be acknowledged."""
@@ -51,12 +62,13 @@ class UnacknowledgedRequest(Request):
 
 
 class PatientTransport(Transport):
-    """kombu's, but a Redis that is full, or no longer the primary, is one that may be back later.
+    """kombu's, but a Redis that takes no changes is one that may take some later.
 
-    To kombu it is a mistake in the program: a worker that connected meanwhile would end for good.
+    It is full, or can't write to its disk, or has become a replica. To kombu that is a mistake in the
+    program: a worker would end for good.
     """
 
-    connection_errors = (*Transport.connection_errors, OutOfMemoryError, ReadOnlyError)
+    connection_errors = (*Transport.connection_errors, ResponseError)
 
 
 class PatientConnection(Connection):
@@ -71,6 +83,38 @@ class PatientAMQP(AMQP):
     """What makes the connections of an application."""
 
     Connection = PatientConnection
+
+
+class PatientConsumer(Consumer):
+    """What connects a worker to the queue, as soon as Redis takes changes."""
+
+    def ensure_connected(self, conn: Connection) -> Connection:
+        """Connect, however long Redis is out of reach, or takes no changes."""
+        connection = super().ensure_connected(conn)
+        channel: Any = connection.default_channel
+        self._wait_for_changes(channel.client)
+        return connection
+
+    def _wait_for_changes(self, redis: Redis) -> None:
+        """Return when Redis takes changes, which kombu is about to make; the log says once why it waits."""
+        waiting = False
+        while refusal := refusal_of(redis, self.app.main):
+            if not waiting:
+                logger.warning("%s: this worker waits until that is over", refusal)
+                waiting = True
+            time.sleep(RETRY_SECONDS)
+            maybe_shutdown()
+
+
+def refusal_of(redis: Redis, namespace: str) -> str:
+    """Why Redis takes no changes, in words; nothing if it does."""
+    try:
+        redis.setrange(f"{namespace}:probe", 0, "")  # which changes nothing
+    except OutOfMemoryError:
+        return "Redis is full"
+    except ResponseError as error:
+        return f"Redis takes no changes ({str(error).rstrip('.')})"
+    return ""
 
 
 class QuietWorker(Worker):

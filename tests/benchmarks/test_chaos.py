@@ -20,11 +20,12 @@ def _redis() -> None:
 
 
 @pytest.mark.slow
-def test_faults() -> None:
+@pytest.mark.parametrize("seed", [1, 5, 9], ids=["short logs", "short retention", "few places"])
+def test_faults(seed: int) -> None:
     """Whatever strikes servers, workers and Redis, every promise is kept."""
-    with Program("-m", "benchmarks.chaos", "--seed", "1", "--seconds", "20") as program:
+    with Program("-m", "benchmarks.chaos", "--seed", str(seed), "--seconds", "20") as program:
         assert program.wait(SECONDS) == 0, program.output
-    (figures,) = re.findall(r"^\| 1 +\|(.*)\|$", program.output, re.MULTILINE)
+    (figures,) = re.findall(rf"^\| {seed} +\|(.*)\|$", program.output, re.MULTILINE)
     faults, tasks, viewers, _, events, broken = map(int, figures.split("|"))
     assert broken == 0
     assert faults >= 2
@@ -32,12 +33,15 @@ def test_faults() -> None:
 
 
 @pytest.mark.slow
-def test_a_missing_safeguard_is_noticed() -> None:
+@pytest.mark.parametrize(
+    ("mutant", "promise"), [("keys-ignored", "one task per key"), ("forgotten-too-soon", "kept starts")]
+)
+def test_a_missing_safeguard_is_noticed(mutant: str, promise: str) -> None:
     """Without a safeguard a promise is broken, and the checker says which."""
-    flags = ("--seed", "1", "--seconds", "5", "--mutant", "keys-ignored")
+    flags = ("--seed", "1", "--seconds", "5", "--mutant", mutant)
     with Program("-m", "benchmarks.chaos", *flags) as program:
         assert program.wait(SECONDS) == 1, program.output
-    assert "BROKEN (one task per key)" in program.output
+    assert f"BROKEN ({promise})" in program.output
 
 
 @pytest.mark.slow

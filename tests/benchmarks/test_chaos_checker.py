@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.chaos.checker import check
 from benchmarks.chaos.history import Observation, Outcome, What, read_history
+from benchmarks.chaos.limits import Limits
 
 
 def snapshot(status: str, message: str = "", name: str = "work-1") -> str:
@@ -69,6 +70,24 @@ def calm(at: float) -> Observation:
     return Observation(at=at, who="nemesis", what=What.CALM)
 
 
+def limits(**about: int) -> Observation:
+    """The limits of the cluster."""
+    return Observation(at=0, who="cluster", what=What.LIMITS, data=Limits(**about).to_json())
+
+
+def refusal(at: float) -> Observation:
+    """A start for which there is no place."""
+    return Observation(
+        at=at,
+        who="s1",
+        what=What.START,
+        outcome=Outcome.FAIL,
+        label="work-2",
+        since=at - 0.1,
+        status=503,
+    )
+
+
 def health(tasks: int, running: int) -> Observation:
     """An answer at the end."""
     counted = json.dumps({"tasks": tasks, "running": running})
@@ -79,6 +98,8 @@ FINISHED = [seen(1, PENDING), seen(2, STARTED), seen(3, SUCCESS)]
 IN_REDIS = [final(1, PENDING), final(2, STARTED), final(3, SUCCESS)]
 RAN = [work(What.BEGUN, 2), work(What.ENDED, 2.9)]
 UNKNOWN = {"status": 404, "outcome": Outcome.FAIL}
+SHORT = limits(retention_seconds=5)
+SMALL = limits(max_tasks=1)
 
 GOOD = {
     "a whole life": [
@@ -135,6 +156,47 @@ GOOD = {
     "cancelled too late": [*FINISHED, of(What.CANCEL, 4, data=SUCCESS)],
     "an overview": [*FINISHED, of(What.GLANCE, 2, data=PENDING), of(What.GLANCE, 3, data=SUCCESS)],
     "an overview of nothing": [of(What.GLANCE, 2, since=1, **UNKNOWN)],
+    "expired": [SHORT, start(), *FINISHED, *RAN, of(What.OPEN, 8, since=7.9, **UNKNOWN), health(0, 0)],
+    "expired unseen": [SHORT, start(), seen(1, PENDING), *RAN, of(What.OPEN, 8, since=7.9, **UNKNOWN)],
+    "expired, as it was cancelled": [
+        SHORT,
+        start(since=0.4),
+        of(What.CANCEL, 1, outcome=Outcome.UNKNOWN),
+        of(What.STATUS, 7, since=6.9, **UNKNOWN),
+    ],
+    "expired, after its worker was lost": [
+        SHORT,
+        start(since=0.4),
+        *fault("worker-killed", 1, 2),
+        of(What.STATUS, 7, since=6.9, **UNKNOWN),
+    ],
+    "has made room": [
+        SMALL,
+        start(),
+        *FINISHED,
+        *RAN,
+        start(4, "b", since=3.5),
+        of(What.STATUS, 4.5, since=4.2, **UNKNOWN),
+        Observation(at=4.6, who="s1", what=What.HEALTH, status=200, data='{"tasks": 1, "running": 1}'),
+    ],
+    "a key of what has made room": [
+        SMALL,
+        start(1, key="k"),
+        *FINISHED,
+        *RAN,
+        start(4, "b", since=3.5),
+        start(5, "c", since=4.8, key="k"),
+        work(What.BEGUN, 5.5),
+    ],
+    "no place": [SMALL, start(), *FINISHED, *RAN, refusal(2)],
+    "a place that may be taken": [SMALL, start(task="", outcome=Outcome.UNKNOWN), refusal(9)],
+    "a place that is taken again": [
+        SMALL,
+        start(),
+        *FINISHED,
+        loss(4, 4.5, since=2.5),
+        refusal(5),
+    ],
     "late, but not later than the faults": [
         *FINISHED,
         calm(70),
@@ -231,6 +293,62 @@ BAD = {
     "an overview without the end": ([*FINISHED, of(What.GLANCE, 3, data=STARTED)], "whole overviews"),
     "an overview of what is not there": ([*FINISHED, of(What.GLANCE, 3, data=FAILURE)], "true snapshots"),
     "an overview that forgets": ([start(), of(What.GLANCE, 4, since=3, **UNKNOWN)], "kept starts"),
+    "expired too soon": ([SHORT, start(), *RAN, of(What.STATUS, 7, since=6.9, **UNKNOWN)], "kept starts"),
+    "expired, but never begun": ([SHORT, start(), of(What.STATUS, 20, since=19, **UNKNOWN)], "kept starts"),
+    "expired at work": (
+        [
+            SHORT,
+            start(),
+            work(What.BEGUN, 1),
+            of(What.STATUS, 20, since=19, **UNKNOWN),
+            work(What.ENDED, 21),
+        ],
+        "kept starts",
+    ),
+    "made room at work": (
+        [
+            SMALL,
+            start(),
+            work(What.BEGUN, 2),
+            start(4, "b", since=3.5),
+            of(What.STATUS, 4.5, since=4.2, **UNKNOWN),
+            work(What.ENDED, 5),
+        ],
+        "kept starts",
+    ),
+    "expired at work, whose worker was struck later": (
+        [
+            SHORT,
+            start(),
+            work(What.BEGUN, 1),
+            of(What.STATUS, 20, since=19, **UNKNOWN),
+            *fault("worker-killed", 21, 22),
+        ],
+        "kept starts",
+    ),
+    "made room without need": (
+        [limits(max_tasks=2), start(), *RAN, start(4, "b"), of(What.STATUS, 5, since=4.9, **UNKNOWN)],
+        "kept starts",
+    ),
+    "a key of what is still there": (
+        [SHORT, start(1, key="k"), *RAN, start(5, "b", key="k", since=4.9)],
+        "one task per key",
+    ),
+    "begun again, though it was still known": (
+        [SHORT, start(), *RAN, work(What.BEGUN, 6)],
+        "one beginning",
+    ),
+    "kept for too long": ([SHORT, *FINISHED, *IN_REDIS], "forgotten in time"),
+    "more tasks than places": (
+        [
+            SMALL,
+            Observation(at=4, who="s1", what=What.HEALTH, status=200, data='{"tasks": 2, "running": 1}'),
+        ],
+        "no more tasks",
+    ),
+    "more tasks than places in the end": ([SMALL, health(2, 0)], "no more tasks"),
+    "a place that is free": ([SMALL, refusal(1)], "honest refusals"),
+    "a place of a task that has ended": ([SMALL, start(), *FINISHED, *RAN, refusal(4)], "honest refusals"),
     "a worker that ends by itself": ([Observation(at=99, who="w1", what=What.DIED)], "survivors"),
     "a cancel that is not kept": ([of(What.CANCEL, 2, data=REVOKED), *FINISHED], "kept cancels"),
 }

@@ -3,7 +3,9 @@
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.conftest import Start
 from tests.support.api import LONG_TASK, Api, events
+from tests.support.backends import RedisServer, Worker, sharing_server
 from tests.support.programs import Server
 
 Samples = dict[str, float]
@@ -45,3 +47,15 @@ async def test_metrics(session: aiohttp.ClientSession) -> None:
         assert len(seen) < delivered <= now["taskstream_events_published_total"]
         assert now["taskstream_bytes_delivered_total"] > 200 * len(seen)
         assert now["taskstream_streams_behind"] == 0
+
+
+async def test_metrics_with_redis(start: Start, session: aiohttp.ClientSession) -> None:
+    """A server leaves out what it does not count: events that workers publish."""
+    redis = start(RedisServer())
+    api = Api(session, [start(sharing_server(redis.url)).url])
+    start(Worker(redis.url, processes=1))
+    seen = await api.watch((await api.start(seconds=0, steps=3))["task_id"])
+    now = await samples(api)
+    assert now["taskstream_tasks SUCCESS"] == 1
+    assert now["taskstream_events_delivered_total"] == len(seen)
+    assert "taskstream_events_published_total" not in now

@@ -248,20 +248,55 @@ async def test_a_full_redis(redis: RedisServer, api: Api, start: Start, client: 
         check_story(await api.watch(queued), "SUCCESS")
 
 
-async def test_a_worker_that_connects_while_redis_is_full(
-    redis: RedisServer, api: Api, start: Start, client: Redis
+WAITING = "this worker waits until that is over"
+
+
+def check_patience(worker: Worker, client: Redis) -> None:
+    """A worker that waits says so once, and keeps no connections, however often it asks Redis."""
+    refused = client.info("commandstats")["cmdstat_setrange"]["rejected_calls"]
+    while client.info("commandstats")["cmdstat_setrange"]["rejected_calls"] < refused + 3:
+        pass
+    assert worker.output.count(WAITING) == 1
+    assert worker.output.count("Cannot connect") == worker.output.count("Traceback") == 0
+    assert client.info("clients")["connected_clients"] < 20
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"), [("maxmemory", "Redis is full"), ("min-replicas-to-write", "NOREPLICAS")]
+)
+async def test_a_worker_that_is_started_while_redis_takes_no_changes(
+    redis: RedisServer, api: Api, start: Start, client: Redis, setting: str, words: str
 ) -> None:
-    """It tries again until there is room, instead of ending for good."""
-    worker = start(Worker(redis.url, processes=1))
-    client.config_set("maxmemory", "1")
-    client.client_kill_filter(_type="normal", skipme=True)
-    client.client_kill_filter(_type="pubsub", skipme=True)
-    worker.wait_for("command not allowed when used memory")
-    client.config_set("maxmemory", "0")
+    """It waits until Redis takes some, and says so once; then it works on what is in the queue."""
     task_id = (await api.start(seconds=0))["task_id"]
+    client.config_set(setting, "1")
+    worker = start(Worker(redis.url, processes=1, until=f"{words}.*{WAITING}"))
+    check_patience(worker, client)
+    client.config_set(setting, "0")
     async with asyncio.timeout(FOUND_SECONDS):
         check_story(await api.watch(task_id), "SUCCESS")
-    assert worker.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"), [("maxmemory", "Redis is full"), ("min-replicas-to-write", "NOREPLICAS")]
+)
+async def test_a_worker_that_reconnects_while_redis_takes_no_changes(
+    redis: RedisServer, api: Api, start: Start, client: Redis, setting: str, words: str
+) -> None:
+    """It waits as well, also with a task that it runs; no task is lost."""
+    worker = start(Worker(redis.url, processes=1))
+    running = (await api.start(seconds=2, steps=4))["task_id"]
+    queued = (await api.start(seconds=0))["task_id"]
+    await api.until(running, "PROGRESS")
+    client.config_set(setting, "1")
+    client.client_kill_filter(_type="normal", skipme=True)
+    client.client_kill_filter(_type="pubsub", skipme=True)
+    worker.wait_for(f"{words}.*{WAITING}")
+    check_patience(worker, client)
+    client.config_set(setting, "0")
+    for task_id in (running, queued):
+        async with asyncio.timeout(FOUND_SECONDS):
+            check_story(await api.watch(task_id), "SUCCESS")
 
 
 async def test_a_task_that_is_picked_up_while_redis_is_full(

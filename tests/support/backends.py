@@ -56,7 +56,7 @@ class RedisServer(Program):
 
 
 class Worker(Program):
-    """`celery -A app:celery worker`, ready to work, with so many processes."""
+    """`celery -A app:celery worker` with so many processes, once it has printed `until`: ready to work."""
 
     process_group = 0  # one of its own, so that its processes can be killed with it
 
@@ -66,6 +66,7 @@ class Worker(Program):
         processes: int,
         module: str = "app:celery",
         flags: tuple[str, ...] = (),
+        until: str = " ready",
         **environment: str,
     ) -> None:
         name = f"worker{free_port()}@localhost"
@@ -75,7 +76,7 @@ class Worker(Program):
             TASKSTREAM_REDIS_URL=redis_url,
             **environment,
         )
-        self.wait_for(f"{name} ready")
+        self.wait_for(until)
 
     def kill(self) -> None:
         """Kill it, and all of its processes, as if the machine had lost its power."""
