@@ -21,7 +21,7 @@ class Settings(BaseModel):
     retention_seconds: float = Field(
         300, ge=0, le=2_592_000, description="seconds for which an ended task is remembered"
     )
-    max_tasks: int = Field(1000, ge=1, description="tasks that are kept at a time")
+    max_tasks: int = Field(1000, ge=1, description="tasks that are kept at a time: the oldest ended one makes room")
     max_streams: int = Field(10_000, ge=1, description="streams that are open at a time")
     history_length: int = Field(1000, ge=1, description="events that are kept of each task")
     history_bytes: int = Field(

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.docs.pages import SERVE, Terminal, blocks, clone, terminals
+from tests.docs.pages import SERVE, Terminal, all_blocks, blocks, clone, terminals
 from tests.docs.test_packaging import bounds
 from tests.support.api import Api, check_story
 from tests.support.backends import free_port, require
@@ -115,6 +115,17 @@ async def test_your_application(
     machine.run(install.replace("/path/to/clone", str(source)))
     with machine.start(f"{serve} --port 0") as server:
         await check_mine(session, server.serving())
+
+
+@terminals("docs/your-own-work.md", 1)
+def test_tests(machine: Machine, source: Path, lines: list[str]) -> None:
+    """The tests of an application pass beside the package alone and what the page names."""
+    (program,) = [text for _, _, text in all_blocks("python") if "def test_task(" in text]
+    (machine.folder / "mine.py").write_text(program, encoding="utf-8")
+    install, test = lines
+    machine.run(f"pip install -q {source}")
+    machine.run(install)
+    assert "2 passed" in machine.run(test)
 
 
 async def test_wheel_alone(machine: Machine, source: Path, session: aiohttp.ClientSession) -> None:
