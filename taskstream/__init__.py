@@ -66,6 +66,11 @@ MODULES = {
 """Where the public names are defined."""
 
 
+def __dir__() -> list[str]:
+    """The public names, also those that have not been asked for."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> object:
     """A public name, from its module."""
     for module, names in MODULES.items():

@@ -101,6 +101,6 @@ def plain_text(text: str) -> str:
 def text_of(value: object) -> str:
     """What Python calls the value, or at least its type."""
     try:
-        return str(value)
+        return str.__str__(str(value))  # of `str` itself: methods of a class that inherits from it may fail
     except BaseException:  # noqa: BLE001 - whatever its own method raises
         return f"<{type(value).__name__}>"

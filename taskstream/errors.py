@@ -41,7 +41,8 @@ class TaskNotFound(TaskStreamError, LookupError):
         super().__init__(
             404,
             f"Task '{task_id[:40]}' not found: it has never existed or was forgotten "
-            f"{retention_seconds:g} s after it ended.",
+            f"{retention_seconds:g} s after it ended, sooner if newer tasks needed its place or the server "
+            "was restarted.",
         )
 
 

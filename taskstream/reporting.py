@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from operator import length_hint
 from typing import Protocol, TypeVar
 
+from taskstream.updates import check_update, not_text
+
 Item = TypeVar("Item")
 
 
@@ -34,10 +36,14 @@ def report(progress: float, message: str, data: object = None) -> None:
     (`asyncio.to_thread`); does nothing outside of a task. Only the latest report of a blocking function
     counts: one that is overtaken before it could be sent is left out.
 
-    Raises `asyncio.CancelledError` once the task is cancelled.
+    Raises `asyncio.CancelledError` once the task is cancelled; `TypeError`, also outside of a task, if the
+    progress is no finite number or the message is no text. In a blocking function, that fails the task
+    when the report is sent.
     """
     if (reporter := current.get()) is not None:
         reporter.report(progress, message, data)
+    else:
+        check_update(progress, message)  # so that a test of the function finds what would fail its task
 
 
 def output(text: str, end: str = "") -> None:
@@ -46,12 +52,16 @@ def output(text: str, end: str = "") -> None:
     Viewers get all of it, in its order, also between reports. A blocking function that is faster than the
     server waits; elsewhere it goes straight to the log, which is bounded. Outside of a task, it is printed.
 
-    Raises `asyncio.CancelledError` once the task is cancelled.
+    Raises `asyncio.CancelledError` once the task is cancelled; `TypeError`, also outside of a task, for
+    what is no text.
     """
+    if not (isinstance(text, str) and isinstance(end, str)):
+        raise not_text("Output", end if isinstance(text, str) else text)
+    said = "".join((text, end)) if end else text  # whatever `+` is to a class that inherits from `str`
     if (reporter := current.get()) is not None:
-        reporter.output(text + end)
+        reporter.output(said)
     else:
-        sys.stdout.write(text + end)
+        sys.stdout.write(said)
 
 
 def track(

@@ -21,7 +21,9 @@ class Settings(BaseModel):
     retention_seconds: float = Field(
         300, ge=0, le=2_592_000, description="seconds for which an ended task is remembered"
     )
-    max_tasks: int = Field(1000, ge=1, description="tasks that are kept at a time: the oldest ended one makes room")
+    max_tasks: int = Field(
+        1000, ge=1, description="tasks that are kept at a time: the oldest ended one makes room"
+    )
     max_streams: int = Field(10_000, ge=1, description="streams that are open at a time")
     history_length: int = Field(1000, ge=1, description="events that are kept of each task")
     history_bytes: int = Field(
@@ -87,6 +89,7 @@ def replace(settings: Settings, changes: Mapping[str, object]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "extra_forbidden":
-            raise ValueError(f"There is no setting called {first['loc'][0]!r}.") from None
+            names = ", ".join(Settings.model_fields)
+            raise ValueError(f"There is no setting called {first['loc'][0]!r}, only: {names}.") from None
         name = ".".join(map(str, first["loc"]))
         raise ValueError(f"The setting {name} can't be {first['input']!r}: {first['msg']}.") from None

@@ -6,6 +6,7 @@ they never steal events from each other and never make the work run twice.
 """
 
 import asyncio
+import io
 import logging
 import secrets
 import threading
@@ -22,7 +23,17 @@ from taskstream.encoding import text_of, to_json
 from taskstream.log import Log
 from taskstream.mailbox import OUTPUT_QUEUE_LENGTH, Mailbox
 from taskstream.reporting import current
-from taskstream.updates import Begin, Output, Result, Updates, WorkError
+from taskstream.updates import (
+    Begin,
+    InvalidUpdate,
+    Output,
+    Result,
+    Update,
+    Updates,
+    WorkError,
+    check_update,
+    kind_of,
+)
 
 OUTPUT_CHARACTERS = 16 * 1024
 """The most that one event of output holds."""
@@ -69,7 +80,7 @@ class Task:
         self.task_id = task_id
         self.log = log
         self.on_end: Callable[[], object] = lambda: None
-        self._output: list[str] = []
+        self._output = io.StringIO()  # which takes nothing but text: to flush it can't fail
         self._output_characters = 0
 
     @classmethod
@@ -115,8 +126,8 @@ class Task:
             self.publish(TaskStatus.REVOKED, "Cancelled")
             raise
         except BaseException as error:  # not even `sys.exit()` in some work may stop the server
-            logger.exception("Task %s failed", self.task_id)
             self.publish(TaskStatus.FAILURE, explain(error))
+            logger.exception("Task %s (%r) failed", self.task_id, self.snapshot.name)
         finally:
             reporter.close()  # threads that still say something are told, and none waits for ever
 
@@ -132,8 +143,12 @@ class Task:
                     continue
                 case Output():
                     self.write(update.text)
-                case _:
+                case Update():
                     self.publish(TaskStatus.PROGRESS, update.message, update.progress, update.data)
+                case _:
+                    raise InvalidUpdate(
+                        f"The work yielded {kind_of(update)}, not an Update, Output or Result"
+                    )
             await delivered()
         return result
 
@@ -141,17 +156,18 @@ class Task:
         """Append output, unless the task has ended; pieces of one turn of the loop share an event."""
         if self.ended:
             return
-        if not self._output:
+        if not self._output_characters:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._output.append(text)
-        self._output_characters += len(text)
+        self._output_characters += self._output.write(text)
         if self._output_characters >= OUTPUT_CHARACTERS:
             self.flush()
 
     def flush(self) -> None:
         """Append the output that has not been, before anything else is."""
-        text = "".join(self._output)
-        self._output.clear()
+        if not self._output_characters:
+            return
+        text = self._output.getvalue()
+        self._output = io.StringIO()
         self._output_characters = 0
         for start in range(0, len(text), OUTPUT_CHARACTERS):
             self.log.append_output(to_json({"text": text[start : start + OUTPUT_CHARACTERS]}))
@@ -161,7 +177,7 @@ class Task:
         if self.ended:
             return
         self.flush()
-        progress = max(self.snapshot.progress, min(99, round(progress)))
+        progress = max(self.snapshot.progress, min(99, round(float(progress))))
         now = datetime.now(UTC).isoformat()
         self._append(
             replace(
@@ -194,9 +210,9 @@ class AsyncReporter:
 
     def report(self, progress: float, message: str, data: object = None) -> None:
         """Publish a report."""
+        check_update(progress, message)
         if self._elsewhere_called():
-            # Rounded here, where a mistake is raised to who made it.
-            self._elsewhere.report(round(progress), str(message), data)
+            self._elsewhere.report(progress, message, data)
         else:
             self._task.publish(TaskStatus.PROGRESS, message, progress, data)
 
@@ -225,7 +241,7 @@ class AsyncReporter:
 def explain(error: BaseException) -> str:
     """An error in words for the viewers, who must not be shown a traceback."""
     if isinstance(error, WorkError):
-        return text_of(error)  # whose own `__str__` may fail: the task has to end all the same
+        return text_of(error) or "Failed"  # its own `__str__` may fail: the task has to end all the same
     return f"Unexpected {type(error).__name__}: the server's log has the details"
 
 

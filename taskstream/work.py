@@ -59,6 +59,8 @@ class Work:
         self.name = name or name_of(function)
         self.public = public
         self.description = inspect.getdoc(function) or ""
+        if inspect.isclass(function):
+            raise TypeError(f"The work '{self.name}' can't be a class: decorate a function.")
         if inspect.isgeneratorfunction(written(function)):
             raise TypeError(
                 f"The work '{self.name}' can't be a generator: make it an async one, or call `report` "
@@ -110,7 +112,7 @@ class Work:
     def parse(self, values: Mapping[str, object]) -> Parameters:
         """The parameters for a call from Python. Raises `InvalidParameters`."""
         try:
-            return self.parameters.model_validate(dict(values), strict=False)
+            return self.parameters.model_validate(dict(values))
         except ValidationError as error:
             raise invalid(error) from None
 
@@ -185,10 +187,8 @@ class Works:
         if isinstance(function_or_name, str):
             if work := self._works.get(function_or_name):
                 return work
-            names = ", ".join(self._works)
-            raise InvalidParameters.of(
-                "work", f"There is no work called '{function_or_name}', only: {names}"
-            )
+            only = f", only: {', '.join(self._works)}" if self._works else ": none is registered"
+            raise InvalidParameters.of("work", f"There is no work called '{function_or_name}'{only}")
         for work in self._works.values():
             if work.function == function_or_name:  # a bound method is another object each time
                 return work

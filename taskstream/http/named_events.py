@@ -26,10 +26,16 @@ class NamedFollower(Follower):
         return b""
 
     def _named(self, event: Event) -> bytes:
-        if (named := self._name_event(event)) is None:
-            return b""
-        name, data = named
-        return named_event(event.id, name, data)
+        match self._name_event(event):
+            case None:
+                return b""
+            case (str(name), data):
+                return named_event(event.id, name, data)
+            case wrong:
+                raise TypeError(
+                    "What names events has to return a name (str) and data, or None to leave an event out, "
+                    f"not {wrong!r}."
+                )
 
 
 def named_event(event_id: int, name: str, data: object) -> bytes:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 WorkFunction = TypeVar("WorkFunction", bound=Function)
 
+ANOTHER_LOOP = "This TaskStream runs in another event loop"
+
 
 class TaskStream:
     """Long-running tasks of one application, and streams of their progress.
@@ -144,7 +146,8 @@ class TaskStream:
     async def follow(self, task_id: str, after: int = 0) -> AsyncIterator[Event]:
         """The events of a task that come after the one with this number, up to the last.
 
-        It ends early if the server stops. Raises `TaskNotFound`, `BackendUnavailable`.
+        It ends early if the server stops. Raises `TaskNotFound`, `BackendUnavailable`, when it is asked for
+        the first event; a response that has begun can't tell of that: `get` the task before.
         """
         last_event_id = str(after) if after else None
         task = await self.registry.get(task_id, last_event_id)
@@ -219,7 +222,7 @@ class TaskStream:
             self.works.check()
             self._running = await self._stack.enter_async_context(run(self.settings, self.namespace))
         elif self._running.loop is not asyncio.get_running_loop():
-            raise RuntimeError("This TaskStream runs in another event loop: make one for each.")
+            raise RuntimeError(f"{ANOTHER_LOOP}: make one for each.")
         self._users += 1
         return self
 
@@ -256,5 +259,10 @@ class TaskStream:
             raise RuntimeError(
                 "This TaskStream isn't running: include its router in the application that is served (the "
                 "lifespan of a mounted one never runs), or use it in `async with tasks:`."
+            )
+        if self._running.loop is not asyncio.get_running_loop():
+            raise RuntimeError(
+                f"{ANOTHER_LOOP}. In a `def` route, call `anyio.from_thread.run(partial(tasks.start, …))`, "
+                "in other threads `asyncio.run_coroutine_threadsafe(tasks.start(…), loop)`."
             )
         return self._running

@@ -127,5 +127,8 @@ def test_all_public_names_are_there() -> None:
         assert getattr(taskstream, name).__module__.startswith("taskstream.")
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = taskstream.nothing
+    for module in ("taskstream", "taskstream.client"):
+        program = f"import {module} as module; print({{*module.__all__}} <= {{*dir(module)}})"
+        assert subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True) == "True\n"
     listed = [name for names in taskstream.MODULES.values() for name in names]
     assert sorted(listed) == sorted(taskstream.__all__)

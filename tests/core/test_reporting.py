@@ -1,6 +1,7 @@
 """`report` and `track` find the current task from wherever the work calls them, and do well without one."""
 
 import asyncio
+import math
 import os
 import pty
 import subprocess
@@ -8,11 +9,13 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import copy_context
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from taskstream import Snapshot, TaskStatus, TaskStream, report, track
+from taskstream import Snapshot, TaskStatus, TaskStream, output, report, track
 from tests.support.programs import ROOT
 
 
@@ -188,11 +191,61 @@ def test_an_ordinary_function(capsys: pytest.CaptureFixture[str]) -> None:
 
     @tasks.work
     def resize(*, images: int) -> int:
-        report(float("nan"), "not even this matters", object())
+        report(50, "nobody is told", object())
         return sum(track(range(images)))
 
     assert resize(images=4) == 6
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("say", "sentence"),
+    [
+        (lambda: report("5", 3), "The message has to be text (str), not int"),  # type: ignore[arg-type]
+        (lambda: report(5, None), "The message has to be text (str), not None"),  # type: ignore[arg-type]
+        (lambda: report("5", "text"), "The progress has to be a finite number (percent), not str"),  # type: ignore[arg-type]
+        (lambda: report(math.inf, "text"), "The progress has to be a finite number (percent), not inf"),
+        (lambda: report(math.nan, "text"), "The progress has to be a finite number (percent), not nan"),
+        (lambda: output(5), "Output has to be text (str), not int"),  # type: ignore[arg-type]
+        (lambda: output("5", end=None), "Output has to be text (str), not None"),  # type: ignore[arg-type]
+    ],
+)
+async def test_mistakes(say: Callable[[], None], sentence: str) -> None:
+    """What can't be said raises the same sentence outside of a task and inside, where viewers read it."""
+    with pytest.raises(TypeError) as error:
+        say()
+    assert str(error.value) == sentence
+    tasks = TaskStream()
+
+    @tasks.work
+    async def coroutine() -> None:
+        say()
+
+    @tasks.work
+    async def elsewhere() -> None:
+        await asyncio.to_thread(say)
+
+    @tasks.work
+    def blocking() -> None:
+        say()
+
+    async with tasks:
+        for work in (coroutine, elsewhere, blocking):
+            last = (await run(tasks, work))[-1]
+            assert (last.status, last.message) == (TaskStatus.FAILURE, sentence)
+
+
+@pytest.mark.parametrize("progress", [True, 7, 7.5, Decimal("7.5"), Fraction(15, 2)])
+async def test_any_number(progress: float) -> None:
+    """Progress may be whatever Python takes for a number."""
+    tasks = TaskStream()
+
+    @tasks.work
+    def work() -> None:
+        report(progress, "text")
+
+    async with tasks:
+        assert (await run(tasks, work))[2].progress == round(progress)
 
 
 TRACK = "from taskstream import track; print(sum(track(range(4), 'Resizing')))"

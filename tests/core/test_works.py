@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import pytest
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from taskstream.errors import InvalidParameters
 from taskstream.updates import Update
@@ -106,6 +112,66 @@ def test_any_name_of_a_parameter() -> None:
     assert parameters.values() == {"model_config": 1, "json": 2, "values": 3, "_private": 4}
 
 
+class Level(Enum):
+    """How loud."""
+
+    HIGH = "high"
+
+
+class Point(BaseModel):
+    """A model of somebody's own."""
+
+    x: int = 1
+
+
+@dataclass
+class Place:
+    """A dataclass of somebody's own."""
+
+    x: int = 1
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (float, 1),
+        (Level, Level.HIGH),
+        (datetime, datetime(2026, 1, 31, tzinfo=UTC)),
+        (timedelta, timedelta(1)),
+        (Path, Path("a")),
+        (UUID, UUID(int=7)),
+        (Decimal, Decimal("1.5")),
+        (bytes, b"a"),
+        (set[int], {1}),
+        (tuple[int, ...], (1, 2)),
+        (list[Point], [Point()]),
+        (Place, Place()),
+        (int | None, None),
+    ],
+    ids=str,
+)
+def test_values_of_their_own_type(annotation: object, value: object) -> None:
+    """From Python, a parameter is given as what its annotation says."""
+
+    def work(*, own: object) -> None: ...
+
+    work.__annotations__["own"] = annotation
+    assert Work(work).parse({"own": value}).values() == {"own": value}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"), [(int, "1"), (int, True), (int, 1.0), (bool, "yes"), (str, 1), (float, "nan")]
+)
+def test_values_are_not_converted(annotation: object, value: object) -> None:
+    """From Python, too, what is not of the type is refused."""
+
+    def work(*, own: object) -> None: ...
+
+    work.__annotations__["own"] = annotation
+    with pytest.raises(InvalidParameters, match=r"^own: Input should be "):
+        Work(work).parse({"own": value})
+
+
 def no_type(count=3) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
 
 
@@ -150,6 +216,7 @@ def taken(parameter: str) -> Callable[..., object]:
             a_generator,
             "can't be a generator: make it an async one, or call `report` instead of yielding.",
         ),
+        (Speaker, "can't be a class: decorate a function."),
     ],
 )
 def test_what_can_not_be_work(function: Callable[..., object], sentence: str) -> None:
@@ -214,3 +281,5 @@ def test_finding_work() -> None:
         works.get(coroutine)
     with pytest.raises(InvalidParameters, match=r"^work: There is no work called 'x', only: generator, "):
         works.get("x")
+    with pytest.raises(InvalidParameters, match=r"^work: There is no work called 'x': none is registered$"):
+        Works().get("x")

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import aiohttp
+import anyio
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 
-from taskstream import TaskStream
+from taskstream import Snapshot, TaskStream
 from tests.support.api import Api, check_story
 from tests.support.programs import OwnApp
 from tests.support.threads import ThreadServer
@@ -89,7 +91,7 @@ async def test_configure() -> None:
     [
         ({"max_tasks": 0}, r"^The setting max_tasks can't be 0: .*\.$"),
         ({"ping_seconds": "often"}, r"^The setting ping_seconds can't be 'often': .*\.$"),
-        ({"colour": "red"}, r"^There is no setting called 'colour'\.$"),
+        ({"colour": "red"}, r"^There is no setting called 'colour', only: redis_url, .*work_threads\.$"),
         ({"redis_url": "http://localhost"}, r"^The setting redis_url can't be 'http://localhost': .*\.$"),
     ],
 )
@@ -112,7 +114,28 @@ async def test_in_another_event_loop() -> None:
     async with tasks:
         with pytest.raises(RuntimeError, match=r"^This TaskStream runs in another event loop: "):
             await asyncio.to_thread(asyncio.run, use())
+        with pytest.raises(
+            RuntimeError, match=r"^This TaskStream runs in another event loop\. In a `def` "
+        ):
+            await asyncio.to_thread(asyncio.run, tasks.start("work"))
         await tasks.start("work")
+
+
+async def test_from_a_thread() -> None:
+    """What the error says works: a thread starts tasks in the event loop of the others."""
+    tasks = task_stream()
+    async with tasks:
+        loop = asyncio.get_running_loop()
+
+        def from_a_thread() -> Snapshot:
+            return asyncio.run_coroutine_threadsafe(tasks.start("work"), loop).result(10)
+
+        task_id = (await asyncio.to_thread(from_a_thread)).task_id
+        assert [event async for event in until_started(tasks, task_id)]
+        task_id = (
+            await anyio.to_thread.run_sync(anyio.from_thread.run, partial(tasks.start, "work"))
+        ).task_id
+        assert [event async for event in until_started(tasks, task_id)]
 
 
 async def test_entered_twice() -> None:

@@ -4,16 +4,21 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from typing import Annotated
 
 import aiohttp
 import pytest
 from fastapi import FastAPI, Request, Response
+from pydantic import Field
 
 from taskstream import Event, Output, Result, Snapshot, TaskNotFound, TaskStream, Update
 from tests.support.api import Api, events
 from tests.support.threads import ThreadServer
 
 NO_TASK = "0" * 32
+
+WRONG: dict[str, object] = {"number": 5, "text": "abc", "nameless": (None, 3), "three": ("a", 1, 2)}
+"""What a function that names events must not return."""
 
 
 def name_event(event: Event) -> tuple[str, object] | None:
@@ -42,12 +47,12 @@ def application() -> FastAPI:
         yield Result("as it\nstands")
 
     @tasks.work
-    async def wait(*, count: int = 1) -> int:
+    async def wait(*, count: Annotated[int, Field(ge=0)] = 1) -> int:
         await asyncio.sleep(600)
         return count
 
     @app.post("/own")
-    async def start(count: str = "1", key: str | None = None) -> Snapshot:
+    async def start(count: int = 1, key: str | None = None) -> Snapshot:
         return await tasks.start(wait, count=count, idempotency_key=key)
 
     @app.post("/own/{task_id}/cancel")
@@ -69,6 +74,10 @@ def application() -> FastAPI:
     @app.get("/own/{task_id}/misnamed")
     async def misnamed(request: Request, task_id: str) -> Response:
         return await tasks.stream(request, task_id, lambda _: ("error", "text"))
+
+    @app.get("/own/{task_id}/wrong/{kind}")
+    async def wrong(request: Request, task_id: str, kind: str) -> Response:
+        return await tasks.stream(request, task_id, lambda _: WRONG[kind])  # type: ignore[return-value, arg-type]
 
     return app
 
@@ -124,6 +133,19 @@ async def test_no_event_is_called_error(own: Api, caplog: pytest.LogCaptureFixtu
     assert "An event can't be called 'error'" in caplog.text
 
 
+@pytest.mark.parametrize("kind", WRONG)
+async def test_what_names_no_event(own: Api, caplog: pytest.LogCaptureFixture, kind: str) -> None:
+    """A function that returns neither a name and data nor None is told so in the log."""
+    task_id = (await own.start(work="speak"))["task_id"]
+    await own.watch(task_id)
+    with pytest.raises(aiohttp.ClientPayloadError):
+        async with own.open(f"/own/{task_id}/wrong/{kind}") as response:
+            await response.read()
+    assert f"has to return a name (str) and data, or None to leave an event out, not {WRONG[kind]!r}." in (
+        caplog.text
+    )
+
+
 async def test_a_stream_of_ones_own(own: Api) -> None:
     """A route of one's own streams what the router's does."""
     task_id = (await own.start(work="speak"))["task_id"]
@@ -150,7 +172,7 @@ async def test_errors_in_routes_of_ones_own(own: Api) -> None:
     ):
         status, _, detail = await answer(own, method, path.format(NO_TASK))
         assert (status, str(detail)[:6]) == (404, "Task '")
-    status, _, detail = await answer(own, "POST", "/own?count=x")
+    status, _, detail = await answer(own, "POST", "/own?count=-1")
     assert status == 422
     assert [error["loc"] for error in detail] == [["body", "count"]]  # type: ignore[attr-defined]
     tasks = [await own.json("POST", f"/own?key={key}") for key in ("a", "b", "a")]
