@@ -30,11 +30,12 @@ TIME_FROM_CELLS, MESSAGE_FROM_CELLS = 60, 48
 
 
 class Bars:
-    """A bar for each task, or for those that matter most if there are too many; totals under many."""
+    """A bar for each task, or for those that matter most while there are too many; totals under many."""
 
     def __init__(self, *, many: bool) -> None:
         self._many = many
         self._rows = Rows()
+        self._is_last_frame = False
         self._clock = ServerClock()
         self._console = Console(highlight=False)
         self._output = WholeLines(self._print, self._rows if many else None, filtered=True)
@@ -90,6 +91,7 @@ class Bars:
     def stop(self) -> None:
         """Leave the bars as they are, bring the cursor back, and print the result if there is one task."""
         self._output.end()
+        self._is_last_frame = True
         self._live.stop()
         for snapshot in [] if self._many else filter(has_result, self._rows.snapshots.values()):
             self.say(f"Result: {result_of(snapshot['data'])}")
@@ -103,12 +105,14 @@ class Bars:
         )
         if not self._many:
             return self._table(snapshots)
-        fit = self._console.height - 2
-        if len(snapshots) > fit:  # first those that run, then those that went wrong
+        lines = [self._rows.totals()] if snapshots else []
+        if len(snapshots) > self._console.height - 2 and not self._is_last_frame:
+            fit = max(1, self._console.height - 3)
+            lines.insert(0, f"… and {len(snapshots) - fit} more")
+            # First those that run, then those that went wrong.
             snapshots.sort(key=lambda each: (self._rows.is_over(each), each["status"] == "SUCCESS"))
-        return Group(
-            self._table(snapshots[:fit]), Text(printable(self._rows.totals())) if snapshots else Group()
-        )
+            snapshots = snapshots[:fit]
+        return Group(self._table(snapshots), *(Text(printable(line)) for line in lines))
 
     def _table(self, snapshots: Collection[Snapshot]) -> Table:
         width = self._console.width

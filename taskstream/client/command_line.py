@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import quote, urlsplit
@@ -79,7 +80,7 @@ def flags(doc: str, *, many: bool) -> Parser:
     add = parser.add_argument
     add("--url", type=server_url, help="address of the server (default: http://localhost:8000)")
     if many:
-        add("--count", type=count, help="how many tasks to start (default: 5)")
+        add("--count", type=count, help="how many tasks to start, at least 1 (default: 5)")
     default = "Task, numbered" if many else "the name of its work"
     add("--name", help=f"what to call the task, at most 100 characters (default: {default})")
     add("--work", help="what the task does: one of those that GET /works lists (default: simulated)")
@@ -91,7 +92,8 @@ def flags(doc: str, *, many: bool) -> Parser:
         type=parameter,
         action="append",
         metavar="NAME=VALUE",
-        help="any other parameter of the work, its value as JSON or else as text; may be repeated",
+        help="any other parameter of the work, its value as JSON or else as text; text that is JSON too "
+        """goes in quotes of its own: label='"5"'; may be repeated""",
     )
     add(
         "--task-id",
@@ -104,7 +106,7 @@ def flags(doc: str, *, many: bool) -> Parser:
         "--patience",
         type=seconds,
         metavar="SECONDS",
-        help=f"how long to go on without a connection, in seconds (default: {PATIENCE_SECONDS})",
+        help=f"how long to go on without a connection, in seconds, 0 or more (default: {PATIENCE_SECONDS})",
     )
     return parser
 
@@ -118,16 +120,18 @@ def number(text: str) -> float:
 
 def seconds(text: str) -> float:
     """A number of seconds."""
-    if (value := number(text)) < 0:
-        raise ValueError
-    return value
+    with suppress(ValueError):
+        if (value := number(text)) >= 0:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
 
 
 def count(text: str) -> int:
     """A number of tasks."""
-    if (value := int(text)) < 1:
-        raise ValueError
-    return value
+    with suppress(ValueError):
+        if (value := int(text)) >= 1:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
 
 
 def parameter(text: str) -> tuple[str, object]:

@@ -112,6 +112,11 @@ def read_answer(url: str, status: int, headers: Mapping[str, str], body: bytes) 
 def refusal(url: str, status: int | None, body: bytes = b"") -> Refused:
     """A refusal in the server's own words, or the news that it is not our server."""
     match parse_json(body):
+        case {"detail": "Not Found"} if status == 404:  # as FastAPI says it where no route is
+            return Refused(
+                f"The server at {url} says no (404): there are no tasks at this address; "
+                "is a path prefix missing from --url, such as /jobs?"
+            )
         case {"detail": str(detail)}:
             return Refused(f"The server at {url} says no ({status}): {detail}")
         case {"detail": [*errors]} if reasons := [text for each in errors if (text := read_error(each))]:
@@ -122,11 +127,16 @@ def refusal(url: str, status: int | None, body: bytes = b"") -> Refused:
 def read_error(error: object) -> str | None:
     """One of the reasons for status 422, with the field it is about if there is one."""
     match error:
-        case {"loc": ["body", str(field), *_], "msg": str(message)}:
-            return f"{field}: {message}"
+        case {"loc": ["body", *path], "msg": str(message)} if path and all(map(is_field, path)):
+            return f"{'.'.join(map(str, path))}: {message}"
         case {"msg": str(message)}:
             return message
     return None
+
+
+def is_field(name: object) -> bool:
+    """Whether it may be a part of the path to a field: its name, or the index of an item."""
+    return isinstance(name, str | int)
 
 
 def not_our_server(url: str, status: int | None = None) -> Refused:

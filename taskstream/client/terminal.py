@@ -38,7 +38,7 @@ class Terminal:
                 sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
         self._arguments = arguments
         self._many = many
-        self._started = 0
+        self._started = self._starting = 0
         self._unfinished = dict.fromkeys(arguments.task_ids)
         self._latest: dict[str, Snapshot] = {}
         self._said: set[str] = set()
@@ -54,8 +54,10 @@ class Terminal:
     ) -> None:
         try:
             if isinstance(error, ServerError):
-                self.refuse(error, next(iter(self._unfinished), None))
+                self._fail(error, next(iter(self._unfinished), None))
             self._display.stop()
+            if isinstance(error, ServerError):  # below the bar, as the last line
+                self._complain(str(error))
             code = self._end(error)
         except BrokenPipeError:
             code = PIPE_CLOSED
@@ -70,6 +72,7 @@ class Terminal:
         task_id: str = snapshot["task_id"]
         self._unfinished[task_id] = None
         self._started += 1
+        self._starting -= 1
         address = f"{self._arguments.url}/#{task_id}"
         if not self._many:
             self._display.say(address)
@@ -84,6 +87,7 @@ class Terminal:
         """How long to go on without a connection, to a task or to start one; shown on the display."""
         url, seconds = self._arguments.url, self._arguments.patience_seconds
         if task_id is None:
+            self._starting += 1
             return Patience(url, seconds, self._note_once)
         display = self._display
         return Patience(
@@ -103,11 +107,15 @@ class Terminal:
 
     def refuse(self, error: ServerError, task_id: str | None = None) -> None:
         """Give up a task, or starting one, and say why, once for all that have the same reason."""
-        self._refused = True
-        self._display.fail(task_id, "given up" if isinstance(error, Unreachable) else "refused")
+        self._fail(error, task_id)
         if str(error) not in self._said:
             self._said.add(str(error))
             self._complain(str(error))
+
+    def _fail(self, error: ServerError, task_id: str | None) -> None:
+        self._refused = True
+        self._starting -= task_id is None
+        self._display.fail(task_id, "given up" if isinstance(error, Unreachable) else "refused")
 
     def _note_once(self, text: str) -> None:
         if text not in self._said:
@@ -120,7 +128,7 @@ class Terminal:
             case BrokenPipeError():
                 return PIPE_CLOSED
             case KeyboardInterrupt():
-                self._complain("Interrupted." + self._how_to_watch_again())
+                self._complain("Interrupted." + self._what_may_run() + self._how_to_watch_again())
                 return INTERRUPTED
             case BaseException() if not isinstance(error, ServerError):
                 return None
@@ -136,6 +144,14 @@ class Terminal:
         they = "The task goes" if len(self._unfinished) == 1 else "The tasks go"
         command = python_command(sys.argv[0], "--url", self._arguments.url, *ids)
         return f" {they} on; watch again with: {command}"
+
+    def _what_may_run(self) -> str:
+        """Say so if the server was asked to start tasks, and has not answered."""
+        if not self._starting:
+            return ""
+        if self._starting == 1:
+            return " The server may have started a task whose id has not arrived."
+        return f" The server may have started {self._starting} tasks whose ids have not arrived."
 
     def _complain(self, text: str) -> None:
         self._display.complain(f"{Path(sys.argv[0]).name}: {text}")

@@ -66,12 +66,12 @@ def event(number: int, data: dict[str, object], kind: str = "message") -> str:
     return f"id: {number}\nevent: {kind}\ndata: {json.dumps(data)}\n\n"
 
 
-def run_in_terminal(*arguments: str, columns: int = 80) -> tuple[int, str]:
-    """The exit code of a program, and all that it has written to a terminal of this width."""
+def run_in_terminal(*arguments: str, columns: int = 80, lines: int = 24) -> tuple[int, str]:
+    """The exit code of a program, and all that it has written to a terminal of this size."""
     import pty  # there is none on Windows
 
     ours, theirs = pty.openpty()
-    size = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "24"}
+    size = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(lines)}
     with subprocess.Popen(
         [sys.executable, *arguments],
         cwd=ROOT,

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 import requests
 
-from tests.client.running import ALL, ONE, PYTHON, Run, refused, start_task, status_of
-from tests.support.faults import BAD_GATEWAY, BUSY, Answer, CutAt, FaultProxy, Raw
+from tests.client.running import ALL, ONE, PYTHON, OwnServer, Run, refused, start_task, status_of
+from tests.support.faults import BAD_GATEWAY, BUSY, Answer, CutAt, FaultProxy, Raw, Stall
 from tests.support.programs import Server
 
 StartServer = Callable[..., Server]
@@ -119,6 +119,25 @@ def test_refused(run: Run, server: Server, client: str, flags: list[str], words:
     program = run(client, "--url", server.url, *flags)
     assert program.wait() == 2
     assert f"{client}: The server at {server.url} says no {words}\n" in program.output
+
+
+@ONE
+def test_refused_item(run: Run, client: str) -> None:
+    """What is wrong with an item of a list is said with its index."""
+    with OwnServer() as server:
+        program = run(client, "--url", server.url, "--work", "speech", "--param", 'pieces=["a", 1]')
+        assert program.wait() == 2
+    assert "(422): pieces.1: Input should be a valid string.\n" in program.output
+
+
+@ONE
+def test_missing_prefix(run: Run, server: Server, client: str) -> None:
+    """An address where no route is: the sentence asks for the path prefix."""
+    sentence = refused(run(client, "--url", f"{server.url}/nowhere"))
+    assert sentence == (
+        f"{client}: The server at {server.url}/nowhere says no (404): there are no tasks at this address; "
+        "is a path prefix missing from --url, such as /jobs?"
+    )
 
 
 def test_some_refused(run: Run, start_server: StartServer) -> None:
@@ -238,6 +257,23 @@ def test_ctrl_c(run: Run, server: Server, client: str) -> None:
     assert f"watch again with: {PYTHON} {client} --url {server.url} --task-id " in program.output
     assert f"--task-id {task_id}" in program.output
     assert "Traceback" not in program.output
+
+
+@pytest.mark.parametrize(
+    ("client", "words"),
+    [
+        ("client.py", "a task whose id has"),
+        ("sse_client.py", "a task whose id has"),
+        ("multiple_task.py", "5 tasks whose ids have"),
+    ],
+)
+async def test_ctrl_c_before_the_answer(run: Run, server: Server, client: str, words: str) -> None:
+    """Ctrl-C while the server starts tasks says that they may run."""
+    async with FaultProxy(server.port, always=Stall(0)) as proxy:
+        program = run(client, "--url", proxy.url, "--seconds", "0")
+        await proxy.stalled.wait()
+        assert await asyncio.to_thread(program.stop, signal.SIGINT) == 130
+    assert program.output == f"{client}: Interrupted. The server may have started {words} not arrived.\n"
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,19 @@ def test_bad_flags(run: Run, flags: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--count", "0"], "argument --count: '0' is not a whole number, 1 or more"),
+        (["--count", "x"], "argument --count: 'x' is not a whole number, 1 or more"),
+        (["--patience", "-1"], "argument --patience: '-1' is not a number of seconds, 0 or more"),
+    ],
+)
+def test_bounds(run: Run, flags: list[str], words: str) -> None:
+    """A number that is out of bounds: the sentence names them."""
+    assert refused(run("multiple_task.py", *flags)) == f"multiple_task.py: {words} (see --help)"
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [
         ("a=3", 3),
@@ -71,6 +84,7 @@ def test_help(run: Run) -> None:
         words[client] = " ".join(program.output.split())
         assert "one of those that GET /works lists (default: simulated)" in words[client]
         assert "--param NAME=VALUE" in words[client]
+        assert """text that is JSON too goes in quotes of its own: label='"5"'""" in words[client]
     assert "at most 100 characters (default: the name of its work)" in words["client.py"]
     assert "at most 100 characters (default: Task, numbered)" in words["multiple_task.py"]
 

@@ -185,6 +185,31 @@ def test_durations(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
 
+@terminals
+def test_more_tasks_than_lines(server: Server) -> None:
+    """While there are more tasks than lines the display says how many; at the end all are shown."""
+    flags = ("--url", server.url, "--count", "20", "--seconds", "1", "--no-output")
+    code, screen = run_in_terminal("multiple_task.py", *flags, lines=10)
+    assert code == 0
+    assert "… and 13 more" in screen
+    *rows, totals = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen).splitlines()[-21:]
+    assert totals.startswith("20 tasks: 20 SUCCESS")
+    assert [row.split("━")[0].split() for row in rows] == [["Task", str(number)] for number in range(1, 21)]
+
+
+@terminals
+@ONE
+async def test_the_reason_comes_last(client: str) -> None:
+    """On a terminal the reason for which a client ends stands below the bar."""
+    refusal = b'HTTP/1.1 403 No\r\nContent-Length: 20\r\n\r\n{"detail":"Go away"}'
+    async with FaultProxy(faults=(stream_of(snapshot()),), always=Raw(refusal)) as proxy:
+        flags = (client, "--url", proxy.url, "--task-id", "x")
+        code, screen = await asyncio.to_thread(run_in_terminal, *flags, columns=100)
+    assert code == 2
+    assert "━" in screen
+    assert "says no (403): Go away" in screen.splitlines()[-1]
+
+
 def test_totals_after_giving_up(run: Run, start_server: Callable[..., Server]) -> None:
     """Tasks that were given up, or refused, are counted as that and not by the last status they had."""
     server = start_server("--max-tasks", "2")

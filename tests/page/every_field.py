@@ -60,6 +60,14 @@ async def nothing() -> AsyncIterator[Update | Result]:
 
 
 @tasks.work
+async def greet(
+    *, greeting: str, times: int, secret: str = "abc", pause: int = 3, note: str = ""
+) -> AsyncIterator[Update]:
+    """Work of which some parameters have to be filled in."""
+    yield Update(50, f"{greeting} {times} {secret} {pause} {note}")
+
+
+@tasks.work
 async def talk(*, words: int = 5) -> AsyncIterator[Update | Output]:
     """Work that says something beside how far it is."""
     for number in range(words):

@@ -228,6 +228,15 @@ def test_output_is_shown(every_field: Server, page: Page) -> None:
     assert page.get_by_role("log").inner_text().split() == [str(number) for number in range(20)]
 
 
+def test_no_output_has_no_box(every_field: Server, page: Page) -> None:
+    """Until there is output there is no empty box for it, as after a 401."""
+    task_id = start_task(every_field, work="talk")
+    page.route("**/stream", lambda route: route.fulfill(status=401))
+    open_host_page(page, every_field, tag(task_id, "output"))
+    expect(part(page, "message")).to_contain_text("sign in again")
+    expect(part(page, "output")).to_be_hidden()
+
+
 def test_output_is_shown_once(every_field: Server, page: Page) -> None:
     """An element that is taken out and put back, or gets other headers, shows all output, and that once."""
     task_id = start_task(every_field, work="talk", words=60)

@@ -103,6 +103,26 @@ def test_bounds_and_descriptions_are_those_of_the_schema(every_field: Server, pa
     assert page.get_by_label("Text", exact=True).get_attribute("maxlength") == "20"
 
 
+@pytest.mark.parametrize(
+    ("label", "placeholder"),
+    [("Greeting", ""), ("Times", ""), ("Secret", ""), ("Pause", ""), ("Note", "optional")],
+)
+def test_what_is_optional_says_so(every_field: Server, page: Page, label: str, placeholder: str) -> None:
+    """A field is called optional where it may stay empty: not if it is required, or has a default."""
+    page.goto(every_field.url)
+    page.get_by_label("Work").select_option("greet")
+    field = page.get_by_label(label, exact=True)
+    expect(field).to_be_visible()
+    assert field.evaluate("field => field.placeholder") == placeholder
+
+
+def test_an_item_of_a_list_is_named(every_field: Server, page: Page) -> None:
+    """What is wrong with an item is said with the name of the list, and where in it the item is."""
+    page.goto(every_field.url)
+    submit(page, name="Never", whole=5, tags='["a", 1]')
+    expect(page.locator("#start-problem")).to_have_text("tags.1: Input should be a valid string.")
+
+
 def test_what_is_not_json_is_said_to_be(every_field: Server, page: Page) -> None:
     """A field for JSON with something else in it is named, and nothing is started."""
     page.goto(every_field.url)

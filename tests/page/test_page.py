@@ -19,6 +19,7 @@ from tests.support.browser import (
     turn_tab,
     until_streams,
 )
+from tests.support.gateway import gateway
 from tests.support.programs import OwnWorkServer, Server
 
 __all__ = ["browser", "context", "page"]  # fixtures
@@ -249,6 +250,23 @@ def test_a_server_that_is_full_or_gone_is_said_to_be(start_server: StartServer, 
     expect(card(page, "Only")).to_contain_text("The server can’t be reached")
 
 
+def test_a_server_that_is_back_is_not_said_to_be_gone(server: Server, page: Page) -> None:
+    """Neither the form nor a card goes on saying that the server can't be reached once it can."""
+    with gateway(server.url) as proxy:
+        page.goto(proxy.url)
+        submit(page, name="Long", seconds=60)
+        expect_status(page, "Long", "PROGRESS")
+        page.route("**/*", lambda route: route.abort())
+        proxy.cut()
+        submit(page)
+        expect(page.locator("#start-problem")).to_contain_text("The server can’t be reached")
+        card(page, "Long").get_by_role("button", name="Cancel").click()
+        expect(card(page, "Long").get_by_role("alert")).to_contain_text("The server can’t be reached")
+        page.unroute("**/*")
+        expect(page.locator("#start-problem")).to_be_hidden()
+        expect(card(page, "Long").get_by_role("alert")).to_be_hidden()
+
+
 @pytest.mark.slow
 def test_a_restart_of_the_server_is_survived(start_server: StartServer, page: Page) -> None:
     """When the server dies the page says so; when it is back the page is live again by itself."""
@@ -261,6 +279,9 @@ def test_a_restart_of_the_server_is_survived(start_server: StartServer, page: Pa
     expect(page.locator(CONNECTION)).to_have_text("Reconnecting…")
     start_server("--port", str(server.port))
     expect_status(page, "Lost", "FORGOTTEN")
+    expect(card(page, "Lost")).to_contain_text("it has been restarted, or has forgotten a task that ended")
+    expect(card(page, "Lost").locator(".message")).to_have_text(re.compile("^(Started|Step)"))
+    expect(card(page, "Lost").get_by_role("progressbar")).to_be_visible()
     assert page.evaluate("states") == ["Reconnecting…", "Live", "Nothing to watch"]
     submit(page, name="New", seconds=0)
     expect_status(page, "New", "SUCCESS")

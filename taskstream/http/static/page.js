@@ -1,7 +1,7 @@
 // The page: it starts tasks, and shows each by an element; all of them share one connection.
 
 import "./task-progress.js";
-import { ask, post } from "./page/ask.js";
+import { UNREACHABLE, ask, post } from "./page/ask.js";
 import { Card, addressOf } from "./page/card.js";
 import { Form } from "./page/form.js";
 import { OutputPane } from "./page/output-pane.js";
@@ -11,6 +11,7 @@ import { TaskSource, hasEnded } from "./task-source.js";
 
 const MAX_TASKS = 100; // what one connection can take
 const HIDDEN_POLL_SECONDS = 15;
+const RETRACT_MILLISECONDS = 2000;
 const TITLE = document.title;
 const CONNECTION = {
   idle: "Nothing to watch",
@@ -127,14 +128,36 @@ async function start(event) {
   element("start").ariaBusy = "true";
   try {
     const snapshot = await post("start-task", form.read());
-    element("start-problem").textContent = "";
+    sayStartProblem("");
     add(snapshot.task_id).show(snapshot);
     follow();
   } catch (error) {
-    element("start-problem").textContent = /** @type {Error} */ (error).message;
+    sayStartProblem(/** @type {Error} */ (error).message);
   } finally {
     element("start").ariaBusy = "false";
   }
+}
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let retraction;
+
+/** Say why no task was started. @param {string} problem */
+function sayStartProblem(problem) {
+  element("start-problem").textContent = problem;
+  clearTimeout(retraction);
+  if (problem === UNREACHABLE) retraction = setTimeout(retractUnreachable, RETRACT_MILLISECONDS);
+}
+
+/** Take back that the server can't be reached, once it can: there may be no stream that tells. */
+async function retractUnreachable() {
+  const isAway = await ask("works").then(
+    () => false,
+    ({ message }) => message === UNREACHABLE,
+  );
+  if (element("start-problem").textContent !== UNREACHABLE) return;
+  if (!isAway) return sayStartProblem("");
+  clearTimeout(retraction); // said again, an alert would be read out again
+  retraction = setTimeout(retractUnreachable, RETRACT_MILLISECONDS);
 }
 
 /** Remove a card, and keep the keyboard's place in the list. @param {Card} card */

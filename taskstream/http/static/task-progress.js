@@ -42,7 +42,8 @@ export class TaskProgress extends Base {
   #snapshot = null;
   /** @type {TaskSourceError | null} */
   #error = null;
-  #refusal = "";
+  /** @type {Error | null} why the task could not be cancelled */
+  #refusal = null;
   #cancelling = false;
 
   /** Headers of each request, or a function that gives them; see `TaskSource`. */
@@ -115,12 +116,12 @@ export class TaskProgress extends Base {
   async cancel() {
     if (this.#cancelling || !this.#source) return;
     this.#cancelling = true;
-    this.#refusal = "";
+    this.#refusal = null;
     this.#render();
     try {
       await this.#source.cancel();
     } catch (error) {
-      this.#refusal = error instanceof TaskSourceError ? error.message : String(error);
+      this.#refusal = /** @type {Error} */ (error);
     }
     this.#cancelling = false;
     this.#render();
@@ -174,6 +175,7 @@ export class TaskProgress extends Base {
     source.addEventListener("end", ({ detail }) => this.#end(detail));
     source.addEventListener("error", ({ detail }) => this.#lose(detail));
     source.addEventListener("state", ({ detail }) => this.#announceTrouble(detail));
+    source.addEventListener("state", ({ detail }) => this.#retractUnreachable(detail));
     source.addEventListener("state", () => this.#render());
     source.addEventListener("output", ({ detail }) => this.#view?.transcript.append(detail.text));
     source.addEventListener("lost", ({ detail }) => this.#view?.transcript.lose(detail));
@@ -184,6 +186,12 @@ export class TaskProgress extends Base {
     if (state === "reconnecting" && !isTroubleKnown) this.#view?.announce(problem);
     if (state === "reconnecting") isTroubleKnown = true;
     if (state === "live") isTroubleKnown = false;
+  }
+
+  /** Take back that the server can't be reached, once it can. @param {{ state: string }} state */
+  #retractUnreachable({ state }) {
+    const isUnreachable = this.#refusal instanceof TaskSourceError && this.#refusal.code === "unreachable";
+    if (state === "live" && isUnreachable) this.#refusal = null;
   }
 
   /** @type {Extract<TaskSourceOptions["headers"], Function>} */
@@ -198,7 +206,7 @@ export class TaskProgress extends Base {
     noteTime(snapshot);
     if (hasEnded(snapshot)) {
       running.delete(this);
-      this.#refusal = "";
+      this.#refusal = null;
       if (!isFirst) this.#view?.announce(`${snapshot.name}: ${inOneWord(snapshot.status)}`);
     }
     this.#render();
@@ -215,6 +223,7 @@ export class TaskProgress extends Base {
   /** @param {TaskSourceError} error */
   #lose(error) {
     running.delete(this);
+    this.#refusal = null;
     this.#error = error;
     this.#render();
     this.dispatchEvent(new CustomEvent("error", { detail: error }));
@@ -229,7 +238,7 @@ export class TaskProgress extends Base {
     this.#isOver = false;
     this.#snapshot = null;
     this.#error = null;
-    this.#refusal = "";
+    this.#refusal = null;
     this.#view?.transcript.clear();
   }
 
@@ -240,7 +249,7 @@ export class TaskProgress extends Base {
       error: this.#error,
       state,
       problem,
-      refusal: this.#refusal,
+      refusal: this.#refusal?.message ?? "",
       cancelling: this.#cancelling,
       showsOutput: this.hasAttribute("output"),
     };

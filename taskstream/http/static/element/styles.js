@@ -36,7 +36,6 @@ const CSS = `
 :host([status="SUCCESS"]) .card { --_tone: var(--_success); }
 :host([status="FAILURE"]) .card { --_tone: var(--_failure); }
 :host([status="REVOKED"]) .card { --_tone: var(--_cancelled); }
-:host([status="FORGOTTEN"]) .track { display: none; }
 
 .header, .details, .footer {
   display: flex;
@@ -60,7 +59,7 @@ const CSS = `
   letter-spacing: 0.04em;
 }
 
-.badge:empty, .problem:empty { display: none; }
+.badge:empty, .output:empty, .problem:empty { display: none; }
 
 .track { display: flex; align-items: center; gap: 0.75rem; }
 

@@ -51,6 +51,7 @@ export class View {
   fill = create("div", "fill");
   bar = create("div", "bar", this.fill);
   percent = create("span", "percent");
+  track = create("div", "track", this.bar, this.percent);
   message = create("p", "message");
   time = create("p", "time");
   output = create("pre", "output");
@@ -66,7 +67,7 @@ export class View {
     "div",
     "card",
     create("div", "header", slot("name", this.name), this.badge),
-    create("div", "track", this.bar, this.percent),
+    this.track,
     create("div", "details", this.message, this.time),
     this.output,
     this.result,
@@ -101,13 +102,15 @@ export class View {
     this.card.ariaLabel = name;
     this.name.textContent = name;
     this.badge.textContent = inOneWord(status);
-    this.message.textContent = error?.message ?? snapshot?.message ?? WAITING;
+    this.message.textContent = snapshot?.message ?? error?.message ?? WAITING;
+    this.track.hidden = status === "FORGOTTEN" && snapshot === null;
     this.#renderBar(name, snapshot?.progress);
     const result = status === "SUCCESS" ? (snapshot?.data ?? null) : null;
     this.result.hidden = result === null;
     this.result.textContent = result === null ? "" : inText(result);
     this.output.hidden = !showsOutput;
-    this.problem.textContent = inWords(state, problem);
+    // What is known of the task stays in sight.
+    this.problem.textContent = snapshot && error ? error.message : inWords(state, problem);
     this.problem.dataset.state = state;
     this.refusal.textContent = refusal;
     this.#renderCancel(name, error !== null || hasEnded(snapshot), cancelling);

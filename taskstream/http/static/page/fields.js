@@ -126,9 +126,9 @@ function createControl(parameter) {
         : createCheckbox(schema);
     case "integer":
     case "number":
-      return createNumber(schema);
+      return createNumber(parameter);
     case "string":
-      return createText(schema);
+      return createText(parameter);
   }
   return createJson(schema);
 }
@@ -144,10 +144,10 @@ function createSelect({ schema, nullable }, choices) {
   return select;
 }
 
-/** @param {Schema} schema */
-function createInput(schema) {
+/** @param {Parameter} parameter */
+function createInput({ schema, nullable, required }) {
   const input = document.createElement("input");
-  input.placeholder = "optional";
+  if (nullable || (!required && (schema.default ?? "") === "")) input.placeholder = "optional";
   if (schema.default != null) input.value = schema.default;
   return input;
 }
@@ -160,9 +160,10 @@ function createCheckbox(schema) {
   return input;
 }
 
-/** @param {Schema} schema */
-function createNumber(schema) {
-  const input = createInput(schema);
+/** @param {Parameter} parameter */
+function createNumber(parameter) {
+  const { schema } = parameter;
+  const input = createInput(parameter);
   input.type = "number";
   const { multipleOf, exclusiveMinimum, exclusiveMaximum } = schema;
   const whole = schema.type === "integer" ? 1 : 0; // no field can exclude a bound of its own
@@ -175,9 +176,10 @@ function createNumber(schema) {
   return input;
 }
 
-/** @param {Schema} schema */
-function createText(schema) {
-  const input = createInput(schema);
+/** @param {Parameter} parameter */
+function createText(parameter) {
+  const { schema } = parameter;
+  const input = createInput(parameter);
   input.type =
     { date: "date", email: "email", password: "password" }[/** @type {string} */ (schema.format)] ?? "text";
   input.dir = "auto";

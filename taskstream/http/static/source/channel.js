@@ -1,6 +1,6 @@
 // A channel: one connection for up to 100 tasks, or for one task with its output.
 
-import { notFound } from "./errors.js";
+import { forgotten, notFound } from "./errors.js";
 import { isHidden, onChange } from "./page-life.js";
 import { Polling } from "./polling.js";
 import { Reconnecting } from "./reconnecting.js";
@@ -237,7 +237,9 @@ export class Channel {
 
   /** @param {string} id @param {TaskSourceError} error */
   #lose(id, error) {
-    for (const watcher of this.#forget(id)) watcher.onError(error);
+    const isKnown = this.#tasks.get(id)?.snapshot != null;
+    const reason = isKnown && error.code === "not-found" ? forgotten() : error;
+    for (const watcher of this.#forget(id)) watcher.onError(reason);
   }
 
   /** @param {string} id */

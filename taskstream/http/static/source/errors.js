@@ -30,7 +30,13 @@ export class TaskSourceError extends Error {
 const NOT_FOUND =
   "The server does not know this task: it has never existed, or was forgotten after it ended.";
 
+const NOT_KNOWN_ANY_MORE =
+  "The server does not know this task any more: it has been restarted, or has forgotten a task that ended.";
+
 export const notFound = () => new TaskSourceError("not-found", NOT_FOUND, { status: 404 });
+
+/** For a task of which the server has told before. */
+export const forgotten = () => new TaskSourceError("not-found", NOT_KNOWN_ANY_MORE, { status: 404 });
 
 /**
  * What an answer that is no success means. Its connection is free afterwards.
