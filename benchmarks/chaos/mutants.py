@@ -67,20 +67,6 @@ def always_204() -> None:
     replace("taskstream", "TaskStream.stream", refuse)()
 
 
-def run_whatever_comes() -> None:
-    """Have workers run a task that was begun already."""
-    from taskstream.redis.logs import RedisLogs
-    from taskstream.redis.remote import RemoteTask, find_task
-    from taskstream.tasks import TaskStatus
-
-    async def find_pending(logs: RedisLogs, task_id: str) -> RemoteTask | None:
-        if task := await find_task(logs, task_id):
-            task.snapshot = dataclasses.replace(task.snapshot, status=TaskStatus.PENDING)
-        return task
-
-    replace("taskstream.redis.worker", "find_task", find_pending)()
-
-
 MUTANTS = {
     "no-resuming": Mutant("whoever comes back is told that there is nothing more", (), always_204),
     "replay-from-the-start": Mutant(
@@ -103,11 +89,8 @@ MUTANTS = {
         ("lid",),
         replace("taskstream.redis.logs", "PAUSE_SECONDS", 1000),
     ),
-    "whatever-comes": Mutant(
-        "a message that comes twice begins the work twice", ("messages-twice",), run_whatever_comes
-    ),
     "writers-ignored": Mutant(
-        "of two workers that begin a task at the same moment, both do",
+        "a message that comes twice begins the work twice",
         ("messages-twice",),
         edit("APPEND", "before.writer ~= '' and before.writer ~= writer then", "false then"),
     ),
