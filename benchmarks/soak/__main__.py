@@ -23,17 +23,18 @@ CRASHES = ("Exception in ASGI application", "A stream failed", "Exception in cal
 """What the log of the server never says; the failures of tasks are on purpose."""
 
 
-async def soak(server: SoakServer, viewers: int, seconds: float, seed: int) -> list[str]:
+async def soak(server: SoakServer, options: argparse.Namespace) -> list[str]:
     """Warm up, take stock, load, take stock again; print it all. What went wrong, if anything did."""
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(30)) as session:
-        load = Load(session, server.url, random.Random(seed), viewers)
-        await load.last(seconds / 5)
+        load = Load(session, server.url, random.Random(options.seed), options.viewers)
+        # Until as many tasks are kept as ever.
+        await load.last(options.seconds / 5 + 2 * options.retention_seconds)
         before = await take_census(load, server)
         load.counts = Counter(
             viewers=0, connections=0, cuts=0, stalls=0, tasks=0, events=0, lost=0, doubled=0
         )
-        await load.last(seconds)
+        await load.last(options.seconds)
         after = await take_census(load, server, before)
     for name, count in load.counts.items():
         print(f"{name:24} {count:>12,}")
@@ -68,7 +69,7 @@ def main() -> None:
     )
     flags = ("--retention-seconds", str(arguments.retention_seconds))
     with SoakServer(*flags, "--way", arguments.way, "--loop", arguments.loop) as server:
-        wrong = asyncio.run(soak(server, arguments.viewers, arguments.seconds, arguments.seed))
+        wrong = asyncio.run(soak(server, arguments))
     print("\n".join(["", *wrong[:20], f"{len(wrong)} things are wrong" if wrong else "Nothing lost"]))
     sys.exit(bool(wrong))
 
