@@ -122,7 +122,7 @@ def test_soak(lines: list[str]) -> None:
     """The command of the soak runs, here for a moment, and loses nothing."""
     (command,) = lines
     _, *arguments = shlex.split(command)
-    with Program(*arguments, "--seconds", "2", "--viewers", "20") as soak:
+    with Program(*arguments, "--seconds", "2", "--viewers", "20", "--retention-seconds", "1") as soak:
         assert soak.wait(120) == 0, soak.output
 
 
