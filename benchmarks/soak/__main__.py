@@ -3,7 +3,8 @@
     python -m benchmarks.soak                        (2,000 viewers, three minutes, both cores)
     python -m benchmarks.soak --way sse-starlette --loop asyncio
 
-Every viewer's list has to be whole, and the server has to end with what it began with. On loopback only.
+Every viewer's list has to be whole. After a warm-up that takes as long again, the server has to end with
+what it began with. On loopback only.
 """
 
 import argparse
@@ -28,8 +29,8 @@ async def soak(server: SoakServer, options: argparse.Namespace) -> list[str]:
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(30)) as session:
         load = Load(session, server.url, random.Random(options.seed), options.viewers)
-        # Until as many tasks are kept as ever.
-        await load.last(options.seconds / 5 + 2 * options.retention_seconds)
+        # As long as the load itself, because the heap keeps the size that its highest peak gave it.
+        await load.last(max(options.seconds, 2 * options.retention_seconds))
         before = await take_census(load, server)
         load.counts = Counter(
             viewers=0, connections=0, cuts=0, stalls=0, tasks=0, events=0, lost=0, doubled=0

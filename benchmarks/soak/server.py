@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import ctypes
 import gc
+import linecache
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -33,10 +34,17 @@ async def ticks(*, steps: int, pause: float, kib: int, fail: bool) -> AsyncItera
 
 async def census() -> AsyncIterator[Result]:
     """What only the server itself can count, when all that it doesn't need has been given back."""
+    linecache.clearcache()  # the source lines in the tracebacks of tasks that have failed
     gc.collect()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc keeps what was freed
         trim(0)
-    yield Result({"asyncio tasks": len(asyncio.all_tasks()), "threads": threading.active_count()})
+    yield Result(
+        {
+            "asyncio_tasks": len(asyncio.all_tasks()),
+            "threads": threading.active_count(),
+            "memory_blocks": sys.getallocatedblocks(),
+        }
+    )
 
 
 class SoakServer(Server):
