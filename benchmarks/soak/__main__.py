@@ -1,6 +1,6 @@
 """Thousands of viewers that come, go, stall, are cut and resume, while tasks run, fail and are cancelled.
 
-    python -m benchmarks.soak                        (2,000 viewers, three minutes, both cores)
+    python -m benchmarks.soak                        (2,000 viewers, seven minutes, both cores)
     python -m benchmarks.soak --way sse-starlette --loop asyncio
 
 Every viewer's list has to be whole. After a warm-up that takes as long again, the server has to end with
@@ -17,7 +17,7 @@ import aiohttp
 
 from benchmarks.soak.census import excess, take_census
 from benchmarks.soak.load import Load
-from benchmarks.soak.server import LOOPS, WAYS, SoakServer
+from benchmarks.soak.server import ALLOCATORS, LOOPS, WAYS, SoakServer
 from taskstream.server.serve import allow_many_connections
 
 CRASHES = ("Exception in ASGI application", "A stream failed", "Exception in callback", "never retrieved")
@@ -43,7 +43,7 @@ async def soak(server: SoakServer, options: argparse.Namespace) -> list[str]:
     for name in before:
         print(f"{name:24} {before[name]:>12,} {after[name]:>12,}")
     crashes = [line for line in server.lines if any(words in line for words in CRASHES)]
-    return load.wrong + excess(before, after) + crashes
+    return load.wrong + excess(before, after, server) + crashes
 
 
 def main() -> None:
@@ -62,14 +62,22 @@ def main() -> None:
         "--way", choices=WAYS, default="carried", help=f"how it streams ({ways}; default: carried)"
     )
     parser.add_argument("--loop", choices=LOOPS, default="uvloop", help="the event loop (default: uvloop)")
+    allocators = "; ".join(f"{name}: {meaning}" for name, meaning in ALLOCATORS.items())
+    parser.add_argument(
+        "--allocator",
+        choices=ALLOCATORS,
+        default="malloc",
+        help=f"of memory ({allocators}; default: malloc)",
+    )
     arguments = parser.parse_args()
     allow_many_connections()
     print(
         f"{arguments.viewers} viewers at a time for {arguments.seconds:g} s, seed {arguments.seed}, "
-        f"{arguments.way}, {arguments.loop}\n"
+        f"{arguments.way}, {arguments.loop}, {arguments.allocator}\n"
     )
-    flags = ("--retention-seconds", str(arguments.retention_seconds))
-    with SoakServer(*flags, "--way", arguments.way, "--loop", arguments.loop) as server:
+    retention = ("--retention-seconds", str(arguments.retention_seconds))
+    way = ("--way", arguments.way, "--loop", arguments.loop)
+    with SoakServer(*retention, *way, allocator=arguments.allocator) as server:
         wrong = asyncio.run(soak(server, arguments))
     print("\n".join(["", *wrong[:20], f"{len(wrong)} things are wrong" if wrong else "Nothing lost"]))
     sys.exit(bool(wrong))

@@ -9,9 +9,12 @@ from benchmarks.soak.server import SoakServer
 from taskstream.client.event_source import EventSource
 
 SETTLE_SECONDS = 40
-SPARE = {"memory_kib": 5 * 1024, "memory_blocks": 1_000}
-"""What may be more: memory, since the allocator keeps an arena while one block in it is used; blocks, for
-caches that fill now and then. A single one left behind by each connection would be more than these."""
+SPARE = {
+    "malloc": {"memory_kib": 5 * 1024},
+    "pymalloc": {"memory_kib": 20 * 1024, "memory_blocks": 1_000},
+}
+"""What may be more, by allocator: parts of pages or arenas that are used, and caches that fill now and
+then. If each connection left a single block behind, it would show in the blocks."""
 
 
 async def take_census(
@@ -22,9 +25,9 @@ async def take_census(
     while True:
         await until_idle(load)
         counted = await count(load)
-        await until_idle(load)  # what the count itself needs, lies anywhere in the heap
+        await until_idle(load)  # what the count itself needed lies anywhere in the heap
         counted.update(descriptors=server.descriptors(), memory_kib=server.memory())
-        if not expected or time.monotonic() > patience or not excess(expected, counted):
+        if not expected or time.monotonic() > patience or not excess(expected, counted, server):
             return counted
 
 
@@ -47,10 +50,11 @@ async def until_idle(load: Load) -> None:
     await asyncio.sleep(1)  # for the connection that has asked, to be closed
 
 
-def excess(before: dict[str, int], after: dict[str, int]) -> list[str]:
+def excess(before: dict[str, int], after: dict[str, int], server: SoakServer) -> list[str]:
     """What there is more of than before."""
+    spare = SPARE[server.allocator]
     return [
         f"{name}: {before[name]} before, {after[name]} after"
         for name in before
-        if after[name] > before[name] + SPARE.get(name, 0)
+        if after[name] > before[name] + spare.get(name, 0)
     ]

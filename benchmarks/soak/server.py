@@ -21,6 +21,11 @@ WAYS = {
 }
 """How streams are sent."""
 LOOPS = ("uvloop", "asyncio")
+ALLOCATORS = {
+    "malloc": "the system's, which gives back each page that is free, so that memory can be compared",
+    "pymalloc": "Python's own, which counts its blocks, but keeps 1 MiB while one of them in it is used",
+}
+"""Values of PYTHONMALLOC."""
 
 
 async def ticks(*, steps: int, pause: float, kib: int, fail: bool) -> AsyncIterator[Update]:
@@ -42,7 +47,7 @@ async def census() -> AsyncIterator[Result]:
         {
             "asyncio_tasks": len(asyncio.all_tasks()),
             "threads": threading.active_count(),
-            "memory_blocks": sys.getallocatedblocks(),
+            "memory_blocks": sys.getallocatedblocks(),  # 0 with malloc
         }
     )
 
@@ -51,6 +56,10 @@ class SoakServer(Server):
     """One that is ready to answer."""
 
     program = ("-m", "benchmarks.soak.server")
+
+    def __init__(self, *flags: str, allocator: str) -> None:
+        self.allocator = allocator
+        super().__init__(*flags, PYTHONMALLOC=allocator)
 
 
 def main() -> None:

@@ -4,17 +4,19 @@ import re
 
 import pytest
 
-from benchmarks.soak.server import LOOPS, WAYS
+from benchmarks.soak.server import ALLOCATORS, LOOPS, WAYS
 from tests.support.programs import Program
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("loop", LOOPS)
-def test_soak(way: str, loop: str) -> None:
+@pytest.mark.parametrize("allocator", ALLOCATORS)
+def test_soak(way: str, loop: str, allocator: str) -> None:
     """Hundreds of viewers that come, stall, are cut and resume lose nothing, and leave nothing behind."""
     load = ("--viewers", "300", "--seconds", "8", "--retention-seconds", "3")
-    with Program("-m", "benchmarks.soak", *load, "--way", way, "--loop", loop) as program:
+    how = ("--way", way, "--loop", loop, "--allocator", allocator)
+    with Program("-m", "benchmarks.soak", *load, *how) as program:
         assert program.wait(120) == 0, program.output
     counts = dict(re.findall(r"^(\w+) +([\d,]+)$", program.output, re.MULTILINE))
     assert (counts["lost"], counts["doubled"]) == ("0", "0")
