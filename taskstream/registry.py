@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
@@ -165,11 +166,14 @@ class MemoryRegistry:
             task.log.close()
 
     async def close(self) -> None:
-        """Cancel what still runs, and give it a moment to clean up."""
+        """Cancel what still runs, and give it a moment to clean up; blocking functions too."""
         for task_id in self._tasks:
             await self.cancel(task_id)
-        if self._runs:
-            await asyncio.wait(self._runs.values(), timeout=CLOSE_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if self._runs:
+                    await asyncio.wait(self._runs.values())
+                await self._threads.join()
         for task_id in list(self._expiries):
             self._forget(task_id)
 

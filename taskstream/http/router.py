@@ -16,7 +16,7 @@ from taskstream.encoding import to_json
 from taskstream.errors import NO_STORE, InvalidParameters
 from taskstream.http import page
 from taskstream.http.bodies import StartTaskBodies, read_body
-from taskstream.http.idempotency_key import IdempotencyKeyHeader, parse_idempotency_key
+from taskstream.http.idempotency_key import IdempotencyKeyHeader
 from taskstream.http.openapi import (
     BAD_BODY,
     BUSY,
@@ -130,9 +130,8 @@ class Routes:
 
     async def start_task(self, request: Request, key: IdempotencyKeyHeader = None) -> Response:
         """Start some work, and answer the first snapshot of its task."""
-        idempotency_key = parse_idempotency_key(key)
         work, body = self._bodies.parse(await read_body(request) or b"{}")
-        task = await self._tasks.start_parsed(work, body, name=body.name, idempotency_key=idempotency_key)
+        task = await self._tasks.start_parsed(work, body, name=body.name, idempotency_key=key)
         return snapshot_response(task, {"Location": f"{prefix_of(request)}/task-progress/{task.task_id}"})
 
     async def task_progress(self, request: Request, task_id: str) -> Response:

@@ -14,6 +14,7 @@ from taskstream.encoding import to_json
 from taskstream.errors import NO_STORE, InvalidParameters
 from taskstream.events import Event, read_events
 from taskstream.http.bodies import MAX_NAME
+from taskstream.http.idempotency_key import parse_idempotency_key
 from taskstream.http.named_events import NamedFollower, NameEvent
 from taskstream.http.response import StreamResponse
 from taskstream.http.router import create_router
@@ -124,8 +125,8 @@ class TaskStream:
         """Start some work with these parameters; the first snapshot of its task.
 
         The same `idempotency_key` with the same work, name and parameters, while the first task is
-        remembered, answers that task's latest snapshot and starts nothing. Keys are one space, unless they
-        are put into a `scope`, such as the id of a user.
+        remembered, answers that task's latest snapshot and starts nothing. A key has 1 to 255 printable
+        ASCII characters. Keys are one space, unless they are put into a `scope`, such as the id of a user.
 
         Raises `InvalidParameters`, `IdempotencyKeyReused`, `RegistryFull`, `BackendUnavailable`.
         """
@@ -167,11 +168,13 @@ class TaskStream:
         last_event_id = request.headers.get("last-event-id")
         task = await self.registry.get(task_id, last_event_id)
         after = task.log.parse_id(last_event_id)
-        if task.ended and after == task.log.last_id:
+
+        def viewer() -> Follower:
+            return NamedFollower(task.log, after, name_event) if name_event else Follower(task.log, after)
+
+        if task.ended and not viewer().take():
             return Response(status_code=204, headers=NO_STORE)  # or EventSource would ask again, for ever
-        if name_event:
-            return self._respond(NamedFollower(task.log, after, name_event))
-        return self._respond(Follower(task.log, after))
+        return self._respond(viewer())
 
     async def stream_overview(self, task_ids: Iterable[str]) -> Response:
         """The response that streams the latest snapshots of many tasks, until all of them have ended.
@@ -201,9 +204,9 @@ class TaskStream:
         if len(name) > MAX_NAME:
             raise InvalidParameters.of("name", f"String should have at most {MAX_NAME} characters")
         key = None
-        if idempotency_key is not None:
+        if (given := parse_idempotency_key(idempotency_key)) is not None:
             fingerprint = hashlib.sha256(to_json([work.name, name, parameters.json_values()]))
-            key = IdempotencyKey(to_json([scope, idempotency_key]).decode(), fingerprint.hexdigest())
+            key = IdempotencyKey(to_json([scope, given]).decode(), fingerprint.hexdigest())
         return await self.registry.start(work, parameters, name, key)
 
     @property

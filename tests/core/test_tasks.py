@@ -8,6 +8,7 @@ import logging
 import random
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from types import AsyncGeneratorType
 from typing import Any
@@ -397,6 +398,30 @@ async def test_close_ends_everything() -> None:
     assert {task.snapshot.status for task in tasks} == {TaskStatus.REVOKED}
     assert log == ["closed"]
     assert not others()
+
+
+async def test_close_lets_a_thread_clean_up() -> None:
+    """A blocking function that reports has the same moment to clean up; who doesn't is left behind."""
+    registry = MemoryRegistry(Settings())
+    log: list[str] = []
+    go_on = threading.Event()
+
+    def works() -> None:
+        try:
+            while True:
+                report(10, "Working")
+                time.sleep(0.01)
+        finally:
+            log.append("cleaned up")
+
+    def is_deaf() -> None:
+        go_on.wait()
+
+    tasks = [await start(registry, works), await start(registry, is_deaf)]
+    await until(tasks[0], TaskStatus.PROGRESS)
+    await registry.close()
+    assert log == ["cleaned up"]
+    go_on.set()
 
 
 async def test_waiting_for_a_place() -> None:

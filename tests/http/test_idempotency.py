@@ -7,7 +7,7 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
-from taskstream import IdempotencyKeyReused, TaskStream
+from taskstream import IdempotencyKeyReused, InvalidParameters, TaskStream
 from tests.support.api import LONG_TASK, Api, Snapshot
 from tests.support.programs import Server
 
@@ -129,7 +129,7 @@ async def test_a_forgotten_task_frees_its_key(
 
 
 async def test_scopes() -> None:
-    """Keys are one space, unless they are put into scopes; no two of them can look alike."""
+    """Keys are one space, unless they are put into scopes; no two of them can look alike; none is empty."""
     tasks = TaskStream()
 
     @tasks.work
@@ -144,7 +144,6 @@ async def test_scopes() -> None:
             ("ra", "use"),
             ('a","b', None),
             ("b", "a"),
-            ("", "a"),
         ]
         ids = [
             (await tasks.start(work, idempotency_key=key, scope=scope, count=1)).task_id
@@ -154,5 +153,8 @@ async def test_scopes() -> None:
         assert len(set(ids)) == len(keys)
         with pytest.raises(IdempotencyKeyReused, match="This key was used with other parameters"):
             await tasks.start(work, idempotency_key="a", scope="user", count=2)
+        for wrong in ("", "x" * 256, "ä"):
+            with pytest.raises(InvalidParameters, match="A key has 1 to 255 printable ASCII characters"):
+                await tasks.start(work, idempotency_key=wrong)
         without = {(await tasks.start(work, scope="user")).task_id for _ in range(3)}
         assert len(without) == 3

@@ -34,6 +34,15 @@ def name_event(event: Event) -> tuple[str, object] | None:
     return None
 
 
+def name_unless_done(event: Event) -> tuple[str, object] | None:
+    """The same without the last."""
+    named = name_event(event)
+    return None if named and named[0] == "done" else named
+
+
+OTHERWISE = {"misnamed": lambda _: ("error", "text"), "unfinished": name_unless_done}
+
+
 def application() -> FastAPI:
     """An application with routes of its own, and the tasks of nobody else."""
     tasks = TaskStream(max_tasks=2, max_streams=4, retention_seconds=60)
@@ -71,9 +80,9 @@ def application() -> FastAPI:
     async def named(request: Request, task_id: str) -> Response:
         return await tasks.stream(request, task_id, name_event)
 
-    @app.get("/own/{task_id}/misnamed")
-    async def misnamed(request: Request, task_id: str) -> Response:
-        return await tasks.stream(request, task_id, lambda _: ("error", "text"))
+    @app.get("/own/{task_id}/named/{how}")
+    async def named_otherwise(request: Request, task_id: str, how: str) -> Response:
+        return await tasks.stream(request, task_id, OTHERWISE[how])
 
     @app.get("/own/{task_id}/wrong/{kind}")
     async def wrong(request: Request, task_id: str, kind: str) -> Response:
@@ -118,17 +127,27 @@ async def test_named_events_resume(own: Api) -> None:
             seen = [event async for event in events(response)]
         assert [event.id for event in seen] == expected
         assert seen[0]["retry"]
-    for path in ("named", "stream", "misnamed"):
+    for path in ("named", "stream", "named/misnamed"):
         async with own.open(f"/own/{task_id}/{path}", last.id) as response:
             assert response.status == 204
 
 
-async def test_no_event_is_called_error(own: Api, caplog: pytest.LogCaptureFixture) -> None:
-    """The name that EventSource itself has for a broken connection is refused, and the log says why."""
+async def test_nothing_more_is_named(own: Api) -> None:
+    """When all that remains of an ended task is left out, 204 keeps EventSource from asking for ever."""
     task_id = (await own.start(work="speak"))["task_id"]
     await own.watch(task_id)
+    async with own.open(f"/own/{task_id}/named/unfinished") as response:
+        *_, last = [event async for event in events(response)]
+    assert last["event"] == "step"
+    async with own.open(f"/own/{task_id}/named/unfinished", last.id) as response:
+        assert response.status == 204
+
+
+async def test_no_event_is_called_error(own: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """The name that EventSource itself has for a broken connection is refused, and the log says why."""
+    task_id = (await own.start(work="wait"))["task_id"]
     with pytest.raises(aiohttp.ClientPayloadError):
-        async with own.open(f"/own/{task_id}/misnamed") as response:
+        async with own.open(f"/own/{task_id}/named/misnamed") as response:
             await response.read()
     assert "An event can't be called 'error'" in caplog.text
 
@@ -136,8 +155,7 @@ async def test_no_event_is_called_error(own: Api, caplog: pytest.LogCaptureFixtu
 @pytest.mark.parametrize("kind", WRONG)
 async def test_what_names_no_event(own: Api, caplog: pytest.LogCaptureFixture, kind: str) -> None:
     """A function that returns neither a name and data nor None is told so in the log."""
-    task_id = (await own.start(work="speak"))["task_id"]
-    await own.watch(task_id)
+    task_id = (await own.start(work="wait"))["task_id"]
     with pytest.raises(aiohttp.ClientPayloadError):
         async with own.open(f"/own/{task_id}/wrong/{kind}") as response:
             await response.read()
