@@ -127,6 +127,11 @@ class Viewer(ABC):
         """The next events that are there, at most a piece; `b""` if there are none."""
 
     @property
+    def caught_up(self) -> bool:
+        """Whether `take` has come to the end of what is there; it may take more than it returns."""
+        return True
+
+    @property
     def finished(self) -> bool:
         """Whether nothing will follow what is there."""
         return all(log.closed for log in self.logs)
@@ -162,6 +167,11 @@ class Follower(Viewer):
             return b""
         events, self.last_event_id = self.log.after(self.last_event_id)
         return events
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the cursor stands behind the last event."""
+        return self.last_event_id >= self.log.last_id
 
 
 class Overview(Viewer):

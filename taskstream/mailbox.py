@@ -83,6 +83,7 @@ class Mailbox:
         """Take nothing any more; whoever says something is told by an exception."""
         with self._changed:
             self._closed = True
+            self._notify = do_nothing  # a method of the owner: the cycle would keep the task
             self._changed.notify_all()
 
     def call(self, callback: Callable[..., object], *arguments: object) -> None:
@@ -97,3 +98,7 @@ class Mailbox:
         if latest is not self._queued:
             self._queued = latest
             self._queue.append(latest)
+
+
+def do_nothing() -> None:
+    """Notify nobody."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from taskstream.log import PIECE_BYTES, Viewer
+from taskstream.log import Viewer
 
 if TYPE_CHECKING:
     from taskstream.http.streams import Outcome, Streams
@@ -161,8 +161,8 @@ class Stream:
             self.active_at = self._streams.now()
         if carrier.write_paused:
             return
-        if len(events) >= PIECE_BYTES:
-            self.notify()  # there may be more, but others have their turn first
+        if not self.viewer.caught_up:
+            self.notify()  # there is more, but others have their turn first
         elif self.viewer.finished:
             self.end("ended" if self.viewer.ended else "stopped")
         else:

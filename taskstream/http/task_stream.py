@@ -234,7 +234,7 @@ class TaskStream:
         self._users -= 1
         if not self._users:
             self._running = None
-            await self._stack.aclose()
+            await self._stack.pop_all().aclose()  # who enters meanwhile has one of its own
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:

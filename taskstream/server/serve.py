@@ -44,7 +44,11 @@ class Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serve an application until SIGTERM or Ctrl-C; gone within 3 s, whatever is open or blocked."""
+    """Serve an application until SIGTERM or Ctrl-C; gone within 3 s, whatever is open or blocked.
+
+    It is the last thing that a program does: 2.7 s after the signal the process is ended, if it hasn't by
+    itself, and code that runs after this call with it.
+    """
     allow_many_connections()
     collect_garbage_rarely()
     config = uvicorn.Config(
@@ -61,7 +65,10 @@ def allow_many_connections() -> None:
     except ImportError:  # Windows has no such limit
         return
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for limit in (hard, 10_240):  # macOS, where `hard` may be unlimited, takes no more than OPEN_MAX
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+            return
 
 
 def collect_garbage_rarely() -> None:

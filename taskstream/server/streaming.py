@@ -71,8 +71,8 @@ class StreamingProtocol(UpgradesIgnored):
 
     def cork(self) -> None:
         """Hold back what the response writes from now on."""
-        assert self._response is not None
-        self._cork = Cork(self._response)
+        if self._response is not None:  # or the client has left before the response began
+            self._cork = Cork(self._response)
 
     def carry(self, stream: Stream) -> bool:
         """Make the body this stream's business, if the head that is held back allows it."""

@@ -9,6 +9,7 @@ import random
 import sys
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable
 from types import AsyncGeneratorType
 from typing import Any
@@ -386,6 +387,36 @@ async def test_thousands_of_tasks_leave_nothing_behind(caplog: pytest.LogCapture
     kept = [each for each in kept if isinstance(each, Task) or each.ag_code.co_filename == __file__]
     assert kept == []
     assert vars(registry)["_runs"] == {}
+
+
+@pytest.mark.parametrize("kind", ["generator", "coroutine", "blocking"])
+async def test_forgotten_logs_are_freed_at_once(kind: str) -> None:
+    """A task that is forgotten frees its log, which may be a mebibyte, without the garbage collector."""
+
+    async def generator() -> Updates:
+        yield Update(50, "Half")
+
+    async def coroutine() -> None:
+        report(50, "Half")
+
+    def blocking() -> None:
+        report(50, "Half")
+
+    works = {"generator": generator, "coroutine": coroutine, "blocking": blocking}
+    registry = MemoryRegistry(Settings(retention_seconds=0))
+    gc.collect()
+    gc.disable()
+    try:
+        task = await start(registry, works[kind])
+        log = weakref.ref(task.log)
+        await snapshots(task)
+        del task
+        async with asyncio.timeout(10):
+            while log():  # noqa: ASYNC110 - nobody is told that a task is forgotten
+                await asyncio.sleep(0)
+    finally:
+        gc.enable()
+    await registry.close()
 
 
 async def test_close_ends_everything() -> None:

@@ -138,6 +138,34 @@ async def test_from_a_thread() -> None:
         assert [event async for event in until_started(tasks, task_id)]
 
 
+async def test_entered_while_it_stops() -> None:
+    """Who enters while the one before still cleans up has tasks of its own, which go on."""
+    tasks = TaskStream()
+    cleaning = asyncio.Event()
+    begun = asyncio.Event()
+
+    @tasks.work
+    async def cleans_up() -> None:
+        try:
+            begun.set()
+            await asyncio.sleep(600)
+        finally:
+            cleaning.set()
+            await asyncio.sleep(0.1)
+
+    async def leave() -> None:
+        async with tasks:
+            await tasks.start(cleans_up)
+            await begun.wait()
+
+    leaving = asyncio.create_task(leave())
+    await cleaning.wait()
+    async with tasks:
+        task_id = (await tasks.start(cleans_up)).task_id
+        await leaving
+        assert (await tasks.get(task_id)).status == "STARTED"
+
+
 async def test_entered_twice() -> None:
     """Who enters last leaves last: tasks go on until then."""
     tasks = task_stream()

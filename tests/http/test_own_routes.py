@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from typing import Annotated
@@ -12,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic import Field
 
 from taskstream import Event, Output, Result, Snapshot, TaskNotFound, TaskStream, Update
+from taskstream.server.connection import Connection
 from tests.support.api import Api, events
 from tests.support.threads import ThreadServer
 
@@ -43,17 +45,28 @@ def name_unless_done(event: Event) -> tuple[str, object] | None:
 OTHERWISE = {"misnamed": lambda _: ("error", "text"), "unfinished": name_unless_done}
 
 
-def application() -> FastAPI:
-    """An application with routes of its own, and the tasks of nobody else."""
-    tasks = TaskStream(max_tasks=2, max_streams=4, retention_seconds=60)
-    app = FastAPI()
-    app.include_router(tasks.router)
+def add_speakers(tasks: TaskStream) -> None:
+    """Add work that has something to say."""
 
     @tasks.work
     async def speak() -> AsyncIterator[Update | Output | Result]:
         yield Output("two\r\nlines\rand three\n")
         yield Update(50, "Half")
         yield Result("as it\nstands")
+
+    @tasks.work
+    async def speak_much() -> AsyncIterator[Update]:
+        for step in range(900):
+            yield Update(step / 9, "x" * 200)
+
+
+def application() -> FastAPI:
+    """An application with routes of its own, and the tasks of nobody else."""
+    tasks = TaskStream(max_tasks=2, max_streams=4, retention_seconds=60)
+    app = FastAPI()
+    app.include_router(tasks.router)
+
+    add_speakers(tasks)
 
     @tasks.work
     async def wait(*, count: Annotated[int, Field(ge=0)] = 1) -> int:
@@ -91,10 +104,10 @@ def application() -> FastAPI:
     return app
 
 
-@pytest.fixture
-def url() -> Iterator[str]:
-    """Where the application answers."""
-    with ThreadServer(application()) as server:
+@pytest.fixture(params=["auto", Connection])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where the application answers, in both ways of streaming."""
+    with ThreadServer(application(), request.param) as server:
         yield server.url
 
 
@@ -132,6 +145,16 @@ async def test_named_events_resume(own: Api) -> None:
             assert response.status == 204
 
 
+async def test_many_named_events(own: Api) -> None:
+    """All events of a long log are named, however little of each of its pieces is sent."""
+    task_id = (await own.start(work="speak_much"))["task_id"]
+    last = (await own.watch(task_id))[-1]
+    async with own.open(f"/own/{task_id}/named") as response:
+        seen = [event async for event in events(response)]
+    assert len(seen) == 901
+    assert (seen[-1].id, seen[-1]["event"]) == (last.id, "done")
+
+
 async def test_nothing_more_is_named(own: Api) -> None:
     """When all that remains of an ended task is left out, 204 keeps EventSource from asking for ever."""
     task_id = (await own.start(work="speak"))["task_id"]
@@ -143,10 +166,45 @@ async def test_nothing_more_is_named(own: Api) -> None:
         assert response.status == 204
 
 
+async def test_who_leaves_before_the_stream(
+    session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A viewer that leaves while a route still waits is nothing to log, and takes no place."""
+    tasks = TaskStream()
+    app = FastAPI()
+    app.include_router(tasks.router)
+    asked, left = threading.Event(), threading.Event()
+
+    @tasks.work
+    async def wait() -> None:
+        await asyncio.sleep(600)
+
+    @app.get("/late/{task_id}")
+    async def late(request: Request, task_id: str) -> Response:
+        asked.set()
+        await asyncio.to_thread(left.wait, 10)
+        return await tasks.stream(request, task_id)
+
+    with ThreadServer(app, Connection) as server:
+        api = Api(session, [server.url])
+        task_id = (await api.start(work="wait"))["task_id"]
+        connections = server.server_state.connections
+        before = len(connections)
+        _, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+        writer.write(f"GET /late/{task_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert await asyncio.to_thread(asked.wait, 10)
+        writer.close()
+        async with asyncio.timeout(10):
+            while len(connections) > before:  # noqa: ASYNC110 - nobody is told that a connection has ended
+                await asyncio.sleep(0)
+        left.set()
+    assert "Exception" not in caplog.text
+
+
 async def test_no_event_is_called_error(own: Api, caplog: pytest.LogCaptureFixture) -> None:
     """The name that EventSource itself has for a broken connection is refused, and the log says why."""
     task_id = (await own.start(work="wait"))["task_id"]
-    with pytest.raises(aiohttp.ClientPayloadError):
+    with pytest.raises(aiohttp.ClientError):
         async with own.open(f"/own/{task_id}/named/misnamed") as response:
             await response.read()
     assert "An event can't be called 'error'" in caplog.text
@@ -156,7 +214,7 @@ async def test_no_event_is_called_error(own: Api, caplog: pytest.LogCaptureFixtu
 async def test_what_names_no_event(own: Api, caplog: pytest.LogCaptureFixture, kind: str) -> None:
     """A function that returns neither a name and data nor None is told so in the log."""
     task_id = (await own.start(work="wait"))["task_id"]
-    with pytest.raises(aiohttp.ClientPayloadError):
+    with pytest.raises(aiohttp.ClientError):
         async with own.open(f"/own/{task_id}/wrong/{kind}") as response:
             await response.read()
     assert f"has to return a name (str) and data, or None to leave an event out, not {WRONG[kind]!r}." in (

@@ -1,8 +1,9 @@
 """Servers in threads of the tests' own process."""
 
+import asyncio
 import socket
 from threading import Event, Thread
-from typing import Self
+from typing import Literal, Self
 
 import uvicorn
 from fastapi import FastAPI
@@ -11,8 +12,10 @@ from fastapi import FastAPI
 class ThreadServer(uvicorn.Server):
     """An application on a server of its own, in a thread, on a free port."""
 
-    def __init__(self, app: FastAPI) -> None:
-        super().__init__(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=5))
+    def __init__(self, app: FastAPI, http: type[asyncio.Protocol] | Literal["auto"] = "auto") -> None:
+        super().__init__(
+            uvicorn.Config(app, port=0, http=http, log_config=None, timeout_graceful_shutdown=5)
+        )
         self.listening = Event()
         self.thread = Thread(target=self.run, name="server", daemon=True)
 

@@ -186,8 +186,8 @@ function openWire(card, opener) {
 }
 
 /** Add the task of an address like `/#<task_id>`: one that was started in a terminal. */
-function addFromAddress() {
-  const id = location.hash.slice(1, 101);
+function addFromAddress(address = location.href) {
+  const id = new URL(address).hash.slice(1, 101);
   if (id) add(id).element.scrollIntoView({ block: "nearest" });
 }
 
@@ -208,8 +208,8 @@ onChange(() => {
   synchronize();
   follow();
 });
-addEventListener("hashchange", () => {
-  addFromAddress();
+addEventListener("hashchange", ({ newURL }) => {
+  addFromAddress(newURL); // by now the address may have changed again
   follow();
 });
 
