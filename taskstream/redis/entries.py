@@ -1,4 +1,4 @@
-"""Events as they are kept in Redis, and what the scripts answer."""
+"""Events as they are kept in Redis, and what its commands reply."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Kind(StrEnum):
-    """What an event is, so that whoever passes it on need not look into it."""
+    """The kind of an event, so that nobody has to parse its data to pass it on."""
 
     SNAPSHOT = ""
     LAST = "last"
@@ -19,14 +19,14 @@ class LoggedEvent(NamedTuple):
     """An event as it is kept in Redis."""
 
     id: int
-    """Its number; until it is in the log, what its writer counts."""
+    """Its number in the log; in what a writer sends, how the writer counts it."""
     data: bytes
     kind: Kind = Kind.SNAPSHOT
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some events of a log and, if it was read from its beginning, the latest snapshot beside it."""
+    """Some events of a log and, if it was read from its beginning, the latest snapshot."""
 
     events: list[LoggedEvent]
     snapshot: LoggedEvent | None = None
@@ -34,7 +34,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How a task has to end, and what its last event follows."""
+    """How a task has to end, and its latest snapshot, under the number that its last event follows."""
 
     task_id: str
     status: str
@@ -43,13 +43,13 @@ class Decision:
 
     @classmethod
     def of(cls, reply: Sequence[bytes]) -> "Decision":
-        """Read one from the reply of a script."""
+        """Decode a reply."""
         task_id, status, message, event_id, data = reply
         return cls(task_id.decode(), status.decode(), message.decode(), LoggedEvent(int(event_id), data))
 
 
 def logged_events(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[LoggedEvent]:
-    """The events that are the entries of a stream."""
+    """Decode the entries of a stream."""
     return [
         LoggedEvent(int(key.partition(b"-")[0]), fields[b"data"], Kind(fields[b"kind"].decode()))
         for key, fields in entries
@@ -57,6 +57,6 @@ def logged_events(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Logge
 
 
 def logged_snapshot(value: bytes | None) -> LoggedEvent | None:
-    """A snapshot as it is kept beside the log."""
+    """Decode a snapshot and its number, as they are kept beside the log."""
     event_id, _, data = (value or b"").partition(b" ")
     return LoggedEvent(int(event_id), data) if value else None

@@ -1,7 +1,6 @@
-"""What stands in a module for the Celery application, until Celery asks for it.
+"""A Celery application that is created on first use.
 
-So `celery = tasks.celery` costs a server nothing: it imports no Celery, which need not be installed, and
-works without a Redis URL.
+So a server that executes `celery = tasks.celery` doesn't import Celery, and needs no Redis URL.
 """
 
 from collections.abc import Callable

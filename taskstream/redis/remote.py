@@ -10,10 +10,10 @@ from taskstream.tasks import Task, TaskStatus, read_snapshot
 
 
 class RemoteLog(Log):
-    """A log whose events are numbered elsewhere."""
+    """A log whose events are numbered by Redis."""
 
     def skip_to(self, event_id: int) -> None:
-        """Have this event for the next one, and none before it: they were trimmed elsewhere."""
+        """Make this the next event, and drop those before it, because some between are missing."""
         self.last_id = event_id - 1
         self._events.clear()
         self._bytes = 0
@@ -29,14 +29,14 @@ class RemoteTask(Task):
 
     @classmethod
     def after(cls, task_id: str, latest: LoggedEvent) -> Self:
-        """A task that goes on, or ends, here."""
+        """A task that is continued, or ended, after this event."""
         task = cls(task_id)
         task.receive([latest])
         task.snapshot = read_snapshot(latest.data)
         return task
 
     def receive(self, events: Iterable[LoggedEvent]) -> None:
-        """Append what was published elsewhere and is not here already."""
+        """Append the events that are new here."""
         for event in events:
             if event.id <= self.log.last_id:
                 continue
@@ -49,23 +49,23 @@ class RemoteTask(Task):
 
 
 async def find_task(logs: RedisLogs, task_id: str) -> RemoteTask | None:
-    """A task that is remembered, to count on from its latest event."""
+    """A task that is remembered, to be continued after its latest event."""
     if not (latest := await logs.latest(task_id)):
         return None
     return RemoteTask.after(task_id, latest)
 
 
 async def end_task(logs: RedisLogs, task_id: str, status: TaskStatus, message: str) -> None:
-    """End a task that has not ended, whatever its worker does meanwhile."""
+    """End a task that has not ended, whatever its worker does at the same moment."""
     while decision := await logs.decide(task_id, status, message):
         if await carry_out(logs, decision):
             return
 
 
 async def carry_out(logs: RedisLogs, decision: Decision) -> bool:
-    """Append the last event of a task of which it was decided how it ends.
+    """Append the last event of a task whose end was decided.
 
-    Whether that was done: not if the task has ended meanwhile, or Redis has forgotten the decision.
+    False if the task has ended meanwhile, or Redis has lost the decision.
     """
     task = RemoteTask.after(decision.task_id, decision.latest)
     task.publish(TaskStatus(decision.status), decision.message)

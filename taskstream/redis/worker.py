@@ -2,7 +2,7 @@
 
     TASKSTREAM_REDIS_URL=redis://localhost celery -A app:celery worker
 
-The same work as in one process, and the same life: only what is published goes to Redis.
+The work, and the life of a task, are the same as in one process; its events go to Redis.
 """
 
 import asyncio
@@ -14,8 +14,9 @@ from celery import Task as CeleryTask
 from celery import signals
 from celery.app.task import Context
 
-from taskstream.redis.delivery import Delivery, retry_until_available
-from taskstream.redis.leases import Lease, Leases
+from taskstream.redis.availability import retry_until_available
+from taskstream.redis.delivery import Delivery
+from taskstream.redis.leases import Leases
 from taskstream.redis.logs import RedisLogs
 from taskstream.redis.messages import run_name
 from taskstream.redis.queue import UnacknowledgedRequest, create_celery
@@ -28,7 +29,7 @@ from taskstream.work import Works
 
 
 class Worker:
-    """Runs the tasks of an application: its works, its Redis, and its Celery application."""
+    """Runs the tasks of an application: its Celery application, and the task that it has."""
 
     def __init__(self, works: Works, settings: Settings, namespace: str) -> None:
         self._works = works
@@ -45,16 +46,16 @@ class Worker:
 
         @signals.task_revoked.connect(weak=False)
         def end_revoked(sender: "CeleryTask[..., None]", request: Context, **_: object) -> None:
-            """End a task that Celery or Flower was told to revoke, in the queue or, terminated, at work."""
+            """End a task that Celery or Flower revoked: in the queue or, if terminated, while it runs."""
             if sender.app is self.celery:  # the signal is that of all applications
                 asyncio.run(self._revoke(str(request.id)))
 
     async def _run(self, task_id: str, work_name: str, json_parameters: str) -> None:
-        """Run a task that waits for a worker, from its start to its end."""
+        """Run a task, unless it has begun or ended already."""
         async with self._logs() as logs:
             task = await retry_until_available(partial(find_task, logs, task_id))
             if task is None or task.snapshot.status is not TaskStatus.PENDING:
-                return  # it was forgotten, cancelled, or begun by another worker
+                return  # forgotten, cancelled, or begun by another worker
             await self._run_pending(task, logs, work_name, json_parameters)
 
     async def _run_pending(
@@ -70,7 +71,7 @@ class Worker:
 
         running = asyncio.create_task(task.run(begin, delivery.next, self._settings.output_queue_length))
         delivering = asyncio.create_task(delivery.run(running.cancel))
-        with Lease(self._leases, task.task_id, on_end=running.cancel):
+        with self._leases.hold(task.task_id, on_end=running.cancel):
             await asyncio.wait([running])
             await delivery.flush()
         delivering.cancel()

@@ -182,7 +182,7 @@ async def test_a_clock_that_is_behind(logs: RedisLogs, backups: Backups, task_id
     backups.restart()
     await append(logs, task_id, 2)
     with Redis.from_url(backups.redis.url) as client:
-        log = logs.keys.logs + task_id
+        log = logs.prefix + task_id
         ahead = int((time.time() + 3600) * 1e6)
         fields = {"data": "", "kind": "", "writer": "me", "count": 3, "history": "another"}
         client.xadd(log, fields, f"{ahead}-0")
