@@ -1,6 +1,7 @@
-"""A Celery application that is created on first use.
+"""What stands in a module for the Celery application, until Celery asks for it.
 
-So a server that executes `celery = tasks.celery` doesn't import Celery, and needs no Redis URL.
+So `celery = tasks.celery` costs a server nothing: it imports no Celery, which need not be installed, and
+works without a Redis URL.
 """
 
 from collections.abc import Callable

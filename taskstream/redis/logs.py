@@ -142,7 +142,7 @@ class RedisLogs:
         time, decisions = await self._call("sweep", LEASE_SECONDS, RESUBMIT_SECONDS, PAUSE_SECONDS, LOST)
         return float(time), [Decision.of(decision) for decision in decisions]
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close all connections."""
         await self.redis.aclose()
 

@@ -53,7 +53,8 @@ class Notifications:
             try:
                 with suppress(*CLOSED):
                     while message := await self._next_message(pubsub):
-                        self._take(message)
+                        if message["type"] in ("message", "subscribe"):  # before which some may be missed
+                            self._on_news(message["channel"].decode().removeprefix(self._prefix))
             finally:
                 self._pubsub = None
         await asyncio.sleep(RECONNECT_SECONDS)
@@ -79,8 +80,3 @@ class Notifications:
         await pubsub.ping()
         message = await pubsub.get_message(timeout=ANSWER_SECONDS)
         return message and dict(message)
-
-    def _take(self, message: dict[str, Any]) -> None:
-        """Report a notification, or a new subscription, before which events may have been missed."""
-        if message["type"] in ("message", "subscribe"):
-            self._on_news(message["channel"].decode().removeprefix(self._prefix))

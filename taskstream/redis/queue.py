@@ -2,11 +2,11 @@
 
 import logging
 import time
-from functools import cached_property
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
-from celery.apps.worker import Worker
+from celery.app.amqp import AMQP
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from celery.worker.state import maybe_shutdown
@@ -26,8 +26,7 @@ SETTINGS: dict[str, Any] = {
     "task_queues": [Queue(QUEUE, no_ack=True)],
     "worker_disable_prefetch": True,  # what one worker can't begin is for another
     "worker_prefetch_multiplier": 1,
-    "worker_consumer": f"{__name__}:RetryingConsumer",
-    "broker_transport": f"{__name__}:RetryingTransport",
+    "worker_consumer": f"{__name__}:TaskConsumer",
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,  # without a limit
 }
@@ -60,8 +59,27 @@ class RetryingTransport(Transport):
     connection_errors = (*Transport.connection_errors, ResponseError)
 
 
-class RetryingConsumer(Consumer):
-    """Connects a worker to its queue, once Redis accepts changes."""
+class RetryingConnection(Connection):
+    """A connection with this transport."""
+
+    def get_transport_cls(self) -> type[Transport]:
+        """The class of the transport."""
+        return RetryingTransport
+
+
+class RetryingAMQP(AMQP):
+    """Gives an application connections of this class."""
+
+    Connection = RetryingConnection
+
+
+class TaskConsumer(Consumer):
+    """Connects a worker to its queue, once Redis accepts changes, and without gossip between workers."""
+
+    def __init__(self, on_task_request: Callable[..., Any], *, task_events: bool, **options: Any) -> None:  # noqa: ANN401 - Celery's own
+        if not task_events:  # which are for Flower, and it wants to hear of the workers too
+            options |= dict.fromkeys(("without_gossip", "without_mingle", "without_heartbeat"), True)
+        super().__init__(on_task_request, task_events=task_events, **options)
 
     def ensure_connected(self, conn: Connection) -> Connection:
         """Connect, however long Redis is out of reach or refuses changes."""
@@ -88,31 +106,12 @@ class RetryingConsumer(Consumer):
             maybe_shutdown()
 
 
-class WorkerWithoutGossip(Worker):
-    """A worker that sends nothing to other workers; with `--task-events` it does, for Flower."""
-
-    def prepare_args(self, **options: object) -> dict[str, object]:
-        """The options of the command line, with those that switch gossip off."""
-        quiet = dict.fromkeys(("without_gossip", "without_mingle", "without_heartbeat"), True)
-        return options if options.get("task_events") else {**options, **quiet}
-
-
-class TaskCelery(Celery):
-    """A Celery application with workers of this class."""
-
-    @cached_property
-    def Worker(self) -> type[Worker]:  # noqa: N802 - Celery's name
-        """The class of its workers."""
-        worker: type[Worker] = self.subclass_with_self(WorkerWithoutGossip)
-        return worker
-
-
 def create_celery(redis_url: str, namespace: str) -> Celery:
     """A Celery application over this Redis, which is not made the current one.
 
     All of its keys and channels begin with the namespace.
     """
-    celery = TaskCelery(namespace, broker=redis_url, set_as_current=False)
+    celery = Celery(namespace, broker=redis_url, amqp=f"{__name__}:RetryingAMQP", set_as_current=False)
     celery.conf.update(SETTINGS)
     celery.conf.broker_transport_options = {**TRANSPORT_OPTIONS, "global_keyprefix": f"{namespace}:"}
     return celery

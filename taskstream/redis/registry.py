@@ -124,7 +124,7 @@ class RedisRegistry:
         for background in self._owned:
             background.cancel()
         await asyncio.wait(self._owned, timeout=CLOSE_SECONDS)
-        await self._logs.close()
+        await self._logs.aclose()
 
     async def _read(self, task_ids: Sequence[str]) -> list[Mirror | None]:
         """The tasks with these ids, read from Redis."""

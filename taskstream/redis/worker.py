@@ -6,8 +6,7 @@ The work, and the life of a task, are the same as in one process; its events go 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing
 from functools import partial
 
 from celery import Task as CeleryTask
@@ -52,7 +51,7 @@ class Worker:
 
     async def _run(self, task_id: str, work_name: str, json_parameters: str) -> None:
         """Run a task, unless it has begun or ended already."""
-        async with self._logs() as logs:
+        async with self._open_logs() as logs:
             task = await retry_until_available(partial(find_task, logs, task_id))
             if task is None or task.snapshot.status is not TaskStatus.PENDING:
                 return  # forgotten, cancelled, or begun by another worker
@@ -79,15 +78,10 @@ class Worker:
 
     async def _revoke(self, task_id: str) -> None:
         """End a task that has not ended as REVOKED."""
-        async with self._logs() as logs:
+        async with self._open_logs() as logs:
             end = partial(end_task, logs, task_id, TaskStatus.REVOKED, "Cancelled")
             await retry_until_available(end)
 
-    @asynccontextmanager
-    async def _logs(self) -> AsyncIterator[RedisLogs]:
-        """The logs in Redis, over one connection."""
-        logs = RedisLogs(self._settings, self._namespace, connections=1)
-        try:
-            yield logs
-        finally:
-            await logs.close()
+    def _open_logs(self) -> "aclosing[RedisLogs]":
+        """The logs in Redis, over one connection, which are closed on exit."""
+        return aclosing(RedisLogs(self._settings, self._namespace, connections=1))
