@@ -24,8 +24,8 @@ class Leases:
 
     def __init__(self, redis_url: str, namespace: str) -> None:
         self._prefix = f"{namespace}:"
-        self._redis = Redis.from_url(redis_url, **CONNECTION_OPTIONS)
-        self._script = self._redis.register_script(scripts.source())
+        redis = Redis.from_url(redis_url, **CONNECTION_OPTIONS)
+        self._script = redis.register_script(scripts.source())
 
     def renew(self, task_id: str) -> bool:
         """Renew a lease; whether the task still has to be run. Raises `RedisError`."""
@@ -53,10 +53,6 @@ class Leases:
         finally:
             done.set()
             thread.join()
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._redis.close()
 
     def _has_to_run(self, task_id: str) -> bool:
         """Whether a task has to be run as far as is known: while Redis is out of reach, it does."""

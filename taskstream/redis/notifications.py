@@ -53,7 +53,7 @@ class Notifications:
             try:
                 with suppress(*CLOSED):
                     while message := await self._next_message(pubsub):
-                        if message["type"] in ("message", "subscribe"):  # before which some may be missed
+                        if message["type"] in ("message", "subscribe"):  # what came before is not notified
                             self._on_news(message["channel"].decode().removeprefix(self._prefix))
             finally:
                 self._pubsub = None

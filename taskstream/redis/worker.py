@@ -28,7 +28,7 @@ from taskstream.work import Works
 
 
 class Worker:
-    """Runs the tasks of an application: its Celery application, and the task that it has."""
+    """The Celery application, whose one task runs any work of an application."""
 
     def __init__(self, works: Works, settings: Settings, namespace: str) -> None:
         self._works = works

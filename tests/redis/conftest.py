@@ -48,10 +48,8 @@ async def logs(redis_server: RedisServer, client: Redis) -> AsyncIterator[RedisL
 
 
 @pytest.fixture
-def leases(redis_server: RedisServer) -> Iterator[Leases]:
-    leases = Leases(redis_server.url, NAMESPACE)
-    yield leases
-    leases.close()
+def leases(redis_server: RedisServer) -> Leases:
+    return Leases(redis_server.url, NAMESPACE)
 
 
 async def append(
