@@ -76,10 +76,7 @@ async def retry_until_available(request: Callable[[], Awaitable[Answer]]) -> Ans
     redis = Availability()
     while True:
         try:
-            answer = await request()
+            return await request()
         except RedisError as error:
             redis.record_error(error)
             await asyncio.sleep(RETRY_SECONDS)
-        else:
-            redis.record_answer()
-            return answer
