@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.programs import ROOT
 
-STATIC = ROOT / "taskstream" / "http" / "static"
+STATIC = ROOT / "taskstream" / "browser"
 
 PACKAGES = (
     "@types/react@~19.2",
