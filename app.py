@@ -7,8 +7,6 @@ Run it, then open http://localhost:8000, or run a client in a second terminal:
     uvicorn app:app --reload    (the settings as variables)
 """
 
-import taskstream.interrupts  # noqa: F401 - Ctrl-C during the imports below prints no traceback
-
 import asyncio
 import sys
 import time
@@ -19,6 +17,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from pydantic import Field
 
+import taskstream.interrupts  # noqa: F401 - Ctrl-C during the imports below prints no traceback
 from taskstream import TaskStream, Update, WorkError, report
 from taskstream.server import ServerSettings, serve
 

@@ -4,13 +4,12 @@ python multiple_task.py --count 5 --seconds 10
 python multiple_task.py --task-id <id> --task-id <id>      watch tasks that exist already
 """
 
-import taskstream.interrupts  # noqa: F401 - Ctrl-C during the imports below prints no traceback
-
 import asyncio
 from contextlib import aclosing
 
 import aiohttp
 
+import taskstream.interrupts  # noqa: F401 - Ctrl-C during the imports below prints no traceback
 from client import start_task, watch_task
 from taskstream.client.protocol import ServerError
 from taskstream.client.terminal import Arguments, Terminal, parse_arguments

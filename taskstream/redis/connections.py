@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as ConnectionLost, RedisError
 from redis.retry import Retry
 
 ANSWER_SECONDS = 1

@@ -6,11 +6,10 @@ from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
+from taskstream.events import Event
 from taskstream.redis.availability import retry_until_available
-from taskstream.redis.entries import Kind, LoggedEvent
 from taskstream.redis.logs import RedisLogs
-from taskstream.registry import Turns
-from taskstream.tasks import Task
+from taskstream.tasks import Checkpoint, Task
 
 BATCH = 100
 """Events that are appended at a time, and how many may wait before the work has to."""
@@ -23,10 +22,10 @@ class Delivery:
         self._task = task
         self._logs = logs
         self._writer = secrets.token_hex(8)
-        self._waiting: deque[LoggedEvent] = deque()
+        self._waiting: deque[Event] = deque()
         self._news = asyncio.Event()
         self._sending = asyncio.Lock()
-        self._turns = Turns()
+        self._checkpoint = Checkpoint()
         self._accepted = self._refused = False
         task.log.listeners.add(self._published)
 
@@ -46,7 +45,7 @@ class Delivery:
         if not self._accepted or len(self._waiting) >= BATCH:
             await self.flush()
             self._accepted = True
-        await self._turns.take()
+        await self._checkpoint()
         if self._refused:
             raise asyncio.CancelledError
 
@@ -55,6 +54,8 @@ class Delivery:
         async with self._sending:
             while self._waiting and not self._refused:
                 await retry_until_available(self._append)
+                if self._task.reporter is not None and len(self._waiting) < BATCH:
+                    self._task.reporter.resume()
 
     async def _append(self) -> None:
         # With the last event, everything: a full Redis takes only a batch that ends the task.
@@ -64,11 +65,8 @@ class Delivery:
             self._waiting.popleft()
 
     def _published(self) -> None:
-        log = self._task.log
-        if log.latest_id == log.last_id:
-            event = LoggedEvent(log.last_id, log.latest, Kind.LAST if log.ended else Kind.SNAPSHOT)
-        else:
-            block, _ = log.after(log.last_id - 1)
-            event = LoggedEvent(log.last_id, block.split(b"\ndata: ", 1)[1].rstrip(b"\n"), Kind.OUTPUT)
-        self._waiting.append(event)
+        log, reporter = self._task.log, self._task.reporter
+        self._waiting += log.events_after(log.last_id - 1)
+        if reporter is not None and len(self._waiting) >= BATCH:
+            reporter.paused = True
         self._news.set()

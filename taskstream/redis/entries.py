@@ -2,34 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import NamedTuple
 
-
-class Kind(StrEnum):
-    """The kind of an event, so that nobody has to parse its data to pass it on."""
-
-    SNAPSHOT = ""
-    LAST = "last"
-    """The snapshot after which no event follows."""
-    OUTPUT = "output"
-
-
-class LoggedEvent(NamedTuple):
-    """An event as it is kept in Redis."""
-
-    id: int
-    """Its number in the log; in what a writer sends, how the writer counts it."""
-    data: bytes
-    kind: Kind = Kind.SNAPSHOT
+from taskstream.events import Event, Kind
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some events of a log and, if it was read from its beginning, the latest snapshot."""
 
-    events: list[LoggedEvent]
-    snapshot: LoggedEvent | None = None
+    events: list[Event]
+    snapshot: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +21,26 @@ class Decision:
     task_id: str
     status: str
     message: str
-    latest: LoggedEvent
+    latest: Event
 
     @classmethod
     def of(cls, reply: Sequence[bytes]) -> "Decision":
         """Decode a reply."""
         task_id, status, message, event_id, data = reply
-        return cls(task_id.decode(), status.decode(), message.decode(), LoggedEvent(int(event_id), data))
+        return cls(
+            task_id.decode(), status.decode(), message.decode(), Event(int(event_id), Kind.SNAPSHOT, data)
+        )
 
 
-def logged_events(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[LoggedEvent]:
+def logged_events(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Event]:
     """Decode the entries of a stream."""
     return [
-        LoggedEvent(int(key.partition(b"-")[0]), fields[b"data"], Kind(fields[b"kind"].decode()))
+        Event(int(key.partition(b"-")[0]), Kind(fields[b"kind"].decode()), fields[b"data"])
         for key, fields in entries
     ]
 
 
-def logged_snapshot(value: bytes | None) -> LoggedEvent | None:
+def logged_snapshot(value: bytes | None) -> Event | None:
     """Decode a snapshot and its number, as they are kept beside the log."""
     event_id, _, data = (value or b"").partition(b" ")
-    return LoggedEvent(int(event_id), data) if value else None
+    return Event(int(event_id), Kind.SNAPSHOT, data) if value else None

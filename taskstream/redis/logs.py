@@ -7,10 +7,11 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from taskstream.events import Event, Kind
+from taskstream.idempotency import IdempotencyKey
 from taskstream.redis import scripts
 from taskstream.redis.connections import CONNECTION_OPTIONS, retry_once
-from taskstream.redis.entries import Decision, Kind, LoggedEvent, Page, logged_events, logged_snapshot
-from taskstream.registry import IdempotencyKey
+from taskstream.redis.entries import Decision, Page, logged_events, logged_snapshot
 from taskstream.settings import Settings
 
 LEASE_SECONDS = 10
@@ -78,7 +79,7 @@ class RedisLogs:
         )
         return Creation(outcome.decode()), created_id.decode()
 
-    async def append(self, task_id: str, events: Sequence[LoggedEvent], writer: str) -> bool:
+    async def append(self, task_id: str, events: Sequence[Event], writer: str) -> bool:
         """Append events, whose `id` is how their writer counts them; in the log they get their numbers.
 
         Not if another writer has begun the task, or it has ended, its end was decided, or it is forgotten.
@@ -115,10 +116,10 @@ class RedisLogs:
             for _, event_id in positions
         ]
 
-    async def latest(self, task_id: str) -> LoggedEvent | None:
+    async def latest(self, task_id: str) -> Event | None:
         """The latest snapshot of a task that is remembered, under the number of its latest event."""
         reply = await self._call("latest", task_id)
-        return LoggedEvent(int(reply[0]), reply[1]) if reply else None
+        return Event(int(reply[0]), Kind.SNAPSHOT, reply[1]) if reply else None
 
     async def decide(self, task_id: str, status: str, message: str) -> Decision | None:
         """Decide how a task ends, if it has not ended and no other end was decided before.

@@ -8,13 +8,13 @@ may be missed, with each sweep.
 import asyncio
 from collections.abc import Iterable
 
+from taskstream.events import Event, Kind, Snapshot
 from taskstream.redis.availability import Availability
-from taskstream.redis.entries import Kind, LoggedEvent, Page
+from taskstream.redis.entries import Page
 from taskstream.redis.logs import PAGE, RedisLogs
 from taskstream.redis.notifications import Notifications
 from taskstream.redis.remote import RemoteTask
 from taskstream.settings import Settings
-from taskstream.tasks import Snapshot, read_snapshot
 
 IDLE_SECONDS = 10
 """How long a mirror is kept that nobody watches or asks for."""
@@ -34,7 +34,7 @@ class Mirror(RemoteTask):
     @property
     def snapshot(self) -> Snapshot:  # type: ignore[override]  # nothing is published here
         """The latest snapshot, decoded on demand: events are passed on without being decoded."""
-        return read_snapshot(self.log.latest)
+        return Snapshot.from_json(self.log.latest)
 
     def ask(self) -> None:
         """Keep it for `IDLE_SECONDS` from now on."""
@@ -70,7 +70,7 @@ class Mirror(RemoteTask):
         self.restart = True
         return self.log.last_id != self._untrimmed_to
 
-    def _may_lack_snapshot(self, events: list[LoggedEvent]) -> bool:
+    def _may_lack_snapshot(self, events: list[Event]) -> bool:
         """Whether the latest snapshot may have been trimmed before it was read."""
         gap = self.log.last_id + 1 < events[0].id and self.log.last_id != self._untrimmed_to
         return gap and all(event.kind is Kind.OUTPUT for event in events)

@@ -8,6 +8,8 @@ from contextlib import suppress
 from typing import Literal
 
 from taskstream.errors import BackendUnavailable, IdempotencyKeyReused, RegistryFull, TaskNotFound
+from taskstream.events import Snapshot, TaskStatus
+from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.redis.availability import OUT_OF_REACH, REQUEST_SECONDS, Availability
 from taskstream.redis.connections import RECONNECT_SECONDS
@@ -15,9 +17,9 @@ from taskstream.redis.logs import Creation, RedisLogs
 from taskstream.redis.messages import celery_message
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.redis.remote import carry_out, end_task
-from taskstream.registry import CLOSE_SECONDS, IdempotencyKey
+from taskstream.registry import CLOSE_SECONDS
 from taskstream.settings import Settings
-from taskstream.tasks import Task, TaskStatus, read_snapshot
+from taskstream.tasks import Task
 from taskstream.work import Parameters, Work
 
 CONNECTIONS = 6
@@ -109,7 +111,7 @@ class RedisRegistry:
     async def count_by_status(self) -> Mapping[TaskStatus, int]:
         """How many tasks there are in each status."""
         async with self._redis.required():
-            return Counter(read_snapshot(data).status for data in await self._logs.snapshots())
+            return Counter(Snapshot.from_json(data).status for data in await self._logs.snapshots())
 
     @property
     def events_published(self) -> None:

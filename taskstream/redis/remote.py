@@ -3,49 +3,32 @@
 from collections.abc import Iterable
 from typing import Self
 
+from taskstream.events import Event, Kind, Snapshot, TaskStatus
 from taskstream.log import Log
-from taskstream.redis.entries import Decision, Kind, LoggedEvent
+from taskstream.redis.entries import Decision
 from taskstream.redis.logs import RedisLogs
-from taskstream.tasks import Task, TaskStatus, read_snapshot
-
-
-class RemoteLog(Log):
-    """A log whose events are numbered by Redis."""
-
-    def skip_to(self, event_id: int) -> None:
-        """Make this the next event, and drop those before it, because some between are missing."""
-        self.last_id = event_id - 1
-        self._events.clear()
-        self._bytes = 0
+from taskstream.tasks import Task
 
 
 class RemoteTask(Task):
     """A task as its log in Redis has it."""
 
-    log: RemoteLog
-
     def __init__(self, task_id: str, history_length: int = 1, history_bytes: int = 1) -> None:
-        super().__init__(task_id, RemoteLog(history_length, history_bytes))
+        super().__init__(task_id, Log(history_length, history_bytes))
 
     @classmethod
-    def after(cls, task_id: str, latest: LoggedEvent) -> Self:
+    def after(cls, task_id: str, latest: Event) -> Self:
         """A task that is continued, or ended, after this event."""
         task = cls(task_id)
         task.receive([latest])
-        task.snapshot = read_snapshot(latest.data)
+        task.snapshot = Snapshot.from_json(latest.data)
         return task
 
-    def receive(self, events: Iterable[LoggedEvent]) -> None:
+    def receive(self, events: Iterable[Event]) -> None:
         """Append the events that are new here."""
         for event in events:
-            if event.id <= self.log.last_id:
-                continue
-            if event.id > self.log.last_id + 1:
-                self.log.skip_to(event.id)
-            if event.kind is Kind.OUTPUT:
-                self.log.append_output(event.data)
-            else:
-                self.log.append(event.data, last=event.kind is Kind.LAST)
+            if event.id > self.log.last_id:
+                self.log.append(event.data, event.kind, event.id)
 
 
 async def find_task(logs: RedisLogs, task_id: str) -> RemoteTask | None:
@@ -69,5 +52,5 @@ async def carry_out(logs: RedisLogs, decision: Decision) -> bool:
     """
     task = RemoteTask.after(decision.task_id, decision.latest)
     task.publish(TaskStatus(decision.status), decision.message)
-    last = LoggedEvent(task.log.last_id, task.log.latest, Kind.LAST)
+    last = Event(task.log.last_id, Kind.LAST, task.log.latest)
     return await logs.append(task.task_id, [last], writer="")

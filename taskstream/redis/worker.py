@@ -9,10 +9,10 @@ import asyncio
 from contextlib import aclosing
 from functools import partial
 
-from celery import Task as CeleryTask
-from celery import signals
+from celery import Task as CeleryTask, signals
 from celery.app.task import Context
 
+from taskstream.events import TaskStatus
 from taskstream.redis.availability import retry_until_available
 from taskstream.redis.delivery import Delivery
 from taskstream.redis.leases import Leases
@@ -21,16 +21,15 @@ from taskstream.redis.messages import run_name
 from taskstream.redis.queue import UnacknowledgedRequest, create_celery
 from taskstream.redis.remote import RemoteTask, end_task, find_task
 from taskstream.settings import Settings
-from taskstream.tasks import TaskStatus
 from taskstream.threads import WorkThreads
 from taskstream.updates import Updates
-from taskstream.work import Works
+from taskstream.work_table import WorkTable
 
 
 class Worker:
     """The Celery application, whose one task runs any work of an application."""
 
-    def __init__(self, works: Works, settings: Settings, namespace: str) -> None:
+    def __init__(self, works: WorkTable, settings: Settings, namespace: str) -> None:
         self._works = works
         self._settings = settings
         self._namespace = namespace
@@ -60,7 +59,7 @@ class Worker:
     async def _run_pending(
         self, task: RemoteTask, logs: RedisLogs, work_name: str, json_parameters: str
     ) -> None:
-        threads = WorkThreads(1, self._settings.output_queue_length)
+        threads = WorkThreads(1)
         delivery = Delivery(task, logs)
 
         async def begin() -> Updates:

@@ -8,8 +8,7 @@ from itertools import combinations
 import aiohttp
 import pytest
 from aiohttp import web
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from taskstream.client.event_source import (
     NETWORK_ERRORS,

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from redis import Redis
 
-from taskstream.redis.entries import Kind, LoggedEvent
+from taskstream.events import Event, Kind
 from taskstream.redis.leases import Leases
 from taskstream.redis.logs import RedisLogs
 from taskstream.settings import Settings
@@ -61,7 +61,7 @@ async def append(
     last: bool = False,
 ) -> bool:
     """Append events that their writer counts like this."""
-    events = [LoggedEvent(count, b"event %d" % count, kind) for count in counts]
+    events = [Event(count, kind, b"event %d" % count) for count in counts]
     if last:
         events[-1] = events[-1]._replace(kind=Kind.LAST)
     return await logs.append(task_id, events, writer)

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from taskstream.events import Kind, TaskStatus
 from taskstream.log import Log
-from taskstream.redis.entries import Kind
 from taskstream.redis.logs import RedisLogs
 from taskstream.redis.remote import carry_out, end_task, find_task
-from taskstream.tasks import Task, TaskStatus
-from tests.redis.conftest import append as append_events
-from tests.redis.conftest import ids, logs_of
+from taskstream.tasks import Task
+from tests.redis.conftest import append as append_events, ids, logs_of
 from tests.redis.test_logs import end_pause, rewind
 from tests.support.backends import RedisServer
 

@@ -7,10 +7,10 @@ import pytest
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
-from taskstream.redis.entries import Kind, LoggedEvent
+from taskstream.events import Event, Kind
+from taskstream.idempotency import IdempotencyKey
 from taskstream.redis.leases import Leases
 from taskstream.redis.logs import LEASE_SECONDS, PAGE, Creation, RedisLogs
-from taskstream.registry import IdempotencyKey
 from tests.redis.conftest import NAMESPACE, append, ids, logs_of
 from tests.support.backends import RedisServer
 
@@ -42,17 +42,17 @@ async def test_a_log(logs: RedisLogs) -> None:
     assert await logs.latest(A) is None
     await create(logs, A)
     assert await append(logs, A, 2)
-    end = [LoggedEvent(3, b"said", Kind.OUTPUT), LoggedEvent(4, b"4", Kind.LAST)]
+    end = [Event(3, Kind.OUTPUT, b"said"), Event(4, Kind.LAST, b"4")]
     assert await logs.append(A, end, "me")
-    assert await logs.latest(A) == (4, b"4", "")
+    assert await logs.latest(A) == (4, "", b"4")
     pages = await logs.read([(A, 0), (B, 0), (A, 3), (A, 5)])
     assert [page.events for page in pages] == [
-        [(1, b"one", ""), (2, b"event 2", ""), (3, b"said", "output"), (4, b"4", "last")],
+        [(1, "", b"one"), (2, "", b"event 2"), (3, "output", b"said"), (4, "last", b"4")],
         [],
-        [(3, b"said", "output"), (4, b"4", "last")],
+        [(3, "output", b"said"), (4, "last", b"4")],
         [],
     ]
-    assert [page.snapshot for page in pages] == [(4, b"4", ""), None, None, None]
+    assert [page.snapshot for page in pages] == [(4, "", b"4"), None, None, None]
     assert await logs.snapshots() == [b"4"]
 
 
@@ -65,8 +65,8 @@ async def test_the_oldest_events_are_trimmed(logs: RedisLogs) -> None:
     assert first == list(range(252, 252 + PAGE))
     assert await ids(logs, A, first[-1]) == list(range(first[-1], first[-1] + PAGE))
     [page] = await logs.read([(A, 0)])
-    assert page.snapshot == (1, b"one", "")
-    assert await logs.latest(A) == (501, b"one", "")
+    assert page.snapshot == (1, "", b"one")
+    assert await logs.latest(A) == (501, "", b"one")
 
 
 async def test_large_events_are_trimmed(redis_server: RedisServer, client: Redis) -> None:
@@ -74,7 +74,7 @@ async def test_large_events_are_trimmed(redis_server: RedisServer, client: Redis
     logs = logs_of(redis_server.url, history_bytes=100_000)
     await create(logs, A)
     for start in range(2, 1002, 20):
-        large = [LoggedEvent(number, b"x" * 2000, Kind.OUTPUT) for number in range(start, start + 20)]
+        large = [Event(number, Kind.OUTPUT, b"x" * 2000) for number in range(start, start + 20)]
         await logs.append(A, large, "me")
     kept = await ids(logs, A)
     assert kept == list(range(1002 - len(kept), 1002))
@@ -82,7 +82,7 @@ async def test_large_events_are_trimmed(redis_server: RedisServer, client: Redis
     usage = client.memory_usage(LOG + A)
     assert usage
     assert usage < 150_000
-    await logs.append(A, [LoggedEvent(1002, b"x" * 1_000_000, Kind.OUTPUT)], "me")
+    await logs.append(A, [Event(1002, Kind.OUTPUT, b"x" * 1_000_000)], "me")
     kept = await ids(logs, A)
     assert kept[-1] == 1002
     assert len(kept) < 5
@@ -148,7 +148,7 @@ async def test_places(logs: RedisLogs, client: Redis) -> None:
         await append(logs, task_id, 2, last=True)
     assert await create(logs, D, 3) is Creation.CREATED
     assert await logs.latest(B) is None
-    assert await logs.latest(A) == (2, b"event 2", "")
+    assert await logs.latest(A) == (2, "", b"event 2")
     assert await logs.count() == (3, 2)
 
 
@@ -231,7 +231,7 @@ async def test_leases(logs: RedisLogs, leases: Leases, client: Redis) -> None:
     for _ in range(2):  # until it has been carried out
         [decision] = (await logs.sweep())[1]
         assert (decision.task_id, decision.status, decision.message) == (A, "FAILURE", "worker lost")
-        assert decision.latest == (2, b"event 2", "")
+        assert decision.latest == (2, "", b"event 2")
     assert not leases.renew(A)
     assert not await append(logs, A, 3)
     assert await append(logs, A, 3, writer="", last=True)
@@ -294,7 +294,7 @@ async def test_a_decided_end(logs: RedisLogs, client: Redis) -> None:
     await create(logs, A)
     first = await logs.decide(A, "REVOKED", "Cancelled")
     assert first
-    assert first.latest == (1, b"one", "")
+    assert first.latest == (1, "", b"one")
     assert not client.exists(QUEUE)
     assert not await append(logs, A, 2)
     second = await logs.decide(A, "FAILURE", "worker lost")

@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator, Iterable
 import pytest
 from redis import Redis
 
-from taskstream.log import Follower, Log
+from taskstream.events import Event, Kind, TaskStatus
+from taskstream.log import Log
 from taskstream.redis import mirrors as module
 from taskstream.redis.availability import Availability
-from taskstream.redis.entries import Kind, LoggedEvent, Page
+from taskstream.redis.entries import Page
 from taskstream.redis.logs import PAGE, RedisLogs
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.settings import Settings
-from taskstream.tasks import Task, TaskStatus
+from taskstream.tasks import Task
+from taskstream.viewers import Follower
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +52,7 @@ async def started(logs: RedisLogs, events: int = 1) -> Task:
 async def report(logs: RedisLogs, task: Task, status: TaskStatus = TaskStatus.PROGRESS) -> None:
     task.publish(status, "")
     kind = Kind.LAST if task.ended else Kind.SNAPSHOT
-    await logs.append(task.task_id, [LoggedEvent(task.log.last_id, task.log.latest, kind)], "me")
+    await logs.append(task.task_id, [Event(task.log.last_id, kind, task.log.latest)], "me")
 
 
 async def mirror_of(mirrors: Mirrors, task: Task) -> Mirror:
@@ -128,7 +130,7 @@ async def test_a_log_that_is_nothing_but_output(logs: RedisLogs, mirrors: Mirror
     """Whoever comes when the latest snapshot was trimmed is shown it nevertheless."""
     task = await started(logs)
     for number in range(2, 402, 100):
-        output = [LoggedEvent(number + i, b'{"text":"."}', Kind.OUTPUT) for i in range(100)]
+        output = [Event(number + i, Kind.OUTPUT, b'{"text":"."}') for i in range(100)]
         await logs.append(task.task_id, output, "me")
     mirror = await mirror_of(mirrors, task)
     assert mirror.snapshot == task.snapshot
