@@ -7,10 +7,9 @@ longer than writing it. Between two events a stream needs none of them: it is a 
 from typing import Any
 
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from taskstream.http.stream import OFFER, Stream
-from taskstream.server.upgrades import UpgradesIgnored
 
 CHUNKED = b"transfer-encoding: chunked\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -46,7 +45,7 @@ class Cork:
         return self.closing
 
 
-class StreamingProtocol(UpgradesIgnored):
+class StreamingProtocol(HttpToolsProtocol):
     """uvicorn's, but it offers each response to carry its stream (a `taskstream.http.stream.Carrier`)."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - they are uvicorn's
