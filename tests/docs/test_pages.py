@@ -100,9 +100,9 @@ def test_files() -> None:
     package = ROOT / "taskstream"
     programs = {path.name for path in ROOT.glob("*.py")}
     core = {path.name for path in package.glob("*.py")} - {"__init__.py"}
-    rooms = {f"taskstream/{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()}
     listing = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True)
     tops = {name.partition("/")[0] + "/" for name in listing.stdout.splitlines() if "/" in name}
+    rooms = set(re.findall(r"^taskstream/\w+/", listing.stdout, re.MULTILINE))
     folders = {top for top in tops if not top.startswith(".")} - {"taskstream/"}
     assert rows - {"tests/support/"} == programs | core | rooms | folders
 
