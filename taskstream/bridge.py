@@ -2,9 +2,12 @@
 
 import asyncio
 import threading
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from taskstream.encoding import frozen
+
+if TYPE_CHECKING:
+    from taskstream.tasks import Task
 
 OUTPUT_QUEUE_LENGTH = 1000
 """Pieces of output that may wait for the event loop, unless it is set."""
@@ -16,16 +19,6 @@ Report = tuple[float, str, object]
 """The arguments of `report`."""
 
 
-class Listener(Protocol):
-    """Who is told, in the event loop, what was said: a task."""
-
-    def append_report(self, progress: float, message: str, data: object) -> None:
-        """Take in a report, whose data is frozen."""
-
-    def append_output(self, text: str) -> None:
-        """Take in some output."""
-
-
 class Reporter:
     """What one task says until the event loop takes it: its output whole, of reports in a row the latest.
 
@@ -33,13 +26,13 @@ class Reporter:
     output is faster than the loop waits, instead of filling the memory.
     """
 
-    def __init__(self, listener: Listener, output_queue_length: int = OUTPUT_QUEUE_LENGTH) -> None:
+    def __init__(self, task: "Task", output_queue_length: int = OUTPUT_QUEUE_LENGTH) -> None:
         """`output_queue_length` is the number of pieces of output that may wait."""
         self.scheduled = False
         """Whether something was said that has not been taken."""
         self.paused = False
         """Whether the log can't take more for now: what is said waits until `resume`."""
-        self._listener: Listener | None = listener
+        self._task: Task | None = task
         self._limit = output_queue_length
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
@@ -92,17 +85,17 @@ class Reporter:
             said, self._said = self._said, []
             self._outputs = self._characters = 0
             self._room.notify_all()
-        if self._listener is None:
+        if self._task is None:
             return
         text: list[str] = []
         for each in said:
             if isinstance(each, str):
                 text.append(each)
             else:
-                self._listener.append_output("".join(text))
+                self._task.append_output("".join(text))
                 text.clear()
-                self._listener.append_report(*each)
-        self._listener.append_output("".join(text))
+                self._task.append_report(*each)
+        self._task.append_output("".join(text))
 
     def resume(self) -> None:
         """Go on with what waits, now that the log takes more."""
@@ -113,7 +106,7 @@ class Reporter:
         """Take nothing any more; who says something is told by an exception, and none waits for ever."""
         with self._room:
             self._closed = True
-            self._listener = None  # a cycle, which would keep the task and its log
+            self._task = None  # a cycle, which would keep the task and its log
             self._room.notify_all()
 
     def _say_latest(self) -> None:

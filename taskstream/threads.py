@@ -1,11 +1,10 @@
 """Blocking work: functions that run in a bounded number of threads beside the event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from contextvars import copy_context
 from threading import Thread
-from typing import Self
 
 from taskstream.updates import Result
 
@@ -20,72 +19,67 @@ class WorkThreads:
         self._limit = limit
         self._places = asyncio.Semaphore(limit)
 
-    async def call(self, function: Callable[[], object], name: str) -> "ThreadCall":
-        """Wait for a free place; a call of the function in a thread of this name."""
-        await self._places.acquire()
-        return ThreadCall(function, name, self._places.release)
+    async def call(self, function: Callable[[], object], name: str) -> AsyncGenerator[Result, None]:
+        """Wait for a free place; the result of the function, called in a thread when it is asked for.
+
+        What is closed before has called nothing, and leaves its place. Later the thread isn't waited for,
+        as it may be in the middle of something long: its place is free when it returns. Raises what the
+        function raises; `RuntimeError` if the system has no thread left.
+        """
+        call = self._call(function, name)
+        await anext(call)
+        return call
 
     async def join(self) -> None:
         """Return when every function has returned; none can be called any more."""
         for _ in range(self._limit):
             await self._places.acquire()
 
-
-class ThreadCall:
-    """One call of a blocking function: updates of which the only one is the result.
-
-    The thread starts with the first step, so that what is closed before has not begun. It isn't waited for
-    when this is closed, as it may be in the middle of something long; the place is free when it returns.
-    """
-
-    def __init__(self, function: Callable[[], object], name: str, on_return: Callable[[], None]) -> None:
-        self._function = function
-        self._name = name
-        self._on_return = on_return
-        self._begun = False
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Result:
-        """The result; or the function's error, raised. `RuntimeError` if the system has no thread left."""
-        if self._begun:
-            raise StopAsyncIteration
-        loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[Result] = loop.create_future()
-        target = copy_context().run
-        Thread(target=target, args=(self._call, loop, outcome), name=self._name, daemon=True).start()
-        self._begun = True
+    async def _call(self, function: Callable[[], object], name: str) -> AsyncGenerator[Result, None]:
+        await self._places.acquire()
+        begun = False
         try:
-            return await outcome
+            yield Result()  # here is a place
+            loop = asyncio.get_running_loop()
+            outcome: asyncio.Future[Result] = loop.create_future()
+            arguments = (self._run, function, loop, outcome)
+            Thread(target=copy_context().run, args=arguments, name=name, daemon=True).start()
+            begun = True
         finally:
-            del outcome  # a cycle: error, traceback, this frame
-
-    async def aclose(self) -> None:
-        """Leave the place to others, unless the function has been called."""
-        if not self._begun:
-            self._begun = True
-            self._on_return()
-
-    def _call(self, loop: asyncio.AbstractEventLoop, outcome: "asyncio.Future[Result]") -> None:
+            if not begun:
+                self._places.release()
         try:
-            result, error = Result.of(self._function()), None
-        except BaseException as raised:  # noqa: BLE001 - it is raised again where the outcome is awaited
-            result, error = None, raised
-        with suppress(RuntimeError):  # the loop is closed: the server has stopped
-            loop.call_soon_threadsafe(self._return, outcome, result, error)
-        del outcome, error  # a cycle: error, traceback, this frame
+            yield await outcome
+        finally:
+            del (
+                outcome,
+                arguments,
+            )  # or an error would be in a cycle with its traceback, which has this frame
 
-    def _return(
+    def _run(
+        self,
+        function: Callable[[], object],
+        loop: asyncio.AbstractEventLoop,
+        outcome: "asyncio.Future[Result]",
+    ) -> None:
+        result, error = None, None
+        try:
+            result = Result.of(function())
+        except BaseException as raised:  # noqa: BLE001 - it is raised where the outcome is awaited
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed: the server has stopped
+            loop.call_soon_threadsafe(self._settle, outcome, result, error)
+        del outcome, error  # likewise
+
+    def _settle(
         self, outcome: "asyncio.Future[Result]", result: Result | None, error: BaseException | None
     ) -> None:
-        self._on_return()
+        """Free the place of a function that has returned, and hand over how."""
+        self._places.release()
         if outcome.cancelled():
             return
-        if isinstance(
-            error, (StopIteration, StopAsyncIteration)
-        ):  # which would look like the end of the updates
-            wrong = RuntimeError(f"The work raised {type(error).__name__}")
+        if isinstance(error, StopIteration):  # which no future takes
+            wrong = RuntimeError("The work raised StopIteration")
             wrong.__cause__ = error
             outcome.set_exception(wrong)
         elif error is not None:

@@ -1,9 +1,8 @@
 """What work hands over while it runs, and in the end."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from math import isfinite
-from typing import Protocol, Self
 
 
 class WorkError(Exception):
@@ -65,18 +64,8 @@ class Result:
         return value if isinstance(value, Result) else cls(value)
 
 
-class Updates(Protocol):
-    """What work yields: an async generator of updates, or what behaves like one."""
-
-    def __aiter__(self) -> Self:
-        """Itself."""
-
-    async def __anext__(self) -> Update | Output | Result:
-        """The next update. What raises anything but `StopAsyncIteration` has failed."""
-
-    async def aclose(self) -> None:
-        """Stop the work, or let it never begin."""
-
+Updates = AsyncGenerator[Update | Output | Result, None]
+"""What work yields."""
 
 Begin = Callable[[], Awaitable[Updates]]
 """Waits for a place; the work begins when its updates are iterated."""

@@ -136,7 +136,7 @@ class Work:
         return updates
 
 
-async def result_of(call: Callable[[], Any]) -> Updates:  # type: ignore[misc]
+async def result_of(call: Callable[[], Any]) -> Updates:
     """The updates of a coroutine function: nothing but its result."""
     yield Result.of(await call())
 

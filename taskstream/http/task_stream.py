@@ -15,7 +15,7 @@ from taskstream.errors import NO_STORE
 from taskstream.http.named_events import NamedFollower, NameEvent
 from taskstream.http.response import StreamResponse
 from taskstream.http.router import create_router
-from taskstream.http.stopping import until_server_stops
+from taskstream.http.stopping import on_server_stop
 from taskstream.http.streams import Streams
 from taskstream.registry import Registry
 from taskstream.settings import SettingsKeywords
@@ -96,30 +96,34 @@ class TaskStream(Tasks):
         return self._respond(Overview((task.log for task in tasks if task), unknown))
 
     @asynccontextmanager
-    async def lifespan(self, _: object) -> AsyncIterator[None]:
-        """The lifespan of whoever includes the router; without state, whose keys could collide."""
+    async def lifespan(self, _: object) -> AsyncIterator[dict[str, bool]]:
+        """The lifespan of whoever includes the router, with a state by which its server is known."""
         async with self:
-            yield
+            yield self._server_stop.state()
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[Registry]:
         """Open the registry and the streams; let the viewers go when the server stops."""
         settings = self.settings
+        self._server_stops = False
         streams = Streams(settings.max_streams, settings.ping_seconds, settings.stall_seconds)
         async with super()._run() as registry:
 
-            async def release_viewers() -> None:
-                # The end of the lifespan comes too late for this: it waits for the streams to end.
-                await until_server_stops()
+            def release_viewers() -> None:
+                self._server_stops = True  # also those that come later
                 registry.release_viewers()
 
-            owned = [asyncio.create_task(release_viewers()), asyncio.create_task(streams.watch())]
             self._streams: Streams = streams
-            try:
-                yield registry
-            finally:
-                for each in owned:
-                    each.cancel()
+            watching = asyncio.create_task(streams.watch())
+            # The end of the lifespan comes too late for this: it waits for the streams to end.
+            with on_server_stop(release_viewers) as self._server_stop:
+                try:
+                    yield registry
+                finally:
+                    watching.cancel()
 
     def _respond(self, viewer: Viewer) -> Response:
+        if self._server_stops:
+            for log in viewer.logs:
+                log.close()
         return StreamResponse(viewer, self.streams, self.settings.retry_milliseconds)

@@ -4,11 +4,9 @@ An asyncio task, its coroutines and all that they know take 20 KiB, and waking t
 longer than writing it. Between two events a stream needs none of them: it is a cursor and a transport.
 """
 
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from taskstream.http.stream import CONNECTION, Stream
-from taskstream.server.upgrades import UpgradesIgnored
+from taskstream.http.stream import Stream
 
 CHUNKED = b"transfer-encoding: chunked\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -44,10 +42,11 @@ class HeldResponse:
         return self.closing
 
 
-class StreamingProtocol(UpgradesIgnored):
-    """uvicorn's, but it offers itself to each response: see `taskstream.http.stream.StreamConnection`."""
+class StreamingProtocol(HttpToolsProtocol):
+    """uvicorn's, but a stream can be attached to it: see `taskstream.http.stream.StreamConnection`."""
 
     _response: RequestResponseCycle | None = None
+    """The response that is under way."""
     _held: HeldResponse | None = None
     _stream: Stream | None = None
     _chunked = True
@@ -135,13 +134,11 @@ class StreamingProtocol(UpgradesIgnored):
         self._stream = self._response = None
         self.cycle = self.scope = None  # type: ignore[assignment]
 
-    def data_received(self, data: bytes) -> None:
-        """Take in a part of a request; of what comes behind an open stream, only so much."""
-        super().data_received(data)
-        if self._stream is not None:
-            self._read_ahead_bytes += len(data)
-            if self._read_ahead_bytes < READ_AHEAD_BYTES:
-                self.flow.resume_reading()  # which uvicorn has paused behind a second request
+    def read_ahead(self, data: bytes) -> None:
+        """Go on reading what comes behind an open stream, up to some amount."""
+        self._read_ahead_bytes += len(data)
+        if self._read_ahead_bytes < READ_AHEAD_BYTES:
+            self.flow.resume_reading()  # which uvicorn has paused behind a second request
 
     def eof_received(self) -> None:
         """Take a viewer that ends its half of the connection to have left."""
@@ -160,23 +157,12 @@ class StreamingProtocol(UpgradesIgnored):
         if self._stream is not None:
             self._stream.resume()
 
-    # What the server and the parser say
-
     def shutdown(self) -> None:
         """End the stream: its viewer will come back to another server."""
         if self._stream is not None and self._response is not None:
             self._response.keep_alive = False
             self._stream.end("stopped")
         super().shutdown()
-
-    def on_message_begin(self) -> None:
-        """Offer this connection to the response."""
-        super().on_message_begin()
-        self.scope[CONNECTION] = self  # type: ignore[literal-required]
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._response = cycle
-        super()._start_asgi_task(cycle, app)
 
     def _write_content(self, chunk: bytes) -> None:
         """Write what is in a chunk to a client that doesn't know chunks."""

@@ -60,7 +60,7 @@ CORE = [path for path in MODULES if path.parent == PACKAGE and path.name != "__i
 
 @pytest.mark.parametrize("path", CORE, ids=named)
 def test_the_core_knows_nobody(path: Path) -> None:
-    """The core imports nothing of the rooms beside it, HTTP, Redis or sockets, but for errors and back ends."""
+    """The core imports nothing of other rooms, HTTP, Redis or sockets, but for errors and back ends."""
     assert rooms(path) <= ({"core", "redis"} if path.name == OPENER_OF_REDIS else {"core"})
     others = {each.partition(".")[0] for each in imported(path)}
     allowed = {"errors.py": {"starlette"}, OPENER_OF_REDIS: {"celery"}}.get(path.name, set())

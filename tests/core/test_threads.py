@@ -3,18 +3,18 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from typing import Any
 
 import pytest
 
 from taskstream import Snapshot, TaskStatus, TaskStream, report
-from taskstream.threads import ThreadCall, WorkThreads
+from taskstream.threads import WorkThreads
 from taskstream.updates import Result
 
 
-async def result_of(call: ThreadCall) -> Result:
+async def result_of(call: AsyncGenerator[Result, None]) -> Result:
     """The result of a call, which yields nothing else."""
     (result,) = [update async for update in call]
     return result

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Response
 
 from taskstream.events import Kind
 from taskstream.http.response import StreamResponse
-from taskstream.http.stopping import until_server_stops
+from taskstream.http.stopping import on_server_stop
 from taskstream.http.streams import Streams
 from taskstream.log import Log
 from taskstream.server.connection import Connection
@@ -104,16 +104,15 @@ class Serving:
             self.log.append(b"x" * size, Kind.LAST if last and number == count else Kind.SNAPSHOT)
 
     @asynccontextmanager
-    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        async def close_log() -> None:
-            await until_server_stops()
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[dict[str, bool]]:
+        def close_log() -> None:
             if self.sees_stop:
                 self.log.close()
 
-        owned = [asyncio.create_task(close_log()), asyncio.create_task(self.streams.watch())]
-        yield
-        for each in owned:
-            each.cancel()
+        watch = asyncio.create_task(self.streams.watch())
+        with on_server_stop(close_log) as stop:
+            yield stop.state()
+        watch.cancel()
 
 
 @dataclass
