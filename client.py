@@ -4,8 +4,6 @@ python client.py --name "My first task" --seconds 10
 python client.py --task-id <id>      watch a task that somebody else has started
 """
 
-import taskstream.interrupts  # noqa: F401 - Ctrl-C during the imports below prints no traceback
-
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing

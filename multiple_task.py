@@ -4,8 +4,6 @@ python multiple_task.py --count 5 --seconds 10
 python multiple_task.py --task-id <id> --task-id <id>      watch tasks that exist already
 """
 
-import taskstream.interrupts  # noqa: F401 - Ctrl-C during the imports below prints no traceback
-
 import asyncio
 from contextlib import aclosing
 

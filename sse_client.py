@@ -4,8 +4,6 @@ python sse_client.py --name "My first task" --seconds 10
 python sse_client.py --task-id <id>      watch a task that somebody else has started
 """
 
-import taskstream.interrupts  # noqa: F401 - Ctrl-C during the imports below prints no traceback
-
 import time
 from collections.abc import Callable, Iterator
 
