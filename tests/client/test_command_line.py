@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from taskstream.client.command_line import parameter, server_url
-from taskstream.client.commands import python_command, server_command
+from taskstream.terminal.command_line import parameter, python_command, server_command, server_url
 from tests.client.running import Run, refused
 from tests.support.programs import ROOT
 
@@ -116,8 +115,6 @@ def test_server_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setattr(sys, "argv", [str(ROOT / "client.py")])
     monkeypatch.chdir(tmp_path)
     assert server_command().endswith(f" {ROOT / 'app.py'}")
-    monkeypatch.setattr(sys, "argv", ["/nowhere/else.py"])
-    assert server_command().endswith(" app.py")
 
 
 @pytest.mark.parametrize(

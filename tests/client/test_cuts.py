@@ -13,8 +13,8 @@ import requests
 
 import client
 import sse_client
-from taskstream.client.patience import Patience
-from taskstream.client.protocol import Refused, Snapshot
+from taskstream.client.protocol import Rejected, SnapshotDict
+from taskstream.client.retrying import Retrying
 from tests.client.running import OwnServer
 from tests.support.api import Api
 from tests.support.faults import (
@@ -40,7 +40,7 @@ PIECES = ["Zürich\r\n", "→ 東", "京 🚄\n\x1b[31m\n", "→ 東", "\x85\u20
 AT_ONCE = 16
 """Viewers at a time."""
 
-Seen = list[Snapshot | str]
+Seen = list[SnapshotDict | str]
 """Snapshots and pieces of output, in their order."""
 Watch = Callable[[str, str], Awaitable[Seen]]
 
@@ -74,9 +74,9 @@ async def recording(hasty_server: Server, session: aiohttp.ClientSession) -> Rec
     return recording
 
 
-def hasty(url: str) -> Patience:
-    """Patience that hardly waits, neither for a byte nor between two tries."""
-    return Patience(url, silence_seconds=0.5, retry_seconds=0, shortest_wait_seconds=0.001)
+def hasty(url: str) -> Retrying:
+    """Retrying that hardly waits, neither for a byte nor between two tries."""
+    return Retrying(url, silence_seconds=0.5, retry_seconds=0, shortest_wait_seconds=0.001)
 
 
 @pytest.fixture(params=["client", "sse_client"])
@@ -209,7 +209,7 @@ async def test_refusals(
 ) -> None:
     """An answer that another try would not change ends the watching, with an error and at once."""
     async with FaultProxy(recording.port, (*before, answer)) as proxy:
-        with pytest.raises(Refused):
+        with pytest.raises(Rejected):
             await watch(proxy.url, recording.task_id)
         assert len(proxy.requests) == len(before) + 1
 

@@ -11,8 +11,8 @@ import requests
 
 import client
 import sse_client
-from taskstream.client.patience import Patience
-from taskstream.client.protocol import Refused, Snapshot, Unreachable
+from taskstream.client.protocol import Rejected, SnapshotDict, Unreachable
+from taskstream.client.retrying import Retrying
 from tests.client.running import ALL, ONE, Run
 from tests.support.faults import (
     BAD_GATEWAY,
@@ -28,31 +28,31 @@ from tests.support.faults import (
 )
 from tests.support.programs import Server
 
-Start = Callable[[Patience, str], Awaitable[Snapshot]]
+Start = Callable[[Retrying, str], Awaitable[SnapshotDict]]
 
 FIELDS = {"name": "Zürich 🚄", "seconds": 0, "steps": 2}
 KEY = re.compile(rb"(?i)\r\nIdempotency-Key: ([!-~]+)\r\n")
 
 
-def hasty(url: str, seconds: float = 30) -> Patience:
-    """Patience that hardly waits between two tries."""
-    return Patience(url, seconds, retry_seconds=0, shortest_wait_seconds=0.001)
+def hasty(url: str, seconds: float = 30) -> Retrying:
+    """Retrying that hardly waits between two tries."""
+    return Retrying(url, seconds, retry_seconds=0, shortest_wait_seconds=0.001)
 
 
 @pytest.fixture(params=["client", "sse_client"])
 async def start(request: pytest.FixtureRequest, session: aiohttp.ClientSession) -> Start:
     """`start_task` of one of the two clients."""
 
-    async def start_async(patience: Patience, url: str) -> Snapshot:
-        return await client.start_task(session, url, patience, **FIELDS)
+    async def start_async(retrying: Retrying, url: str) -> SnapshotDict:
+        return await client.start_task(session, url, retrying, **FIELDS)
 
-    def start_sync(patience: Patience, url: str) -> Snapshot:
+    def start_sync(retrying: Retrying, url: str) -> SnapshotDict:
         with requests.Session() as session:
             session.trust_env = False
-            return sse_client.start_task(session, url, patience, **FIELDS)
+            return sse_client.start_task(session, url, retrying, **FIELDS)
 
-    async def start_in_thread(patience: Patience, url: str) -> Snapshot:
-        return await asyncio.to_thread(start_sync, patience, url)
+    async def start_in_thread(retrying: Retrying, url: str) -> SnapshotDict:
+        return await asyncio.to_thread(start_sync, retrying, url)
 
     return start_async if request.param == "client" else start_in_thread
 
@@ -131,7 +131,7 @@ async def test_a_key_each(server: Server, start: Start) -> None:
 async def test_too_busy_for_too_long(start: Start) -> None:
     """A server that stays busy has the last word, in its own words."""
     async with FaultProxy(always=BUSY) as proxy:
-        with pytest.raises(Refused, match=r"says no \(503\): All 2 streams are taken"):
+        with pytest.raises(Rejected, match=r"says no \(503\): All 2 streams are taken"):
             await start(hasty(proxy.url, 0.2), proxy.url)
     assert len(proxy.requests) > 1
 
@@ -148,7 +148,7 @@ async def test_lost_for_too_long(start: Start) -> None:
 async def test_not_sent_again(start: Start, answer: Fault) -> None:
     """A refusal that another try would not change is not asked for twice."""
     async with FaultProxy(always=answer) as proxy:
-        with pytest.raises(Refused):
+        with pytest.raises(Rejected):
             await start(hasty(proxy.url), proxy.url)
     assert len(proxy.requests) == 1
 
@@ -157,18 +157,18 @@ async def test_retry_after(start: Start) -> None:
     """`Retry-After` is honoured, as far as patience goes."""
     waits: list[str] = []
     async with FaultProxy(always=Answer(503, ("Retry-After: 600",), '{"detail": "Full"}')) as proxy:
-        patience = Patience(proxy.url, 0.3, waits.append, shortest_wait_seconds=0.001)
-        with pytest.raises(Refused, match="Full"):
-            await start(patience, proxy.url)
+        retrying = Retrying(proxy.url, 0.3, waits.append, shortest_wait_seconds=0.001)
+        with pytest.raises(Rejected, match="Full"):
+            await start(retrying, proxy.url)
     assert len(proxy.requests) == 2
     assert waits == ["Trying again (status 503) for up to 0.3 s"]
 
 
 async def test_parameters_of_any_name(server: Server, session: aiohttp.ClientSession) -> None:
     """A work may have parameters of any name, those of `start_task` too."""
-    with pytest.raises(Refused, match="url: "):
+    with pytest.raises(Rejected, match="url: "):
         await client.start_task(session, server.url, url=1)
-    with requests.Session() as plain, pytest.raises(Refused, match="patience: "):
+    with requests.Session() as plain, pytest.raises(Rejected, match="patience: "):
         sse_client.start_task(plain, server.url, patience=1, session=2)
 
 

@@ -1,16 +1,22 @@
-"""The flags of the three clients."""
+"""The flags of the three clients, and commands to be pasted into a shell."""
 
 import argparse
 import json
 import math
+import os
 import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote, urlsplit
 
-from taskstream.client.patience import PATIENCE_SECONDS
-from taskstream.client.text import printable
+from taskstream.client.retrying import GIVE_UP_SECONDS
+from taskstream.terminal.text import printable
 
 BAD_FLAGS = 2
 """The exit code."""
@@ -18,17 +24,18 @@ FIELDS = ("name", "work", "seconds", "steps", "fail_at")
 """The flags that go to the server as they are; those not given are left to its defaults."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
+class Arguments(argparse.Namespace):
     """What the command line asks for."""
 
     url: str
-    fields: dict[str, object]
+    count: int
     task_ids: list[str]
-    patience_seconds: float
-    count: int = 1
-    output: bool = True
+    output: bool
     """Whether to print the output of the work."""
+    patience: float
+    """For how many seconds to go on without a connection."""
+    fields: dict[str, object]
+    """The fields of a new task."""
 
     @property
     def task_id(self) -> str | None:
@@ -36,7 +43,7 @@ class Arguments:
         return self.task_ids[0] if self.task_ids else None
 
 
-class Parser(argparse.ArgumentParser):
+class FlagParser(argparse.ArgumentParser):
     """An argument parser that says what is wrong in one sentence."""
 
     def error(self, message: str) -> NoReturn:
@@ -47,67 +54,48 @@ class Parser(argparse.ArgumentParser):
 def parse_arguments(doc: str, *, many: bool = False) -> Arguments:
     """The command line of a client, whose docstring is `doc`; `many` is for one with several tasks."""
     parser = flags(doc, many=many)
-    given = vars(parser.parse_args())
-    fields = {field: given[field] for field in FIELDS if field in given}
-    for name, value in given.get("param", []):
-        if name in fields:
+    arguments = parser.parse_args(namespace=Arguments())
+    given = {name: getattr(arguments, name) for name in FIELDS}
+    arguments.fields = {name: value for name, value in given.items() if value is not None}
+    for name, value in arguments.param:
+        if name in arguments.fields:
             parser.error(f"argument --param: {name} is given twice")
-        fields[name] = value
-    task_ids = given.get("task_id", [])
-    if task_ids and (fields or "count" in given):
+        arguments.fields[name] = value
+    if arguments.task_ids and (arguments.fields or arguments.count):
         parser.error("--task-id watches a task that exists: flags for a new one don't go with it")
-    if len(task_ids) > 1 and not many:
+    if len(arguments.task_ids) > 1 and not many:
         parser.error("--task-id: one task at a time; multiple_task.py watches many")
-    return Arguments(
-        url=given.get("url", "http://localhost:8000"),
-        fields=fields,
-        task_ids=task_ids,
-        patience_seconds=given.get("patience", PATIENCE_SECONDS),
-        count=given.get("count", 5),
-        output="no_output" not in given,
-    )
+    arguments.count = arguments.count or 5
+    return arguments
 
 
-def flags(doc: str, *, many: bool) -> Parser:
+def flags(doc: str, *, many: bool) -> FlagParser:
     """The parser of a client's command line."""
     description, _, examples = doc.partition("\n")
-    parser = Parser(
-        description=description,
-        epilog=examples.strip(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-    )
-    add = parser.add_argument
-    add("--url", type=server_url, help="address of the server (default: http://localhost:8000)")
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = FlagParser(description=description, epilog=examples.strip(), formatter_class=layout)
+    add, repeated = parser.add_argument, "; may be repeated"
+    url = "http://localhost:8000"
+    add("--url", type=server_url, default=url, help=f"address of the server (default: {url})")
+    parser.set_defaults(count=None)
     if many:
-        add("--count", type=count, help="how many tasks to start, at least 1 (default: 5)")
-    default = "Task, numbered" if many else "the name of its work"
-    add("--name", help=f"what to call the task, at most 100 characters (default: {default})")
+        tasks = partial(at_least, 1, int, "a whole number")
+        add("--count", type=tasks, help="how many tasks to start, at least 1 (default: 5)")
+    name = "Task, numbered" if many else "the name of its work"
+    add("--name", help=f"what to call the task, at most 100 characters (default: {name})")
     add("--work", help="what the task does: one of those that GET /works lists (default: simulated)")
     add("--seconds", type=number, help="how long it takes, in seconds, 0 to 3600 (default: 5)")
     add("--steps", type=int, help="in how many steps, or pages for scraping, 1 to 1000 (default: 20)")
     add("--fail-at", type=number, metavar="PERCENT", help="fail on purpose there (default: don't fail)")
-    add(
-        "--param",
-        type=parameter,
-        action="append",
-        metavar="NAME=VALUE",
-        help="any other parameter of the work, its value as JSON or else as text; text that is JSON too "
-        """goes in quotes of its own: label='"5"'; may be repeated""",
-    )
-    add(
-        "--task-id",
-        action="append",
-        metavar="ID",
-        help="watch this task instead of starting one" + ("; may be repeated" if many else ""),
-    )
-    add("--no-output", action="store_true", help="leave out the output of the work")
-    add(
-        "--patience",
-        type=seconds,
-        metavar="SECONDS",
-        help=f"how long to go on without a connection, in seconds, 0 or more (default: {PATIENCE_SECONDS})",
-    )
+    words = "any other parameter of the work, its value as JSON or else as text; text that is JSON too "
+    words += """goes in quotes of its own: label='"5"'""" + repeated
+    add("--param", type=parameter, action="append", default=[], metavar="NAME=VALUE", help=words)
+    words = "watch this task instead of starting one" + (repeated if many else "")
+    add("--task-id", action="append", default=[], dest="task_ids", metavar="ID", help=words)
+    add("--no-output", action="store_false", dest="output", help="leave out the output of the work")
+    seconds = partial(at_least, 0, number, "a number of seconds")
+    words = f"how long to go on without a connection, in seconds, 0 or more (default: {GIVE_UP_SECONDS})"
+    add("--patience", type=seconds, default=GIVE_UP_SECONDS, metavar="SECONDS", help=words)
     return parser
 
 
@@ -118,20 +106,12 @@ def number(text: str) -> float:
     return value
 
 
-def seconds(text: str) -> float:
-    """A number of seconds."""
+def at_least(least: int, convert: Callable[[str], float], kind: str, text: str) -> float:
+    """A number that is not smaller than the least."""
     with suppress(ValueError):
-        if (value := number(text)) >= 0:
+        if (value := convert(text)) >= least:
             return value
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, 0 or more")
-
-
-def count(text: str) -> int:
-    """A number of tasks."""
-    with suppress(ValueError):
-        if (value := int(text)) >= 1:
-            return value
-    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or more")
+    raise argparse.ArgumentTypeError(f"{text!r} is not {kind}, {least} or more")
 
 
 def parameter(text: str) -> tuple[str, object]:
@@ -164,3 +144,19 @@ def server_url(text: str) -> str:
             f"{text!r} is no address of a server, such as http://localhost:8000"
         )
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def python_command(program: str | Path, *arguments: str) -> str:
+    """The command that runs a program with the interpreter of this one."""
+    python, here = Path(sys.executable or "python"), Path.cwd()
+    if (
+        here in python.parent.parents
+    ):  # not resolved: a venv's is a link out of it; a bare name is not found
+        python = python.relative_to(here)
+    words = [str(python), str(program), *arguments]
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def server_command() -> str:
+    """The command that starts the server, whose program is beside the one that runs."""
+    return python_command(Path(sys.argv[0]).parent / "app.py")
