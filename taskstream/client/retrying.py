@@ -15,8 +15,6 @@ RETRY_SECONDS = 1.0
 """When to reconnect for the first time, as long as the server hasn't said."""
 SHORTEST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 10
-LONGEST_TIMEOUT_SECONDS = 86_400
-"""A day: no socket waits for longer than its clock counts."""
 
 
 class Retrying:
@@ -61,7 +59,7 @@ class Retrying:
     @property
     def seconds_left(self) -> float:
         """Seconds until giving up; one at least, so that the last try has a chance."""
-        return min(max(1, self._deadline - time.monotonic()), LONGEST_TIMEOUT_SECONDS)
+        return max(1, self._deadline - time.monotonic())
 
     def set_retry(self, value: str | None) -> None:
         """Take the first wait from a `retry` field, if it is valid."""
@@ -81,7 +79,7 @@ class Retrying:
         self._tries, self._received_event = 0, True
 
     def rejected(self, status: int | None, body: bytes) -> str:
-        """The server said no: why, if that may pass. Raises `Rejected` if it won't."""
+        """The answer was no stream: why, if another try may help. Raises `Rejected` if it won't."""
         if status in BUSY:
             return f"status {status}"
         if status == 404 and self._was_connected:
@@ -107,7 +105,7 @@ class Retrying:
         if not self._notified:
             self._notify(f"{doing} ({why}) for up to {self._seconds:.15g} s")
         self._notified = True
-        return min(self._back_off(retry_seconds), left, LONGEST_TIMEOUT_SECONDS)
+        return min(self._back_off(retry_seconds), left)
 
     def start_failed(self, error: Exception) -> float:
         """A start has no answer, or none yet: seconds until it is sent again, with the same key.

@@ -116,6 +116,7 @@ class Bars(Progress):
         fit = max(1, self.console.height - 3)
         if self.live.is_started and len(rows) > fit + 1:  # when it stops, all are shown
             below.insert(0, f"… and {len(rows) - fit} more")
+            # First those that run, then those that went wrong.
             rows = sorted(rows, key=lambda row: row.fields["rank"])[:fit]
         yield self.make_tasks_table(rows)
         yield from map(Text, below)
@@ -148,8 +149,7 @@ class Bars(Progress):
             "message": printable(f"{snapshot['message']}{result}"),
             "snapshot": None if task_id in self.abandoned else snapshot,
             "received_at": time.monotonic(),
-            "rank": (status in STYLES)
-            + (status == "SUCCESS"),  # those that run first, then those that failed
+            "rank": 2 if status == "SUCCESS" else int(status in STYLES),
         }
         if task_id in self._rows:
             self.update(self._rows[task_id], **fields)

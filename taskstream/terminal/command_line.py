@@ -28,7 +28,7 @@ class Arguments(argparse.Namespace):
     """What the command line asks for."""
 
     url: str
-    count: int
+    count: int = 0
     task_ids: list[str]
     output: bool
     """Whether to print the output of the work."""
@@ -74,29 +74,33 @@ def flags(doc: str, *, many: bool) -> FlagParser:
     description, _, examples = doc.partition("\n")
     layout = argparse.RawDescriptionHelpFormatter
     parser = FlagParser(description=description, epilog=examples.strip(), formatter_class=layout)
-    add, repeated = parser.add_argument, "; may be repeated"
+    add = parser.add_argument
     url = "http://localhost:8000"
     add("--url", type=server_url, default=url, help=f"address of the server (default: {url})")
-    parser.set_defaults(count=None)
     if many:
         tasks = partial(at_least, 1, int, "a whole number")
         add("--count", type=tasks, help="how many tasks to start, at least 1 (default: 5)")
-    name = "Task, numbered" if many else "the name of its work"
-    add("--name", help=f"what to call the task, at most 100 characters (default: {name})")
-    add("--work", help="what the task does: one of those that GET /works lists (default: simulated)")
-    add("--seconds", type=number, help="how long it takes, in seconds, 0 to 3600 (default: 5)")
-    add("--steps", type=int, help="in how many steps, or pages for scraping, 1 to 1000 (default: 20)")
-    add("--fail-at", type=number, metavar="PERCENT", help="fail on purpose there (default: don't fail)")
-    words = "any other parameter of the work, its value as JSON or else as text; text that is JSON too "
-    words += """goes in quotes of its own: label='"5"'""" + repeated
-    add("--param", type=parameter, action="append", default=[], metavar="NAME=VALUE", help=words)
-    words = "watch this task instead of starting one" + (repeated if many else "")
+    add_task_flags(parser, "Task, numbered" if many else "the name of its work")
+    words = "watch this task instead of starting one" + ("; may be repeated" if many else "")
     add("--task-id", action="append", default=[], dest="task_ids", metavar="ID", help=words)
     add("--no-output", action="store_false", dest="output", help="leave out the output of the work")
     seconds = partial(at_least, 0, number, "a number of seconds")
     words = f"how long to go on without a connection, in seconds, 0 or more (default: {GIVE_UP_SECONDS})"
     add("--patience", type=seconds, default=GIVE_UP_SECONDS, metavar="SECONDS", help=words)
     return parser
+
+
+def add_task_flags(parser: FlagParser, name: str) -> None:
+    """Add the flags for a new task, whose default name is this."""
+    add = parser.add_argument
+    add("--name", help=f"what to call the task, at most 100 characters (default: {name})")
+    add("--work", help="what the task does: one of those that GET /works lists (default: simulated)")
+    add("--seconds", type=number, help="how long it takes, in seconds, 0 to 3600 (default: 5)")
+    add("--steps", type=int, help="in how many steps, or pages for scraping, 1 to 1000 (default: 20)")
+    add("--fail-at", type=number, metavar="PERCENT", help="fail on purpose there (default: don't fail)")
+    words = "any other parameter of the work, its value as JSON or else as text; text that is JSON too "
+    words += """goes in quotes of its own: label='"5"'; may be repeated"""
+    add("--param", type=parameter, action="append", default=[], metavar="NAME=VALUE", help=words)
 
 
 def number(text: str) -> float:
@@ -121,7 +125,7 @@ def parameter(text: str) -> tuple[str, object]:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as start=3")
     try:  # Python takes NaN and 1e400 for JSON, which has no word for them
         return name, json.loads(value, parse_constant=number, parse_float=number)
-    except (ValueError, RecursionError):
+    except ValueError:
         return name, value
 
 
@@ -136,8 +140,7 @@ def server_url(text: str) -> str:
         host = (parts.hostname or "").encode("idna").decode()
         valid = re.fullmatch(r"[\w.-]+|[\da-f:.]+", host) and parts.port != 0
         path = quote(parts.path, safe="/%:@!$&()*+,;=~")
-        parts.netloc.encode()
-    except ValueError:  # brackets, labels, ports or bytes that are invalid
+    except ValueError:  # brackets, labels or ports that are invalid
         valid = False
     if not valid or parts.path.startswith("//"):
         raise argparse.ArgumentTypeError(

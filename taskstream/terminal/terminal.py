@@ -81,7 +81,7 @@ class Terminal:
         return task_id
 
     def retrying(self, task_id: str | None = None) -> Retrying:
-        """When to watch a task, or to start one, once again, and when to give up; it tells of both here."""
+        """How to retry watching a task, or starting one; the state of the connection is shown here."""
         url, seconds = self._arguments.url, self._arguments.patience
         if task_id is None:
             return Retrying(url, seconds, self._print_once)

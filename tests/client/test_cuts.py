@@ -14,8 +14,7 @@ import requests
 import client
 import sse_client
 from taskstream.client.protocol import Rejected, SnapshotDict
-from taskstream.client.retrying import Retrying
-from tests.client.running import OwnServer
+from tests.client.running import OwnServer, hasty
 from tests.support.api import Api
 from tests.support.faults import (
     BAD_GATEWAY,
@@ -72,11 +71,6 @@ async def recording(hasty_server: Server, session: aiohttp.ClientSession) -> Rec
     order = [each if isinstance(each, str) else each["progress"] for each in recording.seen]
     assert order == [0, 0, *PIECES[:2], 20, *PIECES[2:4], 60, PIECES[4], 100]
     return recording
-
-
-def hasty(url: str) -> Retrying:
-    """Retrying that hardly waits, neither for a byte nor between two tries."""
-    return Retrying(url, silence_seconds=0.5, retry_seconds=0, shortest_wait_seconds=0.001)
 
 
 @pytest.fixture(params=["client", "sse_client"])

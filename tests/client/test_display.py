@@ -40,8 +40,8 @@ def test_printable_as_it_is(text: str) -> None:
 async def test_hostile_texts(run: Run, client: str, shown: str, status: str) -> None:
     """Nothing that a server says reaches a terminal unfiltered: name, status, message, result, refusal."""
     evil = snapshot(name=EVIL, status=status, message=EVIL, data={"a": EVIL})
-    refusal = b'HTTP/1.1 404 No\r\nContent-Length: 33\r\n\r\n{"detail":"\\u001b]0;x\\u0007\\u200e"}'
-    async with FaultProxy(faults=(stream_of(evil),), always=Raw(refusal)) as proxy:
+    refusal = b'HTTP/1.1 403 No\r\nContent-Length: 35\r\n\r\n{"detail":"\\u001b]0;x\\u0007\\u200e"}'
+    async with FaultProxy(faults=(stream_of(evil, before="retry: 1\n"),), always=Raw(refusal)) as proxy:
         flags = (client, "--url", proxy.url, "--task-id", "x", "--patience", "3")
         if shown == "lines":
             program = run(*flags)
@@ -51,6 +51,7 @@ async def test_hostile_texts(run: Run, client: str, shown: str, status: str) -> 
             _, screen = await asyncio.to_thread(run_in_terminal, *flags)
             output = re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", screen)  # rich's own
     assert r"\x1b]0;tit" in output
+    assert ("says no" in output) == (status != "SUCCESS")
     assert [each for each in output if each != "\n" and printable(each) != each] == []
 
 
@@ -188,7 +189,8 @@ def test_more_tasks_than_lines(server: Server) -> None:
 async def test_the_reason_comes_last(client: str) -> None:
     """On a terminal the reason for which a client ends stands below the bar."""
     refusal = b'HTTP/1.1 403 No\r\nContent-Length: 20\r\n\r\n{"detail":"Go away"}'
-    async with FaultProxy(faults=(stream_of(snapshot()),), always=Raw(refusal)) as proxy:
+    first = stream_of(snapshot(), before="retry: 1\n")
+    async with FaultProxy(faults=(first,), always=Raw(refusal)) as proxy:
         flags = (client, "--url", proxy.url, "--task-id", "x")
         code, screen = await asyncio.to_thread(run_in_terminal, *flags, columns=100)
     assert code == 2
