@@ -17,7 +17,6 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from pydantic import Field
 
-import taskstream.interrupts  # noqa: F401 - Ctrl-C during the imports below prints no traceback
 from taskstream import TaskStream, Update, WorkError, report
 from taskstream.server import ServerSettings, serve
 

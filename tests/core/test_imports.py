@@ -11,7 +11,7 @@ import pytest
 from tests.support.programs import ROOT
 
 PACKAGE = ROOT / "taskstream"
-ROOMS = ("http", "server", "redis", "client")
+ROOMS = ("http", "server", "redis", "client", "terminal")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 NOT_FOR_THE_CORE = {
@@ -69,12 +69,13 @@ def test_the_core_knows_nobody(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.parent != PACKAGE], ids=named)
 def test_rooms(path: Path) -> None:
-    """HTTP and Redis stand on the core, the server on HTTP, the client on nothing."""
+    """HTTP and Redis stand on the core, the server on HTTP, the client on nothing, the terminal on it."""
     allowed = {
         "http": {"core", "http"},
         "redis": {"core", "redis"},
         "server": {"core", "http", "server"},
         "client": {"client"},
+        "terminal": {"client", "terminal"},
     }[path.parent.name]
     assert rooms(path) <= allowed
 

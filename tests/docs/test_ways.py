@@ -3,7 +3,7 @@
 import json
 import re
 import signal
-from urllib.request import Request, urlopen
+from http.client import HTTPConnection
 
 import pytest
 
@@ -19,19 +19,22 @@ class ProfiledServer(Server):
     program = ("-m", "tests.support.profiled")
 
 
-def start_and_watch(url: str, **parameters: float) -> None:
-    """Start a task and watch it to its end."""
-    with urlopen(Request(f"{url}/start-task", json.dumps(parameters).encode(), method="POST")) as answer:
-        task_id = json.load(answer)["task_id"]
-    with urlopen(f"{url}/task-progress/{task_id}") as stream:
-        assert b"SUCCESS" in stream.read()
+def start_and_watch(port: int, **parameters: float) -> None:
+    """Start a task over one connection, which stays open, and watch it to its end over another."""
+    starting, watching = (HTTPConnection("127.0.0.1", port) for _ in range(2))
+    starting.request("POST", "/start-task", json.dumps(parameters))
+    task_id = json.load(starting.getresponse())["task_id"]
+    watching.request("GET", f"/task-progress/{task_id}")
+    assert b"SUCCESS" in watching.getresponse().read()
+    starting.close()
+    watching.close()
 
 
 def calls(*flags: str) -> list[str]:
     """All that is called while one viewer watches one task, which is not the first one."""
     with ProfiledServer(*flags) as server:
-        start_and_watch(server.url, seconds=0)
-        start_and_watch(server.url, seconds=1, steps=5)
+        start_and_watch(server.port, seconds=0)
+        start_and_watch(server.port, seconds=1, steps=5)
         assert server.stop(signal.SIGINT) == 0
         called = re.findall(r"^called (.*)$", server.output, re.MULTILINE)
     return [each for each in called if not each.endswith(TIMERS)]
