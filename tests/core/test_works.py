@@ -72,7 +72,7 @@ Word = str
         (Speaker().method, "method", Kind.BLOCKING),
         (Speaker(), "Speaker", Kind.ASYNC),
     ],
-    ids=str,
+    ids=["generator", "decorated", "coroutine", "blocking", "partial", "method", "callable"],
 )
 def test_parameters(function: Callable[..., object], name: str, kind: Kind) -> None:
     """Parameters are checked, or have their defaults; what is returned doesn't matter."""
