@@ -1,5 +1,6 @@
 """Node's programs and packages, for what has to be checked, bundled or shown with them."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -35,15 +36,20 @@ def node() -> str:
 
 
 @pytest.fixture(scope="session")
-def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages, installed into a folder that is gone after the tests."""
+def node_modules(pytestconfig: pytest.Config) -> Path:
+    """The packages: installed by whichever process of the tests comes first, and kept for the next run."""
     if shutil.which("npm") is None:
         need("npm is missing: see .ci/run for how to install it")
-    folder = tmp_path_factory.mktemp("node")
-    install = ["npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "--prefix", str(folder)]
-    done = subprocess.run([*install, *PACKAGES], capture_output=True, text=True, check=False)
-    if done.returncode:
-        need(f"npm could not install what is tested with:\n{done.stderr}")
+    folder = pytestconfig.cache.mkdir("node")
+    installed = folder / "installed.txt"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not installed.exists() or installed.read_text(encoding="utf-8").split() != [*PACKAGES]:
+            install = ("npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "--prefix", folder)
+            done = subprocess.run([*install, *PACKAGES], capture_output=True, text=True, check=False)
+            if done.returncode:
+                need(f"npm could not install what is tested with:\n{done.stderr}")
+            installed.write_text("\n".join(PACKAGES), encoding="utf-8")
     return folder / "node_modules"
 
 
