@@ -1,4 +1,4 @@
-"""Private tasks in a real browser: two people, and a page that tries to act for one of them."""
+"""Private tasks in two real browsers."""
 
 from collections.abc import Iterator
 

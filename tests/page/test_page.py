@@ -62,22 +62,6 @@ def test_a_task_is_watched_from_its_start_to_its_end(server: Server, page: Page)
     assert len(streams) == 1
 
 
-def test_a_result_is_shown(server: Server, page: Page) -> None:
-    """What the work returns stands on its card."""
-    page.goto(server.url)
-    submit(page, work="scraping", name="Quotes", seconds=0, steps=3)
-    expect(card(page, "Quotes").locator(".result")).to_have_text('{"pages":3,"quotes":30}')
-
-
-def test_a_failure_says_why(server: Server, page: Page) -> None:
-    """A task that fails shows the message of its failure."""
-    page.goto(server.url)
-    submit(page, name="Import", seconds=0.2, steps=4, fail_at=50)
-    expect_status(page, "Import", "FAILURE")
-    expect(card(page, "Import").locator(".message")).to_have_text("Failed on purpose at 50 %")
-    expect(card(page, "Import").get_by_role("status")).to_have_text("Import: FAILURE")
-
-
 def test_cancel_stops_a_task_and_remove_takes_it_off_the_list(server: Server, page: Page) -> None:
     """A running task can be cancelled, an ended one removed; a reload does not bring it back."""
     page.goto(server.url)
