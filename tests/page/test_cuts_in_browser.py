@@ -1,13 +1,11 @@
 """Chromium's own EventSource, whose connections are cut."""
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
-from queue import Queue
-from threading import Thread
+from contextlib import ExitStack, contextmanager
 
+from anyio.from_thread import start_blocking_portal
 from playwright.sync_api import Page
 
 from tests.page.test_output import speaker
@@ -28,24 +26,12 @@ WATCH = """(urls) => Promise.all(urls.map((url) => new Promise((resolve) => {
 
 @contextmanager
 def proxies(port: int, rows: list[tuple[Fault, ...]]) -> Iterator[list[str]]:
-    """A proxy for each row of faults, in a thread of their own; their addresses."""
-    started: Queue[tuple[list[str], asyncio.AbstractEventLoop, asyncio.Event]] = Queue()
-
-    async def serve() -> None:
-        stop = asyncio.Event()
-        async with AsyncExitStack() as stack:
-            each = [await stack.enter_async_context(FaultProxy(port, row)) for row in rows]
-            started.put(([proxy.url for proxy in each], asyncio.get_running_loop(), stop))
-            await stop.wait()
-
-    thread = Thread(target=asyncio.run, args=[serve()])
-    thread.start()
-    urls, loop, stop = started.get(timeout=10)
-    try:
-        yield urls
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
+    """The addresses of a proxy for each row of faults, in a thread of their own."""
+    with start_blocking_portal() as portal, ExitStack() as stack:
+        proxies = [FaultProxy(port, row) for row in rows]
+        for proxy in proxies:
+            stack.enter_context(portal.wrap_async_context_manager(proxy))
+        yield [proxy.url for proxy in proxies]
 
 
 def watch_cut(page: Page, port: int, task_id: str, offsets: range) -> dict[int, list[str]]:
