@@ -110,15 +110,6 @@ GOOD = {
         health(1, 0),
         of(What.FINAL_STATUS, 91, data=SUCCESS),
     ],
-    "two viewers": [
-        *FINISHED,
-        *(seen(n, d, n, "v2") for n, d in enumerate((PENDING, STARTED, SUCCESS), 1)),
-    ],
-    "told of a gap": [
-        seen(1, PENDING),
-        of(What.LOST, 2, number=2, until=7),
-        seen(8, SUCCESS),
-    ],
     "told of a gap, with the latest snapshot": [
         of(What.LOST, 1, number=1, until=7),
         seen(4, STARTED),
@@ -140,34 +131,18 @@ GOOD = {
         final(1_000_000_003, FAILURE),
     ],
     "vanished in a flush": [start(), seen(1, PENDING), loss(2, 3), of(What.OPEN, 4, since=3.5, **UNKNOWN)],
-    "never acknowledged, not there": [of(What.OPEN, 4, since=3.5, **UNKNOWN)],
     "a key that is sent twice": [start(1, key="k"), start(2, key="k"), *FINISHED],
-    "a key after a flush": [start(1, key="k"), loss(2, 3), start(4, task="b", key="k")],
     "begun again after a roll-back": [work(What.BEGUN, 2), loss(3, 4, since=1), work(What.BEGUN, 5)],
     "lost with its worker": [*fault("worker-killed", 1, 2), seen(1, PENDING), seen(2, LOST, 14)],
-    "lost with its worker, and never watched": [
-        *fault("worker-killed", 1, 2),
-        final(1, PENDING),
-        final(2, LOST),
-    ],
     "a refusal": [start(task="", outcome=Outcome.FAIL)],
     "an unknown start that began": [start(task="", outcome=Outcome.UNKNOWN), *RAN],
     "cancelled": [seen(1, PENDING), of(What.CANCEL, 2, data=REVOKED), seen(2, REVOKED)],
-    "cancelled too late": [*FINISHED, of(What.CANCEL, 4, data=SUCCESS)],
     "an overview": [*FINISHED, of(What.GLANCE, 2, data=PENDING), of(What.GLANCE, 3, data=SUCCESS)],
-    "an overview of nothing": [of(What.GLANCE, 2, since=1, **UNKNOWN)],
     "expired": [SHORT, start(), *FINISHED, *RAN, of(What.OPEN, 8, since=7.9, **UNKNOWN), health(0, 0)],
-    "expired unseen": [SHORT, start(), seen(1, PENDING), *RAN, of(What.OPEN, 8, since=7.9, **UNKNOWN)],
     "expired, as it was cancelled": [
         SHORT,
         start(since=0.4),
         of(What.CANCEL, 1, outcome=Outcome.UNKNOWN),
-        of(What.STATUS, 7, since=6.9, **UNKNOWN),
-    ],
-    "expired, after its worker was lost": [
-        SHORT,
-        start(since=0.4),
-        *fault("worker-killed", 1, 2),
         of(What.STATUS, 7, since=6.9, **UNKNOWN),
     ],
     "has made room": [
@@ -189,7 +164,6 @@ GOOD = {
         work(What.BEGUN, 5.5),
     ],
     "no place": [SMALL, start(), *FINISHED, *RAN, refusal(2)],
-    "a place that may be taken": [SMALL, start(task="", outcome=Outcome.UNKNOWN), refusal(9)],
     "a place that is taken again": [
         SMALL,
         start(),
@@ -209,31 +183,17 @@ BAD = {
         [*FINISHED, seen(1, PENDING, 4, "v2"), seen(2, FAILURE, 5, "v2")],
         "one value",
     ),
-    "one value: after a flush as well": ([*FINISHED[:2], loss(2.5, 3), seen(2, FAILURE, 4)], "one value"),
     "one value: a viewer and Redis": ([*FINISHED, *IN_REDIS[:2], final(3, FAILURE)], "one value"),
-    "one value: output and snapshot": ([*FINISHED, final(2, STARTED, kind="output")], "one value"),
     "an event under two numbers": ([final(1, PENDING), final(2, PENDING), final(3, SUCCESS)], "one number"),
     "a gap": ([seen(1, PENDING), seen(3, SUCCESS)], "whole runs"),
-    "a gap at the beginning": ([seen(2, STARTED), seen(3, SUCCESS)], "whole runs"),
     "a gap that is larger than told": (
         [seen(1, PENDING), of(What.LOST, 2, number=2, until=7), seen(9, SUCCESS)],
         "whole runs",
     ),
-    "a gap after what was lost": (
-        [of(What.LOST, 1, number=1, until=7), seen(8, STARTED), seen(10, SUCCESS)],
-        "whole runs",
-    ),
     "an event again": ([*FINISHED[:2], seen(2, STARTED, 2.5), FINISHED[2]], "whole runs"),
-    "an event again, before anything was lost": (
-        [*FINISHED[:2], seen(2, STARTED, 2.5), loss(3, 4), seen(3, SUCCESS, 5)],
-        "whole runs",
-    ),
     "an event after the end": ([*FINISHED, seen(4, STARTED)], "one end"),
-    "an event after the end, in Redis": ([*FINISHED, *IN_REDIS, final(4, STARTED)], "one end"),
     "two ends": ([*FINISHED, *IN_REDIS, final(4, FAILURE)], "one end"),
-    "after the end, even with a loss": ([*FINISHED, loss(3.2, 3.5), seen(4, FAILURE)], "one end"),
     "STARTED twice": ([*IN_REDIS[:2], final(3, STARTED), final(4, SUCCESS)], "lawful lives"),
-    "back to the beginning": ([*IN_REDIS[:2], final(3, PENDING), final(4, SUCCESS)], "lawful lives"),
     "progress that goes down": (
         [
             final(1, json.dumps({"status": "PROGRESS", "progress": 9})),
@@ -246,55 +206,33 @@ BAD = {
         [*FINISHED, *(seen(n, d, 80 + n, "v2") for n, d in enumerate((PENDING, STARTED, SUCCESS), 1))],
         "seen ends",
     ),
-    "a 204 instead of the end": ([*FINISHED[:2], of(What.OPEN, 5, status=204, data="2")], "seen ends"),
-    "PENDING for ever": ([start(), final(1, PENDING)], "all end"),
     "an end long after the last fault": (
         [*FINISHED[:2], calm(3), seen(3, SUCCESS, 60), *IN_REDIS],
         "all end",
     ),
     "acknowledged, then unknown": ([start(), of(What.OPEN, 4, since=3, **UNKNOWN)], "kept starts"),
-    "acknowledged, then not there": ([start(task="b"), *IN_REDIS], "kept starts"),
     "older than what was lost, and gone": (
         [start(at=1), loss(5, 6, since=4), of(What.OPEN, 9, since=8, **UNKNOWN)],
         "kept starts",
     ),
     "a key with two tasks": ([start(1, key="k"), start(2, task="b", key="k")], "one task per key"),
     "begun twice": ([work(What.BEGUN, 1), work(What.BEGUN, 2)], "one beginning"),
-    "begun twice, though nothing of that was lost": (
-        [work(What.BEGUN, 1), loss(4, 5, since=3), work(What.BEGUN, 6)],
-        "one beginning",
-    ),
     "refused, yet begun": ([start(task="", outcome=Outcome.FAIL), *RAN], "one beginning"),
     "SUCCESS of work that has not ended": ([*FINISHED, work(What.BEGUN, 2)], "honest ends"),
-    "SUCCESS of work that has failed": (
-        [*FINISHED, work(What.BEGUN, 2), work(What.ENDED, 2.5, Outcome.FAIL)],
-        "honest ends",
-    ),
     "lost without a reason": ([seen(1, PENDING), seen(2, LOST, 14)], "honest ends"),
-    "lost while a server was away": (
-        [*fault("server-killed", 1, 2), *fault("lid", 3, 15), seen(1, PENDING), seen(2, LOST, 16)],
-        "honest ends",
-    ),
     "a status that is not the last": (
         [*IN_REDIS, of(What.FINAL_STATUS, 91, data=STARTED)],
         "agreeing answers",
     ),
-    "too many tasks": ([*IN_REDIS, health(2, 0)], "agreeing answers"),
-    "a task that runs for ever": ([*IN_REDIS, health(1, 1)], "agreeing answers"),
     "no health": (
         [Observation(at=91, who="s1", what=What.FINAL_HEALTH, status=503, data="{}")],
         "agreeing answers",
     ),
     "a snapshot out of nowhere": ([*FINISHED, of(What.STATUS, 2, data=REVOKED)], "true snapshots"),
-    "an overview that goes back": (
-        [*FINISHED, of(What.GLANCE, 3, data=SUCCESS), of(What.GLANCE, 4, data=STARTED)],
-        "whole overviews",
-    ),
     "an overview without the end": ([*FINISHED, of(What.GLANCE, 3, data=STARTED)], "whole overviews"),
     "an overview of what is not there": ([*FINISHED, of(What.GLANCE, 3, data=FAILURE)], "true snapshots"),
     "an overview that forgets": ([start(), of(What.GLANCE, 4, since=3, **UNKNOWN)], "kept starts"),
     "expired too soon": ([SHORT, start(), *RAN, of(What.STATUS, 7, since=6.9, **UNKNOWN)], "kept starts"),
-    "expired, but never begun": ([SHORT, start(), of(What.STATUS, 20, since=19, **UNKNOWN)], "kept starts"),
     "expired at work": (
         [
             SHORT,
@@ -305,38 +243,9 @@ BAD = {
         ],
         "kept starts",
     ),
-    "made room at work": (
-        [
-            SMALL,
-            start(),
-            work(What.BEGUN, 2),
-            start(4, "b", since=3.5),
-            of(What.STATUS, 4.5, since=4.2, **UNKNOWN),
-            work(What.ENDED, 5),
-        ],
-        "kept starts",
-    ),
-    "expired at work, whose worker was struck later": (
-        [
-            SHORT,
-            start(),
-            work(What.BEGUN, 1),
-            of(What.STATUS, 20, since=19, **UNKNOWN),
-            *fault("worker-killed", 21, 22),
-        ],
-        "kept starts",
-    ),
     "made room without need": (
         [limits(max_tasks=2), start(), *RAN, start(4, "b"), of(What.STATUS, 5, since=4.9, **UNKNOWN)],
         "kept starts",
-    ),
-    "a key of what is still there": (
-        [SHORT, start(1, key="k"), *RAN, start(5, "b", key="k", since=4.9)],
-        "one task per key",
-    ),
-    "begun again, though it was still known": (
-        [SHORT, start(), *RAN, work(What.BEGUN, 6)],
-        "one beginning",
     ),
     "kept for too long": ([SHORT, *FINISHED, *IN_REDIS], "forgotten in time"),
     "more tasks than places": (
@@ -346,9 +255,7 @@ BAD = {
         ],
         "no more tasks",
     ),
-    "more tasks than places in the end": ([SMALL, health(2, 0)], "no more tasks"),
     "a place that is free": ([SMALL, refusal(1)], "honest refusals"),
-    "a place of a task that has ended": ([SMALL, start(), *FINISHED, *RAN, refusal(4)], "honest refusals"),
     "a worker that ends by itself": ([Observation(at=99, who="w1", what=What.DIED)], "survivors"),
     "a cancel that is not kept": ([of(What.CANCEL, 2, data=REVOKED), *FINISHED], "kept cancels"),
 }

@@ -73,7 +73,7 @@ Word = str
         (Speaker().method, "method", WorkKind.BLOCKING),
         (Speaker(), "Speaker", WorkKind.ASYNC),
     ],
-    ids=str,
+    ids=["generator", "decorated", "coroutine", "blocking", "partial", "method", "callable"],
 )
 def test_parameters(function: Callable[..., object], name: str, kind: WorkKind) -> None:
     """Parameters are checked, or have their defaults; what is returned doesn't matter."""

@@ -109,10 +109,14 @@ def test_run_it(cloned: Machine) -> None:
 async def test_your_application(
     machine: Machine, source: Path, session: aiohttp.ClientSession, lines: list[str]
 ) -> None:
-    """README's program, in a folder and an environment that know nothing of ours."""
+    """README's program, in a folder and an environment that know nothing of ours; it is typed."""
     install, serve = lines
     (machine.folder / "mine.py").write_text(MINE, encoding="utf-8")
     machine.run(install.replace("/path/to/clone", str(source)))
+    assert "site-packages" in machine.run("python -c 'import taskstream; print(taskstream.__file__)'")
+    assert "No broken requirements" in machine.run("pip check")
+    types = f"{sys.executable} -m mypy --strict --python-executable environment/bin/python mine.py"
+    assert "Success: no issues found" in machine.run(types)
     with machine.start(f"{serve} --port 0") as server:
         await check_mine(session, server.serving())
 
@@ -126,19 +130,6 @@ def test_tests(machine: Machine, source: Path, lines: list[str]) -> None:
     machine.run(f"pip install -q {source}")
     machine.run(install)
     assert "2 passed" in machine.run(test)
-
-
-async def test_wheel_alone(machine: Machine, source: Path, session: aiohttp.ClientSession) -> None:
-    """The wheel, without any extra, has all that README's program needs beside a server; and its types."""
-    (machine.folder / "mine.py").write_text(MINE, encoding="utf-8")
-    machine.run(f"pip wheel -q --no-deps --wheel-dir dist {source}")
-    machine.run("pip install -q dist/*.whl uvicorn")
-    assert "site-packages" in machine.run("python -c 'import taskstream; print(taskstream.__file__)'")
-    assert "No broken requirements" in machine.run("pip check")
-    types = f"{sys.executable} -m mypy --strict --python-executable environment/bin/python mine.py"
-    assert "Success: no issues found" in machine.run(types)
-    with machine.start("uvicorn mine:app --port 0") as server:
-        await check_mine(session, server.serving())
 
 
 def test_source_distribution(machine: Machine, source: Path) -> None:

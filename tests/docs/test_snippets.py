@@ -183,14 +183,6 @@ def test_serve(folder: Path) -> None:
         assert run.stop(signal.SIGINT) == 0, run.output
 
 
-def test_tests(folder: Path) -> None:
-    """A program with tests passes them."""
-    name = naming("def test_task(")
-    with Program("-m", "pytest", "-p", "no:cacheprovider", str(folder / f"{name}.py")) as run:
-        assert run.wait(30) == 0, run.output
-    assert "2 passed" in run.lines[-1]
-
-
 @pytest.mark.parametrize("url", [naming("def build(")], indirect=True)
 async def test_output(session: aiohttp.ClientSession, url: str) -> None:
     """Output comes as events of its own: of functions, of `logging`, of other programs, of generators."""

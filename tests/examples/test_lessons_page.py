@@ -71,15 +71,6 @@ def test_side_by_side(server: Server, page: Page) -> None:
     assert "run 2, step 1" in after or "run 1, step 4" in after
 
 
-def test_bytes_can_be_hidden(server: Server, page: Page) -> None:
-    """The bytes are there on demand."""
-    open_lesson(page, server, "newline_in_data")
-    wire = moments(page, "broken", "bytes").first
-    expect(wire).to_be_visible()
-    page.get_by_label("bytes").uncheck()
-    expect(wire).to_be_hidden()
-
-
 def test_code(server: Server, page: Page) -> None:
     """The two pieces of code stand side by side, the lines that differ are marked."""
     open_lesson(page, server, "hanging_bridge")

@@ -65,13 +65,6 @@ async def test_steps(viewer: Viewer) -> None:
     assert seen[-1].at - seen[0].at > 0.7
 
 
-async def test_failed(viewer: Viewer) -> None:
-    """A failure is called `failed`, and says why."""
-    seen = await viewer.see(trigger(seconds=0.2, pages=2, fail_at=50))
-    assert seen[-1].event == "failed"
-    assert contents(seen)[-1]["message"] == "Failed on purpose at 50 %"
-
-
 async def test_text_intact(viewer: Viewer) -> None:
     """Control characters, emoji, U+2028 and forged events arrive as they are; half a surrogate is a `?`."""
     assert quotes(await viewer.see(trigger(seconds=2))) == INTACT
@@ -98,16 +91,6 @@ async def test_other_parameters(viewer: Viewer) -> None:
     url = trigger(seconds=0.1, pages=1)
     await viewer.see(url)
     assert await viewer.status(url.replace("pages=1", "pages=2")) == 422
-
-
-async def test_go_on(viewer: Viewer) -> None:
-    """A viewer that reconnects gets the rest of the run; after the last event, 204."""
-    url = trigger(seconds=1, pages=4)
-    first = await viewer.see(url, count=3)
-    rest = await viewer.see(url, last_event_id=first[-1].id)
-    steps = [each["step"] for each in contents(first + rest)]
-    assert steps == ["Login", *["Scraping"] * 4, "Analyzing", "Done"]
-    assert await viewer.status(url, rest[-1].id) == 204
 
 
 @pytest.mark.parametrize("run", ["", "?run=", "?run=1", "?run=" + "G" * 32, "?run=" + "0" * 33])

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.examples.test_scraping_example import INTACT, TRIGGER
+from tests.examples.test_scraping_example import TRIGGER
 from tests.support.backends import free_port, require
 from tests.support.browser import browser, context, page
 from tests.support.programs import Program
@@ -85,14 +85,6 @@ def test_strict_mode(site: Site, page: Page) -> None:
     expect(page.get_by_role("status")).to_contain_text("Completed")
     assert {first["url"], second["url"], *page.evaluate("sources.map(({ url }) => url)")} == {first["url"]}
     expect(page.locator(".quotes li")).to_have_count(7)
-
-
-def test_text_intact(site: Site, page: Page) -> None:
-    """What has been scraped stands on the page as it is, as text."""
-    page.goto(site.url)
-    page.get_by_role("button", name="Start scraping").click()
-    expect(page.get_by_role("status")).to_contain_text("Completed")
-    assert page.locator(".quotes li").evaluate_all("all => all.map(one => one.textContent)") == INTACT
 
 
 def test_leaving_closes_the_stream(site: Site, page: Page) -> None:

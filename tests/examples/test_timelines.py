@@ -68,11 +68,7 @@ async def test_timeline(name: str) -> None:
 
 
 def check_work_restarts(broken: Timeline, fixed: Timeline) -> None:
-    """They part at the first event after the reconnection; the work runs twice, or once."""
-    parting = part(broken, fixed)
-    assert parting is not None
-    assert short(parting.broken) == "A event run 2, step 1  (id 1)"
-    assert short(parting.fixed) == "A event run 1, step 4  (id 4)"
+    """The work runs twice, or once."""
     assert broken.of(Kind.WORK) == ["run 1 starts", "run 2 starts"]
     assert fixed.of(Kind.WORK) == ["run 1 starts"]
 

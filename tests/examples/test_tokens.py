@@ -2,13 +2,12 @@
 
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from examples.tokens import WORDS
-from tests.support.browser import ARGUMENTS, browser, context, executable, page
+from tests.support.browser import browser, context, page
 from tests.support.examples import Example
 from tests.support.programs import Server
 
@@ -51,28 +50,6 @@ def test_a_reload_and_a_second_tab(server: Server, page: Page) -> None:
         expect(each.get_by_role("status")).to_have_text("100 words")
         assert text(each) == text_of(100, 7)
         expect(each.get_by_role("button", name="Stop")).to_be_disabled()
-
-
-def test_a_browser_that_is_closed_and_started_again(
-    server: Server, browser: Browser, tmp_path: Path
-) -> None:
-    """Leaving stops nothing: after a restart, the browser shows the text, and how it goes on."""
-
-    def started() -> BrowserContext:
-        return browser.browser_type.launch_persistent_context(
-            tmp_path, executable_path=executable(), args=ARGUMENTS
-        )
-
-    with started() as first:
-        page = first.new_page()
-        page.goto(f"{server.url}/?words=150&seconds=0.02&seed=8")
-        page.get_by_role("button", name="Write a text").click()
-        until_some(page)
-    with started() as second:
-        page = second.new_page()
-        page.goto(server.url)
-        expect(page.get_by_role("status")).to_have_text("150 words")
-        assert text(page) == text_of(150, 8)
 
 
 def test_stop(server: Server, page: Page) -> None:

@@ -55,26 +55,6 @@ def test_parameters_are_fields(bodies: StartTaskBodies) -> None:
     assert (work.name, body.name, body.values()) == ("blocking", "mine", {"seconds": 3})
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        (b"{}", "count"),
-        (b'{"count": 0}', "count"),
-        (b'{"count": "2"}', "count"),
-        (b'{"count": true}', "count"),
-        (b'{"count": 2, "word": null}', "word"),
-        (b'{"count": 2, "parameter_count": 2}', "parameter_count"),
-        (b'{"work": "secret"}', "work"),
-        (b'{"work": "unheard of"}', "work"),
-    ],
-)
-def test_mistakes_name_the_field(bodies: StartTaskBodies, body: bytes, field: str) -> None:
-    """A field that is wrong is named; what stood there is not repeated."""
-    (mistake,) = mistakes(bodies, body)
-    assert mistake["loc"] == ["body", field]
-    assert mistake.keys() == {"type", "loc", "msg"}
-
-
 def test_private_work_is_not_even_named(bodies: StartTaskBodies) -> None:
     """Who may not start some work isn't told that there is any."""
     for name in (b"secret", b"unheard of"):
@@ -108,11 +88,3 @@ def test_as_a_sentence(bodies: StartTaskBodies) -> None:
         bodies.parse(b'{"more": 1}')
     with pytest.raises(InvalidParameters, match=r"; … and 6981 more$"):
         bodies.parse(MANY_FIELDS)
-
-
-def test_nothing_to_start() -> None:
-    """Without any public work there is nothing that a body could start."""
-    works = WorkTable()
-    works.add(Work(secret, public=False))
-    (mistake,) = mistakes(StartTaskBodies(works), b"{}")
-    assert mistake["msg"] == "There is no work that requests may start"

@@ -1,48 +1,15 @@
-"""In an application of one's own: the program of the documentation, as it stands there."""
+"""In an application of one's own: README's program, as it stands there."""
 
 from collections.abc import Iterator
 
 import aiohttp
 import pytest
 
-from tests.support.api import Api, check_story, events
+from tests.docs.pages import blocks
+from tests.support.api import Api, check_story
 from tests.support.programs import OwnApp
 
-MINE = '''
-import asyncio
-import time
-from collections.abc import AsyncIterator
-
-from fastapi import FastAPI
-from taskstream import Snapshot, TaskStream, Update, track
-
-tasks = TaskStream()
-
-
-@tasks.work
-async def countdown(*, start: int = 10) -> AsyncIterator[Update]:
-    """Count down to zero."""
-    for number in range(start, 0, -1):
-        await asyncio.sleep(1)
-        yield Update(100 * (start - number + 1) / start, f"{number} …")
-
-
-@tasks.work
-def resize(*, images: int = 20) -> int:
-    """Make images smaller: a blocking function, so it runs in a thread (with Redis, in a worker)."""
-    for _ in track(range(images), "Resizing"):
-        time.sleep(0.2)
-    return images
-
-
-app = FastAPI()
-app.include_router(tasks.router, prefix="/jobs")
-
-
-@app.post("/albums", status_code=202)
-async def resize_album(images: int = 20) -> Snapshot:
-    return await tasks.start(resize, images=images)
-'''
+MINE = blocks("README.md", "python")[0]
 
 
 @pytest.fixture(scope="module")
@@ -82,29 +49,6 @@ async def test_started_by_a_route_of_ones_own(mine: OwnApp, jobs: Api) -> None:
     assert stream[-1].snapshot["data"] == 2
     assert stream[2].snapshot["message"] == "Resizing: 0 of 2"
     assert await jobs.status(task["task_id"]) == stream[-1].snapshot
-
-
-@pytest.mark.parametrize("work", ["countdown", "resize"])
-async def test_cancelled(jobs: Api, work: str) -> None:
-    """Both kinds of work are cancelled, and viewers see it."""
-    task_id = (await jobs.start(work=work))["task_id"]
-    async with jobs.open(f"/tasks/{task_id}/stream") as response:
-        stream = events(response)
-        while (await anext(stream)).snapshot["status"] == "PENDING":
-            pass
-        assert (await jobs.json("POST", f"/tasks/{task_id}/cancel"))["status"] == "REVOKED"
-        assert [event.snapshot["status"] async for event in stream][-1] == "REVOKED"
-
-
-async def test_the_page_and_the_element(mine: OwnApp, jobs: Api) -> None:
-    """The page, the element and the interactive documentation are there."""
-    for url, content in (
-        (jobs.url("/"), "text/html"),
-        (jobs.url("/static/task-progress.js"), "text/javascript"),
-        (f"{mine.url}/docs", "text/html"),
-    ):
-        async with jobs.session.get(url) as response:
-            assert (response.status, response.content_type) == (200, content)
 
 
 async def test_openapi(mine: OwnApp, jobs: Api) -> None:

@@ -65,6 +65,11 @@ def test_what_is_too_rare_to_be_tried() -> None:
     for status in ("400", "408", "413", "503"):
         schema = responses[status]["content"]["application/json"]["schema"]
         assert schema == {"$ref": "#/components/schemas/Detail"}
+    for label, expected in EXPECTED.items():
+        responses = OPERATIONS[label].definition.raw["responses"]
+        if 204 in expected:  # a stream
+            assert "503" in responses
+            assert list(responses["200"]["content"]) == ["text/event-stream"]
 
 
 class Page(BaseModel):

@@ -1,12 +1,43 @@
-"""What stays closed: tasks of other people, and the API to pages that were not invited."""
+"""What stays closed: tasks of other people, caches, and the API to pages that were not invited."""
 
 import aiohttp
 import pytest
 
-from tests.support.api import Api
+from tests.support.api import LONG_TASK, Api, events
 from tests.support.programs import Server
 
-ORIGIN = "https://example.org"
+PAGE = {"Origin": "https://example.org", "Cookie": "session=1"}
+"""What the browser sends for a page of another origin."""
+NO_TASK = "0" * 32
+IDS = "&".join(["task_id=x"] * 101)
+REQUESTS: list[tuple[str, str, bytes | None, dict[str, str], int]] = [
+    ("POST", "/start-task", b'{"seconds": 0}', {}, 200),
+    ("POST", "/start-task", b"{", {}, 422),
+    ("POST", "/start-task", None, {"Idempotency-Key": '"'}, 422),
+    ("POST", "/start-task", b" " * 70_000, {}, 413),
+    ("GET", "/start-task", None, {}, 405),
+    ("GET", f"/task-status/{NO_TASK}", None, {}, 404),
+    ("GET", f"/tasks/{NO_TASK}", None, {}, 404),
+    ("DELETE", f"/tasks/{NO_TASK}", None, {}, 405),
+    ("GET", f"/tasks/{NO_TASK}/stream", None, {}, 404),
+    ("GET", f"/task-progress/{NO_TASK}", None, {}, 404),
+    ("POST", f"/cancel-task/{NO_TASK}", None, {}, 404),
+    ("POST", f"/tasks/{NO_TASK}/cancel", None, {}, 404),
+    ("GET", "/task-progress", None, {}, 422),
+    ("GET", f"/task-progress?{IDS}", None, {}, 422),
+    ("GET", f"/task-progress?task_id={NO_TASK}", None, {}, 200),
+    ("GET", f"/task-progress?task_id={NO_TASK}", None, {"Last-Event-ID": "end"}, 204),
+    ("GET", "/works", None, {}, 200),
+    ("GET", "/health", None, {}, 200),
+    ("GET", "/metrics", None, {}, 200),
+]
+
+
+def allowed(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """What an answer allows a page of another origin."""
+    prefix = "access-control-"
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return {name.removeprefix(prefix): headers[name] for name in headers if name.startswith(prefix)}
 
 
 async def test_no_route_lists_tasks(api: Api) -> None:
@@ -32,71 +63,77 @@ async def test_no_route_lists_tasks(api: Api) -> None:
             assert task_id not in await response.text()
 
 
-async def answer(api: Api, method: str, path: str, **headers: str) -> tuple[int, dict[str, str]]:
-    """The status of an answer to another origin's page, and what it allows that page."""
-    headers = {"Origin": ORIGIN, "Cookie": "session=1", **headers}
-    async with api.session.request(method, api.url(path), headers=headers) as response:
-        prefix = "access-control-"
-        allowed = {
-            name.lower().removeprefix(prefix): value
-            for name, value in response.headers.items()
-            if name.lower().startswith(prefix)
-        }
-        return response.status, allowed
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status"), REQUESTS, ids=lambda value: str(value)[:30]
+)
+async def test_every_answer(
+    api: Api, method: str, path: str, body: bytes | None, headers: dict[str, str], status: int
+) -> None:
+    """By default any page may ask, but never in the name of its visitor; and no cache keeps an answer."""
+    async with api.session.request(
+        method, api.url(path), data=body, headers={**PAGE, **headers}
+    ) as response:
+        assert response.status == status
+        assert response.headers.getall("Cache-Control") == ["no-store"]
+        assert allowed(response) == {"allow-origin": "*", "expose-headers": "Location, Retry-After"}
 
 
-REQUESTS = [
-    ("POST", "/start-task", 200),
-    ("GET", "/task-progress/unknown", 404),
-    ("GET", "/task-progress", 422),
-    ("GET", "/task-progress?task_id=unknown", 200),
-    ("GET", "/task-status/unknown", 404),
-    ("GET", "/tasks/unknown", 404),
-    ("GET", "/tasks/unknown/stream", 404),
-    ("POST", "/cancel-task/unknown", 404),
-    ("POST", "/tasks/unknown/cancel", 404),
-    ("GET", "/works", 200),
-    ("GET", "/health", 200),
-]
+async def test_no_cache_keeps_a_task(api: Api) -> None:
+    """Nor does one keep answers about a task that is known, or the 204 that ends its streams."""
+    task_id = (await api.start(seconds=0))["task_id"]
+    last = (await api.watch(task_id))[-1].id
+    for method, path, headers, status in (
+        ("GET", f"/tasks/{task_id}", {}, 200),
+        ("POST", f"/tasks/{task_id}/cancel", {}, 200),
+        ("GET", f"/tasks/{task_id}/stream", {}, 200),
+        ("GET", f"/tasks/{task_id}/stream", {"Last-Event-ID": str(last)}, 204),
+    ):
+        async with api.session.request(method, api.url(path), headers=headers) as response:
+            assert response.status == status
+            assert response.headers.getall("Cache-Control") == ["no-store"]
 
 
-@pytest.mark.parametrize(("method", "path", "status"), REQUESTS)
-async def test_any_origin_without_credentials(api: Api, method: str, path: str, status: int) -> None:
-    """By default any page may ask, but never in the name of its visitor."""
-    assert await answer(api, method, path) == (
-        status,
-        {"allow-origin": "*", "expose-headers": "Location, Retry-After"},
-    )
+async def test_no_cache_keeps_a_refusal(session: aiohttp.ClientSession) -> None:
+    """Nor the refusals for want of room."""
+    with Server("--max-tasks", "2", "--max-streams", "1") as server:
+        api = Api(session, [server.url])
+        tasks = [(await api.start(**LONG_TASK))["task_id"] for _ in range(2)]
+        async with api.open(f"/tasks/{tasks[0]}/stream") as stream:
+            await anext(events(stream))
+            for method, path in (
+                ("POST", "/start-task"),
+                ("GET", f"/tasks/{tasks[1]}/stream"),
+                ("GET", f"/task-progress?task_id={tasks[1]}"),
+            ):
+                async with session.request(method, api.url(path)) as response:
+                    assert response.status == 503
+                    assert response.headers.getall("Cache-Control") == ["no-store"]
+                    assert response.headers["Retry-After"] == "5"
 
 
-async def test_preflight(api: Api) -> None:
+@pytest.mark.parametrize(("method", "status"), [("POST", 200), ("DELETE", 400)])
+async def test_preflight(api: Api, method: str, status: int) -> None:
     """A page may send JSON and Last-Event-ID, by GET and POST only, and no credentials."""
-    asked = {"Access-Control-Request-Headers": "content-type, last-event-id"}
-    code, allowed = await answer(
-        api, "OPTIONS", "/start-task", **{"Access-Control-Request-Method": "POST"}, **asked
-    )
-    assert code == 200
-    assert allowed["allow-origin"] == "*"
-    assert allowed["allow-methods"] == "GET, POST"
-    assert allowed["allow-headers"] == "content-type, last-event-id"
-    assert "allow-credentials" not in allowed
-    code, _ = await answer(api, "OPTIONS", "/start-task", **{"Access-Control-Request-Method": "DELETE"})
-    assert code == 400
+    asked = {
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "content-type, last-event-id",
+    }
+    async with api.session.options(api.url("/start-task"), headers={**PAGE, **asked}) as response:
+        assert response.status == status
+        told = allowed(response)
+    assert (told["allow-origin"], told["allow-methods"]) == ("*", "GET, POST")
+    assert told["allow-headers"] == "content-type, last-event-id"
+    assert "allow-credentials" not in told
 
 
 @pytest.mark.parametrize("origins", ["https://a.example, https://b.example", ""])
 async def test_origins_that_were_not_invited(session: aiohttp.ClientSession, origins: str) -> None:
     """With origins of one's own, other pages are allowed nothing, whatever the answer."""
+    preflight = ("OPTIONS", "/start-task", None, {"Access-Control-Request-Method": "POST"}, 400)
     with Server("--cors-origins", origins) as server:
-        api = Api(session, [server.url])
-        for method, path, status in REQUESTS:
-            code, allowed = await answer(api, method, path)
-            assert (code, allowed.get("allow-origin"), allowed.get("allow-credentials")) == (
-                status,
-                None,
-                None,
-            )
-        code, allowed = await answer(
-            api, "OPTIONS", "/start-task", **{"Access-Control-Request-Method": "POST"}
-        )
-        assert (code, allowed.get("allow-origin"), allowed.get("allow-credentials")) == (400, None, None)
+        for method, path, body, headers, status in [*REQUESTS, preflight]:
+            async with session.request(
+                method, server.url + path, data=body, headers={**PAGE, **headers}
+            ) as response:
+                assert response.status == status
+                assert not {"allow-origin", "allow-credentials"} & allowed(response).keys()

@@ -23,7 +23,6 @@ def keeping_browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.mark.slow
 def test_the_back_button(keeping_browser: Browser, server: Server) -> None:
     """A page with elements is kept, without a stream, and watches again when one comes back to it."""
     page = keeping_browser.new_page()

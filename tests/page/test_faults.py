@@ -75,38 +75,6 @@ def test_trouble_is_said_and_overcome(page: Page, proxy: Gateway, fates: tuple[F
 
 
 @pytest.mark.slow
-def test_a_heartbeat_keeps_a_silent_stream(page: Page, proxy: Gateway) -> None:
-    """A task that says nothing for longer than three heartbeats is watched over one connection."""
-    watch(page, proxy, f"{OPTIONS} {{ muteSeconds: 2 }}", seconds=5, steps=1)
-    expect_part(page, "badge", "SUCCESS")
-    assert len(proxy.streams) == 1
-
-
-@pytest.mark.slow
-def test_a_proxy_that_buffers(page: Page, proxy: Gateway) -> None:
-    """While a proxy holds streams back, the bar moves all the same, and the element says why in jumps."""
-    proxy.fates = [Fate.HOLD]
-    script = f"{OPTIONS} {{ firstByteSeconds: 0.5, pollSeconds: 0.2 }}"
-    watch(page, proxy, script, seconds=3, steps=30)
-    expect_part(page, "problem", "No stream gets through: a proxy holds it back.")
-    expect_part(page, "badge", "PROGRESS")
-    expect_part(page, "badge", "SUCCESS")
-    expect_part(page, "problem", "")
-    until_streams(page, 0)
-
-
-def test_a_hidden_tab(page: Page, proxy: Gateway) -> None:
-    """A tab that nobody sees has no stream open; when it is seen again, it shows what is the case now."""
-    watch(page, proxy, seconds=1.5, steps=15)
-    expect_part(page, "badge", "PROGRESS")
-    turn_tab(page, hidden=True)
-    until_streams(page, 0)
-    turn_tab(page, hidden=False)
-    expect_part(page, "badge", "SUCCESS")
-    assert len(proxy.streams) == 2
-
-
-@pytest.mark.slow
 def test_seven_tabs(page: Page, lively_server: Server) -> None:
     """Six hidden tabs of a browser, which opens six connections, don't starve the seventh."""
     task_id = start_task(lively_server, name="Watched", seconds=60)

@@ -116,13 +116,6 @@ def test_what_is_optional_says_so(every_field: Server, page: Page, label: str, p
     assert field.evaluate("field => field.placeholder") == placeholder
 
 
-def test_an_item_of_a_list_is_named(every_field: Server, page: Page) -> None:
-    """What is wrong with an item is said with the name of the list, and where in it the item is."""
-    page.goto(every_field.url)
-    submit(page, name="Never", whole=5, tags='["a", 1]')
-    expect(page.locator("#start-problem")).to_have_text("tags.1: Input should be a valid string.")
-
-
 def test_what_is_not_json_is_said_to_be(every_field: Server, page: Page) -> None:
     """A field for JSON with something else in it is named, and nothing is started."""
     page.goto(every_field.url)

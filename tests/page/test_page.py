@@ -62,22 +62,6 @@ def test_a_task_is_watched_from_its_start_to_its_end(server: Server, page: Page)
     assert len(streams) == 1
 
 
-def test_a_result_is_shown(server: Server, page: Page) -> None:
-    """What the work returns stands on its card."""
-    page.goto(server.url)
-    submit(page, work="scraping", name="Quotes", seconds=0, steps=3)
-    expect(card(page, "Quotes").locator(".result")).to_have_text('{"pages":3,"quotes":30}')
-
-
-def test_a_failure_says_why(server: Server, page: Page) -> None:
-    """A task that fails shows the message of its failure."""
-    page.goto(server.url)
-    submit(page, name="Import", seconds=0.2, steps=4, fail_at=50)
-    expect_status(page, "Import", "FAILURE")
-    expect(card(page, "Import").locator(".message")).to_have_text("Failed on purpose at 50 %")
-    expect(card(page, "Import").get_by_role("status")).to_have_text("Import: FAILURE")
-
-
 def test_cancel_stops_a_task_and_remove_takes_it_off_the_list(server: Server, page: Page) -> None:
     """A running task can be cancelled, an ended one removed; a reload does not bring it back."""
     page.goto(server.url)
@@ -117,18 +101,6 @@ def test_all_tasks_share_one_stream(start_server: StartServer, page: Page) -> No
         expect_status(page, name, "STARTED")
     until_streams(page, 1)
     assert page.evaluate("states") == []
-
-
-def test_two_browsers_see_the_same(server: Server, context: BrowserContext, page: Page) -> None:
-    """A task is shown alike to all who have its address, whoever started it; none takes events away."""
-    task_id = start_task(server, name="Shared", seconds=1, steps=10)
-    other = context.browser.new_context().new_page() if context.browser else page
-    for each in (page, other):
-        each.goto(f"{server.url}/#{task_id}")
-    for each in (page, other):
-        expect_status(each, "Shared", "SUCCESS")
-        expect(card(each, "Shared")).to_contain_text("100 %")
-    other.context.close()
 
 
 def test_tabs_share_their_list(server: Server, context: BrowserContext, page: Page) -> None:
@@ -333,20 +305,6 @@ def test_a_hidden_tab_lets_go_of_its_streams(start_server: StartServer, page: Pa
     expect(page.locator(WIRE)).to_contain_text("Last-Event-ID: 2")
 
 
-def test_a_page_kept_for_the_back_button_has_no_stream(start_server: StartServer, page: Page) -> None:
-    """A page that was left lets go of its stream, and watches again when one comes back to it."""
-    server = start_server()
-    page.goto(server.url)
-    submit(page, name="Watched", seconds=60)
-    until_streams(page, 1)
-    # Playwright's Chromium keeps no page for the Back button: these are the events if it did.
-    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
-    until_streams(page, 0)
-    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
-    until_streams(page, 1)
-    expect_status(page, "Watched", "STARTED")
-
-
 def test_the_wire_shows_the_bytes(server: Server, page: Page) -> None:
     """The second pane shows request, answer and events as they are on the wire, up to the final 204."""
     page.goto(server.url)
@@ -452,17 +410,3 @@ def test_a_dark_desktop_gets_a_dark_page(server: Server, page: Page) -> None:
     dark = page.evaluate(brightness)
     assert max(dark) < 64 < 192 < min(light)
     assert page.screenshot().startswith(b"\x89PNG")
-
-
-def test_an_eventsource_that_nobody_closes_stops(server: Server, page: Page) -> None:
-    """After SUCCESS a bare EventSource asks once more, is told 204, and stops for good."""
-    task_id = start_task(server, seconds=0.3)
-    statuses: list[int] = []
-    page.on(
-        "response",
-        lambda response: statuses.append(response.status) if task_id in response.url else None,
-    )
-    page.goto(f"{server.url}/health")
-    page.evaluate(f"window.source = new EventSource('/task-progress/{task_id}'), null")
-    page.wait_for_function("() => source.readyState === EventSource.CLOSED")
-    assert statuses == [200, 204]

@@ -11,7 +11,8 @@ import pytest
 
 from taskstream.client.parser import Event
 from tests.client import test_event_source
-from tests.support.node import STATIC, node
+from tests.support.backends import require
+from tests.support.node import STATIC
 
 (RETRY,) = test_event_source.test_retry.pytestmark  # type: ignore[attr-defined]
 STREAMS, RETRIES = test_event_source.STREAMS, RETRY.args[1]
@@ -49,7 +50,7 @@ def in_javascript(event: Event) -> dict[str, str]:
 def run_node(path: Path, **environment: str) -> None:
     """Run tests under Node's runner. Fails with what it says."""
     done = subprocess.run(
-        [node(), "--test", str(path)],
+        [require("node"), "--test", str(path)],
         env={**os.environ, "NODE_NO_WARNINGS": "1", **environment},
         capture_output=True,
         text=True,
@@ -89,7 +90,7 @@ def test_types(tmp_path: Path, node_modules: Path) -> None:
     settings = {**TYPES, "compilerOptions": {**TYPES["compilerOptions"], "paths": paths}}  # type: ignore[dict-item]
     (tmp_path / "tsconfig.json").write_text(json.dumps(settings), encoding="utf-8")
     done = subprocess.run(
-        [node(), str(node_modules / "typescript" / "bin" / "tsc"), "--project", str(tmp_path)],
+        [require("node"), str(node_modules / "typescript" / "bin" / "tsc"), "--project", str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -21,11 +22,16 @@ RETRY = ("--retry-milliseconds", "20")
 """Viewers reconnect almost at once."""
 
 
-def require(program: str) -> str:
-    """The path of a program. Skips the test if it is missing, which is a failure under CI."""
-    if path := shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin"):
-        return path
-    reason = f"{program} is missing: see .ci/run for how to install it"
+def require(*names: str) -> str:
+    """The path of a program, under whichever name it has. Skips the test without it, but fails under CI."""
+    for name in names:
+        if path := shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin"):
+            return path
+    return give_up(f"{names[0]} is missing: see .ci/run for how to install it")
+
+
+def give_up(reason: str) -> NoReturn:
+    """Skip the test, which is a failure under CI."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

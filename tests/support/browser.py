@@ -1,14 +1,14 @@
 """A real browser, headless, and the words to speak of the page in."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from typing import Protocol
 from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+from tests.support.backends import require
 
 
 class HasAddress(Protocol):
@@ -17,7 +17,6 @@ class HasAddress(Protocol):
     url: str
 
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--no-sandbox",  # which a container's root would need
     "--disable-gpu",
@@ -43,13 +42,8 @@ expect.set_options(timeout=15_000)
 
 
 def executable() -> str:
-    """The path of Chromium. Skips the test if it is missing, which is a failure under CI."""
-    if path := next(filter(None, map(shutil.which, CHROMIUM)), None):
-        return path
-    reason = f"The page is tested in a real browser: install one of {', '.join(CHROMIUM)}."
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    """The path of Chromium."""
+    return require("chromium", "chromium-browser", "google-chrome")
 
 
 # One for each file, not for the session: while Playwright's loop runs, no other test can start its own.

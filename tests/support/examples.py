@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,11 +89,6 @@ class Viewer:
         headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
         async with self._session.get(self._url + path, headers=headers) as response:
             return response.status
-
-    async def headers(self, path: str) -> Mapping[str, str]:
-        """The headers of the answer."""
-        async with self._session.get(self._url + path) as response:
-            return response.headers
 
 
 def children(process: int) -> list[int]:

@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import Enum
-from queue import Queue
-from threading import Thread
+from typing import Self
 
 import aiohttp
 from aiohttp import web
+from anyio.from_thread import start_blocking_portal
 
 STREAM = re.compile(r"/task-progress[/?]|/stream$")
 
@@ -33,8 +33,9 @@ class Gateway:
         self.streams: list[web.Request] = []
         self._server_url = server_url
 
-    async def serve(self, started: "Queue[asyncio.AbstractEventLoop]", stop: asyncio.Event) -> None:
-        """Serve on a free port until told to stop."""
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[Self]:
+        """Serve on a free port."""
         self._loop = asyncio.get_running_loop()
         async with aiohttp.ClientSession(auto_decompress=False) as self._session:
             runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=0.1)  # type: ignore[arg-type]
@@ -42,8 +43,7 @@ class Gateway:
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
             self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            started.put(self._loop)
-            await stop.wait()
+            yield self
             await runner.cleanup()
 
     def cut(self) -> None:
@@ -92,13 +92,5 @@ class Gateway:
 def gateway(server_url: str) -> Iterator[Gateway]:
     """A proxy in a thread of its own."""
     proxy = Gateway(server_url)
-    started: Queue[asyncio.AbstractEventLoop] = Queue()
-    stop = asyncio.Event()
-    thread = Thread(target=asyncio.run, args=[proxy.serve(started, stop)])
-    thread.start()
-    loop = started.get(timeout=10)
-    try:
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(proxy.serve()):
         yield proxy
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()

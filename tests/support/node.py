@@ -1,12 +1,13 @@
 """Node's programs and packages, for what has to be checked, bundled or shown with them."""
 
+import fcntl
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.backends import give_up, require
 from tests.support.programs import ROOT
 
 STATIC = ROOT / "taskstream" / "browser"
@@ -22,28 +23,20 @@ PACKAGES = (
 )
 
 
-def need(reason: str) -> None:
-    """Skip the test, which is a failure under CI."""
-    pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-
-
-def node() -> str:
-    """The program `node`."""
-    if shutil.which("node") is None:
-        need("node is missing: see .ci/run for how to install it")
-    return "node"
-
-
 @pytest.fixture(scope="session")
-def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packages, installed into a folder that is gone after the tests."""
-    if shutil.which("npm") is None:
-        need("npm is missing: see .ci/run for how to install it")
-    folder = tmp_path_factory.mktemp("node")
-    install = ["npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "--prefix", str(folder)]
-    done = subprocess.run([*install, *PACKAGES], capture_output=True, text=True, check=False)
-    if done.returncode:
-        need(f"npm could not install what is tested with:\n{done.stderr}")
+def node_modules(pytestconfig: pytest.Config) -> Path:
+    """The packages: installed by whichever process of the tests comes first, and kept for the next run."""
+    npm = require("npm")
+    folder = pytestconfig.cache.mkdir("node")
+    installed = folder / "installed.txt"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not installed.exists() or installed.read_text(encoding="utf-8").split() != [*PACKAGES]:
+            install = (npm, "install", "--no-audit", "--no-fund", "--prefer-offline", "--prefix", folder)
+            done = subprocess.run([*install, *PACKAGES], capture_output=True, text=True, check=False)
+            if done.returncode:
+                give_up(f"npm could not install what is tested with:\n{done.stderr}")
+            installed.write_text("\n".join(PACKAGES), encoding="utf-8")
     return folder / "node_modules"
 
 

@@ -1,0 +1,204 @@
+"""What requests may say, byte by byte: bodies, ids, names. No back end touches it: memory will do."""
+
+import json
+from collections.abc import AsyncIterator
+from io import BytesIO
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from tests.support.api import LONG_TASK, Api
+
+BAD_BODIES: list[tuple[bytes, str | None]] = [
+    (b"{", None),
+    (b"nonsense", None),
+    (b"\xff\xfe", None),
+    (b"null", None),
+    (b"[]", None),
+    (b'"simulated"', None),
+    (b"[" * 60_000, None),
+    (b'{"steps": ' + b"9" * 5000 + b"}", None),
+    (rb'{"name": "\ud800"}', None),
+    (b'{"work": "unheard of"}', "work"),
+    (b'{"work": null}', "work"),
+    (b'{"name": 5}', "name"),
+    (b'{"name": NaN}', "name"),
+    (b'{"name": "' + b"x" * 101 + b'"}', "name"),
+    (b'{"seconds": "1"}', "seconds"),
+    (b'{"seconds": true}', "seconds"),
+    (b'{"seconds": null}', "seconds"),
+    (b'{"seconds": NaN}', "seconds"),
+    (b'{"seconds": Infinity}', "seconds"),
+    (b'{"seconds": 1e400}', "seconds"),
+    (b'{"seconds": -1}', "seconds"),
+    (b'{"seconds": 3601}', "seconds"),
+    (b'{"steps": 0}', "steps"),
+    (b'{"steps": 1001}', "steps"),
+    (b'{"steps": 1.5}', "steps"),
+    (b'{"steps": "20"}', "steps"),
+    (b'{"steps": false}', "steps"),
+    (b'{"steps": 1' + b"0" * 400 + b"}", "steps"),
+    (b'{"fail_at": 101}', "fail_at"),
+    (b'{"fail_at": -1}', "fail_at"),
+    (b'{"surprise": NaN}', "surprise"),
+    (b'{"work": "scraping", "steps": 0}', "steps"),
+    (b'{"task_id": "mine"}', "task_id"),
+]
+NEVER_GIVEN_OUT = ["-1", "0", "00", "01", "1.5", "abc", "9" * 31, "1" * 5000, "١", "🧀", "1 2", "end"]
+NO_IDS = ["0" * 32, "x", "x" * 5000, "%00", "%0A", "%F0%9F%A7%80", "%ED%A0%80", "..%2f"]
+NAMES = [
+    "two\nlines\r\nand\rmore",
+    "data: {}\n\nid: 99\nevent: forged\ndata: x",
+    ": comment",
+    "\u2028line\u2029paragraph\u0085next",
+    "\u202eright to left",
+    "<img src=x onerror=alert(1)>",
+    '"quoted" \\ back',
+    "\x00\x01\x1b[31m\x7f",
+    "🧀" * 100,
+    "\ufeffBOM",
+]
+
+
+@pytest.mark.parametrize("body", [None, b"", b"{}", b' {"name": null, "fail_at": null} ', b'{"name": ""}'])
+async def test_start_needs_no_body(api: Api, body: bytes | None) -> None:
+    """What is left out has its default."""
+    snapshot = await api.json("POST", "/start-task", data=body)
+    assert snapshot["name"] == "simulated"
+    await api.cancel(snapshot["task_id"])
+
+
+@pytest.mark.parametrize(("body", "field"), BAD_BODIES, ids=lambda value: str(value)[:40])
+async def test_bad_body(api: Api, body: bytes, field: str | None) -> None:
+    """An invalid body gets a 422 that names the field, and starts nothing."""
+    before = (await api.json("GET", "/health"))["tasks"]
+    answer = await api.json("POST", "/start-task", 422, data=body)
+    assert list(answer) == ["detail"]
+    assert all(error.keys() == {"type", "loc", "msg"} for error in answer["detail"])  # not what stood there
+    if field:
+        assert [error["loc"] for error in answer["detail"]] == [["body", field]]
+    assert (await api.json("GET", "/health"))["tasks"] <= before
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("size", [64 * 1024 + 1, 10 * 1024 * 1024])
+async def test_body_too_large(api: Api, size: int, chunked: bool) -> None:
+    """A body over 64 KiB gets a 413, whether it says its length or not."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"name": "'
+        for _ in range(size // 1024):
+            yield b"x" * 1024
+        yield b'"}'
+
+    data = body() if chunked else BytesIO(b" " * size)
+    try:
+        async with api.session.post(api.url("/start-task"), data=data) as response:
+            assert response.status == 413
+            assert "64 KiB" in (await response.json())["detail"]
+    except aiohttp.ClientConnectionError:
+        assert size > 1024 * 1024  # a client that goes on sending may be cut off
+    assert (await api.json("GET", "/health"))["status"] == "ok"
+
+
+async def test_largest_body(api: Api) -> None:
+    """A body of 64 KiB is still accepted."""
+    body = json.dumps({"seconds": 0}).encode()
+    await api.json("POST", "/start-task", data=body + b" " * (64 * 1024 - len(body)))
+
+
+@pytest.mark.parametrize("sent", NEVER_GIVEN_OUT)
+async def test_last_event_id_that_was_never_given_out(api: Api, sent: str) -> None:
+    """Such an id counts as none: the viewer sees everything."""
+    task_id = (await api.start(seconds=0, steps=2))["task_id"]
+    assert [event.id for event in await api.watch(task_id, sent)] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("count", [0, 101])
+async def test_overview_bounds(api: Api, count: int) -> None:
+    """None is too few, and more than a hundred too many."""
+    query = "&".join(f"task_id={number:032x}" for number in range(count))
+    answer = await api.json("GET", f"/task-progress?{query}", 422)
+    assert answer["detail"][0]["loc"] == ["query", "task_id"]
+
+
+@pytest.mark.parametrize("task_id", NO_IDS)
+async def test_unknown_task(api: Api, task_id: str) -> None:
+    """A task that nobody knows gets a 404 in words, at once, and no stream."""
+    for method, path in (
+        ("GET", "/task-progress/{}"),
+        ("GET", "/tasks/{}/stream"),
+        ("GET", "/task-status/{}"),
+        ("GET", "/tasks/{}"),
+        ("POST", "/cancel-task/{}"),
+        ("POST", "/tasks/{}/cancel"),
+    ):
+        url = URL(api.url(path.format(task_id)), encoded=True)
+        async with api.session.request(method, url) as response:
+            assert (path, response.status) == (path, 404)
+            assert response.headers.get("Cache-Control") == "no-store" or "%2f" in task_id
+            assert "not found" in (await response.json())["detail"].lower()
+
+
+@pytest.mark.parametrize(
+    "path", ["/task-progress/", "/tasks/", "/tasks//stream", "/task-status/", "/nothing"]
+)
+async def test_no_such_path(api: Api, path: str) -> None:
+    """An empty id is no id."""
+    await api.json("GET", path, 404)
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+async def test_hostile_name(api: Api, name: str) -> None:
+    """A name arrives as it was sent; it can neither forge events nor break the JSON."""
+    task = await api.start(name=name, seconds=0, steps=2)
+    stream = await api.watch(task["task_id"])
+    assert [event.id for event in stream] == [1, 2, 3, 4, 5]
+    assert {event.snapshot["name"] for event in stream} == {name}
+    assert [field for field, _ in stream[0].fields] == ["id", "retry", "data"]
+    assert [field for field, _ in stream[1].fields] == ["id", "data"]
+    overview = await api.overview(task["task_id"])
+    assert [event.snapshot["name"] for event in overview] == [name]
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE"])
+async def test_streams_are_only_for_get(api: Api, method: str) -> None:
+    """Any other method is refused at once, and doesn't wait for the end of a stream."""
+    task_id = (await api.start(**LONG_TASK))["task_id"]
+    async with api.session.request(method, api.url(f"/task-progress/{task_id}")) as response:
+        assert response.status == 405
+    await api.cancel(task_id)
+
+
+@pytest.mark.parametrize("path", ["/", "/static/page.js", "/static/page.css"])
+async def test_page(api: Api, path: str) -> None:
+    """The page may only run and load what comes from here, and is never an old one."""
+    async with api.session.get(api.url(path)) as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"].startswith("text/")
+        assert response.headers["Cache-Control"] == "no-cache"
+        policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "*" not in policy
+
+
+async def test_works(api: Api) -> None:
+    """What can be started, each with the schema of its parameters."""
+    works = await api.json("GET", "/works")
+    assert [(work["name"], work["kind"]) for work in works] == [
+        ("simulated", "async"),
+        ("scraping", "blocking"),
+    ]
+    for work in works:
+        assert work["description"]
+        assert list(work["parameters"]["properties"]) == ["seconds", "steps", "fail_at"]
+        assert work["parameters"]["properties"]["seconds"] == {
+            "title": "Seconds",
+            "description": "how long it takes, in seconds",
+            "type": "number",
+            "minimum": 0,
+            "maximum": 3600,
+            "default": 5,
+        }
