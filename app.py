@@ -7,8 +7,6 @@ Run it, then open http://localhost:8000, or run a client in a second terminal:
     uvicorn app:app --reload    (the settings as variables)
 """
 
-import taskstream.interrupts  # noqa: F401 - Ctrl-C during the imports below prints no traceback
-
 import asyncio
 import sys
 import time

@@ -4,8 +4,6 @@ python multiple_task.py --count 5 --seconds 10
 python multiple_task.py --task-id <id> --task-id <id>      watch tasks that exist already
 """
 
-import taskstream.interrupts  # noqa: F401 - Ctrl-C during the imports below prints no traceback
-
 import asyncio
 from contextlib import aclosing
 
@@ -13,7 +11,7 @@ import aiohttp
 
 from client import start_task, watch_task
 from taskstream.client.protocol import ServerError
-from taskstream.client.terminal import Arguments, Terminal, parse_arguments
+from taskstream.terminal import Arguments, Terminal, parse_arguments
 
 
 async def start_and_watch(
@@ -22,9 +20,9 @@ async def start_and_watch(
     """Start a task, and watch it to its end."""
     fields = {**arguments.fields, "name": name}
     try:
-        first = await start_task(session, arguments.url, terminal.patience(), **fields)
+        first = await start_task(session, arguments.url, terminal.retrying(), **fields)
     except ServerError as error:
-        terminal.refuse(error)  # the others go on
+        terminal.report_error(error)  # the others go on
     else:
         await watch(session, arguments, terminal, terminal.started(first))
 
@@ -33,14 +31,14 @@ async def watch(
     session: aiohttp.ClientSession, arguments: Arguments, terminal: Terminal, task_id: str
 ) -> None:
     """Watch a task to its end."""
-    patience, on_output = terminal.patience(task_id), terminal.output(task_id)
-    snapshots = watch_task(session, arguments.url, task_id, patience, on_output)
+    retrying, on_output = terminal.retrying(task_id), terminal.on_output(task_id)
+    snapshots = watch_task(session, arguments.url, task_id, retrying, on_output)
     try:
         async with aclosing(snapshots):
             async for snapshot in snapshots:
                 terminal.show(snapshot)
     except ServerError as error:
-        terminal.refuse(error, task_id)  # the others go on
+        terminal.report_error(error, task_id)  # the others go on
 
 
 async def main(arguments: Arguments, terminal: Terminal) -> None:

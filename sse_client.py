@@ -4,45 +4,38 @@ python sse_client.py --name "My first task" --seconds 10
 python sse_client.py --task-id <id>      watch a task that somebody else has started
 """
 
-import taskstream.interrupts  # noqa: F401 - Ctrl-C during the imports below prints no traceback
-
 import time
 from collections.abc import Callable, Iterator
+from urllib.parse import quote
+from uuid import uuid4
 
 import requests
 from sseclient import SSEClient
 
-from taskstream.client import protocol
+from taskstream.client import EventSourceError, protocol
 from taskstream.client.cursor import Cursor
-from taskstream.client.patience import Patience
-from taskstream.client.protocol import Snapshot
-from taskstream.client.sync_stream import (
-    NETWORK_ERRORS,
-    REFUSE_REDIRECTS,
-    EventSourceError,
-    connect,
-    open_session,
-    read_body,
-)
-from taskstream.client.terminal import Arguments, Terminal, parse_arguments
+from taskstream.client.protocol import SnapshotDict
+from taskstream.client.retrying import Retrying
+from taskstream.client.sync_stream import NETWORK_ERRORS, connect, open_session, read_beginning
+from taskstream.terminal import Arguments, Terminal, parse_arguments
 
 
 def start_task(
-    session: requests.Session, url: str, patience: Patience | None = None, /, **fields: object
-) -> Snapshot:
+    session: requests.Session, url: str, retrying: Retrying | None = None, /, **fields: object
+) -> SnapshotDict:
     """Start a task, exactly once; its first snapshot."""
-    patience = patience or Patience(url)
+    retrying = retrying or Retrying(url)
     address, timeout = f"{url}/start-task", protocol.ANSWER_SECONDS
-    key = protocol.idempotency_key()  # the same each time, so that asking again starts no second task
+    key = {"Idempotency-Key": uuid4().hex}  # the same each time: asking again starts no second task
     while True:
         try:
             with session.post(
-                address, json=fields, headers=key, timeout=timeout, hooks=REFUSE_REDIRECTS, stream=True
+                address, json=fields, headers=key, timeout=timeout, allow_redirects=False, stream=True
             ) as response:
-                body = read_body(response)
+                body = read_beginning(response)
                 return protocol.read_answer(url, response.status_code, response.headers, body)
         except (*NETWORK_ERRORS, protocol.Unavailable) as error:
-            seconds = patience.not_started(error)
+            seconds = retrying.start_failed(error)
         time.sleep(seconds)
 
 
@@ -50,35 +43,35 @@ def watch_task(
     session: requests.Session,
     url: str,
     task_id: str,
-    patience: Patience | None = None,
+    retrying: Retrying | None = None,
     on_output: Callable[[str], object] | None = None,
-) -> Iterator[Snapshot]:
+) -> Iterator[SnapshotDict]:
     """The snapshots of a task, each of them once, up to its last one; `on_output` gets its output."""
-    patience = patience or Patience(url)
-    cursor = Cursor(url, patience, on_output)
+    retrying = retrying or Retrying(url)
+    cursor = Cursor(url, retrying, on_output)
     while True:
         try:
             with connect(
                 session,
-                protocol.stream_url(url, task_id),
+                f"{url}/task-progress/{quote(task_id, safe='')}",
                 last_event_id=cursor.last_event_id,  # SSEClient doesn't keep it
-                open_timeout=patience.left,
-                read_timeout=patience.silence_seconds,
+                open_timeout=retrying.seconds_left,
+                read_timeout=retrying.silence_seconds,
                 max_event_bytes=protocol.EVENT_BYTES,
             ) as whole_events:
-                patience.connected()
+                retrying.connected()
                 for event in SSEClient(whole_events).events():
-                    patience.set_retry(event.retry)
+                    retrying.set_retry(event.retry)
                     if snapshot := cursor.advance(event.event, event.id, event.data):
                         yield snapshot
                     if cursor.finished:
                         return
             why = "the stream ended"
         except EventSourceError as error:
-            why = patience.refused(error.status, error.body)
+            why = retrying.rejected(error.status, error.body)
         except NETWORK_ERRORS as error:
             why = cursor.reason(error)
-        time.sleep(patience.lost(why, patience.retry_seconds))
+        time.sleep(retrying.disconnected(why, retrying.retry_seconds))
 
 
 def main(arguments: Arguments, terminal: Terminal) -> None:
@@ -86,9 +79,9 @@ def main(arguments: Arguments, terminal: Terminal) -> None:
     url, task_id = arguments.url, arguments.task_id
     with open_session() as session:
         if task_id is None:
-            task_id = terminal.started(start_task(session, url, terminal.patience(), **arguments.fields))
-        patience, on_output = terminal.patience(task_id), terminal.output(task_id)
-        for snapshot in watch_task(session, url, task_id, patience, on_output):
+            task_id = terminal.started(start_task(session, url, terminal.retrying(), **arguments.fields))
+        retrying, on_output = terminal.retrying(task_id), terminal.on_output(task_id)
+        for snapshot in watch_task(session, url, task_id, retrying, on_output):
             terminal.show(snapshot)
 
 

@@ -10,60 +10,49 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from taskstream.errors import (
-        BackendUnavailable,
-        IdempotencyKeyReused,
-        InvalidParameters,
-        RegistryFull,
-        StreamsFull,
-        TaskNotFound,
-        TaskStreamError,
+        BackendUnavailable as BackendUnavailable,
+        IdempotencyKeyReused as IdempotencyKeyReused,
+        InvalidParameters as InvalidParameters,
+        RegistryFull as RegistryFull,
+        StreamsFull as StreamsFull,
+        TaskNotFound as TaskNotFound,
+        TaskStreamError as TaskStreamError,
     )
-    from taskstream.events import Event
-    from taskstream.http.task_stream import TaskStream
-    from taskstream.reporting import output, report, track
-    from taskstream.tasks import Snapshot, TaskStatus
-    from taskstream.updates import Output, Result, Update, WorkError
+    from taskstream.events import Event as Event, Snapshot as Snapshot, TaskStatus as TaskStatus
+    from taskstream.http.task_stream import TaskStream as TaskStream
+    from taskstream.reporting import output as output, report as report, track as track
+    from taskstream.updates import (
+        Output as Output,
+        Result as Result,
+        Update as Update,
+        WorkError as WorkError,
+    )
 
-__version__ = "1.0.0"
-
-__all__ = [
-    "BackendUnavailable",
-    "Event",
-    "IdempotencyKeyReused",
-    "InvalidParameters",
-    "Output",
-    "RegistryFull",
-    "Result",
-    "Snapshot",
-    "StreamsFull",
-    "TaskNotFound",
-    "TaskStatus",
-    "TaskStream",
-    "TaskStreamError",
-    "Update",
-    "WorkError",
-    "output",
-    "report",
-    "track",
-]
+__version__ = "1.1.0"
 
 MODULES = {
-    "errors": (
-        "BackendUnavailable",
-        "IdempotencyKeyReused",
-        "InvalidParameters",
-        "RegistryFull",
-        "StreamsFull",
-        "TaskNotFound",
-        "TaskStreamError",
-    ),
-    "events": ("Event",),
-    "http.task_stream": ("TaskStream",),
-    "reporting": ("output", "report", "track"),
-    "tasks": ("Snapshot", "TaskStatus"),
-    "updates": ("Output", "Result", "Update", "WorkError"),
+    "BackendUnavailable": "errors",
+    "Event": "events",
+    "IdempotencyKeyReused": "errors",
+    "InvalidParameters": "errors",
+    "Output": "updates",
+    "RegistryFull": "errors",
+    "Result": "updates",
+    "Snapshot": "events",
+    "StreamsFull": "errors",
+    "TaskNotFound": "errors",
+    "TaskStatus": "events",
+    "TaskStream": "http.task_stream",
+    "TaskStreamError": "errors",
+    "Update": "updates",
+    "WorkError": "updates",
+    "output": "reporting",
+    "report": "reporting",
+    "track": "reporting",
 }
-"""Where the public names are defined."""
+"""The module of each public name."""
+
+__all__ = [*MODULES]  # noqa: PLE0604 - they are names
 
 
 def __dir__() -> list[str]:
@@ -73,7 +62,6 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> object:
     """A public name, from its module."""
-    for module, names in MODULES.items():
-        if name in names:
-            return getattr(import_module(f"taskstream.{module}"), name)
+    if name in MODULES:
+        return getattr(import_module(f"taskstream.{MODULES[name]}"), name)
     raise AttributeError(f"module 'taskstream' has no attribute '{name}'")

@@ -5,9 +5,12 @@ leave a route of somebody's own application have to bring their status with them
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import HTTPException
+from starlette.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 RETRY_AFTER_SECONDS = 5
 """What a 503 tells the client to wait."""
@@ -28,7 +31,8 @@ class TaskStreamError(HTTPException):
     """Something that can't be answered as asked; `str()` is a sentence for people."""
 
     def __init__(self, status: int, detail: object, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(status, detail, {**NO_STORE, **(headers or {})})
+        super().__init__(status, headers={**NO_STORE, **(headers or {})})
+        self.detail: Any = detail  # FastAPI answers it as JSON, whatever it is
 
     def __str__(self) -> str:
         return str(self.detail)
@@ -79,11 +83,7 @@ class InvalidParameters(TaskStreamError, ValueError):
         within = () if part is None else (part,)
         # Without the input, which FastAPI would echo: JSON can't hold all that it may be.
         self.errors = [
-            {
-                "type": each["type"],
-                "loc": [shortened(name) for name in (*within, *each["loc"])],
-                "msg": each["msg"],
-            }
+            {"type": each["type"], "loc": [*within, *map(shortened, each["loc"])], "msg": each["msg"]}
             for each in errors[:MAX_ERRORS]
         ]
         if more := len(errors) - len(self.errors):
@@ -94,6 +94,11 @@ class InvalidParameters(TaskStreamError, ValueError):
     def of(cls, field: str, message: str, part: str = "body") -> "InvalidParameters":
         """The same for one field."""
         return cls([{"type": "value_error", "loc": (field,), "msg": message}], part)
+
+    @classmethod
+    def of_pydantic(cls, error: "ValidationError") -> "InvalidParameters":
+        """The errors that pydantic found, as those of a request's body."""
+        return cls(error.errors(include_url=False, include_context=False, include_input=False), "body")
 
     def __str__(self) -> str:
         fields = (".".join(map(str, each["loc"][1:])) for each in self.errors)

@@ -1,37 +1,90 @@
-"""Numbered events, as whoever follows a log inside the application gets them."""
+"""What the log of a task is made of: numbered events, most of them snapshots."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
 
 import pydantic_core
 
-from taskstream.tasks import Snapshot, read_snapshot
+
+class TaskStatus(StrEnum):
+    """The states of a task, in Celery's words; one of the last three is its end."""
+
+    PENDING = "PENDING"
+    STARTED = "STARTED"
+    PROGRESS = "PROGRESS"
+    SUCCESS = "SUCCESS"
+    FAILURE = "FAILURE"
+    REVOKED = "REVOKED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether no other state follows."""
+        return self in ENDED
+
+
+ENDED = frozenset((TaskStatus.SUCCESS, TaskStatus.FAILURE, TaskStatus.REVOKED))
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One event of a task: a snapshot, or output, or the numbers of events that the log has dropped."""
+class Snapshot:
+    """All there is to show of a task at one moment."""
+
+    task_id: str
+    name: str
+    status: TaskStatus
+    progress: int
+    message: str
+    data: object
+    started_at: str | None
+    updated_at: str
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Snapshot":
+        """The snapshot that is the data of an event."""
+        fields = pydantic_core.from_json(data)
+        return cls(**{**fields, "status": TaskStatus(fields["status"])})
+
+
+class Kind(StrEnum):
+    """What an event is, so that whoever passes it on need not look into its data."""
+
+    SNAPSHOT = ""
+    LAST = "last"
+    """The snapshot after which no event follows."""
+    OUTPUT = "output"
+    LOST = "lost"
+    """In the place of events that are gone."""
+
+
+class Event(NamedTuple):
+    """One event of a task: a snapshot, or output, or the numbers of events that are gone."""
 
     id: int
-    """Its number, from 1; of what was dropped, the last one."""
-    snapshot: Snapshot | None = None
-    output: str | None = None
-    lost: range | None = None
+    """Its number, from 1; of those that are gone, the last one."""
+    kind: Kind
+    data: bytes
+    """One line of JSON."""
 
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot, if it is one."""
+        return Snapshot.from_json(self.data) if self.kind in (Kind.SNAPSHOT, Kind.LAST) else None
 
-def read_events(stream: bytes) -> Iterator[Event]:
-    """The events that a piece of a log is made of."""
-    for block in stream.split(b"\n\n")[:-1]:
-        fields = dict(line.split(b": ", 1) for line in block.split(b"\n"))
-        yield read_event(fields.get(b"event", b""), int(fields.get(b"id", 0)), fields[b"data"])
+    @property
+    def output(self) -> str | None:
+        """The text, if it is output."""
+        return str(pydantic_core.from_json(self.data)["text"]) if self.kind is Kind.OUTPUT else None
 
+    @property
+    def lost(self) -> range | None:
+        """The numbers of the events that are gone, if it stands in their place."""
+        if self.kind is not Kind.LOST:
+            return None
+        numbers = pydantic_core.from_json(self.data)
+        return range(numbers["from"], numbers["to"] + 1)
 
-def read_event(kind: bytes, event_id: int, data: bytes) -> Event:
-    """One event."""
-    match kind:
-        case b"output":
-            return Event(event_id, output=pydantic_core.from_json(data)["text"])
-        case b"lost":
-            lost = pydantic_core.from_json(data)
-            return Event(lost["to"], lost=range(lost["from"], lost["to"] + 1))
-    return Event(event_id, snapshot=read_snapshot(data))
+    @classmethod
+    def of_lost(cls, first: int, last: int) -> "Event":
+        """What stands in the place of these events."""
+        return cls(last, Kind.LOST, b'{"from":%d,"to":%d}' % (first, last))

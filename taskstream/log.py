@@ -1,12 +1,13 @@
-"""The log of a task, and its viewers: a `Follower` reads one log, an `Overview` shows many."""
+"""The log of a task: numbered events, encoded once, bounded."""
 
-import asyncio
 import re
-from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import islice
-from typing import Self
+from operator import attrgetter
+
+from taskstream.events import Event, Kind
 
 HISTORY_BYTES = 1024 * 1024
 """The most that the events of one log take, unless a single one is larger."""
@@ -14,9 +15,12 @@ HISTORY_BYTES = 1024 * 1024
 PIECE_BYTES = 64 * 1024
 """A viewer that lags behind is given the log in pieces of about this size."""
 
+EVENT_LINES = {Kind.OUTPUT: b"event: output\n"}
+EVENT_ID = attrgetter("id")
+
 
 class Log:
-    """The events of one task: numbered from 1, encoded once.
+    """The events of one task, numbered from 1.
 
     The latest are kept, at most `history_length` of `history_bytes` in all; of snapshots, the latest always
     is, so that whoever comes late has a bar to show.
@@ -30,46 +34,68 @@ class Log:
         """The number of the latest snapshot."""
         self.ended = False
         self.closed = False
-        self.listeners: set[Callable[[], None]] = set()
+        """Whether nothing will be added: the task has ended, or the server stops."""
+        self.listeners: set[Callable[[], object]] = set()
         self._history_length = history_length
         self._history_bytes = history_bytes
-        self._events: deque[bytes] = deque()
+        self._events: deque[Event] = deque()
         self._bytes = 0
 
-    def append(self, data: bytes, *, last: bool = False) -> None:
-        """Add a snapshot, which is one line of `data`, and tell the listeners."""
-        self.latest, self.latest_id = data, self.last_id + 1
-        self.ended = last
-        self.closed = self.closed or last
-        self._add(b"id: %d\ndata: %b\n\n" % (self.latest_id, data))
+    def append(self, data: bytes, kind: Kind = Kind.SNAPSHOT, event_id: int = 0) -> None:
+        """Add an event, which is one line of `data`, and tell the listeners.
 
-    def append_output(self, data: bytes) -> None:
-        """Add output, which is one line of `data`, and tell the listeners."""
-        self._add(b"id: %d\nevent: output\ndata: %b\n\n" % (self.last_id + 1, data))
+        With an `event_id`, under the number that it was given elsewhere; what was there before a gap is
+        dropped.
+        """
+        if event_id > self.last_id + 1:
+            self._events.clear()
+            self._bytes = 0
+        self.last_id = event_id or self.last_id + 1
+        if kind is Kind.SNAPSHOT or kind is Kind.LAST:
+            self.latest, self.latest_id = data, self.last_id
+            self.ended = kind is Kind.LAST
+            self.closed = self.closed or self.ended
+        self._events.append(Event(self.last_id, kind, data))
+        self._bytes += len(data)
+        while len(self._events) > self._history_length or (
+            self._bytes > self._history_bytes and len(self._events) > 1
+        ):
+            self._bytes -= len(self._events.popleft().data)
+        for listener in self.listeners:
+            listener()
 
     def close(self) -> None:
         """Let every viewer go as soon as it has read what is there, because the server stops."""
         self.closed = True
-        self._tell()
+        for listener in self.listeners:
+            listener()
 
     def after(self, event_id: int) -> tuple[bytes, int]:
-        """The events that follow `event_id`, a piece at a time, and the id of the last of them.
+        """The bytes of the events that follow `event_id`, a piece at a time, and the id of the last."""
+        if event_id == self.last_id - 1:  # what nearly every viewer wants nearly every time
+            return frame(self._events[-1]), self.last_id
+        events = self.events_after(event_id)
+        return b"".join(map(frame, events)), events[-1].id if events else event_id
+
+    def events_after(self, event_id: int) -> list[Event]:
+        """The events that follow `event_id`, a piece at a time.
 
         If some of those have been dropped, the piece begins by saying so, with the latest snapshot if that
         is one of them.
         """
-        if event_id == self.last_id - 1:  # what nearly every viewer wants nearly every time
-            return self._events[-1], self.last_id
-        dropped = self.last_id - len(self._events)
-        piece: list[bytes] = [] if event_id >= dropped else [self._lost(event_id + 1, dropped)]
-        start = max(event_id - dropped, 0)
+        oldest_id = self._events[0].id if self._events else self.last_id + 1
+        piece: list[Event] = []
+        if event_id < oldest_id - 1:
+            piece.append(Event.of_lost(event_id + 1, oldest_id - 1))
+            if event_id < self.latest_id < oldest_id:
+                piece.append(Event(self.latest_id, Kind.SNAPSHOT, self.latest))
         piece_bytes = 0
-        for event in islice(self._events, start, None):
+        for event in islice(self._events, bisect_right(self._events, event_id, key=EVENT_ID), None):
             piece.append(event)
-            piece_bytes += len(event)
+            piece_bytes += len(event.data)
             if piece_bytes >= PIECE_BYTES:
                 break
-        return b"".join(piece), dropped + start + len(piece) - (event_id < dropped)
+        return piece
 
     def parse_id(self, last_event_id: str | None) -> int:
         """The event that a `Last-Event-ID` names; 0, before the first, if we never gave it out."""
@@ -79,120 +105,9 @@ class Log:
                 return event_id
         return 0
 
-    def _add(self, event: bytes) -> None:
-        self.last_id += 1
-        self._events.append(event)
-        self._bytes += len(event)
-        while len(self._events) > self._history_length or (
-            self._bytes > self._history_bytes and len(self._events) > 1
-        ):
-            self._bytes -= len(self._events.popleft())
-        self._tell()
 
-    def _lost(self, first: int, last: int) -> bytes:
-        """What is said instead of events that have been dropped."""
-        lost = b'event: lost\ndata: {"from":%d,"to":%d}\n\n' % (first, last)
-        if first <= self.latest_id <= last:
-            lost += b"id: %d\ndata: %b\n\n" % (self.latest_id, self.latest)
-        return lost
-
-    def _tell(self) -> None:
-        for listener in self.listeners:
-            listener()
-
-
-class Viewer(ABC):
-    """One who reads logs: what is there, by `take`; or, while it is entered, also what comes, by `read`."""
-
-    shared_log: Log | None = None
-    """The log whose events it takes as they stand, if there is one: its viewers can share what is sent."""
-
-    __slots__ = ("_news", "logs")
-
-    def __init__(self, logs: Iterable[Log]) -> None:
-        self.logs = tuple(logs)
-
-    def __enter__(self) -> Self:
-        self._news = asyncio.Event()
-        for log in self.logs:
-            log.listeners.add(self._news.set)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for log in self.logs:
-            log.listeners.discard(self._news.set)
-
-    @abstractmethod
-    def take(self) -> bytes:
-        """The next events that are there, at most a piece; `b""` if there are none."""
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether `take` has come to the end of what is there; it may take more than it returns."""
-        return True
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing will follow what is there."""
-        return all(log.closed for log in self.logs)
-
-    @property
-    def ended(self) -> bool:
-        """Whether that is because every task has ended."""
-        return all(log.ended for log in self.logs)
-
-    async def read(self) -> bytes:
-        """The next events, as soon as there are any; `b""` when no more will come."""
-        while not (events := self.take()):
-            if self.finished:
-                return b""
-            self._news.clear()
-            await self._news.wait()
-        return events
-
-
-class Follower(Viewer):
-    """A cursor in one log: first it reads what follows `last_event_id`, then what happens."""
-
-    __slots__ = ("last_event_id", "log", "shared_log")  # it is read for each viewer of each event
-
-    def __init__(self, log: Log, last_event_id: int) -> None:
-        super().__init__([log])
-        self.log = self.shared_log = log
-        self.last_event_id = last_event_id
-
-    def take(self) -> bytes:
-        """The next events, in pieces if they are many."""
-        if self.last_event_id == self.log.last_id:
-            return b""
-        events, self.last_event_id = self.log.after(self.last_event_id)
-        return events
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether the cursor stands behind the last event."""
-        return self.last_event_id >= self.log.last_id
-
-
-class Overview(Viewer):
-    """The latest event of each of many logs, again whenever there is a later one.
-
-    Those in between are left out, so that no log can delay another. The events carry no ids, but for
-    the last one: once every log has ended it says `id: end`.
-    """
-
-    def __init__(self, logs: Iterable[Log], preface: Iterable[bytes] = ()) -> None:
-        self._seen = dict.fromkeys(logs, 0)
-        self._preface = list(preface)
-        super().__init__(self._seen)
-
-    def take(self) -> bytes:
-        """The preface, once, and whatever has changed since the last time."""
-        events, self._preface = self._preface, []
-        for log, last_id in self._seen.items():
-            if last_id != log.latest_id:
-                self._seen[log] = log.latest_id
-                events.append(b"data: %b\n\n" % log.latest)
-        if events and self.ended:
-            events[-1] = b"id: end\n" + events[-1]
-        return b"".join(events)
+def frame(event: Event) -> bytes:
+    """An event as Server-Sent Events have it (HTML standard, section 9.2.6)."""
+    if event.kind is Kind.LOST:
+        return b"event: lost\ndata: %b\n\n" % event.data  # no id: nobody has seen those events
+    return b"id: %d\n%bdata: %b\n\n" % (event.id, EVENT_LINES.get(event.kind, b""), event.data)

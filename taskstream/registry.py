@@ -1,10 +1,10 @@
 """The registry: it owns the tasks, runs each of them once, and forgets them in the end.
 
-`Registry` is what every back end keeps to; `MemoryRegistry` is the one of a single process.
+`MemoryRegistry` is the one of a single process: a dict of tasks. `Registry`, below it, is what every back
+end keeps to.
 """
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,27 +14,136 @@ from functools import partial
 from typing import Literal, Protocol
 
 from taskstream.errors import IdempotencyKeyReused, RegistryFull, TaskNotFound
+from taskstream.events import TaskStatus
+from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.settings import Settings
-from taskstream.tasks import Task, TaskStatus
+from taskstream.tasks import Checkpoint, Task
 from taskstream.threads import WorkThreads
 from taskstream.work import Parameters, Work
-
-TURN_SECONDS = 0.001
-"""How long work that never awaits may run on before others have their turn."""
 
 CLOSE_SECONDS = 0.5
 """How long a stopping server waits for cancelled work to clean up."""
 
 
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
-    """What makes a start that is sent again the same start."""
+@dataclass(slots=True)
+class Record:
+    """What the registry knows of one task."""
 
-    key: str
-    """Unique for each intended task, within the application."""
-    fingerprint: str
-    """Equal for equal work, parameters and name."""
+    task: Task
+    key: IdempotencyKey | None
+    running: "asyncio.Task[None] | None" = None
+    expiry: asyncio.TimerHandle | None = None
+
+    def stopped(self, _: object) -> None:
+        """Let go of what has run: a cancelled one holds a traceback, with the locals of the work."""
+        self.running = None
+
+
+class MemoryRegistry:
+    """The tasks of this process, and an asyncio task for each that runs."""
+
+    backend: Literal["memory", "redis"] = "memory"
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._threads = WorkThreads(settings.work_threads)
+        self._records: dict[str, Record] = {}
+        self._ended: dict[str, Record] = {}  # in the order in which they ended
+        self._keyed: dict[str, Record] = {}
+        self._events_forgotten = 0
+
+    async def start(
+        self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None = None
+    ) -> Task:
+        """Start some work; the oldest ended task makes room for it."""
+        if key and (earlier := self._keyed.get(key.key)):
+            if earlier.key != key:
+                raise IdempotencyKeyReused
+            return earlier.task
+        if len(self._records) >= self._settings.max_tasks:
+            if not self._ended:
+                raise RegistryFull(self._settings.max_tasks)
+            self._forget(next(iter(self._ended)))
+        settings = self._settings
+        task = Task.create(name, Log(settings.history_length, settings.history_bytes))
+        record = self._records[task.task_id] = Record(task, key)
+        if key:
+            self._keyed[key.key] = record
+        task.on_end = partial(self._expire, task.task_id)
+        begin = partial(work.begin, parameters, self._threads)
+        record.running = asyncio.create_task(task.run(begin, Checkpoint(), settings.output_queue_length))
+        record.running.add_done_callback(record.stopped)
+        return task
+
+    async def get(self, task_id: str, last_event_id: str | None = None) -> Task:  # noqa: ARG002 - it has all
+        """The task with this id."""
+        if record := self._records.get(task_id):
+            return record.task
+        raise TaskNotFound(task_id, self._settings.retention_seconds)
+
+    async def get_many(self, task_ids: Sequence[str]) -> list[Task | None]:
+        """The tasks with these ids."""
+        records = map(self._records.get, task_ids)
+        return [record.task if record else None for record in records]
+
+    async def cancel(self, task_id: str) -> Task:
+        """End a task that still runs as REVOKED, and stop its work."""
+        task = await self.get(task_id)
+        if not task.ended:
+            task.publish(TaskStatus.REVOKED, "Cancelled")
+            if running := self._records[task_id].running:
+                running.cancel()
+        return task
+
+    async def count(self) -> tuple[int, int]:
+        """How many tasks there are, and how many of them have not ended."""
+        return len(self._records), len(self._records) - len(self._ended)
+
+    async def count_by_status(self) -> Mapping[TaskStatus, int]:
+        """How many tasks there are in each status."""
+        return Counter(record.task.snapshot.status for record in self._records.values())
+
+    @property
+    def events_published(self) -> int:
+        """How many events all tasks have published, also those that are forgotten."""
+        return self._events_forgotten + sum(each.task.log.last_id for each in self._records.values())
+
+    def release_viewers(self) -> None:
+        """Let every viewer go."""
+        for record in self._records.values():
+            record.task.log.close()
+
+    async def close(self) -> None:
+        """Cancel what still runs, and give it a moment to clean up; blocking functions too."""
+        for task_id in self._records:
+            await self.cancel(task_id)
+        running = [each.running for each in self._records.values() if each.running]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if running:
+                    await asyncio.wait(running)
+                await self._threads.join()
+        for task_id in list(self._ended):
+            self._forget(task_id)
+
+    def _expire(self, task_id: str) -> None:
+        """Forget an ended task after some time."""
+        record = self._ended[task_id] = self._records[task_id]
+        # In a context of its own: the loop keeps a cancelled timer until it is due, and that would keep the
+        # context of the task, with the task.
+        record.expiry = asyncio.get_running_loop().call_later(
+            self._settings.retention_seconds, self._forget, task_id, context=Context()
+        )
+
+    def _forget(self, task_id: str) -> None:
+        record = self._ended.pop(task_id)
+        del self._records[task_id]
+        self._events_forgotten += record.task.log.last_id
+        if record.key:
+            del self._keyed[record.key.key]
+        if record.expiry:
+            record.expiry.cancel()
 
 
 class Registry(Protocol):
@@ -78,127 +187,3 @@ class Registry(Protocol):
 
     async def close(self) -> None:
         """Release all that it holds."""
-
-
-class Turns:
-    """What gives the others their turn: work that never awaits must not starve them."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-
-    async def take(self) -> None:
-        """Let the others go first, if this turn has been long enough."""
-        if time.monotonic() - self._began > TURN_SECONDS:
-            await asyncio.sleep(0)
-            self._began = time.monotonic()
-
-
-class MemoryRegistry:
-    """The tasks of this process: a dict of them, and an asyncio task for each that runs."""
-
-    backend: Literal["memory", "redis"] = "memory"
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._threads = WorkThreads(settings.work_threads, settings.output_queue_length)
-        self._tasks: dict[str, Task] = {}
-        self._runs: dict[str, asyncio.Task[None]] = {}
-        self._expiries: dict[str, asyncio.TimerHandle] = {}  # in the order in which tasks ended
-        self._events_forgotten = 0
-        self._keyed: dict[str, tuple[IdempotencyKey, Task]] = {}
-        self._keys: dict[str, str] = {}  # of the tasks that were started with one
-
-    async def start(
-        self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None = None
-    ) -> Task:
-        """Start some work; the oldest ended task makes room for it."""
-        if key and (earlier := self._started_with(key)):
-            return earlier
-        if len(self._tasks) >= self._settings.max_tasks:
-            self._make_room()
-        task = Task.create(name, Log(self._settings.history_length, self._settings.history_bytes))
-        task.on_end = partial(self._expire, task.task_id)
-        self._tasks[task.task_id] = task
-        if key:
-            self._keyed[key.key] = (key, task)
-            self._keys[task.task_id] = key.key
-        begin = partial(work.begin, parameters, self._threads)
-        run = asyncio.create_task(task.run(begin, Turns().take, self._settings.output_queue_length))
-        self._runs[task.task_id] = run
-        run.add_done_callback(lambda _: self._runs.pop(task.task_id))
-        return task
-
-    async def get(self, task_id: str, last_event_id: str | None = None) -> Task:  # noqa: ARG002 - it has all
-        """The task with this id."""
-        if task := self._tasks.get(task_id):
-            return task
-        raise TaskNotFound(task_id, self._settings.retention_seconds)
-
-    async def get_many(self, task_ids: Sequence[str]) -> list[Task | None]:
-        """The tasks with these ids."""
-        return [self._tasks.get(task_id) for task_id in task_ids]
-
-    async def cancel(self, task_id: str) -> Task:
-        """End a task that still runs as REVOKED, and stop its work."""
-        task = await self.get(task_id)
-        if not task.ended:
-            task.publish(TaskStatus.REVOKED, "Cancelled")
-            if run := self._runs.get(task_id):
-                run.cancel()
-        return task
-
-    async def count(self) -> tuple[int, int]:
-        """How many tasks there are, and how many of them have not ended."""
-        return len(self._tasks), len(self._tasks) - len(self._expiries)
-
-    async def count_by_status(self) -> Mapping[TaskStatus, int]:
-        """How many tasks there are in each status."""
-        return Counter(task.snapshot.status for task in self._tasks.values())
-
-    @property
-    def events_published(self) -> int:
-        """How many events all tasks have published, also those that are forgotten."""
-        return self._events_forgotten + sum(task.log.last_id for task in self._tasks.values())
-
-    def release_viewers(self) -> None:
-        """Let every viewer go."""
-        for task in self._tasks.values():
-            task.log.close()
-
-    async def close(self) -> None:
-        """Cancel what still runs, and give it a moment to clean up; blocking functions too."""
-        for task_id in self._tasks:
-            await self.cancel(task_id)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                if self._runs:
-                    await asyncio.wait(self._runs.values())
-                await self._threads.join()
-        for task_id in list(self._expiries):
-            self._forget(task_id)
-
-    def _started_with(self, key: IdempotencyKey) -> Task | None:
-        """The task that this key has started, if it is remembered."""
-        first, task = self._keyed.get(key.key, (key, None))
-        if first.fingerprint != key.fingerprint:
-            raise IdempotencyKeyReused
-        return task
-
-    def _expire(self, task_id: str) -> None:
-        """Forget an ended task after some time."""
-        # In a context of its own: the loop keeps a cancelled timer until it is due, and that would keep the
-        # context of the task, with the task.
-        self._expiries[task_id] = asyncio.get_running_loop().call_later(
-            self._settings.retention_seconds, self._forget, task_id, context=Context()
-        )
-
-    def _make_room(self) -> None:
-        if not self._expiries:
-            raise RegistryFull(self._settings.max_tasks)
-        self._forget(next(iter(self._expiries)))
-
-    def _forget(self, task_id: str) -> None:
-        self._expiries.pop(task_id).cancel()
-        self._events_forgotten += self._tasks.pop(task_id).log.last_id
-        if key := self._keys.pop(task_id, None):
-            del self._keyed[key]

@@ -1,31 +1,27 @@
-"""What work says that is no async generator: `report` and `track` say how far it is, `output` the rest.
+"""What work that is no async generator says: `report` and `track` tell how far it is, `output` the rest.
 
 They find the current task by a context variable. So the function stays an ordinary function: called outside
 of a task, `report` does nothing, `track` draws a bar on a terminal, and `output` prints.
 """
 
+import asyncio
+import logging
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from contextvars import ContextVar
+from math import isfinite
 from operator import length_hint
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from taskstream.updates import check_update, not_text
+from taskstream.updates import Update, not_text
+
+if TYPE_CHECKING:
+    from taskstream.bridge import Reporter
 
 Item = TypeVar("Item")
 
-
-class Reporter(Protocol):
-    """What takes in all that one run says. Raises `asyncio.CancelledError` once the task has ended."""
-
-    def report(self, progress: float, message: str, data: object = None) -> None:
-        """Take in percent, words and details."""
-
-    def output(self, text: str) -> None:
-        """Take in some text."""
-
-
-current: ContextVar[Reporter | None] = ContextVar("taskstream_reporter", default=None)
+current_reporter: ContextVar["Reporter | None"] = ContextVar("taskstream_reporter", default=None)
 """Where what the current task says goes to; `None` outside of a task."""
 
 
@@ -33,35 +29,37 @@ def report(progress: float, message: str, data: object = None) -> None:
     """Say how far the current task is: in percent, in words, and in whatever JSON there is to add.
 
     Works in any function that the work calls, also in threads that it starts with a copied context
-    (`asyncio.to_thread`); does nothing outside of a task. Only the latest report of a blocking function
-    counts: one that is overtaken before it could be sent is left out.
+    (`asyncio.to_thread`); does nothing outside of a task. Only the latest report counts: one that is
+    overtaken before the event loop could take it is left out.
 
     Raises `asyncio.CancelledError` once the task is cancelled; `TypeError`, also outside of a task, if the
-    progress is no finite number or the message is no text. In a blocking function, that fails the task
-    when the report is sent.
+    progress is no finite number or the message is no text.
     """
-    if (reporter := current.get()) is not None:
+    try:
+        valid = message.__class__ is str and isfinite(progress)
+    except Exception:  # noqa: BLE001 - whatever is no number
+        valid = False
+    if not valid:
+        Update(progress, message)  # which raises, unless it is another kind of text
+    if (reporter := current_reporter.get()) is not None:
         reporter.report(progress, message, data)
-    else:
-        check_update(progress, message)  # so that a test of the function finds what would fail its task
 
 
 def output(text: str, end: str = "") -> None:
     """Say something beside how far the current task is: a line of a log, a piece of a text.
 
-    Viewers get all of it, in its order, also between reports. A blocking function that is faster than the
-    server waits; elsewhere it goes straight to the log, which is bounded. Outside of a task, it is printed.
+    Viewers get all of it, in its order, also between reports. A thread that is faster than the server
+    waits; in the event loop it goes straight to the bounded log. Outside of a task, it is printed.
 
     Raises `asyncio.CancelledError` once the task is cancelled; `TypeError`, also outside of a task, for
     what is no text.
     """
     if not (isinstance(text, str) and isinstance(end, str)):
         raise not_text("Output", end if isinstance(text, str) else text)
-    said = "".join((text, end)) if end else text  # whatever `+` is to a class that inherits from `str`
-    if (reporter := current.get()) is not None:
-        reporter.output(said)
+    if (reporter := current_reporter.get()) is not None:
+        reporter.output(text + end)
     else:
-        sys.stdout.write(said)
+        sys.stdout.write(text + end)
 
 
 def track(
@@ -75,7 +73,7 @@ def track(
     Raises `asyncio.CancelledError` between two items once the task is cancelled.
     """
     count = total if total is not None else length_hint(iterable) or None
-    if (reporter := current.get()) is None:
+    if (reporter := current_reporter.get()) is None:
         yield from draw(iterable, description, count)
         return
     done = 0
@@ -100,3 +98,35 @@ def draw(iterable: Iterable[Item], description: str, total: float | None) -> Ite
 
     console = Console(stderr=True)
     return iter(draw_bar(iterable, description, total, console=console, disable=not console.is_terminal))
+
+
+class OutputHandler(logging.Handler):
+    """Turns each record into a line of output of the current task; outside of a task, it does nothing.
+
+    What it writes is `format(record)`: by default the level and the message. Tracebacks are for the log of
+    the server, and left out unless there is a formatter that has them.
+    """
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take in a record; without a lock: a thread that has to wait here must not make others wait."""
+        accepted: object = self.filter(record)  # from Python 3.12 on, perhaps another record
+        if accepted:
+            self.emit(accepted if isinstance(accepted, logging.LogRecord) else record)
+        return bool(accepted)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line for a record."""
+        return super().format(record) if self.formatter else f"{record.levelname} {record.getMessage()}"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Add a record to the output of a task that has not ended."""
+        reporter = current_reporter.get()
+        if reporter is None or record.name.partition(".")[0] == __package__:
+            return  # what the package says of a task that failed is for the server's log as well
+        try:
+            line = self.format(record)
+        except Exception:  # noqa: BLE001 - logging decides what becomes of it
+            self.handleError(record)
+            return
+        with suppress(asyncio.CancelledError):  # a logging handler never raises
+            reporter.output(f"{line}\n")

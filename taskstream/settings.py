@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, RedisDsn, TypeAdapter, ValidationError, field_validator
 
-from taskstream.mailbox import OUTPUT_QUEUE_LENGTH
+from taskstream.bridge import OUTPUT_QUEUE_LENGTH
 
 
 class Settings(BaseModel):

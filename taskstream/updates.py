@@ -1,9 +1,8 @@
 """What work hands over while it runs, and in the end."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from math import isfinite
-from typing import Protocol, Self
 
 
 class WorkError(Exception):
@@ -16,14 +15,25 @@ class InvalidUpdate(WorkError, TypeError):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """How far some work has come: in percent, in words, and in whatever JSON it wants to add."""
+    """How far some work has come: in percent, in words, and in whatever JSON it wants to add.
+
+    Raises `TypeError` if the progress is no finite number or the message is no text.
+    """
 
     progress: float
     message: str
     data: object = None
 
     def __post_init__(self) -> None:
-        check_update(self.progress, self.message)
+        if not isinstance(self.message, str):
+            raise not_text("The message", self.message)
+        try:
+            valid = isfinite(self.progress)
+        except (TypeError, ValueError, OverflowError):
+            valid = False
+        if not valid:
+            wrong = self.progress if isinstance(self.progress, float) else type_name(self.progress)
+            raise InvalidUpdate(f"The progress has to be a finite number (percent), not {wrong}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,41 +64,18 @@ class Result:
         return value if isinstance(value, Result) else cls(value)
 
 
-class Updates(Protocol):
-    """One run of some work: an async generator of updates, or what behaves like one."""
-
-    def __aiter__(self) -> Self:
-        """Itself."""
-
-    async def __anext__(self) -> Update | Output | Result:
-        """The next update. What raises anything but `StopAsyncIteration` has failed."""
-
-    async def aclose(self) -> None:
-        """Stop the work, or let it never begin."""
-
+Updates = AsyncGenerator[Update | Output | Result, None]
+"""What work yields."""
 
 Begin = Callable[[], Awaitable[Updates]]
-"""Prepares a run as soon as there is a place for it; the work begins when the run is iterated."""
-
-
-def check_update(progress: float, message: str) -> None:
-    """Raise `InvalidUpdate` unless these are a finite number and text."""
-    if not isinstance(message, str):
-        raise not_text("The message", message)
-    try:
-        valid = isfinite(progress)
-    except Exception:  # noqa: BLE001 - whatever the methods of something else raise
-        valid = False
-    if not valid:
-        wrong = progress if isinstance(progress, float) else kind_of(progress)
-        raise InvalidUpdate(f"The progress has to be a finite number (percent), not {wrong}")
+"""Waits for a place; the work begins when its updates are iterated."""
 
 
 def not_text(what: str, value: object) -> InvalidUpdate:
     """The error for a value that should be text."""
-    return InvalidUpdate(f"{what} has to be text (str), not {kind_of(value)}")
+    return InvalidUpdate(f"{what} has to be text (str), not {type_name(value)}")
 
 
-def kind_of(value: object) -> str:
+def type_name(value: object) -> str:
     """What a sentence calls a value, whose own text is not for viewers."""
     return "None" if value is None else type(value).__name__

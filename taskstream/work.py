@@ -1,27 +1,28 @@
-"""Work: the functions that tasks run, what they accept, and the table in which an application has them."""
+"""Work: the functions that tasks run, and what they accept."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from types import SimpleNamespace
+from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 
 from taskstream.errors import InvalidParameters
-from taskstream.signatures import Function, name_of, types_of, written
 from taskstream.threads import WorkThreads
 from taskstream.updates import Result, Updates
 
+Function = Callable[..., object]
+
 RESERVED = frozenset({"work", "name", "idempotency_key", "scope"})
 """What `start` and `POST /start-task` call their own arguments."""
-
 
 PREFIX = "parameter_"
 """Of the names of fields: a parameter may be called like a method of pydantic's models."""
 
 
-class Kind(StrEnum):
+class WorkKind(StrEnum):
     """How some work is run: in the event loop, or in a thread."""
 
     ASYNC = "async"
@@ -31,20 +32,21 @@ class Kind(StrEnum):
 class Parameters(BaseModel):
     """The parameters of one run, checked against the signature of the function."""
 
-    # Strict: no "1" or true for a number. Names of parameters are aliases, so that none is taken.
+    # Strict: no "1" or true for a number. Names of parameters are aliases, so that any name is possible.
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     def values(self) -> dict[str, object]:
         """The keyword arguments of the function."""
-        return {name.removeprefix(PREFIX): getattr(self, name) for name in self._names()}
+        values = {}
+        for name in type(self).model_fields:
+            if name.startswith(PREFIX):
+                values[name.removeprefix(PREFIX)] = getattr(self, name)
+        return values
 
     def json_values(self) -> str:
         """The same as JSON, for a worker on another machine."""
-        return self.model_dump_json(include=self._names(), by_alias=True)
-
-    @classmethod
-    def _names(cls) -> set[str]:
-        return {name for name in cls.model_fields if name.startswith(PREFIX)}
+        names = {name for name in type(self).model_fields if name.startswith(PREFIX)}
+        return self.model_dump_json(include=names, by_alias=True)
 
 
 class Work:
@@ -59,22 +61,20 @@ class Work:
         self.name = name or name_of(function)
         self.public = public
         self.description = inspect.getdoc(function) or ""
+        undecorated = written(function)
         if inspect.isclass(function):
             raise TypeError(f"The work '{self.name}' can't be a class: decorate a function.")
-        if inspect.isgeneratorfunction(written(function)):
+        if inspect.isgeneratorfunction(undecorated):
             raise TypeError(
                 f"The work '{self.name}' can't be a generator: make it an async one, or call `report` "
                 "instead of yielding."
             )
         for parameter in inspect.signature(function).parameters.values():
-            self._check(parameter)
-
-    @property
-    def kind(self) -> Kind:
-        """Whether it runs in the event loop or in a thread."""
-        function = written(self.function)
-        is_async = inspect.isasyncgenfunction(function) or inspect.iscoroutinefunction(function)
-        return Kind.ASYNC if is_async else Kind.BLOCKING
+            if problem := problem_of(parameter):
+                raise TypeError(f"The work '{self.name}' {problem}.")
+        self._is_coroutine_function = inspect.iscoroutinefunction(undecorated)
+        is_async = self._is_coroutine_function or inspect.isasyncgenfunction(undecorated)
+        self.kind = WorkKind.ASYNC if is_async else WorkKind.BLOCKING
 
     @cached_property
     def fields(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Work:
         try:
             return self.parameters.model_validate(dict(values))
         except ValidationError as error:
-            raise invalid(error) from None
+            raise InvalidParameters.of_pydantic(error) from None
 
     def describe(self) -> dict[str, object]:
         """What a form for it needs: name, description, kind, and the JSON Schema of its parameters."""
@@ -126,83 +126,56 @@ class Work:
         }
 
     async def begin(self, parameters: Parameters, threads: WorkThreads) -> Updates:
-        """Prepare a run, as soon as there is a place for it; it begins when it is iterated."""
-        function, values = self.function, parameters.values()
-        if self.kind is Kind.BLOCKING:
-            return await threads.run(function, values)
-        if inspect.iscoroutinefunction(written(function)):
-            return await_result(function, values)
-        updates: Updates = function(**values)  # type: ignore[assignment]
+        """The updates of a run, as soon as there is a place for it; it begins when they are iterated."""
+        call = partial(self.function, **parameters.values())
+        if self.kind is WorkKind.BLOCKING:
+            return await threads.call(call, f"work {name_of(self.function)}")
+        if self._is_coroutine_function:
+            return result_of(call)
+        updates: Updates = call()  # type: ignore[assignment]
         return updates
 
-    def _check(self, parameter: inspect.Parameter) -> None:
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
-            raise TypeError(
-                f"The work '{self.name}' can't have {stars}{parameter.name}: name each parameter."
-            )
-        if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise TypeError(
-                f"The work '{self.name}' can't have the positional-only parameter '{parameter.name}': "
-                "parameters are passed by name."
-            )
-        if parameter.name in RESERVED:
-            raise TypeError(
-                f"The work '{self.name}' can't have a parameter called '{parameter.name}': "
-                "starting a task has an argument of that name."
-            )
-        if parameter.annotation is parameter.empty:
-            raise TypeError(
-                f"The work '{self.name}' has to say the type of its parameter '{parameter.name}'."
-            )
+
+async def result_of(call: Callable[[], Any]) -> Updates:
+    """The updates of a coroutine function: nothing but its result."""
+    yield Result.of(await call())
 
 
-async def await_result(function: Function, values: Mapping[str, object]) -> Updates:  # type: ignore[misc]
-    """The run of a coroutine function, which yields nothing but its result."""
-    yield Result.of(await function(**values))  # type: ignore[misc]
+def problem_of(parameter: inspect.Parameter) -> str | None:
+    """Why a function with this parameter can't be work, in words, if it can't."""
+    name = parameter.name
+    match parameter.kind:
+        case parameter.VAR_POSITIONAL:
+            return f"can't have *{name}: name each parameter"
+        case parameter.VAR_KEYWORD:
+            return f"can't have **{name}: name each parameter"
+        case parameter.POSITIONAL_ONLY:
+            return f"can't have the positional-only parameter '{name}': parameters are passed by name"
+    if name in RESERVED:
+        return f"can't have a parameter called '{name}': starting a task has an argument of that name"
+    if parameter.annotation is parameter.empty:
+        return f"has to say the type of its parameter '{name}'"
+    return None
 
 
-class Works:
-    """The works of one application, by name, in the order in which they were added."""
-
-    def __init__(self) -> None:
-        self._works: dict[str, Work] = {}
-
-    @property
-    def public(self) -> list[Work]:
-        """Those that requests may start; without a name, they start the first."""
-        return [work for work in self._works.values() if work.public]
-
-    def add(self, work: Work) -> None:
-        """Add one. Raises `ValueError` if there is one of this name."""
-        if work.name in self._works:
-            raise ValueError(f"There are two works called '{work.name}': give one of them another name=….")
-        self._works[work.name] = work
-
-    def get(self, function_or_name: Function | str) -> Work:
-        """The work that this function is, or that has this name.
-
-        Raises `InvalidParameters` for an unknown name, `TypeError` for a function that is no work.
-        """
-        if isinstance(function_or_name, str):
-            if work := self._works.get(function_or_name):
-                return work
-            only = f", only: {', '.join(self._works)}" if self._works else ": none is registered"
-            raise InvalidParameters.of("work", f"There is no work called '{function_or_name}'{only}")
-        for work in self._works.values():
-            if work.function == function_or_name:  # a bound method is another object each time
-                return work
-        raise TypeError(
-            f"'{name_of(function_or_name)}' is no work of this TaskStream: decorate it with `work`."
-        )
-
-    def check(self) -> None:
-        """Raise `TypeError` if the parameters of a work can't be understood."""
-        for work in self._works.values():
-            _ = work.parameters
+def name_of(function: Function) -> str:
+    """What a function is called; an object that can be called, as its class."""
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
-def invalid(error: ValidationError) -> InvalidParameters:
-    """The errors that pydantic found, as those of a request's body."""
-    errors = error.errors(include_url=False, include_context=False, include_input=False)
-    return InvalidParameters(errors, "body")
+def written(function: Function) -> Function:
+    """The function as it was before it was decorated; of an object that can be called, its method."""
+    function = inspect.unwrap(function)
+    if isinstance(function, partial):
+        return written(function.func)
+    return function if inspect.isroutine(function) else type(function).__call__
+
+
+def types_of(function: Function) -> dict[str, Any]:
+    """The types of its parameters. Raises whatever its annotations raise, if they are strings."""
+    # Without that of what it returns, which may name what is imported for type checkers only.
+    annotations = {
+        name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()
+    }
+    names = getattr(written(function), "__globals__", {})
+    return get_type_hints(SimpleNamespace(__annotations__=annotations), names, include_extras=True)

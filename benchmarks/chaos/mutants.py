@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.chaos.limits import Limits
+from taskstream.redis import scripts
 
 NO_LIMITS = Limits()
-
-SCRIPTS = ("taskstream.redis.scripts", "taskstream.redis.preamble")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,14 +24,14 @@ class Mutant:
     limits: Limits = NO_LIMITS
 
 
-def edit(script: str, old: str, new: str) -> Callable[[], None]:
-    """Edit a script that Redis runs. Raises `LookupError` if the script is not what it was."""
+def edit(old: str, new: str) -> Callable[[], None]:
+    """Edit the script that Redis runs. Raises `LookupError` if the script is not what it was."""
 
     def switch_off() -> None:
-        for module in map(importlib.import_module, SCRIPTS):
-            if old in (text := getattr(module, script, "")):
-                return setattr(module, script, text.replace(old, new))
-        raise LookupError(f"The script {script} has no {old!r} any more: change the mutant.")
+        source = scripts.source()
+        if old not in source:
+            raise LookupError(f"The script has no {old!r} any more: change the mutant.")
+        replace("taskstream.redis.scripts", "source", lambda: source.replace(old, new))()
 
     return switch_off
 
@@ -77,7 +76,7 @@ MUTANTS = {
     "keys-ignored": Mutant(
         "an idempotency key starts a task each time it is sent",
         (),
-        edit("CREATE", "local first = key ~= ''", "local first = false"),
+        edit("local first = idempotency_key ~= ''", "local first = false"),
     ),
     "no-lease-renewal": Mutant(
         "a worker whose work is silent for longer than a lease is presumed lost",
@@ -92,45 +91,45 @@ MUTANTS = {
     "writers-ignored": Mutant(
         "a message that comes twice begins the work twice",
         ("messages-twice",),
-        edit("APPEND", "before.writer ~= '' and before.writer ~= writer then", "false then"),
+        edit("(before.writer == '' or before.writer == writer)", "true"),
     ),
     "counts-ignored": Mutant(
         "what is sent again after a lost reply is appended again",
         ("workers-replies-lost",),
-        edit("APPEND", "if tonumber(count) > counted then", "if true then"),
+        edit("if tonumber(count) > counted then", "if true then"),
     ),
     "no-second-message": Mutant(
         "a message that was lost on its way to a worker is lost for ever",
         ("workers-replies-lost", "worker-line-swallows"),
-        edit("SWEEP", "redis.call('RPUSH', queue, lost)", ""),
+        edit("redis.call('RPUSH', queue, lost)", ""),
     ),
     "no-jump": Mutant(
         "after a roll-back, numbers that viewers have seen are given out again",
         ("redis-rolled-back",),
-        edit("APPEND", "if before.history ~= history then", "if false then"),
+        edit("if before.history ~= history then", "if false then"),
     ),
     "running-tasks-make-room": Mutant(
         "in a full registry a task that runs is forgotten for a new one",
         ("pause",),
-        edit("CREATE", "'ZRANGE', ended, 0, 0)[1]", "'SRANDMEMBER', running)"),
+        edit("'ZRANGE', ended, 0, 0)[1]", "'SRANDMEMBER', running)"),
         Limits(max_tasks=8),
     ),
     "no-limit": Mutant(
         "there may be more tasks than there are places",
         ("pause",),
-        edit("CREATE", ">= tonumber(max_tasks) do", "< 0 do"),
+        edit(">= tonumber(max_tasks) do", "< 0 do"),
         Limits(max_tasks=8),
     ),
     "forgotten-too-soon": Mutant(
         "a log is gone soon after its end",
         ("pause",),
-        edit("APPEND", "math.ceil(1000 * log_seconds)", "500"),
+        edit("math.ceil(1000 * log_seconds)", "500"),
         Limits(retention_seconds=5),
     ),
     "never-forgotten": Mutant(
         "a task that has ended is kept for ever",
         ("pause",),
-        edit("APPEND", "redis.call('PEXPIRE', log(task_id), math.ceil(1000 * log_seconds))", ""),
+        edit("redis.call('PEXPIRE', log(task_id), math.ceil(1000 * log_seconds))", ""),
         Limits(retention_seconds=5),
     ),
 }

@@ -6,7 +6,7 @@ import uvicorn
 from fastapi import WebSocket
 
 from benchmarks.peers.ours import app, tasks
-from taskstream.log import Follower
+from taskstream.viewers import Follower
 
 
 @app.websocket("/task-socket/{task_id}")

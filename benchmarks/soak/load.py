@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from taskstream.client.event_source import NETWORK_ERRORS, EventSource, EventSourceError
-from taskstream.client.protocol import ENDED, Snapshot
+from taskstream.client import EventSource, EventSourceError
+from taskstream.client.event_source import NETWORK_ERRORS
+from taskstream.client.protocol import ENDED, SnapshotDict as Snapshot
 
 TASKS = 20
 """Tasks at a time."""

@@ -1,33 +1,20 @@
-"""Clients of event streams: the EventSource algorithm, and what the three client programs share."""
+"""Clients of event streams: the EventSource algorithm, and how tasks are started and watched."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from taskstream.client.errors import (
-        EventSourceError,
-        EventTooLarge,
-        InvalidAddress,
-        MimeTypeError,
-        NoContent,
-        StatusError,
-    )
-    from taskstream.client.event_source import EventSource, ReadyState
-    from taskstream.client.parser import Event, Parser
+from taskstream.client.errors import (
+    EventSourceError,
+    EventTooLarge,
+    InvalidAddress,
+    MimeTypeError,
+    NoContent,
+    StatusError,
+)
+from taskstream.client.parser import Event, Parser
 
-MODULES = {
-    "Event": "parser",
-    "EventSource": "event_source",
-    "EventSourceError": "errors",
-    "EventTooLarge": "errors",
-    "InvalidAddress": "errors",
-    "MimeTypeError": "errors",
-    "NoContent": "errors",
-    "Parser": "parser",
-    "ReadyState": "event_source",
-    "StatusError": "errors",
-}
-"""The module of each public name."""
+if TYPE_CHECKING:
+    from taskstream.client.event_source import EventSource, ReadyState
 
 __all__ = [
     "Event",
@@ -49,7 +36,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name at its first use: the parser needs no aiohttp."""
-    if name in MODULES:
-        return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)
+    """Import what needs aiohttp at its first use: everything else does without."""
+    if name in ("EventSource", "ReadyState"):
+        return getattr(import_module("taskstream.client.event_source"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,19 @@
-"""Why an EventSource ends for good: another try would not help."""
+"""Why there are no more events: the answer is no event stream, or the connection failed."""
+
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+
+MIME_TYPE = "text/event-stream"
+ERROR_BODY_BYTES = 64 * 1024
+"""How much of an answer that is no stream is kept, for those who want to show it."""
+TIMED_OUT = "timed out"
 
 
 class EventSourceError(Exception):
-    """The server's answer was not an event stream."""
+    """The server's answer was not an event stream: another try would not help."""
 
     def __init__(self, message: str, status: int | None = None, body: bytes = b"") -> None:
         """`status` is None if there was no answer to speak of."""
@@ -29,3 +40,51 @@ class EventTooLarge(EventSourceError):
 
 class InvalidAddress(EventSourceError):
     """The address, or the one that a redirect leads to, is invalid."""
+
+
+def is_event_stream(status: int, content_type: str) -> bool:
+    """Whether an answer is an event stream; the parameters of its type don't matter."""
+    return status == 200 and content_type.partition(";")[0].strip().lower() == MIME_TYPE
+
+
+def answer_error(status: int, phrase: str | None, content_type: str, body: bytes) -> EventSourceError:
+    """What is wrong with an answer that is no event stream."""
+    if status == 200:
+        return MimeTypeError(f"Expected {MIME_TYPE}, got {content_type}.", status, body)
+    if status == 204:
+        return NoContent("Expected an event stream, got status 204: nothing more will come.", status)
+    return StatusError(f"Expected status 200, got {status} {phrase}.", status, body)
+
+
+def reason(error: BaseException) -> str:
+    """Why a connection failed, in the system's words: libraries wrap them in many layers of their own."""
+    words = "the connection broke"
+    for cause in causes(error):
+        match cause:
+            case ssl.SSLCertVerificationError(verify_message=str(problem)):
+                return problem
+            case ssl.SSLError(reason=str(problem)):  # aiohttp's own SSL errors have none
+                return f"TLS: {problem.replace('_', ' ').lower()}"
+            case TimeoutError():
+                words = TIMED_OUT
+            case ConnectionRefusedError():
+                words = "Connection refused"  # asyncio puts the address here, and no reason
+            case socket.gaierror():
+                words = str(cause.strerror)
+            case OSError(errno=int(number)) if number in errno.errorcode:
+                words = os.strerror(number)
+    return words
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Whether no connection was made: the address, the port or the certificate is wrong."""
+    unreachable = (ConnectionRefusedError, socket.gaierror, ssl.SSLError)
+    return any(isinstance(cause, unreachable) for cause in causes(error))
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what it came from, down to the first."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

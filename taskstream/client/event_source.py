@@ -15,34 +15,10 @@ from enum import IntEnum
 
 import aiohttp
 
-from taskstream.client.errors import (
-    EventSourceError,
-    EventTooLarge,
-    InvalidAddress,
-    MimeTypeError,
-    NoContent,
-    StatusError,
-)
-from taskstream.client.parser import MAX_EVENT_BYTES, MIME_TYPE, Event, Parser
-
-__all__ = [
-    "NETWORK_ERRORS",
-    "Event",
-    "EventSource",
-    "EventSourceError",
-    "EventTooLarge",
-    "InvalidAddress",
-    "MimeTypeError",
-    "NoContent",
-    "ReadyState",
-    "StatusError",
-    "read_body",
-]
+from taskstream.client import errors
+from taskstream.client.parser import MAX_EVENT_BYTES, Event, Parser
 
 MAX_REDIRECTS = 20
-BODY_BYTES = 64 * 1024
-"""How much of an answer that is no stream is kept, for those who want to show it."""
-
 UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
@@ -137,7 +113,7 @@ class EventSource:
     async def _request(self) -> aiohttp.ClientResponse:
         """The answer, if it is an event stream."""
         # Cache mode "no-store" is this header on a request (Fetch, "HTTP-network-or-cache fetch").
-        headers = {"Accept": MIME_TYPE, "Cache-Control": "no-cache", **self._headers}
+        headers = {"Accept": errors.MIME_TYPE, "Cache-Control": "no-cache", **self._headers}
         # An id that no header can carry is kept to ourselves: the server then starts from the beginning.
         if self.last_event_id and not UNSENDABLE.search(self.last_event_id):
             headers["Last-Event-ID"] = self.last_event_id
@@ -153,17 +129,19 @@ class EventSource:
                 raise_for_status=False,
             )
         except (ValueError, aiohttp.NonHttpUrlClientError) as error:  # yarl's and idna's own come here too
-            raise InvalidAddress(f"Expected an http address, got an invalid one: {error}") from error
-        if response.status == 200 and response.content_type == MIME_TYPE:
+            raise errors.InvalidAddress(f"Expected an http address, got an invalid one: {error}") from error
+        content_type = response.headers.get("Content-Type", "")
+        if errors.is_event_stream(response.status, content_type):
             return response
         async with response:
-            raise await refusal(response)
+            body = b"" if response.status == 200 else await read_beginning(response)
+            raise errors.answer_error(response.status, response.reason, content_type, body)
 
     async def _events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Event, None]:
         # The standard starts each connection with an empty id; browsers keep the one they have, so that
         # events without an id don't make them forget where they were. So do we.
         parser = Parser(self.last_event_id, self._max_event_bytes, self._on_comment)
-        while chunk := await self._read(response):
+        while chunk := await response.content.readany():
             events = parser.feed(chunk)
             if parser.reconnection_seconds is not None:
                 self.reconnection_seconds = parser.reconnection_seconds
@@ -172,28 +150,12 @@ class EventSource:
                 yield event
             self.last_event_id = parser.last_event_id
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        # Bytes that frame the body, as of an endless chunk size, put off aiohttp's own timeout.
-        async with asyncio.timeout(self._read_timeout):
-            return await response.content.readany()
 
-
-async def refusal(response: aiohttp.ClientResponse) -> EventSourceError:
-    """What is wrong with an answer that is no event stream."""
-    status = response.status
-    if status == 200:
-        return MimeTypeError(f"Expected {MIME_TYPE}, got {response.content_type}.", status)
-    if status == 204:
-        return NoContent("Expected an event stream, got status 204: nothing more will come.", status)
-    message = f"Expected status 200, got {status} {response.reason}."
-    return StatusError(message, status, await read_body(response))
-
-
-async def read_body(response: aiohttp.ClientResponse) -> bytes:
-    """The body of an answer that is no stream, or its beginning."""
+async def read_beginning(response: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer that is no stream, or its first `ERROR_BODY_BYTES`."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) >= BODY_BYTES:
+        if len(body) >= errors.ERROR_BODY_BYTES:
             break
     return bytes(body)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from taskstream.client.errors import EventTooLarge
 
-MIME_TYPE = "text/event-stream"
 MAX_RECONNECTION_SECONDS = 86_400.0
 """A day: the standard sets no limit, but an event loop can't sleep for longer than its clock counts."""
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -122,8 +121,3 @@ def parse_retry(value: str) -> float | None:
         # float and not int: Python refuses to read an int of 5 000 digits.
         return min(float(value) / 1000, MAX_RECONNECTION_SECONDS)
     return None
-
-
-def is_event_stream(content_type: str) -> bool:
-    """Whether a Content-Type is that of an event stream; its parameters don't matter."""
-    return content_type.partition(";")[0].strip().lower() == MIME_TYPE

@@ -1,15 +1,10 @@
-"""What the three clients know of the server: its snapshots and its refusals."""
+"""What the clients know of the task server: its snapshots, output and refusals."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
-from uuid import uuid4
 
-from taskstream.client.commands import server_command
-from taskstream.client.reasons import reason
-
-Snapshot = dict[str, Any]
+SnapshotDict = dict[str, Any]
 """A task at one moment, as the server describes it."""
 
 FIELDS = {"task_id": str, "name": str, "status": str, "progress": int, "message": str}
@@ -21,8 +16,6 @@ ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 BUSY = frozenset({502, 503, 504})
 """What a proxy says while the server behind it restarts, and a server that has no place free."""
 
-LARGEST_NUMBER = 10**18
-"""No event has a larger one."""
 EVENT_BYTES = 4 * 1024 * 1024
 """The largest event that is taken: one that never ends must not fill the memory."""
 ANSWER_SECONDS = 10
@@ -37,32 +30,38 @@ class Unreachable(ServerError):
     """No server answered, or it broke off."""
 
 
-class Refused(ServerError):
+class NoServer(Unreachable):
+    """There is nothing at the address that could be asked."""
+
+
+class Rejected(ServerError):
     """The server said no, or something answered that isn't our server."""
 
 
-class Unavailable(Refused):
-    """The server said no for now."""
+class WrongServer(Rejected):
+    """Something answered that isn't our server."""
 
-    def __init__(self, refusal: Refused, why: str, retry_seconds: float) -> None:
-        """`retry_seconds` is how long the server asks to wait."""
-        super().__init__(str(refusal))
-        self.why = why
+    def __init__(self, url: str, status: int | None = None) -> None:
+        answer = "" if status is None else f" with status {status}"
+        super().__init__(f"Something answers at {url}{answer}, but it isn't the task server.")
+
+
+class WrongPath(Rejected):
+    """The server has no tasks at this path."""
+
+
+class Unavailable(Exception):
+    """A start has failed for now: the same may be accepted later."""
+
+    def __init__(self, rejected: Rejected, why: str, retry_seconds: float = 0) -> None:
+        """`rejected` is what to raise if it stays so, `retry_seconds` how long the server asks to wait."""
+        super().__init__(why)
+        self.rejected = rejected
         self.retry_seconds = retry_seconds
 
 
-def stream_url(url: str, task_id: str) -> str:
-    """The address of a task's stream."""
-    return f"{url}/task-progress/{quote(task_id, safe='')}"
-
-
-def idempotency_key() -> dict[str, str]:
-    """The header by which the server knows a start that is sent again, and starts no second task."""
-    return {"Idempotency-Key": uuid4().hex}
-
-
-def read_snapshot(url: str, text: str | bytes) -> Snapshot:
-    """A snapshot from its JSON. Raises `Refused` if it isn't one."""
+def read_snapshot(url: str, text: str | bytes) -> SnapshotDict:
+    """A snapshot from its JSON. Raises `Rejected` if it isn't one."""
     snapshot = parse_json(text)
     if (
         isinstance(snapshot, dict)
@@ -70,79 +69,65 @@ def read_snapshot(url: str, text: str | bytes) -> Snapshot:
         and 0 <= snapshot["progress"] <= 100
     ):
         return snapshot
-    raise not_our_server(url)
+    raise WrongServer(url)
 
 
 def read_output(url: str, data: str) -> str:
-    """The text of an output event. Raises `Refused` if it has none."""
+    """The text of an output event. Raises `Rejected` if it has none."""
     match parse_json(data):
         case {"text": str(text)}:
             return text
-    raise not_our_server(url)
+    raise WrongServer(url)
 
 
 def read_lost(url: str, data: str) -> tuple[int, int]:
-    """The first and the last event that the server has dropped. Raises `Refused` if it names none."""
+    """The first and the last event that the server has dropped. Raises `Rejected` if it names none."""
     match parse_json(data):
-        case {"from": int(first), "to": int(last)} if 1 <= first <= last <= LARGEST_NUMBER:
+        case {"from": int(first), "to": int(last)}:
             return first, last
-    raise not_our_server(url)
+    raise WrongServer(url)
 
 
 def event_number(url: str, event_id: str) -> int:
     """The number of an event: the server counts those of a task from 1."""
     if event_id.isascii() and event_id.isdigit():
         return int(event_id[:20])
-    raise not_our_server(url)
+    raise WrongServer(url)
 
 
-def read_answer(url: str, status: int, headers: Mapping[str, str], body: bytes) -> Snapshot:
-    """The snapshot in an answer. Raises `Refused` if there is none, `Unavailable` if there may be later."""
+def read_answer(url: str, status: int, headers: Mapping[str, str], body: bytes) -> SnapshotDict:
+    """The snapshot in the answer to a start. Raises `Rejected`, or `Unavailable` if that may pass."""
     if status in BUSY:
         retry_after = headers.get("Retry-After", "")
         seconds = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0
-        raise Unavailable(refusal(url, status, body), f"status {status}", seconds)
+        raise Unavailable(rejection(url, status, body), f"status {status}", seconds)
     if status != 200:
-        raise refusal(url, status, body)
+        raise rejection(url, status, body)
     if not body:  # http.client takes a head that was cut off for a whole one
-        raise Unavailable(not_our_server(url), "the connection broke", 0)
+        raise Unavailable(WrongServer(url), "the connection broke")
     return read_snapshot(url, body)
 
 
-def refusal(url: str, status: int | None, body: bytes = b"") -> Refused:
-    """A refusal in the server's own words, or the news that it is not our server."""
+def rejection(url: str, status: int | None, body: bytes = b"") -> Rejected:
+    """What a status other than 200 means, in the server's own words."""
     match parse_json(body):
         case {"detail": "Not Found"} if status == 404:  # as FastAPI says it where no route is
-            return Refused(
-                f"The server at {url} says no (404): there are no tasks at this address; "
-                "is a path prefix missing from --url, such as /jobs?"
-            )
+            return WrongPath(f"The server at {url} says no (404): there are no tasks at this address.")
         case {"detail": str(detail)}:
-            return Refused(f"The server at {url} says no ({status}): {detail}")
+            return Rejected(f"The server at {url} says no ({status}): {detail}")
         case {"detail": [*errors]} if reasons := [text for each in errors if (text := read_error(each))]:
-            return Refused(f"The server at {url} says no ({status}): {'; '.join(reasons)}.")
-    return not_our_server(url, status)
+            return Rejected(f"The server at {url} says no ({status}): {'; '.join(reasons)}.")
+    return WrongServer(url, status)
 
 
 def read_error(error: object) -> str | None:
     """One of the reasons for status 422, with the field it is about if there is one."""
     match error:
-        case {"loc": ["body", *path], "msg": str(message)} if path and all(map(is_field, path)):
+        case {"loc": ["body", *path], "msg": str(message)} if path:
             return f"{'.'.join(map(str, path))}: {message}"
         case {"msg": str(message)}:
             return message
     return None
-
-
-def is_field(name: object) -> bool:
-    """Whether it may be a part of the path to a field: its name, or the index of an item."""
-    return isinstance(name, str | int)
-
-
-def not_our_server(url: str, status: int | None = None) -> Refused:
-    """The news that something else answers there."""
-    answer = "" if status is None else f" with status {status}"
-    return Refused(f"Something answers at {url}{answer}, but it isn't the task server: check --url.")
 
 
 def parse_json(text: str | bytes) -> object:
@@ -151,8 +136,3 @@ def parse_json(text: str | bytes) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def unreachable(url: str, error: BaseException) -> Unreachable:
-    """The news that no server is there."""
-    return Unreachable(f"No answer from {url} ({reason(error)}): start it with: {server_command()}")

@@ -8,14 +8,13 @@ from fastapi import HTTPException, Request
 from pydantic import BaseModel, Field, ValidationError, create_model
 from starlette.requests import ClientDisconnect
 
+from taskstream.application import MAX_NAME
 from taskstream.errors import NO_STORE, InvalidParameters
-from taskstream.work import Parameters, Work, Works, invalid
+from taskstream.work import Parameters, Work
+from taskstream.work_table import WorkTable
 
 BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10
-
-MAX_NAME = 100
-"""Characters in the name of a task."""
 
 
 class StartTask(Parameters):
@@ -28,21 +27,21 @@ class StartTask(Parameters):
 class StartTaskBodies:
     """The bodies that the public works of one application accept."""
 
-    def __init__(self, works: Works) -> None:
+    def __init__(self, works: WorkTable) -> None:
         self._works = works
         self._models: dict[str, type[StartTask]] = {}
 
     def model(self, work: Work) -> type[StartTask]:
         """The body that starts some work: a field for each of its parameters."""
         if work.name not in self._models:
-            default = work.name if work is self._works.public[0] else ...
+            default = work.name if work is next(iter(self._works.public.values())) else ...
             fields = {"work": (Literal[work.name], default), **work.fields}
             self._models[work.name] = create_model(f"Start_{work.name}", __base__=StartTask, **fields)
         return self._models[work.name]
 
     def parse(self, body: bytes) -> tuple[Work, StartTask]:
         """The work that a body names, or the first one, and the body. Raises `InvalidParameters`."""
-        works = {work.name: work for work in self._works.public}
+        works = self._works.public
         if not works:
             raise InvalidParameters.of("work", "There is no work that requests may start")
         try:
@@ -51,9 +50,10 @@ class StartTaskBodies:
             work = works.get(next(iter(works)) if name is None else name)
             if work is None:
                 raise InvalidParameters.of("work", f"Input should be {one_of(works)}")
-            return work, self.model(work).model_validate_json(body)
+            model = self._models.get(work.name) or self.model(work)
+            return work, model.model_validate_json(body)
         except ValidationError as error:
-            raise invalid(error) from None
+            raise InvalidParameters.of_pydantic(error) from None
 
 
 class WorkOnly(BaseModel):
@@ -83,5 +83,5 @@ async def read_body(request: Request) -> bytes:
     except TimeoutError:
         raise HTTPException(408, f"The body took longer than {BODY_SECONDS} s.", NO_STORE) from None
     except ClientDisconnect:
-        raise HTTPException(400, "The body was cut off.", NO_STORE) from None  # to nobody: they have gone
+        raise HTTPException(400, "The body was cut off.", NO_STORE) from None  # on a closed connection
     return bytes(body)

@@ -12,8 +12,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from taskstream.http.streams import Outcome, Streams
-from taskstream.tasks import TaskStatus
+from taskstream.events import TaskStatus
+from taskstream.http.streams import Streams
+from taskstream.http.write_queue import Outcome
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -37,20 +38,20 @@ class Numbers(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All metrics."""
-        streams = self._streams
-        yield gauge("streams_open", "Streams that are open", streams.open)
-        yield gauge("streams_behind", "Open streams whose connections are full", streams.behind)
-        yield counter("streams_opened", "Streams that were opened", streams.opened)
+        counts = self._streams.counts
+        yield gauge("streams_open", "Streams that are open", counts.open)
+        yield gauge("streams_behind", "Open streams whose connections are full", self._streams.behind)
+        yield counter("streams_opened", "Streams that were opened", counts.opened)
         yield labelled(
             CounterMetricFamily(
                 "taskstream_streams_closed", "Streams that were closed, by outcome", labels=["outcome"]
             ),
-            {outcome: streams.closed[outcome] for outcome in get_args(Outcome)},
+            {outcome: counts.outcomes[outcome] for outcome in get_args(Outcome)},
         )
         if self._events_published is not None:
             yield counter("events_published", "Events appended to logs", self._events_published)
-        yield counter("events_delivered", "Events sent to viewers, each counted", streams.events)
-        yield counter("bytes_delivered", "Bytes of events sent to viewers, without framing", streams.bytes)
+        yield counter("events_delivered", "Events sent to viewers, each counted", counts.events)
+        yield counter("bytes_delivered", "Bytes of events sent to viewers, without framing", counts.bytes)
         yield labelled(
             GaugeMetricFamily("taskstream_tasks", "Tasks that are known, by status", labels=["status"]),
             {status: self._tasks[status] for status in TaskStatus},

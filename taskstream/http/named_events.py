@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from taskstream.encoding import to_json
-from taskstream.events import Event, read_events
-from taskstream.log import Follower, Log
+from taskstream.events import Event
+from taskstream.log import Log
+from taskstream.viewers import Follower
 
 NameEvent = Callable[[Event], tuple[str, object] | None]
 """From an event to the name and the data that a viewer is sent, or `None` to leave it out."""
@@ -20,8 +21,8 @@ class NamedFollower(Follower):
 
     def take(self) -> bytes:
         """The next events that are not left out."""
-        while piece := super().take():
-            if named := b"".join(map(self._named, read_events(piece))):
+        while events := self.take_events():
+            if named := b"".join(map(self._named, events)):
                 return named
         return b""
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from taskstream.http.bodies import StartTaskBodies
-from taskstream.work import Works
+from taskstream.work_table import WorkTable
 
 Answers = dict[int | str, dict[str, Any]]
 Schema = dict[str, Any]
@@ -18,24 +18,29 @@ class Detail(BaseModel):
     detail: str
 
 
-def refusal(status: int, description: str) -> Answers:
-    """An answer that says no."""
+def error(status: int, description: str) -> Answers:
+    """An answer with this status and a `Detail`."""
     return {status: {"description": description, "model": Detail}}
 
 
-NOT_FOUND = refusal(404, "No task has this id")
-BUSY = refusal(503, "No place is free: see Retry-After")
-UNAVAILABLE = refusal(503, "The back end is out of reach: see Retry-After")
-METRICS: Answers = {200: {"description": "Prometheus' text format", "content": {"text/plain": {}}}}
-BAD_BODY: Answers = {
-    **refusal(400, "The body was cut off"),
-    **refusal(408, "The body took too long"),
-    **refusal(413, "The body is too large"),
+NOT_FOUND = error(404, "No task has this id")
+BUSY = error(503, "No place is free: see Retry-After")
+UNAVAILABLE = error(503, "The back end is out of reach: see Retry-After")
+METRICS: Answers = {
+    200: {"description": "Prometheus' text format", "content": {"text/plain": {}}},
+    **UNAVAILABLE,
+}
+START: Answers = {
+    **error(400, "The body was cut off"),
+    **error(408, "The body took too long"),
+    **error(413, "The body is too large"),
     422: {
         "description": "The body is invalid: `loc` names the field",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}},
     },
+    **BUSY,
 }
+STATUS = NOT_FOUND | UNAVAILABLE
 
 
 def stream(event_id: Schema, types: list[str], data: Schema) -> Answers:
@@ -61,10 +66,14 @@ def stream(event_id: Schema, types: list[str], data: Schema) -> Answers:
 
 
 LAST_EVENT_ID = {  # no parameter of the routes: FastAPI would take 7 % of the time of an opening for it
-    "name": "Last-Event-ID",
-    "in": "header",
-    "schema": {"type": "string"},
-    "description": "What EventSource sends on reconnecting",
+    "parameters": [
+        {
+            "name": "Last-Event-ID",
+            "in": "header",
+            "schema": {"type": "string"},
+            "description": "What EventSource sends on reconnecting",
+        }
+    ]
 }
 SNAPSHOT = {"$ref": "#/components/schemas/Snapshot"}
 UNKNOWN = {"type": "object", "properties": {"task_id": {"type": "string"}}, "required": ["task_id"]}
@@ -88,12 +97,14 @@ class StartTaskOperation(Mapping[str, Any]):
     their annotations may name what is defined further down.
     """
 
-    def __init__(self, works: Works, bodies: StartTaskBodies) -> None:
+    def __init__(self, works: WorkTable, bodies: StartTaskBodies) -> None:
         self._works = works
         self._bodies = bodies
 
     def __getitem__(self, key: str) -> object:
-        schemas = [inlined(self._bodies.model(work).model_json_schema()) for work in self._works.public]
+        schemas = [
+            inlined(self._bodies.model(work).model_json_schema()) for work in self._works.public.values()
+        ]
         schema: Schema = {"oneOf": schemas} if schemas else {"not": {}}  # where there is nothing to start
         return {"requestBody": {"content": {"application/json": {"schema": schema}}}}[key]
 

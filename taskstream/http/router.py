@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Coroutine
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -13,29 +13,49 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from taskstream.encoding import to_json
-from taskstream.errors import NO_STORE, InvalidParameters
-from taskstream.http import page
+from taskstream.errors import IDEMPOTENCY_KEY, NO_STORE, InvalidParameters
+from taskstream.events import Snapshot
+from taskstream.http import openapi, page
 from taskstream.http.bodies import StartTaskBodies, read_body
-from taskstream.http.idempotency_key import IdempotencyKeyHeader
-from taskstream.http.openapi import (
-    BAD_BODY,
-    BUSY,
-    LAST_EVENT_ID,
-    METRICS,
-    NOT_FOUND,
-    OVERVIEW,
-    STREAM,
-    UNAVAILABLE,
-    StartTaskOperation,
-)
-from taskstream.tasks import Snapshot, Task
+from taskstream.idempotency import PATTERN
+from taskstream.tasks import Task
 
 if TYPE_CHECKING:
     from taskstream.http.task_stream import TaskStream
 
 START = "/start-task"
 
+Options = dict[str, Any]
+
 TaskIds = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
+
+IdempotencyKeyHeader = Annotated[
+    str | None,
+    Header(
+        alias=IDEMPOTENCY_KEY,
+        description="the same key and body start one task, however often they are sent",
+        json_schema_extra={"pattern": PATTERN},
+    ),
+]
+
+
+class WorkDescription(BaseModel):
+    """Some work that can be started."""
+
+    name: str
+    description: str
+    kind: Literal["async", "blocking"]
+    parameters: dict[str, Any]
+
+
+class Health(BaseModel):
+    """The state of the server."""
+
+    status: Literal["ok"] = "ok"
+    backend: Literal["memory", "redis"]
+    tasks: int
+    running: int
+    streams: int
 
 
 class NoStoreRoute(APIRoute):
@@ -51,8 +71,7 @@ class NoStoreRoute(APIRoute):
             except RequestValidationError as error:
                 raise InvalidParameters(error.errors()) from None
             except HTTPException as error:  # also from the dependencies that are given with the router
-                keep_from_caches(error)
-                raise
+                raise uncached(error) from None
             response.headers.setdefault("Cache-Control", "no-store")
             return response
 
@@ -63,116 +82,108 @@ class NoStoreRoute(APIRoute):
         try:
             await super().handle(scope, receive, send)
         except HTTPException as error:
-            keep_from_caches(error)
-            raise
+            raise uncached(error) from None
 
 
-def keep_from_caches(error: HTTPException) -> None:
-    """Add `no-store` to what an error is answered with, unless it says something else."""
+def uncached(error: HTTPException) -> HTTPException:
+    """The error, whose answer no cache may keep, unless it says something else."""
     error.headers = {**NO_STORE, **(error.headers or {})}
+    return error
 
 
-class WorkDescription(BaseModel):
-    """Some work that can be started."""
-
-    name: str
-    description: str
-    kind: Literal["async", "blocking"]
-    parameters: dict[str, Any]
-
-
-class Health(BaseModel):
-    """How the server is."""
-
-    status: Literal["ok"] = "ok"
-    backend: Literal["memory", "redis"]
-    tasks: int
-    running: int
-    streams: int
+def create_router(tasks: "TaskStream") -> APIRouter:
+    """A router with all routes, and the lifespan, of a `TaskStream`."""
+    router = APIRouter(route_class=NoStoreRoute, lifespan=tasks.lifespan)
+    add_start(router, tasks)
+    add_streams(router, tasks)
+    add_status(router, tasks)
+    add_descriptions(router, tasks)
+    if tasks.page:
+        router.add_api_route("/", page.index, methods=["GET", "HEAD"], include_in_schema=False)
+    # Not a route of FastAPI's: dependencies must not guard it, as a script tag sends no header.
+    router.add_route("/static/{path:path}", page.static, methods=["GET", "HEAD"], include_in_schema=False)
+    return router
 
 
-class Routes:
-    """The routes, bound to the `TaskStream` that they serve."""
+def add_start(router: APIRouter, tasks: "TaskStream") -> None:
+    """The route that starts tasks."""
+    bodies = StartTaskBodies(tasks.works)
+    operation = openapi.StartTaskOperation(tasks.works, bodies)
 
-    def __init__(self, tasks: "TaskStream") -> None:
-        self._tasks = tasks
-        self._bodies = StartTaskBodies(tasks.works)
-
-    def add_to(self, router: APIRouter) -> None:
-        """Add them to a router."""
-        operation = StartTaskOperation(self._tasks.works, self._bodies)
-        self._add(router, "POST", START, self.start_task, BAD_BODY | BUSY, openapi_extra=operation)
-        untyped = {"response_class": Response, "response_model": None}
-        streams = {**untyped, "openapi_extra": {"parameters": [LAST_EVENT_ID]}}
-        for path in ("/task-progress/{task_id}", "/tasks/{task_id}/stream"):
-            self._add(router, "GET", path, self.task_progress, STREAM, **streams)
-        self._add(router, "GET", "/task-progress", self.tasks_progress, OVERVIEW, **streams)
-        for path in ("/task-status/{task_id}", "/tasks/{task_id}"):
-            self._add(router, "GET", path, self.task_status, NOT_FOUND | UNAVAILABLE)
-        for path in ("/cancel-task/{task_id}", "/tasks/{task_id}/cancel"):
-            self._add(router, "POST", path, self.cancel_task, NOT_FOUND | UNAVAILABLE)
-        self._add(router, "GET", "/works", self.works, {}, response_model=list[WorkDescription])
-        self._add(router, "GET", "/health", self.health, UNAVAILABLE, response_model=Health)
-        if find_spec("prometheus_client"):
-            self._add(router, "GET", "/metrics", self.metrics, METRICS | UNAVAILABLE, **untyped)
-
-    def _add(
-        self,
-        router: APIRouter,
-        method: str,
-        path: str,
-        endpoint: Callable[..., object],
-        responses: dict[int | str, dict[str, Any]],
-        **options: Any,  # noqa: ANN401 - those of FastAPI
-    ) -> None:
-        options = {"response_model": Snapshot, **options}
-        router.add_api_route(path, endpoint, methods=[method], responses=responses, **options)
-
-    async def start_task(self, request: Request, key: IdempotencyKeyHeader = None) -> Response:
+    @router.post(
+        START, response_model=Snapshot, responses=openapi.START, openapi_extra=cast("Options", operation)
+    )
+    async def start_task(request: Request, key: IdempotencyKeyHeader = None) -> Response:
         """Start some work, and answer the first snapshot of its task."""
-        work, body = self._bodies.parse(await read_body(request) or b"{}")
-        task = await self._tasks.start_parsed(work, body, name=body.name, idempotency_key=key)
+        work, body = bodies.parse(await read_body(request) or b"{}")
+        task = await tasks.start_parsed(work, body, body.name, key)
         return snapshot_response(task, {"Location": f"{prefix_of(request)}/task-progress/{task.task_id}"})
 
-    async def task_progress(self, request: Request, task_id: str) -> Response:
-        """Stream a task: all that follows Last-Event-ID, then live, until its last snapshot."""
-        return await self._tasks.stream(request, task_id)
 
-    async def tasks_progress(self, request: Request, task_id: TaskIds) -> Response:
+def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
+    """The routes that stream."""
+    stream: Options = {
+        "response_class": Response,
+        "response_model": None,
+        "openapi_extra": openapi.LAST_EVENT_ID,
+    }
+
+    @router.get("/tasks/{task_id}/stream", responses=openapi.STREAM, **stream)
+    @router.get("/task-progress/{task_id}", responses=openapi.STREAM, **stream)
+    async def task_progress(request: Request, task_id: str) -> Response:
+        """Stream a task: all that follows Last-Event-ID, then live, until its last snapshot."""
+        return await tasks.stream(request, task_id)
+
+    @router.get("/task-progress", responses=openapi.OVERVIEW, **stream)
+    async def tasks_progress(request: Request, task_id: TaskIds) -> Response:
         """Stream many tasks at once: the latest snapshot of each, until all of them have ended."""
         if request.headers.get("last-event-id") == "end":
             return Response(status_code=204)
-        return await self._tasks.stream_overview(task_id)
+        return await tasks.stream_overview(task_id)
 
-    async def task_status(self, task_id: str) -> Response:
+
+def add_status(router: APIRouter, tasks: "TaskStream") -> None:
+    """The routes that ask for a task, and cancel it."""
+
+    @router.get("/tasks/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
+    @router.get("/task-status/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
+    async def task_status(task_id: str) -> Response:
         """Answer the latest snapshot of a task."""
-        return snapshot_response(await self._tasks.registry.get(task_id))
+        return snapshot_response(await tasks.registry.get(task_id))
 
-    async def cancel_task(self, task_id: str) -> Response:
+    @router.post("/tasks/{task_id}/cancel", response_model=Snapshot, responses=openapi.STATUS)
+    @router.post("/cancel-task/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
+    async def cancel_task(task_id: str) -> Response:
         """Ask a task to stop, and answer its snapshot; one that has ended stays as it is."""
-        return snapshot_response(await self._tasks.registry.cancel(task_id))
+        return snapshot_response(await tasks.registry.cancel(task_id))
 
-    async def works(self) -> Response:
+
+def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
+    """The routes that tell what can be started, and how the server does."""
+
+    @router.get("/works", response_model=list[WorkDescription])
+    async def works() -> Response:
         """List what can be started, and the JSON Schema of its parameters; the first is the default."""
-        return Response(
-            to_json([work.describe() for work in self._tasks.works.public]), media_type="application/json"
-        )
+        described = [work.describe() for work in tasks.works.public.values()]
+        return Response(to_json(described), media_type="application/json")
 
-    async def health(self) -> Health:
-        """Say that the server is well, and how much it has to do."""
-        tasks, running = await self._tasks.registry.count()
-        backend = self._tasks.registry.backend
-        return Health(backend=backend, tasks=tasks, running=running, streams=self._tasks.streams.open)
+    @router.get("/health", responses=openapi.UNAVAILABLE)
+    async def health() -> Health:
+        """Answer the state of the server."""
+        total, running = await tasks.registry.count()
+        open_streams = tasks.streams.counts.open
+        return Health(backend=tasks.registry.backend, tasks=total, running=running, streams=open_streams)
 
-    async def metrics(self) -> Response:
-        """Answer all that is counted, in Prometheus' text format."""
-        from taskstream.http.metrics import CONTENT_TYPE, render  # here, because what it needs is optional
+    if find_spec("prometheus_client"):
 
-        registry = self._tasks.registry
-        tasks = await registry.count_by_status()
-        return Response(
-            render(self._tasks.streams, tasks, registry.events_published), media_type=CONTENT_TYPE
-        )
+        @router.get("/metrics", response_class=Response, response_model=None, responses=openapi.METRICS)
+        async def metrics() -> Response:
+            """Answer all that is counted, in Prometheus' text format."""
+            from taskstream.http.metrics import CONTENT_TYPE, render  # here, because it is optional
+
+            statuses = await tasks.registry.count_by_status()
+            text = render(tasks.streams, statuses, tasks.registry.events_published)
+            return Response(text, media_type=CONTENT_TYPE)
 
 
 def prefix_of(request: Request) -> str:
@@ -185,16 +196,3 @@ def prefix_of(request: Request) -> str:
 def snapshot_response(task: Task, headers: dict[str, str] | None = None) -> Response:
     """The latest snapshot, as it stands in the log."""
     return Response(task.log.latest, media_type="application/json", headers=headers)
-
-
-def create_router(tasks: "TaskStream") -> APIRouter:
-    """A router with all routes, and the lifespan, of a `TaskStream`."""
-    router = APIRouter(route_class=NoStoreRoute, lifespan=tasks.lifespan)
-    Routes(tasks).add_to(router)
-    if tasks.page:
-        router.add_api_route(
-            "/", page.index, methods=["GET", "HEAD"], include_in_schema=False, response_model=None
-        )
-    # Not a route of FastAPI's: dependencies must not guard it, as a script tag sends no header.
-    router.add_route("/static/{path:path}", page.static, methods=["GET", "HEAD"], include_in_schema=False)
-    return router

@@ -1,44 +1,82 @@
-"""How an application finds out that its server has been told to stop.
+"""How an application finds out that its server begins to stop.
 
-ASGI says so only when all responses have ended, and streams end only when they know. uvicorn keeps it in
-`Server.should_exit`, but tells nobody where that server is; and sse-starlette has one flag for the whole
-process, which stays set for every server that is started later. So the server is looked for where it
-must be: in the asyncio task that runs it, on this event loop.
+ASGI says so only when all responses have ended, and streams end only when they know. uvicorn has no hook
+for it, and sse-starlette one flag for the whole process, which would end a later server's streams too. So
+while somebody wants to know, `uvicorn.Server.shutdown` is wrapped: every stop begins there, whether it was
+asked for by a signal, by `should_exit`, or by the limit of requests that a process takes.
 """
 
 import asyncio
-from typing import Protocol, cast
+import functools
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
-POLL_SECONDS = 0.1
-"""As often as uvicorn itself looks."""
-
-
-class UvicornServer(Protocol):
-    """What we need to know of uvicorn's server."""
-
-    started: bool
-    should_exit: bool
-
-
-async def until_server_stops() -> None:
-    """Return when the server that is just starting this application has been told to stop; else never."""
-    if server := starting_server():
-        while not server.should_exit:  # noqa: ASYNC110 - uvicorn has nothing to wait for
-            await asyncio.sleep(POLL_SECONDS)
-    else:
-        await asyncio.Event().wait()
+if TYPE_CHECKING:
+    from uvicorn import Server
 
 
-def starting_server() -> UvicornServer | None:
-    """The uvicorn server on this event loop that waits for its application to start, if there is one."""
-    for task in asyncio.all_tasks():
-        awaited: object = task.get_coro()
-        while awaited is not None:
-            frame = getattr(awaited, "cr_frame", None)
-            owner = frame.f_locals.get("self") if frame else None
-            if hasattr(owner, "should_exit") and hasattr(owner, "server_state"):
-                server = cast(UvicornServer, owner)
-                if not server.started:
-                    return server
-            awaited = getattr(awaited, "cr_await", None)
-    return None
+@dataclass(eq=False)
+class ServerStop:
+    """What to call when a server begins to stop, and how that server is known."""
+
+    callback: Callable[[], object]
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    key: str = field(default_factory=lambda: f"taskstream-{uuid4().hex}")
+    by_state: bool = False
+
+    def state(self) -> dict[str, bool]:
+        """What a lifespan yields so that its server is known; else it is any one on this event loop."""
+        self.by_state = True
+        return {self.key: True}
+
+    def is_of(self, server: "Server") -> bool:
+        """Whether this server, which runs on the current event loop, is the one."""
+        if self.by_state:
+            return self.key in getattr(server.lifespan, "state", ())  # which `lifespan="off"` has not
+        return self.loop is asyncio.get_running_loop()
+
+
+stops: list[ServerStop] = []
+wrapping = ExitStack()
+lock = Lock()  # servers may run in several threads
+
+
+@contextmanager
+def on_server_stop(callback: Callable[[], object]) -> Iterator[ServerStop]:
+    """Call back when the server of this application begins to stop; for each of them, if it has several."""
+    stop = ServerStop(callback)
+    with lock:
+        if not stops:
+            wrap_shutdown()
+        stops.append(stop)
+    try:
+        yield stop
+    finally:
+        with lock:
+            stops.remove(stop)
+            if not stops:
+                wrapping.close()
+
+
+def wrap_shutdown() -> None:
+    """Have uvicorn's servers call back; under any other server there is nothing to wrap."""
+    try:
+        from uvicorn import Server
+    except ImportError:
+        return
+    original = Server.shutdown
+
+    @functools.wraps(original)
+    async def shutdown(server: Server, sockets: list[socket.socket] | None = None) -> None:
+        for stop in tuple(stops):
+            if stop.is_of(server):
+                stop.callback()
+        await original(server, sockets)
+
+    Server.shutdown = shutdown  # type: ignore[method-assign, assignment]
+    wrapping.callback(setattr, Server, "shutdown", original)

@@ -1,92 +1,88 @@
-"""The open streams of an application: how many there may be, what keeps them alive, what they were sent."""
+"""The open streams of an application: how many there may be, and what keeps them alive."""
 
 import asyncio
-from collections import Counter
-from typing import Literal
+import time
+from collections.abc import Callable
 
 from taskstream.errors import StreamsFull
-from taskstream.http.audience import SLICE, Audience, Turns
-from taskstream.http.stream import Stream
+from taskstream.http.broadcast import Broadcast
+from taskstream.http.stream import Stream, StreamConnection
+from taskstream.http.write_queue import SLICE, Outcome, StreamCounts, WriteQueue
 from taskstream.log import Log
-
-Outcome = Literal["ended", "left", "stalled", "stopped", "failed"]
-"""How a stream ends: all is told, the viewer leaves or reads no more, the server stops; or by a bug."""
+from taskstream.viewers import Viewer
 
 
 class Streams:
-    """The streams that are open, and the counts of all that there have been."""
+    """The streams that are open, those of one log in a broadcast."""
 
-    def __init__(self, limit: int, ping_seconds: float, stall_seconds: float = 60) -> None:
+    def __init__(
+        self,
+        limit: int,
+        ping_seconds: float,
+        stall_seconds: float = 60,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.ping_seconds = ping_seconds
         self.stall_seconds = stall_seconds
-        self.turns = Turns()
-        self.open = 0
-        self.opened = 0
-        self.closed: Counter[Outcome] = Counter()
-        self.events = 0
-        """Events delivered: one that goes to ten viewers counts ten times."""
-        self.bytes = 0
-        """Their size, without framing."""
+        self.counts = StreamCounts()
+        self._queue = WriteQueue()
+        self._now = now
         self._limit = limit
-        self._carried: set[Stream] = set()
-        self._audiences: dict[Log, Audience] = {}
+        self._attached: set[Stream] = set()
+        self._broadcasts: dict[Log, Broadcast] = {}
 
     @property
     def behind(self) -> int:
         """How many streams wait for their connections to take more."""
-        return sum(stream.carrier.write_paused for stream in self._carried)
+        return sum(stream.connection.write_paused for stream in self._attached)
 
     def take_place(self) -> None:
         """Count one more stream. Raises `StreamsFull`."""
-        if self.open >= self._limit:
+        if self.counts.open >= self._limit:
             raise StreamsFull(self._limit)
-        self.open += 1
-        self.opened += 1
+        self.counts.open += 1
+        self.counts.opened += 1
 
     def free_place(self, outcome: Outcome) -> None:
         """Count one stream less."""
-        self.open -= 1
-        self.closed[outcome] += 1
+        self.counts.open -= 1
+        self.counts.outcomes[outcome] += 1
 
-    def add(self, stream: Stream) -> None:
-        """Write to a stream that has taken its place, from now on."""
-        self._carried.add(stream)
+    def attach(self, viewer: Viewer, connection: StreamConnection, retry: bytes) -> bool:
+        """Have a viewer's events written to a connection, if that allows it."""
+        stream = Stream(viewer, connection, retry, self._queue, self.counts, self._now, self._remove)
+        if not connection.attach(stream):
+            return False
+        self._attached.add(stream)
+        if (log := viewer.shared_log) is None:
+            for each in viewer.logs:
+                each.listeners.add(stream.resume)
+        else:
+            if log not in self._broadcasts:
+                self._broadcasts[log] = Broadcast(log, self._queue, self.counts, self._now)
+            self._broadcasts[log].add(stream)
+        if stream.write_piece():
+            stream.resume()
+        return True
+
+    def _remove(self, stream: Stream, outcome: Outcome) -> None:
+        """Free the place of a stream that is closed."""
+        self._attached.remove(stream)
         if (log := stream.viewer.shared_log) is None:
             for each in stream.viewer.logs:
-                each.listeners.add(stream.notify)
+                each.listeners.discard(stream.resume)
         else:
-            if log not in self._audiences:
-                self._audiences[log] = Audience(log, self)
-            self._audiences[log].add(stream)
-        stream.take_turn()
-
-    def remove(self, stream: Stream, outcome: Outcome) -> None:
-        """Write to a stream no longer, and free its place."""
-        self._carried.remove(stream)
-        if (log := stream.viewer.shared_log) is None:
-            for each in stream.viewer.logs:
-                each.listeners.discard(stream.notify)
-        else:
-            audience = self._audiences[log]
-            audience.discard(stream)
-            if not audience:
-                del self._audiences[log]
+            broadcast = self._broadcasts[log]
+            broadcast.discard(stream)
+            if not broadcast:
+                del self._broadcasts[log]
         self.free_place(outcome)
-
-    def count(self, events: bytes, streams: int = 1) -> None:
-        """Count what so many streams have been sent."""
-        self.events += events.count(b"\n\n") * streams
-        self.bytes += len(events) * streams
-
-    def now(self) -> float:
-        """The time of the event loop, in seconds."""
-        return asyncio.get_running_loop().time()
 
     async def watch(self) -> None:
         """Break every silence and drop who has stopped reading, for ever: one timer for all streams."""
         while True:
             await asyncio.sleep(min(self.ping_seconds, self.stall_seconds) / 4)
-            for number, stream in enumerate(list(self._carried), 1):
+            for number, stream in enumerate(list(self._attached), 1):
                 stream.check(self.ping_seconds, self.stall_seconds)
                 if number % SLICE == 0:
                     await asyncio.sleep(0)

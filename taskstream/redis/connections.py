@@ -1,4 +1,4 @@
-"""Connections to Redis: how long it is waited for, and what becomes of a request that is cut off."""
+"""Connections to Redis: how long it is waited for, and when a request is sent again."""
 
 import socket
 from collections.abc import Awaitable, Callable
@@ -7,47 +7,51 @@ from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as ConnectionLost, RedisError
 from redis.retry import Retry
 
-CONNECT_SECONDS = 1
 ANSWER_SECONDS = 1
-"""How long a connection, or an answer, is waited for."""
+"""How long an answer of Redis is waited for."""
 
-KEEPALIVE = {
-    getattr(socket, name): value
-    for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
-    if hasattr(socket, name)
+RECONNECT_SECONDS = 0.1
+"""How long after a connection was lost it is replaced."""
+
+RETRY_SECONDS = 0.5
+"""How long a worker, or the background of a server, waits between attempts while Redis is out of reach."""
+
+SOCKET_OPTIONS: dict[str, Any] = {
+    "socket_connect_timeout": 1,
+    "socket_keepalive": True,
+    "socket_keepalive_options": {
+        getattr(socket, name): value
+        for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    },
 }
-"""When the system presumes a silent connection dead: after some 11 s."""
+"""Of all connections: the system presumes a silent one dead after some 11 s."""
+
+CONNECTION_OPTIONS: dict[str, Any] = {
+    **SOCKET_OPTIONS,
+    "socket_timeout": ANSWER_SECONDS,
+    "retry": Retry(NoBackoff(), 0),  # callers know what may be sent again, and for how long
+}
+"""Of the connections of our own; Celery has others."""
 
 Answer = TypeVar("Answer")
 
 
-def connection_options() -> dict[str, Any]:
-    """How long Redis is waited for. Who tries again does so where it is known what for."""
-    return {
-        "socket_connect_timeout": CONNECT_SECONDS,
-        "socket_timeout": ANSWER_SECONDS,
-        "socket_keepalive": True,
-        "socket_keepalive_options": KEEPALIVE,
-        "retry": Retry(NoBackoff(), 0),
-    }
-
-
-async def once_more(redis: Redis, request: Callable[[], Awaitable[Answer]]) -> Answer:
-    """The answer to a request, sent again at once if its connection was lost: all may be sent twice.
+async def retry_once(redis: Redis, request: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer to a request that may be sent twice: again at once if its connection was lost.
 
     Raises `RedisError`.
     """
     try:
         return await request()
     except (ConnectionLost, RuntimeError):
-        # The others may be lost as well: then Redis was restarted, or has closed all of them.
+        # Idle connections may be lost too: Redis was restarted, or has closed all of them.
         with suppress(RedisError, OSError, RuntimeError):
             await redis.connection_pool.disconnect(inuse_connections=False)
     try:
         return await request()
-    except RuntimeError as error:  # uvloop's word for a closed connection, which redis-py lets through
+    except RuntimeError as error:  # how uvloop reports a closed connection; redis-py lets it through
         raise ConnectionLost(str(error)) from error

@@ -1,62 +1,46 @@
-"""Events as they are kept in Redis, and what the scripts answer."""
+"""Events as they are kept in Redis, and what its commands reply."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import NamedTuple
 
-
-class Kind(StrEnum):
-    """What an event is, so that whoever passes it on need not look into it."""
-
-    SNAPSHOT = ""
-    LAST = "last"
-    """The snapshot after which no event follows."""
-    OUTPUT = "output"
-
-
-class LoggedEvent(NamedTuple):
-    """An event as it is kept in Redis."""
-
-    id: int
-    """Its number; until it is in the log, what its writer counts."""
-    data: bytes
-    kind: Kind = Kind.SNAPSHOT
+from taskstream.events import Event, Kind
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some events of a log and, if it was read from its beginning, the latest snapshot beside it."""
+    """Some events of a log and, if it was read from its beginning, the latest snapshot."""
 
-    events: list[LoggedEvent]
-    snapshot: LoggedEvent | None = None
+    events: list[Event]
+    snapshot: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How a task has to end, and what its last event follows."""
+    """How a task has to end, and its latest snapshot, under the number that its last event follows."""
 
     task_id: str
     status: str
     message: str
-    latest: LoggedEvent
+    latest: Event
 
     @classmethod
     def of(cls, reply: Sequence[bytes]) -> "Decision":
-        """Read one from the reply of a script."""
+        """Decode a reply."""
         task_id, status, message, event_id, data = reply
-        return cls(task_id.decode(), status.decode(), message.decode(), LoggedEvent(int(event_id), data))
+        return cls(
+            task_id.decode(), status.decode(), message.decode(), Event(int(event_id), Kind.SNAPSHOT, data)
+        )
 
 
-def logged_events(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[LoggedEvent]:
-    """The events that are the entries of a stream."""
+def logged_events(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Event]:
+    """Decode the entries of a stream."""
     return [
-        LoggedEvent(int(key.partition(b"-")[0]), fields[b"data"], Kind(fields[b"kind"].decode()))
+        Event(int(key.partition(b"-")[0]), Kind(fields[b"kind"].decode()), fields[b"data"])
         for key, fields in entries
     ]
 
 
-def logged_snapshot(value: bytes | None) -> LoggedEvent | None:
-    """A snapshot as it is kept beside the log."""
+def logged_snapshot(value: bytes | None) -> Event | None:
+    """Decode a snapshot and its number, as they are kept beside the log."""
     event_id, _, data = (value or b"").partition(b" ")
-    return LoggedEvent(int(event_id), data) if value else None
+    return Event(int(event_id), Kind.SNAPSHOT, data) if value else None

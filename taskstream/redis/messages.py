@@ -1,7 +1,7 @@
 """The message that has a Celery worker run a task, as Celery itself would put it into the queue.
 
-Written here, so that the script that creates a task can queue it too: a task is started as a whole or not
-at all, and can be queued again. It is Celery's protocol 2 in the envelope of kombu's Redis transport:
+Made here, so that the command that creates a task can queue it in the same step, and a sweep can queue it
+again. It is Celery's protocol 2 in the envelope of kombu's Redis transport:
 https://docs.celeryq.dev/en/stable/internals/protocol.html
 """
 

@@ -1,48 +1,48 @@
-"""What a server knows of tasks that are run elsewhere.
+"""Mirrors: copies, in a server, of the tasks that workers run.
 
-A server mirrors the logs that somebody asks for. A mirror is a task like any other, so viewers, replay and
-limits are what they are in one process. A notification says that there is something new to be read; as
-notifications may be missed, everything is also read again every now and then.
+A server mirrors the tasks that its clients ask for. A mirror is a task like any other, so viewers, replay
+and limits are the same as in one process. It is refreshed when a notification comes and, as notifications
+may be missed, with each sweep.
 """
 
 import asyncio
 from collections.abc import Iterable
 
+from taskstream.events import Event, Kind, Snapshot
 from taskstream.redis.availability import Availability
-from taskstream.redis.entries import Kind, LoggedEvent, Page
+from taskstream.redis.entries import Page
 from taskstream.redis.logs import PAGE, RedisLogs
 from taskstream.redis.notifications import Notifications
 from taskstream.redis.remote import RemoteTask
 from taskstream.settings import Settings
-from taskstream.tasks import Snapshot, read_snapshot
 
 IDLE_SECONDS = 10
-"""For how long a mirror stays that nobody watches or asks for."""
+"""How long a mirror is kept that nobody watches or asks for."""
 
 
 class Mirror(RemoteTask):
-    """One that is kept for some time after somebody has asked for it."""
+    """A task as its log in Redis has it, kept while somebody watches it or asks for it."""
 
     def __init__(self, task_id: str, settings: Settings) -> None:
         super().__init__(task_id, settings.history_length, settings.history_bytes)
         self.restart = True
-        """Whether the log has to be read from its beginning: something is missing here."""
+        """Whether the log has to be read from its beginning, because something is missing here."""
         self._untrimmed_to = 0
-        """The event after which nothing was trimmed from the log: what is missing there was lost."""
+        """The event after which nothing was trimmed from the log: a gap there was lost with Redis."""
         self.ask()
 
     @property
     def snapshot(self) -> Snapshot:  # type: ignore[override]  # nothing is published here
-        """The latest snapshot, read when somebody asks: events are passed on without a look into them."""
-        return read_snapshot(self.log.latest)
+        """The latest snapshot, decoded on demand: events are passed on without being decoded."""
+        return Snapshot.from_json(self.log.latest)
 
     def ask(self) -> None:
-        """Keep it for some time."""
+        """Keep it for `IDLE_SECONDS` from now on."""
         self._asked_at = asyncio.get_running_loop().time()
 
     @property
     def idle(self) -> bool:
-        """Whether nobody watches it, or has asked for it of late."""
+        """Whether nobody watches it, nor has asked for it for `IDLE_SECONDS`."""
         unasked_seconds = asyncio.get_running_loop().time() - self._asked_at
         return not self.log.listeners and unasked_seconds > IDLE_SECONDS
 
@@ -51,8 +51,8 @@ class Mirror(RemoteTask):
         """The event from which to read on."""
         return 0 if self.restart else self.log.last_id
 
-    def take(self, page: Page) -> bool:
-        """Add a page, which begins at the position; whether there may be more."""
+    def add(self, page: Page) -> bool:
+        """Add a page that begins at `position`; whether there may be more."""
         first = page.events[0].id
         if self.restart:
             if page.snapshot and self.log.latest_id < page.snapshot.id < first:
@@ -65,19 +65,19 @@ class Mirror(RemoteTask):
         self.receive(page.events)
         return len(page.events) == PAGE
 
-    def find_nothing(self) -> bool:
-        """Read again from the beginning, as the latest events are lost, if not all; whether at once."""
+    def reread(self) -> bool:
+        """Read from the beginning next, as Redis has lost the latest events or all; whether at once."""
         self.restart = True
         return self.log.last_id != self._untrimmed_to
 
-    def _may_lack_snapshot(self, events: list[LoggedEvent]) -> bool:
+    def _may_lack_snapshot(self, events: list[Event]) -> bool:
         """Whether the latest snapshot may have been trimmed before it was read."""
         gap = self.log.last_id + 1 < events[0].id and self.log.last_id != self._untrimmed_to
         return gap and all(event.kind is Kind.OUTPUT for event in events)
 
 
 class Mirrors:
-    """The mirrors of one server, and what keeps them up to date."""
+    """The mirrors of one server."""
 
     def __init__(self, logs: RedisLogs, availability: Availability, settings: Settings) -> None:
         self._logs = logs
@@ -86,18 +86,19 @@ class Mirrors:
         self._mirrors: dict[str, Mirror] = {}
         self._stale: set[str] = set()
         self._notified = asyncio.Event()
-        self.notifications = Notifications(logs.redis, logs.keys.logs, self.refresh_soon)
+        self.notifications = Notifications(logs.redis, logs.prefix, self.refresh_soon)
 
     def get(self, task_id: str) -> Mirror | None:
-        """The mirror of a task, as far as it has been read; it is kept for some time."""
+        """The mirror of a task, as far as it has been read."""
         if mirror := self._mirrors.get(task_id):
             mirror.ask()
         return mirror
 
     async def refresh(self, task_ids: Iterable[str]) -> None:
-        """Read all that there is now in some logs, page by page. Raises `RedisError`.
+        """Read some logs, page by page. Raises `RedisError`.
 
-        What is appended meanwhile is read soon: faster work than can be read must not keep anybody here.
+        At most as many as a log may have: work that is faster than this must not keep a request waiting, so
+        the rest is read in the background.
         """
         for _ in range(self._settings.history_length // PAGE + 3):
             positions = [(task_id, self._position(task_id)) for task_id in task_ids]
@@ -113,29 +114,29 @@ class Mirrors:
             self.refresh_soon(task_id)
 
     def refresh_soon(self, task_id: str) -> None:
-        """Have the mirror of a task refreshed, if there is one."""
+        """Schedule a refresh of the mirror of a task, if there is one."""
         if task_id in self._mirrors:
             self._stale.add(task_id)
             self._notified.set()
 
     def refresh_all_soon(self) -> None:
-        """Have every mirror refreshed of a task that has not ended."""
+        """Schedule a refresh of the mirrors of all tasks that have not ended."""
         self._stale.update(task_id for task_id, mirror in self._mirrors.items() if not mirror.ended)
         self._notified.set()
 
     def drop_idle(self) -> None:
-        """Forget the mirrors that nobody needs."""
+        """Drop the mirrors that are idle."""
         for task_id, mirror in list(self._mirrors.items()):
             if mirror.idle:
                 self._drop(task_id)
 
     def release_viewers(self) -> None:
-        """Let every viewer go."""
+        """End every stream."""
         for mirror in self._mirrors.values():
             mirror.log.close()
 
-    async def read(self) -> None:
-        """Refresh what is stale, once something is. Raises `RedisError`."""
+    async def refresh_stale(self) -> None:
+        """Wait for a scheduled refresh, and do it. Raises `RedisError`."""
         await self._notified.wait()
         self._notified.clear()
         stale, self._stale = self._stale, set()
@@ -147,14 +148,14 @@ class Mirrors:
             self._stale |= stale
             self._notified.set()
             raise
-        self._availability.found()
+        self._availability.record_answer()
 
     def _position(self, task_id: str) -> int:
         mirror = self._mirrors.get(task_id)
         return mirror.position if mirror else 0
 
     def _apply(self, task_id: str, position: int, page: Page) -> bool:
-        """Add a page, which begins at the position at which it was asked for; whether there may be more."""
+        """Add a page that was asked for from this position; whether there may be more."""
         mirror = self._mirrors.get(task_id)
         if mirror is None:
             if position > 0 or not page.events:
@@ -162,18 +163,14 @@ class Mirrors:
             mirror = self._mirrors[task_id] = Mirror(task_id, self._settings)
             self.notifications.watch(task_id)
         elif position != mirror.position:
-            return True  # somebody else has read it meanwhile
+            return True  # another request has read it meanwhile
         elif not page.events:
-            return self._find_nothing(task_id, mirror)
-        return mirror.take(page)
-
-    def _find_nothing(self, task_id: str, mirror: Mirror) -> bool:
-        """The log is lost; or only its latest events are, then the mirror knows more, and stays."""
-        if mirror.restart:
-            mirror.log.close()
+            if not mirror.restart:
+                return mirror.reread()
+            mirror.log.close()  # nothing from the beginning on: the log is lost
             self._drop(task_id)
             return False
-        return mirror.find_nothing()
+        return mirror.add(page)
 
     def _drop(self, task_id: str) -> None:
         del self._mirrors[task_id]

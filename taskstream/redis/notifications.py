@@ -1,6 +1,6 @@
-"""What tells a server that there is something new in the logs that it watches (Redis' pub/sub).
+"""Notifications of new events in the logs that a server watches, by Redis' pub/sub.
 
-One subscription for each log, over one connection: a server that watches nothing is told nothing.
+All subscriptions, one for each log, share one connection.
 """
 
 import asyncio
@@ -12,23 +12,20 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as ConnectionLost
 
-from taskstream.redis.connections import ANSWER_SECONDS
+from taskstream.redis.connections import ANSWER_SECONDS, RECONNECT_SECONDS
 
 SILENCE_SECONDS = 3
-"""Without a notification, after which the connection is asked for a sign of life."""
-
-AGAIN_SECONDS = 0.1
-"""How soon a lost connection is replaced."""
+"""Seconds without a notification until the connection is checked by a ping."""
 
 CLOSED = (ConnectionLost, RuntimeError)
-"""What is raised for a lost connection; the second by uvloop, and redis-py lets it through."""
+"""How a closed connection is reported; the second is uvloop's, which redis-py lets through."""
 
 
 class Notifications:
-    """The subscriptions of one server, and what keeps them. Raises `RedisError`."""
+    """The subscriptions of one server. Raises `RedisError`."""
 
     def __init__(self, redis: Redis, prefix: str, on_news: Callable[[str], object]) -> None:
-        """`on_news` is called with the id of a task: when something is new, or may have been missed."""
+        """`on_news` is called with the id of a task that has new events, or may have."""
         self._redis = redis
         self._prefix = prefix
         self._on_news = on_news
@@ -50,40 +47,36 @@ class Notifications:
     async def listen(self) -> None:
         """Receive notifications, until the connection is lost."""
         async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(self._prefix)  # for nothing, as there has to be one subscription
+            await pubsub.subscribe(self._prefix)  # to nothing: get_message() needs one
             self._pubsub, self._subscribed = pubsub, set()
             self._changed.set()
             try:
                 with suppress(*CLOSED):
                     while message := await self._next_message(pubsub):
-                        self._take(message)
+                        if message["type"] in ("message", "subscribe"):  # what came before is not notified
+                            self._on_news(message["channel"].decode().removeprefix(self._prefix))
             finally:
                 self._pubsub = None
-        await asyncio.sleep(AGAIN_SECONDS)
+        await asyncio.sleep(RECONNECT_SECONDS)
 
     async def subscribe(self) -> None:
-        """Subscribe to what is wanted, and only that, once that changes."""
+        """Wait for a change of what is wanted, then subscribe and unsubscribe accordingly."""
         await self._changed.wait()
         self._changed.clear()
         if self._pubsub is None:
             return
         new, old = self._wanted - self._subscribed, self._subscribed - self._wanted
         self._subscribed = set(self._wanted)
-        with suppress(*CLOSED):  # all are subscribed to over the next one
+        with suppress(*CLOSED):  # then the next connection subscribes to all
             if new:
                 await self._pubsub.subscribe(*(self._prefix + task_id for task_id in new))
             if old:
                 await self._pubsub.unsubscribe(*(self._prefix + task_id for task_id in old))
 
     async def _next_message(self, pubsub: PubSub) -> dict[str, Any] | None:
-        """The next message, or `None` if the connection has gone silent."""
+        """The next message, or `None` if the connection doesn't answer a ping."""
         if message := await pubsub.get_message(timeout=SILENCE_SECONDS):
             return dict(message)
         await pubsub.ping()
         message = await pubsub.get_message(timeout=ANSWER_SECONDS)
         return message and dict(message)
-
-    def _take(self, message: dict[str, Any]) -> None:
-        """A notification; or the word that a subscription counts from here on, so look once more."""
-        if message["type"] in ("message", "subscribe"):
-            self._on_news(message["channel"].decode().removeprefix(self._prefix))

@@ -1,4 +1,4 @@
-"""The registry of servers that share their tasks, which Celery workers run; the logs are in Redis."""
+"""The registry of servers that share a Redis: Celery workers run the tasks, the logs are in Redis."""
 
 import asyncio
 import time
@@ -8,25 +8,25 @@ from contextlib import suppress
 from typing import Literal
 
 from taskstream.errors import BackendUnavailable, IdempotencyKeyReused, RegistryFull, TaskNotFound
+from taskstream.events import Snapshot, TaskStatus
+from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.redis.availability import OUT_OF_REACH, REQUEST_SECONDS, Availability
+from taskstream.redis.connections import RECONNECT_SECONDS
 from taskstream.redis.logs import Creation, RedisLogs
 from taskstream.redis.messages import celery_message
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.redis.remote import carry_out, end_task
-from taskstream.registry import CLOSE_SECONDS, IdempotencyKey
+from taskstream.registry import CLOSE_SECONDS
 from taskstream.settings import Settings
-from taskstream.tasks import Task, TaskStatus, read_snapshot
+from taskstream.tasks import Task
 from taskstream.work import Parameters, Work
 
 CONNECTIONS = 6
-"""To Redis for all requests; notifications have one more."""
+"""Connections for requests; notifications have one more."""
 
 SWEEP_SECONDS = 2
-"""How often a server looks for what no notification tells."""
-
-AGAIN_SECONDS = 0.1
-"""How soon a request that can't be answered yet tries again."""
+"""How often a server looks for lost workers, lost messages and missed notifications."""
 
 
 class RedisRegistry:
@@ -45,10 +45,10 @@ class RedisRegistry:
         in_background = (
             self._mirrors.notifications.listen,
             self._mirrors.notifications.subscribe,
-            self._mirrors.read,
+            self._mirrors.refresh_stale,
             self._sweep,
         )
-        self._owned = [asyncio.create_task(self._redis.keep(doing)) for doing in in_background]
+        self._owned = [asyncio.create_task(self._redis.repeat(step)) for step in in_background]
 
     async def start(
         self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None = None
@@ -71,9 +71,9 @@ class RedisRegistry:
         return task if created_id == task.task_id else await self.get(created_id)
 
     async def get(self, task_id: str, last_event_id: str | None = None) -> Task:
-        """The task with this id, as it is; or, while Redis is out of reach, as it was.
+        """The task with this id; while Redis is out of reach, as it was known last.
 
-        But never with less than the viewer who sends this id has seen: it waits a moment for Redis then.
+        But never with less than the viewer who sends this id has seen: then it waits `REQUEST_SECONDS`.
         """
         mirror = self._mirrors.get(task_id)
         if mirror and (not last_event_id or mirror.log.parse_id(last_event_id)):
@@ -86,15 +86,15 @@ class RedisRegistry:
         return self._found(task_id, mirror)
 
     async def get_many(self, task_ids: Sequence[str]) -> list[Mirror | None]:
-        """The tasks with these ids, as they are; it waits a moment for Redis."""
+        """The tasks with these ids; waits for Redis for `REQUEST_SECONDS`."""
         give_up_at = time.monotonic() + REQUEST_SECONDS
         while True:
             try:
                 return await self._read(task_ids)
             except BackendUnavailable:
-                if time.monotonic() + AGAIN_SECONDS > give_up_at:
+                if time.monotonic() + RECONNECT_SECONDS > give_up_at:
                     raise
-            await asyncio.sleep(AGAIN_SECONDS)
+            await asyncio.sleep(RECONNECT_SECONDS)
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED."""
@@ -111,25 +111,25 @@ class RedisRegistry:
     async def count_by_status(self) -> Mapping[TaskStatus, int]:
         """How many tasks there are in each status."""
         async with self._redis.required():
-            return Counter(read_snapshot(data).status for data in await self._logs.snapshots())
+            return Counter(Snapshot.from_json(data).status for data in await self._logs.snapshots())
 
     @property
     def events_published(self) -> None:
         """Unknown: workers publish the events."""
 
     def release_viewers(self) -> None:
-        """Let every viewer go, because the server stops."""
+        """End every stream, because the server stops."""
         self._mirrors.release_viewers()
 
     async def close(self) -> None:
-        """Let go of Redis; the tasks go on."""
-        for each in self._owned:
-            each.cancel()
+        """Close all connections; the tasks go on."""
+        for background in self._owned:
+            background.cancel()
         await asyncio.wait(self._owned, timeout=CLOSE_SECONDS)
-        await self._logs.close()
+        await self._logs.aclose()
 
     async def _read(self, task_ids: Sequence[str]) -> list[Mirror | None]:
-        """The tasks with these ids, as they are."""
+        """The tasks with these ids, read from Redis."""
         async with self._redis.required():
             await self._mirrors.refresh(task_ids)
         return [self._mirrors.get(task_id) for task_id in task_ids]
@@ -140,12 +140,12 @@ class RedisRegistry:
         return mirror
 
     async def _sweep(self) -> None:
-        """Forget what is idle, read what is new, and end the tasks that have to."""
+        """Drop idle mirrors, refresh the others, and append the ends that were decided."""
         self._mirrors.drop_idle()
         self._mirrors.refresh_all_soon()
         redis_time, decisions = await self._logs.sweep()
         self._clock_ahead = redis_time - time.time()
-        self._redis.found()
+        self._redis.record_answer()
         for decision in decisions:
             await carry_out(self._logs, decision)
         await asyncio.sleep(SWEEP_SECONDS)

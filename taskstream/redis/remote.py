@@ -3,71 +3,54 @@
 from collections.abc import Iterable
 from typing import Self
 
+from taskstream.events import Event, Kind, Snapshot, TaskStatus
 from taskstream.log import Log
-from taskstream.redis.entries import Decision, Kind, LoggedEvent
+from taskstream.redis.entries import Decision
 from taskstream.redis.logs import RedisLogs
-from taskstream.tasks import Task, TaskStatus, read_snapshot
-
-
-class RemoteLog(Log):
-    """A log whose events are numbered elsewhere."""
-
-    def skip_to(self, event_id: int) -> None:
-        """Have this event for the next one, and none before it: they were trimmed elsewhere."""
-        self.last_id = event_id - 1
-        self._events.clear()
-        self._bytes = 0
+from taskstream.tasks import Task
 
 
 class RemoteTask(Task):
     """A task as its log in Redis has it."""
 
-    log: RemoteLog
-
     def __init__(self, task_id: str, history_length: int = 1, history_bytes: int = 1) -> None:
-        super().__init__(task_id, RemoteLog(history_length, history_bytes))
+        super().__init__(task_id, Log(history_length, history_bytes))
 
     @classmethod
-    def after(cls, task_id: str, latest: LoggedEvent) -> Self:
-        """A task that goes on, or ends, here."""
+    def after(cls, task_id: str, latest: Event) -> Self:
+        """A task that is continued, or ended, after this event."""
         task = cls(task_id)
         task.receive([latest])
-        task.snapshot = read_snapshot(latest.data)
+        task.snapshot = Snapshot.from_json(latest.data)
         return task
 
-    def receive(self, events: Iterable[LoggedEvent]) -> None:
-        """Append what was published elsewhere and is not here already."""
+    def receive(self, events: Iterable[Event]) -> None:
+        """Append the events that are new here."""
         for event in events:
-            if event.id <= self.log.last_id:
-                continue
-            if event.id > self.log.last_id + 1:
-                self.log.skip_to(event.id)
-            if event.kind is Kind.OUTPUT:
-                self.log.append_output(event.data)
-            else:
-                self.log.append(event.data, last=event.kind is Kind.LAST)
+            if event.id > self.log.last_id:
+                self.log.append(event.data, event.kind, event.id)
 
 
 async def find_task(logs: RedisLogs, task_id: str) -> RemoteTask | None:
-    """A task that is remembered, to count on from its latest event."""
+    """A task that is remembered, to be continued after its latest event."""
     if not (latest := await logs.latest(task_id)):
         return None
     return RemoteTask.after(task_id, latest)
 
 
 async def end_task(logs: RedisLogs, task_id: str, status: TaskStatus, message: str) -> None:
-    """End a task that has not ended, whatever its worker does meanwhile."""
+    """End a task that has not ended, whatever its worker does at the same moment."""
     while decision := await logs.decide(task_id, status, message):
         if await carry_out(logs, decision):
             return
 
 
 async def carry_out(logs: RedisLogs, decision: Decision) -> bool:
-    """Append the last event of a task of which it was decided how it ends.
+    """Append the last event of a task whose end was decided.
 
-    Whether that was done: not if the task has ended meanwhile, or Redis has forgotten the decision.
+    False if the task has ended meanwhile, or Redis has lost the decision.
     """
     task = RemoteTask.after(decision.task_id, decision.latest)
     task.publish(TaskStatus(decision.status), decision.message)
-    last = LoggedEvent(task.log.last_id, task.log.latest, Kind.LAST)
+    last = Event(task.log.last_id, Kind.LAST, task.log.latest)
     return await logs.append(task.task_id, [last], writer="")

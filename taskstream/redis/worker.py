@@ -2,35 +2,34 @@
 
     TASKSTREAM_REDIS_URL=redis://localhost celery -A app:celery worker
 
-The same work as in one process, and the same life: only what is published goes to Redis.
+The work, and the life of a task, are the same as in one process; its events go to Redis.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing
 from functools import partial
 
-from celery import Task as CeleryTask
-from celery import signals
+from celery import Task as CeleryTask, signals
 from celery.app.task import Context
 
-from taskstream.redis.delivery import Delivery, retry_until_available
-from taskstream.redis.leases import Lease, Leases
+from taskstream.events import TaskStatus
+from taskstream.redis.availability import retry_until_available
+from taskstream.redis.delivery import Delivery
+from taskstream.redis.leases import Leases
 from taskstream.redis.logs import RedisLogs
 from taskstream.redis.messages import run_name
 from taskstream.redis.queue import UnacknowledgedRequest, create_celery
 from taskstream.redis.remote import RemoteTask, end_task, find_task
 from taskstream.settings import Settings
-from taskstream.tasks import TaskStatus
 from taskstream.threads import WorkThreads
 from taskstream.updates import Updates
-from taskstream.work import Works
+from taskstream.work_table import WorkTable
 
 
 class Worker:
-    """Runs the tasks of an application: its works, its Redis, and its Celery application."""
+    """The Celery application, whose one task runs any work of an application."""
 
-    def __init__(self, works: Works, settings: Settings, namespace: str) -> None:
+    def __init__(self, works: WorkTable, settings: Settings, namespace: str) -> None:
         self._works = works
         self._settings = settings
         self._namespace = namespace
@@ -45,22 +44,22 @@ class Worker:
 
         @signals.task_revoked.connect(weak=False)
         def end_revoked(sender: "CeleryTask[..., None]", request: Context, **_: object) -> None:
-            """End a task that Celery or Flower was told to revoke, in the queue or, terminated, at work."""
+            """End a task that Celery or Flower revoked: in the queue or, if terminated, while it runs."""
             if sender.app is self.celery:  # the signal is that of all applications
                 asyncio.run(self._revoke(str(request.id)))
 
     async def _run(self, task_id: str, work_name: str, json_parameters: str) -> None:
-        """Run a task that waits for a worker, from its start to its end."""
-        async with self._logs() as logs:
+        """Run a task, unless it has begun or ended already."""
+        async with self._open_logs() as logs:
             task = await retry_until_available(partial(find_task, logs, task_id))
             if task is None or task.snapshot.status is not TaskStatus.PENDING:
-                return  # it was forgotten, cancelled, or begun by another worker
+                return  # forgotten, cancelled, or begun by another worker
             await self._run_pending(task, logs, work_name, json_parameters)
 
     async def _run_pending(
         self, task: RemoteTask, logs: RedisLogs, work_name: str, json_parameters: str
     ) -> None:
-        threads = WorkThreads(1, self._settings.output_queue_length)
+        threads = WorkThreads(1)
         delivery = Delivery(task, logs)
 
         async def begin() -> Updates:
@@ -70,7 +69,7 @@ class Worker:
 
         running = asyncio.create_task(task.run(begin, delivery.next, self._settings.output_queue_length))
         delivering = asyncio.create_task(delivery.run(running.cancel))
-        with Lease(self._leases, task.task_id, on_end=running.cancel):
+        with self._leases.hold(task.task_id, on_end=running.cancel):
             await asyncio.wait([running])
             await delivery.flush()
         delivering.cancel()
@@ -78,15 +77,10 @@ class Worker:
 
     async def _revoke(self, task_id: str) -> None:
         """End a task that has not ended as REVOKED."""
-        async with self._logs() as logs:
+        async with self._open_logs() as logs:
             end = partial(end_task, logs, task_id, TaskStatus.REVOKED, "Cancelled")
             await retry_until_available(end)
 
-    @asynccontextmanager
-    async def _logs(self) -> AsyncIterator[RedisLogs]:
-        """The logs in Redis, over one connection."""
-        logs = RedisLogs(self._settings, self._namespace, connections=1)
-        try:
-            yield logs
-        finally:
-            await logs.close()
+    def _open_logs(self) -> "aclosing[RedisLogs]":
+        """The logs in Redis, over one connection, which are closed on exit."""
+        return aclosing(RedisLogs(self._settings, self._namespace, connections=1))

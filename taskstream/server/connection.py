@@ -5,9 +5,15 @@ idle connections, or one endless header, would be enough to bring the server dow
 """
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
+from itertools import chain
+
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from taskstream.encoding import to_json
+from taskstream.http.stream import CONNECTION
 from taskstream.server.streaming import StreamingProtocol
 
 HEAD_SECONDS = 10
@@ -21,16 +27,10 @@ PIPELINED_REQUESTS = 500
 UNREAD_SECONDS = 60
 """How long a client may leave the end of an answer unread when its connection ends."""
 
-REASONS = {
-    HTTPStatus.BAD_REQUEST: "This is not an HTTP request.",
-    HTTPStatus.REQUEST_TIMEOUT: f"The head of the request took longer than {HEAD_SECONDS} s.",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
-        f"The head of the request is larger than {HEAD_BYTES // 1024} KiB."
-    ),
-}
+TOO_LARGE = f"The head of the request is larger than {HEAD_BYTES // 1024} KiB."
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request has been refused: raised to stop the parser."""
 
 
@@ -39,104 +39,129 @@ class Connection(StreamingProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _in_head = False
-    _refused = False
-    _not_body_bytes = 0
+    _reading_ended = False
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
         super().connection_made(transport)
-        self._set_deadline()
+        self._set_deadline(HEAD_SECONDS, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
-        self._clear_deadline()
+        if self._deadline is not None:
+            self._deadline.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of a request."""
-        if self._refused:
+        if self._reading_ended:
             return
-        self._not_body_bytes += len(data)
+        self._head_bytes += len(data)
         super().data_received(data)
-        if self._not_body_bytes > HEAD_BYTES:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if self._stream is not None:
+            self.read_ahead(data)
+        if self._head_bytes > HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE)
 
     def on_message_begin(self) -> None:
-        """A head begins."""
+        """A head begins, whose response is offered this connection for a stream."""
         self._in_head = True
         super().on_message_begin()
+        self.scope[CONNECTION] = self  # type: ignore[literal-required]
 
     def on_headers_complete(self) -> None:
         """A head is complete: what follows is the application's business."""
-        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEAD_BYTES:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-            raise Refused
+        if len(self.url) + sum(map(len, chain(*self.headers))) + 4 * len(self.headers) > HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE)
+            raise RequestRefused
+        upgrade = self.parser.should_upgrade()
+        if upgrade and self._has_body():
+            self._refuse(
+                HTTPStatus.BAD_REQUEST, "A request that asks for another protocol can't have a body."
+            )
+            raise RequestRefused
         if len(self.pipeline) >= PIPELINED_REQUESTS:
-            self._refuse(HTTPStatus.BAD_REQUEST)
-            raise Refused
+            self._refuse(
+                HTTPStatus.BAD_REQUEST, f"More than {PIPELINED_REQUESTS} requests wait for answers."
+            )
+            raise RequestRefused
         self._in_head = False
-        self._clear_deadline()
+        if self._deadline is not None:
+            self._deadline.cancel()
         super().on_headers_complete()
+        if upgrade:  # RFC 9110, section 7.8: it may be ignored, but what follows isn't ours to read
+            self.cycle.keep_alive = False
+            self._reading_ended = True
 
     def on_body(self, body: bytes) -> None:
         """A part of the body, whose size is the application's business."""
-        self._not_body_bytes -= len(body)
+        self._head_bytes -= len(body)
         super().on_body(body)
+
+    def on_chunk_complete(self) -> None:
+        """A chunk of a body ends: its framing is neither head nor body."""
+        self._head_bytes = 0
 
     def on_message_complete(self) -> None:
         """A request ends, and the next one may begin."""
-        self._not_body_bytes = 0
+        self._head_bytes = 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request, unless it is there already."""
         super().on_response_complete()
         if self.transport.is_closing():
-            self._abort_if_unread()
+            self._set_deadline(UNREAD_SECONDS, self.transport.abort)
         elif self.cycle.response_complete:
-            self._set_deadline()
+            self._set_deadline(HEAD_SECONDS, self._too_slow)
 
     def timeout_keep_alive_handler(self) -> None:
         """End an idle connection."""
         super().timeout_keep_alive_handler()
-        self._abort_if_unread()
+        self._set_deadline(UNREAD_SECONDS, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's one message says no more
         """Refuse what isn't HTTP."""
-        self._refuse(HTTPStatus.BAD_REQUEST)
+        self._refuse(HTTPStatus.BAD_REQUEST, "This is not an HTTP request.")
 
-    def _set_deadline(self) -> None:
-        self._clear_deadline()
-        self._deadline = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: a request for another protocol is no fault of the server."""
 
-    def _abort_if_unread(self) -> None:
-        """Don't wait for ever for a client to read the end of what it was answered."""
-        self._clear_deadline()
-        self._deadline = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+    def _has_body(self) -> bool:
+        """Whether a body follows this head, which the parser would take for the other protocol."""
+        headers = dict(self.headers)
+        return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
 
-    def _clear_deadline(self) -> None:
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._response = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _set_deadline(self, seconds: float, on_time: Callable[[], object]) -> None:
+        """Call something after so many seconds, unless another deadline takes its place."""
         if self._deadline is not None:
             self._deadline.cancel()
-            self._deadline = None
+        self._deadline = self.loop.call_later(seconds, on_time)
 
     def _too_slow(self) -> None:
         if self._in_head:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+            detail = f"The head of the request took longer than {HEAD_SECONDS} s."
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail)
         else:
             self.transport.close()  # nothing was asked, so nothing is answered
 
-    def _refuse(self, status: HTTPStatus) -> None:
-        """Answer with a status, and end the connection."""
-        if self._refused:
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+        """Answer with a status and a reason, and end the connection."""
+        if self._reading_ended:
             return
-        self._refused = True
+        self._reading_ended = True
         if self.cycle is not None and not self.cycle.response_complete:
             if self.cycle.response_started or self.pipeline:
                 self.transport.abort()  # another answer is under way, which this one would garble
                 return
-            self.cycle.disconnected = True  # whoever waits for the body has nobody to answer to
+            self.cycle.disconnected = True  # the application that reads the body stops waiting for it
             self.cycle.message_event.set()
-        body = to_json({"detail": REASONS[status]})
+        body = to_json({"detail": detail})
         self.transport.write(
             b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
             b"cache-control: no-store\r\nconnection: close\r\n\r\n%b"
@@ -144,5 +169,4 @@ class Connection(StreamingProtocol):
         )
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._clear_deadline()
-        self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        self._set_deadline(LINGER_SECONDS, self.transport.abort)

@@ -2,7 +2,10 @@
 
 import asyncio
 import gc
+import os
+import select
 import socket
+import threading
 from contextlib import suppress
 from types import FrameType
 
@@ -10,16 +13,17 @@ import uvicorn
 from fastapi import FastAPI
 
 from taskstream.server.connection import Connection
-from taskstream.server.watchdog import end_in_time
 
 GRACE_SECONDS = 2.0
 """How long a stopping server lets connections end by themselves."""
+END_SECONDS = 2.7
+"""From the signal until the process is ended: less than the 3 s that are promised."""
 
 
 class Server(uvicorn.Server):
     """uvicorn, but a connection that does not end by itself is cut when the server stops."""
 
-    _told_to_stop = False
+    _ending: threading.Timer | None = None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let the open requests end, cut those that don't."""
@@ -29,12 +33,21 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; at the second signal, at once. uvicorn would leave the streams open and the tasks alone."""
-        if self._told_to_stop:
+        if self._ending:
             asyncio.get_running_loop().call_soon_threadsafe(self._cut_connections)
         else:
-            self._told_to_stop = True  # first: the second signal may come while this one is handled
+            self._ending = threading.Timer(END_SECONDS, end_process, [sig])  # first: the second signal
+            self._ending.daemon = True  # may come while this one is handled
             super().handle_exit(sig, frame)
-            end_in_time(sig)
+            self._ending.start()
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until the end, and then let whoever called live on."""
+        try:
+            super().run(sockets)
+        finally:
+            if self._ending:
+                self._ending.cancel()
 
     def _cut_connections(self) -> None:
         # A viewer that never reads, or half a request: uvicorn would wait for them, or cancel their
@@ -46,8 +59,7 @@ class Server(uvicorn.Server):
 def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve an application until SIGTERM or Ctrl-C; gone within 3 s, whatever is open or blocked.
 
-    It is the last thing that a program does: 2.7 s after the signal the process is ended, if it hasn't by
-    itself, and code that runs after this call with it.
+    If it hasn't come to its end 2.7 s after the signal, the process is ended around it.
     """
     allow_many_connections()
     collect_garbage_rarely()
@@ -56,6 +68,19 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
     )
     with suppress(KeyboardInterrupt):  # Ctrl-C, which uvicorn raises again after a clean end
         Server(config).run()
+
+
+def end_process(signal_number: int) -> None:
+    """End the process, as a shell would say that the signal did.
+
+    What holds it up can't be interrupted from inside: a thread of the default executor in the middle of
+    something long, a coroutine that swallows its cancellation, a call that blocks the loop.
+    """
+    try:
+        if select.select([], [2], [], 0)[1]:  # else nobody reads stderr, and writing would block
+            os.write(2, b"Some work did not stop: ended it with the server.\n")
+    finally:
+        os._exit(128 + signal_number)
 
 
 def allow_many_connections() -> None:

@@ -1,16 +1,12 @@
-"""A connection that carries a stream on, when the application that began the response has returned.
+"""A connection to which a stream is written when the application that began the response has returned.
 
 An asyncio task, its coroutines and all that they know take 20 KiB, and waking them up for an event takes
 longer than writing it. Between two events a stream needs none of them: it is a cursor and a transport.
 """
 
-from typing import Any
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
-from taskstream.http.stream import OFFER, Stream
-from taskstream.server.upgrades import UpgradesIgnored
+from taskstream.http.stream import Stream
 
 CHUNKED = b"transfer-encoding: chunked\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -18,12 +14,12 @@ READ_AHEAD_BYTES = 128 * 1024
 """How much is read of what comes behind the request of an open stream, to notice when its viewer leaves."""
 
 
-class Cork:
+class HeldResponse:
     """Stands in for the transport of one response, and holds back what that writes."""
 
     def __init__(self, response: RequestResponseCycle) -> None:
         self.response = response
-        self.held = b""
+        self.data = b""
         self.closing = False
         response.transport = self  # type: ignore[assignment]
 
@@ -31,11 +27,11 @@ class Cork:
     def has_plain_head(self) -> bool:
         """Whether the head is here, and says that a body follows in chunks, without a coding."""
         chunked = bool(self.response.chunked_encoding)
-        return chunked and self.held.startswith(b"HTTP/1.1 ") and b"\r\ncontent-encoding:" not in self.held
+        return chunked and self.data.startswith(b"HTTP/1.1 ") and b"\r\ncontent-encoding:" not in self.data
 
     def write(self, data: bytes) -> None:
         """Hold back some bytes."""
-        self.held += data
+        self.data += data
 
     def close(self) -> None:
         """Have the transport closed when it has been given what is held back."""
@@ -46,16 +42,15 @@ class Cork:
         return self.closing
 
 
-class StreamingProtocol(UpgradesIgnored):
-    """uvicorn's, but it offers each response to carry its stream (a `taskstream.http.stream.Carrier`)."""
+class StreamingProtocol(HttpToolsProtocol):
+    """uvicorn's, but a stream can be attached to it: see `taskstream.http.stream.StreamConnection`."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - they are uvicorn's
-        super().__init__(*arguments, **options)
-        self._response: RequestResponseCycle | None = None
-        self._cork: Cork | None = None
-        self._stream: Stream | None = None
-        self._chunked = True
-        self._read_ahead_bytes = 0
+    _response: RequestResponseCycle | None = None
+    """The response that is under way."""
+    _held: HeldResponse | None = None
+    _stream: Stream | None = None
+    _chunked = True
+    _read_ahead_bytes = 0
 
     # What a response and its stream ask for
 
@@ -69,39 +64,39 @@ class StreamingProtocol(UpgradesIgnored):
         """How much the transport has to send."""
         return self.transport.get_write_buffer_size()
 
-    def cork(self) -> None:
+    def hold(self) -> None:
         """Hold back what the response writes from now on."""
         if self._response is not None:  # or the client has left before the response began
-            self._cork = Cork(self._response)
+            self._held = HeldResponse(self._response)
 
-    def carry(self, stream: Stream) -> bool:
+    def attach(self, stream: Stream) -> bool:
         """Make the body this stream's business, if the head that is held back allows it."""
-        cork = self._cork
-        if cork is None or not cork.has_plain_head:
+        held = self._held
+        if held is None or not held.has_plain_head:
             return False
-        self._chunked = cork.response.scope["http_version"] == "1.1"
+        self._chunked = held.response.scope["http_version"] == "1.1"
         if self._chunked:
-            stream.write = cork.write
+            stream.write = held.write
         else:
-            cork.held = cork.held.replace(CHUNKED, b"", 1)  # HTTP/1.0 knows no chunks: the body ends at EOF
+            held.data = held.data.replace(CHUNKED, b"", 1)  # HTTP/1.0 knows no chunks: the body ends at EOF
             stream.write = self._write_content
         self._stream = stream
-        self._forget_request(cork.response)
+        self._forget_request(held.response)
         self._read_ahead_bytes = 0
         self.flow.resume_reading()
         return True
 
-    def uncork(self) -> None:
+    def release(self) -> None:
         """Send in one piece what has been held back."""
-        cork, self._cork = self._cork, None
-        if cork is None:
+        held, self._held = self._held, None
+        if held is None:
             return
-        cork.response.transport = self.transport
+        held.response.transport = self.transport
         if self._chunked and self._stream is not None:
             self._stream.write = self.transport.write
-        if cork.held and not self.transport.is_closing():
-            self.transport.write(cork.held)
-        if cork.closing:
+        if held.data and not self.transport.is_closing():
+            self.transport.write(held.data)
+        if held.closing:
             self.transport.close()
 
     def finish(self) -> None:
@@ -110,7 +105,7 @@ class StreamingProtocol(UpgradesIgnored):
         assert self._stream is not None
         if self._chunked:
             self._stream.write(LAST_CHUNK)
-        self.uncork()
+        self.release()
         self._stream = None
         self._response.response_complete = True
         if not self._response.keep_alive:
@@ -139,13 +134,11 @@ class StreamingProtocol(UpgradesIgnored):
         self._stream = self._response = None
         self.cycle = self.scope = None  # type: ignore[assignment]
 
-    def data_received(self, data: bytes) -> None:
-        """Take in a part of a request; of what comes behind an open stream, only so much."""
-        super().data_received(data)
-        if self._stream is not None:
-            self._read_ahead_bytes += len(data)
-            if self._read_ahead_bytes < READ_AHEAD_BYTES:
-                self.flow.resume_reading()  # which uvicorn has paused behind a second request
+    def read_ahead(self, data: bytes) -> None:
+        """Go on reading what comes behind an open stream, up to some amount."""
+        self._read_ahead_bytes += len(data)
+        if self._read_ahead_bytes < READ_AHEAD_BYTES:
+            self.flow.resume_reading()  # which uvicorn has paused behind a second request
 
     def eof_received(self) -> None:
         """Take a viewer that ends its half of the connection to have left."""
@@ -164,8 +157,6 @@ class StreamingProtocol(UpgradesIgnored):
         if self._stream is not None:
             self._stream.resume()
 
-    # What the server and the parser say
-
     def shutdown(self) -> None:
         """End the stream: its viewer will come back to another server."""
         if self._stream is not None and self._response is not None:
@@ -173,19 +164,10 @@ class StreamingProtocol(UpgradesIgnored):
             self._stream.end("stopped")
         super().shutdown()
 
-    def on_message_begin(self) -> None:
-        """Offer to carry what this request may ask for."""
-        super().on_message_begin()
-        self.scope[OFFER] = self  # type: ignore[literal-required]
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._response = cycle
-        super()._start_asgi_task(cycle, app)
-
     def _write_content(self, chunk: bytes) -> None:
         """Write what is in a chunk to a client that doesn't know chunks."""
         content = chunk[chunk.index(b"\r\n") + 2 : -2]
-        (self._cork or self.transport).write(content)
+        (self._held or self.transport).write(content)
 
     def _forget_request(self, response: RequestResponseCycle) -> None:
         """Free what only the application needed, and keep uvicorn from taking its return for an end."""

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 import sse_client
+from taskstream.client.retrying import Retrying
 from tests.support.faults import Raw
 from tests.support.programs import ROOT, Program, Server
 
@@ -27,6 +28,11 @@ class OwnServer(Server):
     """The same server with work that has something to say: `own_app.py`."""
 
     program = ("-m", "tests.client.own_app")
+
+
+def hasty(url: str, seconds: float = 30) -> Retrying:
+    """Retrying that hardly waits, neither for a byte nor between two tries."""
+    return Retrying(url, seconds, silence_seconds=0.5, retry_seconds=0, shortest_wait_seconds=0.001)
 
 
 def start_task(server: Server, **fields: object) -> str:

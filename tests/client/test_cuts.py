@@ -13,9 +13,8 @@ import requests
 
 import client
 import sse_client
-from taskstream.client.patience import Patience
-from taskstream.client.protocol import Refused, Snapshot
-from tests.client.running import OwnServer
+from taskstream.client.protocol import Rejected, SnapshotDict
+from tests.client.running import OwnServer, hasty
 from tests.support.api import Api
 from tests.support.faults import (
     BAD_GATEWAY,
@@ -40,7 +39,7 @@ PIECES = ["Zürich\r\n", "→ 東", "京 🚄\n\x1b[31m\n", "→ 東", "\x85\u20
 AT_ONCE = 16
 """Viewers at a time."""
 
-Seen = list[Snapshot | str]
+Seen = list[SnapshotDict | str]
 """Snapshots and pieces of output, in their order."""
 Watch = Callable[[str, str], Awaitable[Seen]]
 
@@ -72,11 +71,6 @@ async def recording(hasty_server: Server, session: aiohttp.ClientSession) -> Rec
     order = [each if isinstance(each, str) else each["progress"] for each in recording.seen]
     assert order == [0, 0, *PIECES[:2], 20, *PIECES[2:4], 60, PIECES[4], 100]
     return recording
-
-
-def hasty(url: str) -> Patience:
-    """Patience that hardly waits, neither for a byte nor between two tries."""
-    return Patience(url, silence_seconds=0.5, retry_seconds=0, shortest_wait_seconds=0.001)
 
 
 @pytest.fixture(params=["client", "sse_client"])
@@ -209,7 +203,7 @@ async def test_refusals(
 ) -> None:
     """An answer that another try would not change ends the watching, with an error and at once."""
     async with FaultProxy(recording.port, (*before, answer)) as proxy:
-        with pytest.raises(Refused):
+        with pytest.raises(Rejected):
             await watch(proxy.url, recording.task_id)
         assert len(proxy.requests) == len(before) + 1
 

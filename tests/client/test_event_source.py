@@ -1,18 +1,17 @@
 """What event_source.py promises: the standard, byte by byte and connection by connection."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from itertools import combinations
+from itertools import combinations, repeat
 
 import aiohttp
 import pytest
 from aiohttp import web
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from taskstream.client.event_source import (
-    NETWORK_ERRORS,
+from taskstream.client import (
     Event,
     EventSource,
     EventSourceError,
@@ -23,11 +22,14 @@ from taskstream.client.event_source import (
     ReadyState,
     StatusError,
 )
+from taskstream.client.event_source import NETWORK_ERRORS
 from taskstream.client.parser import MAX_RECONNECTION_SECONDS, Parser
+from taskstream.client.protocol import EVENT_BYTES
+from taskstream.client.sync_stream import whole_events
 from tests.support.programs import Program
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Serve = Callable[[Handler], Awaitable[str]]
+Answer = bytes | int | Callable[[web.Request], Awaitable[web.StreamResponse]]
+"""The body of a stream, a status, or what writes something else."""
 
 
 def message(data: str, last_event_id: str = "", type_: str = "message") -> Event:
@@ -128,6 +130,15 @@ def test_an_event_without_end(endless: bytes) -> None:
         [parser.feed(endless) for _ in range(2000)]
 
 
+def test_largest_event() -> None:
+    """What one event may be, the synchronous client counts too."""
+    event = b"data: " + b"x" * (EVENT_BYTES - 8) + b"\n\n"
+    pieces = (event[start : start + 1000] for start in range(0, len(event), 1000))
+    assert list(whole_events(pieces, EVENT_BYTES)) == [event]
+    with pytest.raises(EventTooLarge, match="at most"):
+        list(whole_events(repeat(b"x" * 1000), EVENT_BYTES))
+
+
 def in_pieces(stream: bytes, cuts: list[int]) -> tuple[list[Event], str, float | None]:
     """What a parser makes of a stream that comes in pieces."""
     parser = Parser()
@@ -170,39 +181,97 @@ def test_all_pieces() -> None:
     assert in_pieces(stream, list(range(len(stream)))) == whole
 
 
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
+class Script:
+    """A server on a loopback socket that gives its answers in turn, the last of them again and again."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.requests: list[web.Request] = []
+        self._answers: tuple[Answer, ...] = ()
+
+    def __call__(self, *answers: Answer) -> str:
+        """Its address, with these answers."""
+        self._answers = answers
+        return self.url
+
+    @property
+    def last_event_ids(self) -> list[str | None]:
+        """What each request has said."""
+        return [request.headers.get("Last-Event-ID") for request in self.requests]
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request."""
+        await request.read()
+        self.requests.append(request)
+        match self._answers[min(len(self.requests), len(self._answers)) - 1]:
+            case bytes(body):
+                return stream(body)
+            case int(status):
+                body = b"" if status == 204 else b'{"detail": "No"}'
+                return web.Response(status=status, body=body, content_type="text/event-stream")
+            case handler:
+                return await handler(request)
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    """Serve a handler on a loopback socket; the address."""
-    runners: list[web.ServerRunner] = []
-
-    async def start(handler: Handler) -> str:
-        runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)  # type: ignore[arg-type]
-        runners.append(runner)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        return f"http://127.0.0.1:{runner.addresses[0][1]}/"
-
-    yield start
-    for runner in runners:
-        await runner.cleanup()
+async def serve() -> AsyncIterator[Script]:
+    """A server, and a record of what it is asked for."""
+    script = Script()
+    runner = web.ServerRunner(web.Server(script.handle), shutdown_timeout=0.1)  # type: ignore[arg-type]
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    script.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    yield script
+    await runner.cleanup()
 
 
 def stream(body: bytes, content_type: str = "text/event-stream") -> web.Response:
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 
-def answers(body: bytes, status: int = 200) -> Handler:
-    """A handler that always answers the same."""
+async def begin(request: web.Request, body: bytes) -> web.StreamResponse:
+    """A stream that has begun, and goes on."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    await response.write(body)
+    return response
 
-    async def handler(_: web.Request) -> web.Response:
-        return web.Response(body=body, status=status, headers={"Content-Type": "text/event-stream"})
+
+async def mute(request: web.Request) -> web.StreamResponse:
+    """One event, then silence."""
+    response = await begin(request, b"data: a\n\n")
+    await asyncio.Event().wait()
+    return response
+
+
+async def never(_: web.Request) -> web.StreamResponse:
+    """No answer at all."""
+    await asyncio.Event().wait()
+    return web.Response()
+
+
+async def cut(request: web.Request) -> web.StreamResponse:
+    """A connection that breaks in the middle of an event."""
+    response = await begin(request, b"id: 2\ndata: b\n\nid: 3\nda")
+    await asyncio.sleep(0)  # so that it is sent
+    abort(request)
+    return response
+
+
+def abort(request: web.Request) -> None:
+    assert request.transport is not None
+    request.transport.abort()
+
+
+def raw(answer: bytes) -> Answer:
+    """An answer as it is, with its head."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(answer)
+        request.transport.close()
+        return web.Response()
 
     return handler
 
@@ -213,17 +282,14 @@ async def read(source: EventSource) -> list[str]:
         return [event.data async for event in events]
 
 
-async def test_connect(serve: Serve, session: aiohttp.ClientSession) -> None:
+async def test_connect(serve: Script, session: aiohttp.ClientSession) -> None:
     """One connection: what is asked for, what comes, and what is known afterwards."""
-    requests: list[web.Request] = []
-
-    async def handler(request: web.Request) -> web.Response:
-        requests.append(request)
-        return stream(
-            b"retry: 70\nid: \xc3\xa9\ndata: a\n\nid: 8\n\n", "Text/Event-Stream; charset=latin-1"
-        )
-
-    source = EventSource(session, await serve(handler), headers={"X-Key": "k"}, reconnection_seconds=2)
+    source = EventSource(
+        session,
+        serve(b"retry: 70\nid: \xc3\xa9\ndata: a\n\nid: 8\n\n"),
+        headers={"X-Key": "k"},
+        reconnection_seconds=2,
+    )
     states = [source.ready_state]
     async with source.connect() as events:
         states.append(source.ready_state)
@@ -232,7 +298,7 @@ async def test_connect(serve: Serve, session: aiohttp.ClientSession) -> None:
         assert [event async for event in events] == []
     assert [*states, source.ready_state] == [ReadyState.CONNECTING, ReadyState.OPEN, ReadyState.CLOSED]
     assert source.last_event_id == "8"
-    headers = requests[0].headers
+    headers = serve.requests[0].headers
     assert (headers["Accept"], headers["Cache-Control"]) == ("text/event-stream", "no-cache")
     assert headers["X-Key"] == "k"
     assert "Last-Event-ID" not in headers
@@ -242,291 +308,164 @@ async def test_connect(serve: Serve, session: aiohttp.ClientSession) -> None:
     ("last_event_id", "sent"), [("7", b"7"), ("é €", "é €".encode()), ("", None), ("a\x01b", None)]
 )
 async def test_last_event_id(
-    serve: Serve, session: aiohttp.ClientSession, last_event_id: str, sent: bytes | None
+    serve: Script, session: aiohttp.ClientSession, last_event_id: str, sent: bytes | None
 ) -> None:
     """Last-Event-ID is sent as UTF-8 unless it is empty, or no header can carry it."""
-
-    async def handler(request: web.Request) -> web.Response:
-        raw = dict(request.raw_headers).get(b"Last-Event-ID")
-        return stream(b"data: %b\n\n" % repr(raw).encode())
-
-    source = EventSource(session, await serve(handler), last_event_id=last_event_id)
-    assert await read(source) == [repr(sent)]
+    await read(EventSource(session, serve(b""), last_event_id=last_event_id))
+    assert dict(serve.requests[0].raw_headers).get(b"Last-Event-ID") == sent
 
 
-async def test_an_id_that_is_taken_back(serve: Serve, session: aiohttp.ClientSession) -> None:
+async def test_an_id_that_is_taken_back(serve: Script, session: aiohttp.ClientSession) -> None:
     """After an empty id no Last-Event-ID is sent; an id counts from the blank line that follows it."""
-    sent: list[str | None] = []
-    bodies = [b"id: 1\ndata: a\n\nid: 2\n", b"id: 3\n\n", b"id:\n\n", b"data: b\n\n"]
-
-    async def handler(request: web.Request) -> web.Response:
-        sent.append(request.headers.get("Last-Event-ID"))
-        return stream(bodies[len(sent) - 1])
-
-    source = EventSource(session, await serve(handler))
-    seen = [await read(source) for _ in bodies]
-    assert seen == [["a"], [], [], ["b"]]
-    assert sent == [None, "1", "3", None]
+    answers = (b"id: 1\ndata: a\n\nid: 2\n", b"id: 3\n\n", b"id:\n\n", b"data: b\n\n")
+    source = EventSource(session, serve(*answers))
+    assert [await read(source) for _ in answers] == [["a"], [], [], ["b"]]
+    assert serve.last_event_ids == [None, "1", "3", None]
 
 
-async def test_bom_of_each_connection(serve: Serve, session: aiohttp.ClientSession) -> None:
+async def test_bom_of_each_connection(serve: Script, session: aiohttp.ClientSession) -> None:
     """Each connection is a stream of its own: a BOM is dropped again, and half a character left behind."""
-    source = EventSource(session, await serve(answers(b"\xef\xbb\xbfdata: a\n\ndata: \xe2\x82")))
+    source = EventSource(session, serve(b"\xef\xbb\xbfdata: a\n\ndata: \xe2\x82"))
     assert [await read(source), await read(source)] == [["a"], ["a"]]
 
 
 @pytest.mark.parametrize(
-    ("headers", "accepted"),
+    ("header", "accepted"),
     [
-        ({}, False),
-        ({"Content-Type": ""}, False),
-        ({"Content-Type": "text/event-stream;"}, True),
-        ({"Content-Type": "TEXT/EVENT-STREAM; charset=utf-16"}, True),
-        ({"Content-Type": "text/event-stream/x"}, False),
-        ({"Content-Type": "text/event-streams"}, False),
+        ("", False),
+        ("Content-Type: ", False),
+        ("Content-Type: text/event-stream;", True),
+        ("Content-Type: TEXT/EVENT-STREAM ; charset=utf-16", True),
+        ("Content-Type: text/event-stream/x", False),
+        ("Content-Type: text/event-streams", False),
+        ("Content-Type: text/html", False),
     ],
 )
-async def test_odd_mime_types(
-    serve: Serve, session: aiohttp.ClientSession, headers: dict[str, str], accepted: bool
+async def test_mime_types(
+    serve: Script, session: aiohttp.ClientSession, header: str, *, accepted: bool
 ) -> None:
-    """The type has to be there and right; its parameters don't matter, and the encoding is always UTF-8."""
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        assert request.transport is not None
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: 13\r\nConnection: close\r\n\r\n"
-        request.transport.write(head.encode() + "data: é€\n\n".encode())
-        request.transport.close()
-        return web.Response()
-
-    source = EventSource(session, await serve(handler))
+    """The type has to be there and right, or the stream ends for good; the encoding is always UTF-8."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n{header}".rstrip(" ")
+    source = EventSource(session, serve(raw(f"{head.rstrip()}\r\n\r\ndata: é€\n\n".encode())))
     if accepted:
         assert await read(source) == ["é€"]
     else:
-        with pytest.raises(MimeTypeError):
-            await read(source)
+        with pytest.raises(MimeTypeError, match="Expected text/event-stream, got"):
+            [event async for event in source]
 
 
-async def test_redirect_without_an_address(serve: Serve, session: aiohttp.ClientSession) -> None:
-    """A redirect that doesn't say where to is a status like any other."""
-    with pytest.raises(StatusError, match="302"):
-        await read(EventSource(session, await serve(answers(b"", 302))))
-
-
-async def test_redirects_without_end(serve: Serve, session: aiohttp.ClientSession) -> None:
+async def test_redirects_without_end(serve: Script, session: aiohttp.ClientSession) -> None:
     """After twenty redirects it is a network error, which another try may mend."""
-    requests = 0
-
-    async def handler(_: web.Request) -> web.Response:
-        nonlocal requests
-        requests += 1
-        return web.Response(status=307, headers={"Location": "/again"})
-
     with pytest.raises(NETWORK_ERRORS):
-        await read(EventSource(session, await serve(handler)))
-    assert 20 <= requests <= 21
+        await read(EventSource(session, serve(raw(b"HTTP/1.1 307 T\r\nLocation: /again\r\n\r\n"))))
+    assert 20 <= len(serve.requests) <= 21
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_redirects(serve: Serve, session: aiohttp.ClientSession, status: int) -> None:
+async def test_redirects(serve: Script, session: aiohttp.ClientSession, status: int) -> None:
     """Redirects are followed, with Last-Event-ID."""
-
-    async def handler(request: web.Request) -> web.Response:
-        if request.path == "/":
-            return web.Response(status=status, headers={"Location": "/there"})
-        return stream(b"data: %b\n\n" % request.headers["Last-Event-ID"].encode())
-
-    assert await read(EventSource(session, await serve(handler), last_event_id="7")) == ["7"]
+    redirect = raw(b"HTTP/1.1 %d R\r\nContent-Length: 0\r\nLocation: /there\r\n\r\n" % status)
+    source = EventSource(session, serve(redirect, b"data: a\n\n"), last_event_id="7")
+    assert await read(source) == ["a"]
+    assert serve.requests[1].path == "/there"
+    assert serve.last_event_ids == ["7", "7"]
 
 
-@pytest.mark.parametrize("status", [201, 204, 400, 401, 404, 500, 502, 503])
-async def test_status(serve: Serve, session: aiohttp.ClientSession, status: int) -> None:
+@pytest.mark.parametrize("status", [201, 204, 302, 400, 401, 404, 500, 502, 503])
+async def test_status(serve: Script, session: aiohttp.ClientSession, status: int) -> None:
     """Any status but 200 ends the stream for good, with an error that carries it."""
-    requests = 0
-
-    async def handler(_: web.Request) -> web.Response:
-        nonlocal requests
-        requests += 1
-        body = None if status == 204 else b'{"detail": "No"}'
-        return web.Response(status=status, body=body, content_type="text/event-stream")
-
-    source = EventSource(session, await serve(handler))
+    source = EventSource(session, serve(status))
     with pytest.raises(StatusError, match=str(status)) as raised:
         [event async for event in source]
     assert raised.value.status == status
     assert isinstance(raised.value, NoContent) == (status == 204)
     assert raised.value.body == (b"" if status == 204 else b'{"detail": "No"}')
     assert source.ready_state == ReadyState.CLOSED
-    assert requests == 1
+    assert len(serve.requests) == 1
 
 
-@pytest.mark.parametrize(
-    "content_type", ["text/html", "text/plain", "application/json", "text/event-stream2"]
-)
-async def test_mime_type(serve: Serve, session: aiohttp.ClientSession, content_type: str) -> None:
-    """Another MIME type ends the stream for good."""
-
-    async def handler(_: web.Request) -> web.Response:
-        return stream(b"data: a\n\n", content_type)
-
-    with pytest.raises(MimeTypeError, match=f"Expected text/event-stream, got {content_type}"):
-        [event async for event in EventSource(session, await serve(handler))]
-
-
-async def test_reconnects(serve: Serve, session: aiohttp.ClientSession) -> None:
+async def test_reconnects(serve: Script, session: aiohttp.ClientSession) -> None:
     """After the end, and after a cut in mid-event, it carries on; half an event is no event."""
-    last_event_ids: list[str | None] = []
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        last_event_ids.append(request.headers.get("Last-Event-ID"))
-        match len(last_event_ids):
-            case 1:
-                return stream(b"retry: 1\nid: 1\ndata: a\n\n")
-            case 2:
-                response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-                response.enable_chunked_encoding()
-                await response.prepare(request)
-                await response.write(b"id: 2\ndata: b\n\nid: 3\nda")
-                await release.wait()
-                assert request.transport is not None
-                request.transport.abort()
-                return response
-            case 3:
-                return stream(b"data: c\n\n")
-            case _:
-                return web.Response(status=204)
-
-    release = asyncio.Event()
-    source = EventSource(session, await serve(handler), reconnection_seconds=60)
-    seen: list[Event] = []
-
-    async def watch() -> None:
-        async for event in source:
-            seen.append(event)
-            if event.data == "b":
-                release.set()
-
-    with pytest.raises(NoContent):
-        await watch()
+    url = serve(b"retry: 1\nid: 1\ndata: a\n\n", cut, b"data: c\n\n", 204)
+    source = EventSource(session, url, reconnection_seconds=60)
+    async with aclosing(aiter(source)) as events:
+        seen = [await anext(events) for _ in range(3)]
+        with pytest.raises(NoContent):
+            await anext(events)
     assert seen == [message("a", "1"), message("b", "2"), message("c", "2")]
-    assert last_event_ids == [None, "1", "2", "2"]
+    assert serve.last_event_ids == [None, "1", "2", "2"]
 
 
-async def test_no_server(session: aiohttp.ClientSession, serve: Serve) -> None:
+async def test_no_server(session: aiohttp.ClientSession, serve: Script) -> None:
     """A server that isn't there is a network error: it is asked again, after the reconnection time."""
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    source = EventSource(session, f"http://127.0.0.1:{port}/", reconnection_seconds=0.001)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/"
+    errors: list[Exception | None] = []
+
+    def count(error: Exception | None) -> None:
+        errors.append(error)
+        if len(errors) == 3:
+            source.url = serve(410)
+
+    source = EventSource(session, url, reconnection_seconds=0.001, on_error=count)
     with pytest.raises(aiohttp.ClientConnectorError):
         await read(source)
-    tries = 0
-
-    async def count(*_: object) -> None:
-        nonlocal tries
-        tries += 1
-        if tries == 3:
-            source.url = await serve(gone)
-
-    async def gone(_: web.Request) -> web.Response:
-        return web.Response(status=410)
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_exception.append(count)
-    async with aiohttp.ClientSession(trace_configs=[trace]) as traced:
-        source = EventSource(traced, source.url, reconnection_seconds=0.001)
-        with pytest.raises(EventSourceError):
-            [event async for event in source]
-    assert tries == 3
+    with pytest.raises(EventSourceError):
+        [event async for event in source]
+    assert [type(error) for error in errors] == [aiohttp.ClientConnectorError] * 3
 
 
-async def test_read_timeout(serve: Serve, session: aiohttp.ClientSession) -> None:
+async def test_read_timeout(serve: Script, session: aiohttp.ClientSession) -> None:
     """A silence of `read_timeout` seconds is a network error, before the first byte and after it."""
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        await response.write(b"data: a\n\n")
-        await asyncio.Event().wait()
-        return response
-
-    async def mute(_: web.Request) -> web.StreamResponse:
-        await asyncio.Event().wait()
-        return web.Response()
-
-    source = EventSource(session, await serve(handler), read_timeout=0.2)
-    async with source.connect() as events:
+    async with EventSource(session, serve(mute, never), read_timeout=0.2).connect() as events:
         assert await anext(events) == message("a")
         with pytest.raises(TimeoutError):
             await anext(events)
     with pytest.raises(TimeoutError):
-        await read(EventSource(session, await serve(mute), read_timeout=0.2))
+        await read(EventSource(session, serve.url, read_timeout=0.2))
     with pytest.raises(TimeoutError):
-        async with EventSource(session, await serve(mute)).connect(open_timeout=0.2):
+        async with EventSource(session, serve.url).connect(open_timeout=0.2):
             pass
 
 
-async def test_leaving(serve: Serve, session: aiohttp.ClientSession) -> None:
-    """Leaving the iteration closes the connection."""
-    closed = asyncio.Event()
+async def test_leaving(serve: Script, session: aiohttp.ClientSession) -> None:
+    """Leaving the iteration closes the connection; entering it again goes on where it was."""
+    left = asyncio.Event()
 
-    async def handler(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = await begin(request, b"id: 1\ndata: a\n\n")
         try:
             while True:
-                await response.write(b"data: a\n\n")
+                await response.write(b": ping\n")
                 await asyncio.sleep(0.01)
         finally:
-            closed.set()
+            left.set()
 
-    source = EventSource(session, await serve(handler))
-    async with aclosing(aiter(source)) as events:
-        assert await anext(events) == message("a")
-    assert source.ready_state == ReadyState.CLOSED
-    async with asyncio.timeout(5):
-        await closed.wait()
-
-
-async def test_no_address(session: aiohttp.ClientSession) -> None:
-    """An address that can't be one is not asked for again and again."""
-    with pytest.raises(InvalidAddress):
-        [event async for event in EventSource(session, "http://:0:0/")]
+    source = EventSource(session, serve(endless))
+    for _ in range(2):
+        left.clear()
+        async with aclosing(aiter(source)) as events:
+            assert await anext(events) == message("a", "1")
+        assert source.ready_state == ReadyState.CLOSED
+        async with asyncio.timeout(5):
+            await left.wait()
+    assert serve.last_event_ids == [None, "1"]
 
 
-async def test_comments(serve: Serve, session: aiohttp.ClientSession) -> None:
+async def test_comments(serve: Script, session: aiohttp.ClientSession) -> None:
     """Comments are handed over where somebody asks for them: heartbeats."""
     comments: list[str] = []
-    source = EventSource(
-        session, await serve(answers(b":\n: ping\n\ndata: a\n\n:  b: c\n")), on_comment=comments.append
-    )
-    assert await read(source) == ["a"]
+    url = serve(b":\n: ping\n\ndata: a\n\n:  b: c\n")
+    assert await read(EventSource(session, url, on_comment=comments.append)) == ["a"]
     assert comments == ["", "ping", " b: c"]
 
 
-async def test_errors_are_told(serve: Serve, session: aiohttp.ClientSession) -> None:
+async def test_on_error(serve: Script, session: aiohttp.ClientSession) -> None:
     """Each reconnection is told with its reason, and none of them is the error that ends it all."""
-    requests = 0
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        nonlocal requests
-        requests += 1
-        if requests == 1:
-            return stream(b"data: a\n\n")
-        if requests == 3:
-            return web.Response(status=410)
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        await response.write(b": cut\n")
-        assert request.transport is not None
-        request.transport.abort()
-        return response
-
     told: list[tuple[Exception | None, ReadyState]] = []
     source = EventSource(
         session,
-        await serve(handler),
+        serve(b"data: a\n\n", cut, 410),
         reconnection_seconds=0.001,
         on_error=lambda error: told.append((error, source.ready_state)),
     )
@@ -538,58 +477,23 @@ async def test_errors_are_told(serve: Serve, session: aiohttp.ClientSession) -> 
     assert before == after == ReadyState.CONNECTING
 
 
-async def test_post(serve: Serve, session: aiohttp.ClientSession) -> None:
+async def test_post(serve: Script, session: aiohttp.ClientSession) -> None:
     """A stream may be the answer to a POST, which is sent again with its body on each connection."""
-    bodies: list[bytes] = []
-
-    async def handler(request: web.Request) -> web.Response:
-        assert request.method == "POST"
-        assert request.content_type == "application/json"
-        bodies.append(await request.read())
-        return stream(b"id: 7\ndata: a\n\n")
-
-    source = EventSource(
-        session,
-        await serve(handler),
-        method="POST",
-        headers={"Content-Type": "application/json"},
-        body=b'{"a": 1}',
-    )
+    headers, body = {"Content-Type": "application/json"}, b'{"a": 1}'
+    url = serve(b"id: 7\ndata: a\n\n")
+    source = EventSource(session, url, method="POST", headers=headers, body=body)
     assert [await read(source), await read(source)] == [["a"], ["a"]]
-    assert bodies == [b'{"a": 1}'] * 2
-
-
-async def test_once_more(serve: Serve, session: aiohttp.ClientSession) -> None:
-    """A source that was closed can be opened again, and goes on where it was."""
-    sent: list[str | None] = []
-
-    async def handler(request: web.Request) -> web.Response:
-        sent.append(request.headers.get("Last-Event-ID"))
-        return stream(f"id: {len(sent)}\ndata: a\n\n".encode())
-
-    source = EventSource(session, await serve(handler))
-    for _ in range(2):
-        async with aclosing(aiter(source)) as events:
-            assert (await anext(events)).data == "a"
-        assert source.ready_state == ReadyState.CLOSED
-    assert sent == [None, "1"]
+    assert {(each.method, each.content_type) for each in serve.requests} == {("POST", "application/json")}
+    assert [await each.read() for each in serve.requests] == [body] * 2
 
 
 @pytest.mark.parametrize("location", ["http://.x..y/", "http://[::1", "ftp://localhost/"])
-async def test_redirect_to_an_invalid_address(
-    serve: Serve, session: aiohttp.ClientSession, location: str
-) -> None:
-    """A redirect to what can't be an address ends the stream for good."""
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        assert request.transport is not None
-        head = f"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {location}\r\n\r\n"
-        request.transport.write(head.encode())
-        request.transport.close()
-        return web.Response()
-
-    with pytest.raises(InvalidAddress, match="Expected an http address"):
-        await read(EventSource(session, await serve(handler)))
+async def test_invalid_addresses(serve: Script, session: aiohttp.ClientSession, location: str) -> None:
+    """What can't be an address ends the stream for good, also where a redirect leads to it."""
+    redirect = raw(f"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {location}\r\n\r\n".encode())
+    for url in (serve(redirect), location):
+        with pytest.raises(InvalidAddress, match="Expected an http address"):
+            [event async for event in EventSource(session, url)]
 
 
 def test_lazy_names() -> None:
@@ -608,8 +512,8 @@ def test_lazy_names() -> None:
         except AttributeError:
             pass
         import client, sse_client, multiple_task
-        ours = {each for each in sys.modules if each.startswith("taskstream.")} - {"taskstream.interrupts"}
-        assert all(each.startswith("taskstream.client") for each in ours), ours
+        ours = {each for each in sys.modules if each.startswith("taskstream.")}
+        assert all(each.split(".")[1] in ("client", "terminal") for each in ours), ours
     """
     with Program("-c", program) as run:
         assert run.wait() == 0, run.output

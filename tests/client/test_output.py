@@ -14,8 +14,7 @@ import requests
 
 import client as async_client
 import sse_client
-from taskstream.client.output import LINE_CHARACTERS, WholeLines, for_terminal, gone
-from taskstream.client.rows import Rows
+from taskstream.terminal.text import WholeLines, events_gone, for_terminal
 from tests.client.running import ALL, ONE, OwnServer, event, run_in_terminal, snapshot, stream_of
 from tests.support.faults import FaultProxy, Raw
 from tests.support.programs import ROOT, Server
@@ -52,8 +51,8 @@ def run_in_pipes(*arguments: str) -> tuple[int, bytes, str]:
 
 
 def without_colours(screen: str) -> str:
-    """What rich has written to a terminal, without its own sequences."""
-    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", screen)
+    """What rich has written to a terminal, without its own sequences; erased lines end there."""
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", screen.replace("\x1b[2K", "\n"))
 
 
 @ONE
@@ -141,8 +140,8 @@ async def test_lost(client: str) -> None:
 
 def test_a_jump_is_no_number_of_events() -> None:
     """After a restart of Redis the count jumps: nobody is told that a billion events are gone."""
-    assert gone(2) == "… 2 earlier events are gone"
-    assert "may be gone" in gone(1_700_000_000_000_000)
+    assert events_gone(2) == "… 2 earlier events are gone"
+    assert "may be gone" in events_gone(1_700_000_000_000_000)
 
 
 @terminals
@@ -204,9 +203,6 @@ async def test_errors_of_on_output(session: aiohttp.ClientSession, error: Except
         event(2, {"text": 5}, "output"),
         event(2, {}, "output"),
         "id: 2\nevent: output\ndata: [\n\n",
-        LOST.replace("90", "7"),
-        LOST.replace("90", "9" * 4000),
-        LOST.replace("8", "-8"),
         LOST.replace("8", "null"),
     ],
     ids=lambda said: said[:60],
@@ -248,24 +244,14 @@ def test_whole_lines(size: int, filtered: bool) -> None:
 
 
 def test_two_tasks() -> None:
-    """The lines of two tasks don't mix; the name is the id as long as it is all that is known."""
+    """The lines of two tasks don't mix."""
     written: list[str] = []
-    rows = Rows()
-    lines = WholeLines(written.append, rows, filtered=True)
-    rows.show(snapshot())
+    names = {"x": "n", "y": "y"}
+    lines = WholeLines(written.append, names.__getitem__, filtered=True)
     for task_id, text in [("x", "a"), ("y", "1"), ("x", "b\n"), ("y", "2"), ("x", "c")]:
         lines.add(task_id, text)
     lines.end()
     assert written == ["n: ab\n", "y: 12\n", "n: c\n"]
-
-
-def test_endless_line() -> None:
-    """A line that never ends doesn't fill the memory."""
-    written: list[str] = []
-    lines = WholeLines(written.append, None, filtered=False)
-    for _ in range(3):
-        lines.add("x", "x" * LINE_CHARACTERS)
-    assert [len(each) for each in written] == [2 * LINE_CHARACTERS + 1]
 
 
 @pytest.mark.parametrize(

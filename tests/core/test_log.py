@@ -4,17 +4,18 @@ import asyncio
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from taskstream.log import PIECE_BYTES, Follower, Log, Overview
+from taskstream.events import Kind
+from taskstream.log import PIECE_BYTES, Log
+from taskstream.viewers import Follower, Overview
 
 
 def log_of(count: int, history_length: int = 1000, *, last: bool = False) -> Log:
     """A log with `count` events whose data are their ids."""
     log = Log(history_length)
     for number in range(1, count + 1):
-        log.append(b"%d" % number, last=last and number == count)
+        log.append(b"%d" % number, Kind.LAST if last and number == count else Kind.SNAPSHOT)
     return log
 
 
@@ -93,7 +94,7 @@ async def test_a_viewer_that_leaves_is_forgotten() -> None:
     watching[0].cancel()
     await asyncio.wait([watching[0]])
     log.append(b"still there")
-    log.append(b"end", last=True)
+    log.append(b"end", Kind.LAST)
     await asyncio.gather(*watching[1:])
     assert not log.listeners
 
@@ -119,7 +120,7 @@ async def test_the_seam_between_past_and_present(seed: int) -> None:
 
     async def publish() -> None:
         for number in range(1, total + 1):
-            log.append(b"%d" % number, last=number == total)
+            log.append(b"%d" % number, Kind.LAST if number == total else Kind.SNAPSHOT)
             if draw.random() < 0.3:
                 await asyncio.sleep(0)
 
@@ -147,9 +148,9 @@ async def test_an_overview_shows_the_latest() -> None:
     with Overview([busy, calm], [b"event: unknown\ndata: 0\n\n"]) as overview:
         assert await overview.read() == b"event: unknown\ndata: 0\n\ndata: 500\n\ndata: 1\n\n"
         busy.append(b"501")
-        busy.append(b"502", last=True)
+        busy.append(b"502", Kind.LAST)
         assert await overview.read() == b"data: 502\n\n"
-        calm.append(b"2", last=True)
+        calm.append(b"2", Kind.LAST)
         assert await overview.read() == b"id: end\ndata: 2\n\n"
         assert await overview.read() == b""
     assert not busy.listeners | calm.listeners

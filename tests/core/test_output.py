@@ -8,8 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from taskstream import Event, Output, Result, TaskStream, Update, output, report
 from taskstream.log import HISTORY_BYTES, Log

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
+from hypothesis import settings, strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -24,11 +23,11 @@ from hypothesis.stateful import (
 )
 
 from taskstream.errors import RegistryFull, TaskNotFound
-from taskstream.log import Follower
 from taskstream.registry import MemoryRegistry
 from taskstream.settings import Settings
 from taskstream.tasks import Task
 from taskstream.updates import Result, Update, WorkError
+from taskstream.viewers import Follower
 from taskstream.work import Work
 
 T = TypeVar("T")

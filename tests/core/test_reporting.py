@@ -127,7 +127,11 @@ async def test_track() -> None:
 
     @tasks.work
     async def with_length() -> list[str]:
-        return [item for item in track("abcd", "Resizing")]  # noqa: C416 - the loop is what is tried
+        items = []
+        for item in track("abcd", "Resizing"):
+            items.append(item)
+            await asyncio.sleep(0)
+        return items
 
     @tasks.work
     async def without_length() -> list[int]:
@@ -150,7 +154,9 @@ async def test_track() -> None:
         assert seen[-1].data == ["a", "b", "c", "d"]
         length_hint = await run(tasks, without_length)
         assert messages(length_hint)[-1] == "Working: 3 of 3"
-        assert messages(await run(tasks, with_total)) == [f"Counting: {n} of 4" for n in range(4)]
+        assert messages(await run(tasks, with_total)) == [
+            "Counting: 3 of 4"
+        ]  # those of one turn are merged
         assert [each.progress for each in await run(tasks, with_total, count=9)][-2] == 99
         assert messages(await run(tasks, of_nothing)) == ["Nothing: 0"]
 

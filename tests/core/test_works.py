@@ -18,7 +18,8 @@ from pydantic import BaseModel, Field
 
 from taskstream.errors import InvalidParameters
 from taskstream.updates import Update
-from taskstream.work import Kind, Work, Works
+from taskstream.work import Work, WorkKind
+from taskstream.work_table import WorkTable
 
 if TYPE_CHECKING:
     from typing import Any as Unknown
@@ -64,17 +65,17 @@ Word = str
 @pytest.mark.parametrize(
     ("function", "name", "kind"),
     [
-        (generator, "generator", Kind.ASYNC),
-        (decorated, "generator", Kind.ASYNC),
-        (coroutine, "coroutine", Kind.ASYNC),
-        (blocking, "blocking", Kind.BLOCKING),
-        (functools.partial(generator), "partial", Kind.ASYNC),
-        (Speaker().method, "method", Kind.BLOCKING),
-        (Speaker(), "Speaker", Kind.ASYNC),
+        (generator, "generator", WorkKind.ASYNC),
+        (decorated, "generator", WorkKind.ASYNC),
+        (coroutine, "coroutine", WorkKind.ASYNC),
+        (blocking, "blocking", WorkKind.BLOCKING),
+        (functools.partial(generator), "partial", WorkKind.ASYNC),
+        (Speaker().method, "method", WorkKind.BLOCKING),
+        (Speaker(), "Speaker", WorkKind.ASYNC),
     ],
     ids=["generator", "decorated", "coroutine", "blocking", "partial", "method", "callable"],
 )
-def test_parameters(function: Callable[..., object], name: str, kind: Kind) -> None:
+def test_parameters(function: Callable[..., object], name: str, kind: WorkKind) -> None:
     """Parameters are checked, or have their defaults; what is returned doesn't matter."""
     work = Work(function)
     assert (work.name, work.kind) == (name, kind)
@@ -249,7 +250,7 @@ def no_schema(*, function: Callable[[], int]) -> None: ...
 )
 def test_types_that_can_not_be_checked(function: Callable[..., object], sentence: str) -> None:
     """Types are looked at when everything is defined, and what they don't say is told in a sentence."""
-    works = Works()
+    works = WorkTable()
     works.add(Work(function, "own"))
     with pytest.raises(TypeError) as error:
         works.check()
@@ -259,20 +260,20 @@ def test_types_that_can_not_be_checked(function: Callable[..., object], sentence
 
 def test_two_of_one_name() -> None:
     """Two works can't have one name."""
-    works = Works()
+    works = WorkTable()
     works.add(Work(generator))
     with pytest.raises(
         ValueError, match=r"^There are two works called 'generator': give one of them .*\.$"
     ):
         works.add(Work(generator))
     works.add(Work(generator, "another"))
-    assert [work.name for work in works.public] == ["generator", "another"]
+    assert list(works.public) == ["generator", "another"]
 
 
 def test_finding_work() -> None:
     """Work is found by its function, also a method's, or by its name; what is not found is named."""
     speaker = Speaker()
-    works = Works()
+    works = WorkTable()
     for function in (generator, speaker.method):
         works.add(Work(function))
     assert works.get(generator) is works.get("generator")
@@ -282,4 +283,4 @@ def test_finding_work() -> None:
     with pytest.raises(InvalidParameters, match=r"^work: There is no work called 'x', only: generator, "):
         works.get("x")
     with pytest.raises(InvalidParameters, match=r"^work: There is no work called 'x': none is registered$"):
-        Works().get("x")
+        WorkTable().get("x")

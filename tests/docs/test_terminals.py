@@ -113,7 +113,7 @@ def test_wheel(lines: list[str], tmp_path: Path) -> None:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     files = [path for path in (tmp_path / "taskstream").rglob("*") if path.is_file()]
     assert packed == {path.relative_to(tmp_path).as_posix() for path in files}
-    assert {"taskstream/py.typed", "taskstream/http/static/index.html"} <= packed
+    assert {"taskstream/py.typed", "taskstream/browser/index.html"} <= packed
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ from pydantic import Field
 from taskstream.errors import MAX_ERRORS, InvalidParameters
 from taskstream.http.bodies import BODY_BYTES, StartTaskBodies
 from taskstream.updates import Update
-from taskstream.work import Work, Works
+from taskstream.work import Work
+from taskstream.work_table import WorkTable
 
 MANY_FIELDS = b"{" + b",".join(b'"%x":1' % number for number in range(7000)) + b"}"
 LONG_FIELD = b'{"' + b"x" * 60_000 + b'": 1}'
@@ -30,7 +31,7 @@ def secret() -> None: ...
 
 @pytest.fixture
 def bodies() -> StartTaskBodies:
-    works = Works()
+    works = WorkTable()
     works.add(Work(secret, public=False))
     works.add(Work(generator, "own"))
     works.add(Work(blocking))

@@ -10,16 +10,18 @@ from contextlib import suppress
 import pytest
 
 from taskstream.errors import StreamsFull
-from taskstream.http.audience import SLICE
-from taskstream.http.stream import OFFER, Stream
+from taskstream.events import Kind
+from taskstream.http.stream import CONNECTION, Stream
 from taskstream.http.streams import Streams
-from taskstream.log import PIECE_BYTES, Follower, Log, Overview, Viewer
+from taskstream.http.write_queue import SLICE
+from taskstream.log import PIECE_BYTES, Log
+from taskstream.viewers import Follower, Overview, Viewer
 
 Write = Callable[[bytes], object]
 
 
 class Socket:
-    """A carrier that is sometimes full, and fails after so many writes if it is to."""
+    """A connection that is sometimes full, and fails after so many writes if it is to."""
 
     def __init__(self, full: Callable[[], float | None] = lambda: None, fail_after: int = 10**9) -> None:
         self.received = b""
@@ -59,16 +61,16 @@ class Socket:
         """The connection is cut."""
         self.aborted = True
 
-    def cork(self) -> None:
+    def hold(self) -> None:
         """Nothing is held back."""
 
-    def carry(self, stream: Stream) -> bool:
-        """Carry any stream."""
+    def attach(self, stream: Stream) -> bool:
+        """Take any stream."""
         self.stream = stream
         stream.write = self.write
         return True
 
-    def uncork(self) -> None:
+    def release(self) -> None:
         """Nothing has been held back."""
 
     @property
@@ -81,8 +83,7 @@ def connect(streams: Streams, viewer: Viewer, socket: Socket | None = None, retr
     """A stream of this viewer, as a response begins it."""
     socket = socket or Socket()
     streams.take_place()
-    socket.carry(Stream(viewer, socket, streams, retry))
-    streams.add(socket.stream)
+    streams.attach(viewer, socket, retry)
     return socket
 
 
@@ -101,8 +102,14 @@ async def turn(times: int = 5) -> None:
 
 
 @pytest.fixture
-def streams() -> Streams:
-    return Streams(limit=10_000, ping_seconds=15)
+def clock() -> list[float]:
+    """The time, to be set."""
+    return [0.0]
+
+
+@pytest.fixture
+def streams(clock: list[float]) -> Streams:
+    return Streams(limit=10_000, ping_seconds=15, now=lambda: clock[0])
 
 
 @pytest.fixture
@@ -123,7 +130,7 @@ async def test_every_event_exactly_once_and_in_order(seed: int) -> None:
 
     async def publish() -> None:
         for number in range(1, total + 1):
-            log.append(b"%d" % number, last=number == total)
+            log.append(b"%d" % number, Kind.LAST if number == total else Kind.SNAPSHOT)
             if draw.random() < 0.5:
                 await turn(draw.randint(0, 3))
 
@@ -147,8 +154,8 @@ async def test_every_event_exactly_once_and_in_order(seed: int) -> None:
     _, *pictures = await asyncio.gather(publish(), *(watch() for _ in range(12)))
     watching.cancel()
     assert pictures == [list(range(1, total + 1))] * 12
-    assert streams.open == 0
-    assert sum(streams.closed.values()) == streams.opened
+    assert streams.counts.open == 0
+    assert sum(streams.counts.outcomes.values()) == streams.counts.opened
     assert not log.listeners
 
 
@@ -162,7 +169,7 @@ async def test_an_event_is_framed_once(streams: Streams, log: Log) -> None:
     await turn()
     assert len(given) == 50
     assert len({id(chunk) for chunk in given}) == 1
-    assert (streams.events, streams.bytes) == (50 * 2, 50 * (len(b"id: 1\ndata: 1\n\n") * 2))
+    assert (streams.counts.events, streams.counts.bytes) == (50 * 2, 50 * (len(b"id: 1\ndata: 1\n\n") * 2))
 
 
 async def test_events_of_one_turn_share_a_chunk(streams: Streams, log: Log) -> None:
@@ -195,12 +202,12 @@ async def test_a_write_that_fails(
     broken = connect(streams, Follower(log, 0), Socket(fail_after=fail_after))
     sockets += [connect(streams, Follower(log, 0)) for _ in range(3)]
     for number in range(2, 21):
-        log.append(b"%d" % number, last=number == 20)
+        log.append(b"%d" % number, Kind.LAST if number == 20 else Kind.SNAPSHOT)
         await turn()
     assert [socket.ids for socket in sockets] == [list(range(1, 21))] * 6
     assert broken.ids == list(range(1, fail_after + 1))
     assert broken.aborted
-    assert streams.closed == {"ended": 6, "failed": 1}
+    assert streams.counts.outcomes == {"ended": 6, "failed": 1}
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "broken pipe" in caplog.text
     assert not log.listeners
@@ -214,12 +221,12 @@ async def test_a_viewer_that_fails(streams: Streams, log: Log, caplog: pytest.Lo
             raise RuntimeError("no idea")
 
     broken, healthy = connect(streams, Broken([log])), connect(streams, Overview([log]))
-    log.append(b"2", last=True)
+    log.append(b"2", Kind.LAST)
     await turn()
     assert broken.aborted
     assert healthy.received.endswith(b"data: 2\n\n")
     assert "no idea" in caplog.text
-    assert streams.closed == {"ended": 1, "failed": 1}
+    assert streams.counts.outcomes == {"ended": 1, "failed": 1}
 
 
 async def test_a_stalled_viewer_delays_nobody(streams: Streams, log: Log) -> None:
@@ -239,7 +246,7 @@ async def test_a_stalled_viewer_delays_nobody(streams: Streams, log: Log) -> Non
     await turn()
     assert slow.ids == list(range(1, 51))
     assert streams.behind == 0
-    log.append(b"51", last=True)
+    log.append(b"51", Kind.LAST)
     await turn()
     assert slow.ids == quick.ids == list(range(1, 52))
     assert slow.finished
@@ -249,7 +256,7 @@ async def test_a_stalled_viewer_delays_nobody(streams: Streams, log: Log) -> Non
 async def test_an_end_while_behind(streams: Streams, log: Log, end: str) -> None:
     """A viewer that is behind is told everything before its stream ends."""
     socket = connect(streams, Follower(log, 0), Socket(lambda: 3600))
-    log.append(b"2", last=end == "last")
+    log.append(b"2", Kind.LAST if end == "last" else Kind.SNAPSHOT)
     log.close()
     await turn()
     assert not socket.finished
@@ -258,7 +265,7 @@ async def test_an_end_while_behind(streams: Streams, log: Log, end: str) -> None
     await turn()
     assert socket.ids == [1, 2]
     assert socket.finished
-    assert streams.closed == {"ended" if end == "last" else "stopped": 1}
+    assert streams.counts.outcomes == {"ended" if end == "last" else "stopped": 1}
 
 
 async def test_a_viewer_leaves_while_behind(streams: Streams, log: Log) -> None:
@@ -269,7 +276,7 @@ async def test_a_viewer_leaves_while_behind(streams: Streams, log: Log) -> None:
     socket.drain()
     await turn()
     assert socket.ids == [1]
-    assert (streams.open, streams.behind, streams.closed) == (0, 0, {"left": 1})
+    assert (streams.counts.open, streams.behind, streams.counts.outcomes) == (0, 0, {"left": 1})
     assert not log.listeners
 
 
@@ -324,21 +331,13 @@ async def test_an_overview_takes_the_latest(streams: Streams) -> None:
     socket = connect(streams, Overview(logs))
     for number in (2, 3):
         for log in logs:
-            log.append(b"%d" % number, last=number == 3)
+            log.append(b"%d" % number, Kind.LAST if number == 3 else Kind.SNAPSHOT)
         await turn()
     assert socket.received.endswith(b"\n\nid: end\ndata: 3\n\n")
     assert socket.received.count(b"data: 3\n") == 50
     assert socket.writes == 3
     assert socket.finished
     assert not any(log.listeners for log in logs)
-
-
-@pytest.fixture
-def clock(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, to be set."""
-    now = [0.0]
-    monkeypatch.setattr(streams, "now", lambda: now[0])
-    return now
 
 
 async def test_heartbeat(streams: Streams, log: Log, clock: list[float]) -> None:
@@ -368,7 +367,7 @@ async def test_a_heartbeat_that_fails(
     socket.stream.check(15, 60)
     assert socket.aborted
     assert "broken pipe" in caplog.text
-    assert streams.closed == {"failed": 1}
+    assert streams.counts.outcomes == {"failed": 1}
 
 
 async def test_stall(streams: Streams, log: Log, clock: list[float]) -> None:
@@ -394,7 +393,7 @@ async def test_stall(streams: Streams, log: Log, clock: list[float]) -> None:
     clock[0] = 561
     socket.stream.check(15, 60)
     assert socket.aborted
-    assert streams.closed == {"stalled": 1}
+    assert streams.counts.outcomes == {"stalled": 1}
     assert not log.listeners
 
 
@@ -409,7 +408,7 @@ async def test_limit(log: Log) -> None:
     connect(streams, Follower(log, 0))
     with pytest.raises(StreamsFull):
         streams.take_place()
-    assert (streams.open, streams.opened) == (2, 3)
+    assert (streams.counts.open, streams.counts.opened) == (2, 3)
 
 
 async def test_watch_goes_on(log: Log) -> None:
@@ -427,4 +426,4 @@ async def test_watch_goes_on(log: Log) -> None:
 
 def test_the_offer_has_a_name() -> None:
     """The key in the ASGI scope is part of the contract between a server and an application."""
-    assert OFFER == "taskstream.connection"
+    assert CONNECTION == "taskstream.connection"

@@ -1,15 +1,23 @@
-"""A Redis, and what speaks to it, for tests without servers and workers."""
+"""A Redis, and what speaks to it."""
 
 from collections.abc import AsyncIterator, Iterator
 
+import aiohttp
 import pytest
 from redis import Redis
 
+from taskstream.events import Event, Kind
+from taskstream.redis.leases import Leases
 from taskstream.redis.logs import RedisLogs
 from taskstream.settings import Settings
-from tests.support.backends import RedisServer
+from tests.conftest import Start
+from tests.redis.proxy import RedisProxy
+from tests.support.api import Api
+from tests.support.backends import OwnServer, RedisServer, sharing_server
 
 NAMESPACE = "test"
+
+# For tests without servers and workers, which share a Redis
 
 
 @pytest.fixture(scope="module")
@@ -36,4 +44,63 @@ def logs_of(url: str, **settings: float) -> RedisLogs:
 async def logs(redis_server: RedisServer, client: Redis) -> AsyncIterator[RedisLogs]:  # noqa: ARG001 - empty
     logs = logs_of(redis_server.url)
     yield logs
-    await logs.close()
+    await logs.aclose()
+
+
+@pytest.fixture
+def leases(redis_server: RedisServer) -> Leases:
+    return Leases(redis_server.url, NAMESPACE)
+
+
+async def append(
+    logs: RedisLogs,
+    task_id: str,
+    *counts: int,
+    writer: str = "me",
+    kind: Kind = Kind.SNAPSHOT,
+    last: bool = False,
+) -> bool:
+    """Append events that their writer counts like this."""
+    events = [Event(count, kind, b"event %d" % count) for count in counts]
+    if last:
+        events[-1] = events[-1]._replace(kind=Kind.LAST)
+    return await logs.append(task_id, events, writer)
+
+
+async def ids(logs: RedisLogs, task_id: str, position: int = 0) -> list[int]:
+    """The numbers of the events from a position on."""
+    [page] = await logs.read([(task_id, position)])
+    return [event.id for event in page.events]
+
+
+# For tests of servers and workers, each with a Redis of its own
+
+
+@pytest.fixture
+def redis(start: Start) -> RedisServer:
+    server: RedisServer = start(RedisServer())
+    return server
+
+
+@pytest.fixture
+def proxy(redis: RedisServer, start: Start) -> RedisProxy:
+    proxy: RedisProxy = start(RedisProxy(redis.port))  # type: ignore[arg-type]
+    return proxy
+
+
+@pytest.fixture
+def api(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> Api:
+    """One server; no worker yet."""
+    return Api(session, [start(sharing_server(redis.url)).url])
+
+
+@pytest.fixture
+def two_servers(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> Api:
+    """Two servers, of which each is asked in turn; no worker yet."""
+    return Api(session, [start(sharing_server(redis.url)).url for _ in range(2)])
+
+
+@pytest.fixture
+def own_server(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> Api:
+    """A server with the work of `own_app.py`; no worker yet."""
+    return Api(session, [start(OwnServer("--redis-url", redis.url)).url])

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
@@ -22,22 +21,17 @@ class Line:
         except OSError:
             self.cut()
             return
-        pumps = (self._pump(reader, redis), self._pump(redis_reader, self._client, self._proxy.loses))
+        pumps = (self._pump(reader, redis), self._pump(redis_reader, self._client))
         await asyncio.gather(*pumps, return_exceptions=True)
 
     def cut(self) -> None:
         """End it at once, as if reset."""
         self._client.transport.abort()
 
-    async def _pump(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        loses: Callable[[bytes], bool] = lambda _: False,
-    ) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             with suppress(OSError):
-                while (data := await reader.read(65536)) and not loses(data):
+                while data := await reader.read(65536):
                     if self.muted:
                         continue
                     if self._proxy.delay_seconds:
@@ -58,8 +52,6 @@ class RedisProxy:
         """How long everything takes, in each direction."""
         self.refuses = False
         """Whether new connections are ended at once."""
-        self.lost_replies = 0
-        self._lose = b""
         self._lines: list[Line] = []
         self._serving: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -88,18 +80,6 @@ class RedisProxy:
         """Pass nothing on over the connections that there are, as if they were half-open; new ones work."""
         for line in self._lines:
             line.muted = True
-
-    def lose_reply(self, containing: bytes) -> None:
-        """Cut a connection instead of passing on the next reply with these bytes in it."""
-        self._lose = containing
-
-    def loses(self, reply: bytes) -> bool:
-        """Whether this reply is to be lost."""
-        if not self._lose or self._lose not in reply:
-            return False
-        self._lose = b""
-        self.lost_replies += 1
-        return True
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.refuses:

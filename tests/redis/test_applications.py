@@ -1,6 +1,5 @@
 """Applications of one's own over Redis: the same lines, and workers by one command."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,12 +88,6 @@ class Mine:
 
 
 @pytest.fixture
-def redis(start: Start) -> RedisServer:
-    server: RedisServer = start(RedisServer())
-    return server
-
-
-@pytest.fixture
 def mine(redis: RedisServer, start: Start, tmp_path: Path) -> Callable[..., Mine]:
     """Make a module of one's own, with these settings, over the same Redis."""
     return lambda name="mine", settings="": Mine(
@@ -149,45 +142,17 @@ async def test_applications_that_share_a_redis(
         assert {channel.partition(":")[0] for channel in client.pubsub_channels()} <= {"one", "two"}
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "inspect registered",
-        "inspect stats",
-        "inspect active_queues",
-        "status",
-        "report",
-        "purge -f",
-        "list bindings",
-    ],
-)
-async def test_celery_commands(mine: Callable[..., Mine], command: str) -> None:
+def test_celery_commands(mine: Callable[..., Mine]) -> None:
     """Celery's own tools work with the application, which is made when they ask for it."""
     module = mine()
     module.worker()
-    program = module.celery(*command.split())
-    assert program.wait(20) == 0, program.output
-    assert "Traceback" not in program.output
-    if command == "inspect registered":
-        assert "taskstream.run" in program.output
-
-
-async def test_tasks_are_those_of_celery(mine: Callable[..., Mine], session: aiohttp.ClientSession) -> None:
-    """Celery knows a task by its id, also in a worker that sends events for Flower."""
-    module = mine()
-    api = Api(session, [module.server() + "/jobs"])
-    worker = module.worker("--task-events")
-    task_id = (await api.start(work="countdown", start=600))["task_id"]
-    await api.until(task_id, "PROGRESS")
-    active = module.celery("inspect", "active")
-    assert active.wait(20) == 0
-    assert task_id in active.output
-    watching = asyncio.create_task(api.watch(task_id))
-    revoke = module.celery("control", "revoke", task_id)
-    assert revoke.wait(20) == 0
-    await api.cancel(task_id)
-    check_story(await watching, "REVOKED")
-    assert "Traceback" not in worker.output
+    commands = ("inspect stats", "inspect active_queues", "status", "report", "purge -f", "list bindings")
+    for command in ("inspect registered", *commands):
+        program = module.celery(*command.split())
+        assert program.wait(20) == 0, program.output
+        assert "Traceback" not in program.output
+        if command == "inspect registered":
+            assert "taskstream.run" in program.output
 
 
 HOST = """

@@ -15,24 +15,11 @@ from redis import Redis
 from taskstream.redis.queue import create_celery
 from tests.conftest import Start
 from tests.support.api import ENDED, LONG_TASK, Api, Event, check_story, check_two_places, events
-from tests.support.backends import Nginx, OwnServer, RedisServer, Worker, sharing_server
-from tests.support.programs import Program
+from tests.support.backends import Nginx, RedisServer, Worker, sharing_server
 
 pytestmark = pytest.mark.slow
 
 LOST_SECONDS = 30
-
-
-@pytest.fixture
-def redis(start: Start) -> RedisServer:
-    server: RedisServer = start(RedisServer())
-    return server
-
-
-@pytest.fixture
-def two_servers(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> Api:
-    """Two servers, of which each is asked in turn; no worker yet."""
-    return Api(session, [start(sharing_server(redis.url)).url for _ in range(2)])
 
 
 def children(process_id: int) -> list[int]:
@@ -52,14 +39,6 @@ async def follow(api: Api, task_id: str) -> list[Event]:
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
             pass
     return seen
-
-
-def test_a_worker_needs_a_redis_url() -> None:
-    """Without the variable a worker says so in a sentence, and ends."""
-    with Program("-m", "celery", "-A", "app:celery", "worker", TASKSTREAM_REDIS_URL="") as worker:
-        assert worker.wait(20) != 0
-    assert "TASKSTREAM_REDIS_URL" in worker.output
-    assert "Traceback" not in worker.output
 
 
 # Workers die
@@ -156,9 +135,9 @@ async def test_a_worker_takes_what_it_can_begin(redis: RedisServer, two_servers:
 
 
 @pytest.mark.parametrize("work", ["speak", "speak_in_thread"])
-async def test_output(redis: RedisServer, start: Start, session: aiohttp.ClientSession, work: str) -> None:
+async def test_output(redis: RedisServer, own_server: Api, start: Start, work: str) -> None:
     """What work says in a worker arrives whole and in order, between its snapshots."""
-    api = Api(session, [start(OwnServer("--redis-url", redis.url)).url])
+    api = own_server
     start(Worker(redis.url, 1, module="tests.redis.own_app"))
     stream = await api.watch((await api.start(work=work, pieces=500))["task_id"])
     assert [event.id for event in stream] == list(range(1, len(stream) + 1))
@@ -201,9 +180,9 @@ async def test_cancel_what_runs(
 
 
 async def test_revoked_by_celery(redis: RedisServer, two_servers: Api, start: Start) -> None:
-    """What Flower can do, Celery's own revoking, ends a task like cancelling does."""
+    """Celery knows a task by its id, and its own revoking, as by Flower, ends it like cancelling does."""
     api = two_servers
-    start(Worker(redis.url, processes=1))
+    start(Worker(redis.url, processes=1, flags=("--task-events",)))
     running = (await api.start(**LONG_TASK))["task_id"]
     await api.until(running, "PROGRESS")
     queued = (await api.start())["task_id"]
@@ -217,10 +196,10 @@ async def test_revoked_by_celery(redis: RedisServer, two_servers: Api, start: St
 
 
 async def test_a_function_keeps_its_place_until_it_returns(
-    redis: RedisServer, start: Start, session: aiohttp.ClientSession
+    redis: RedisServer, own_server: Api, start: Start
 ) -> None:
     """A cancelled function that doesn't report has ended for its viewers, but not for the worker."""
-    api = Api(session, [start(OwnServer("--redis-url", redis.url)).url])
+    api = own_server
     start(Worker(redis.url, 1, module="tests.redis.own_app"))
     deaf = (await api.start(work="sleep", seconds=3.0))["task_id"]
     await api.until(deaf, "PROGRESS")
@@ -235,9 +214,9 @@ async def test_a_function_keeps_its_place_until_it_returns(
 # Work
 
 
-async def test_own_work(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
+async def test_own_work(redis: RedisServer, own_server: Api, start: Start) -> None:
     """Reports in a tight loop are merged, the last one arrives; details may be anything."""
-    api = Api(session, [start(OwnServer("--redis-url", redis.url)).url])
+    api = own_server
     start(Worker(redis.url, 2, module="tests.redis.own_app"))
     hot = await api.watch((await api.start(work="hot_loop", reports=300_000))["task_id"])
     check_story(hot, "SUCCESS")
@@ -265,23 +244,6 @@ async def test_a_trimmed_log(redis: RedisServer, start: Start, session: aiohttp.
                 assert lost["event"] == "lost"
                 assert lost.snapshot == {"from": (last_event_id or 0) + 1, "to": 20}
             assert [event.id for event in stream] == expected
-
-
-async def test_many_tasks_through_four_processes(
-    redis: RedisServer, two_servers: Api, start: Start
-) -> None:
-    """Two hundred tasks at a time, each with two viewers: every story is complete."""
-    api = two_servers
-    start(Worker(redis.url, processes=4))
-
-    async def run(number: int) -> None:
-        task_id = (await api.start(name=str(number), seconds=0.2, steps=10))["task_id"]
-        first, second = await asyncio.gather(api.watch(task_id), api.watch(task_id))
-        check_story(first, "SUCCESS")
-        assert len(first) == 13
-        assert [event.snapshot for event in first] == [event.snapshot for event in second]
-
-    await asyncio.gather(*(run(number) for number in range(200)))
 
 
 # Servers die

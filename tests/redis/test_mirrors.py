@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator, Iterable
 import pytest
 from redis import Redis
 
-from taskstream.log import Follower, Log
+from taskstream.events import Event, Kind, TaskStatus
+from taskstream.log import Log
 from taskstream.redis import mirrors as module
 from taskstream.redis.availability import Availability
-from taskstream.redis.entries import Kind, LoggedEvent, Page
+from taskstream.redis.entries import Page
 from taskstream.redis.logs import PAGE, RedisLogs
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.settings import Settings
-from taskstream.tasks import Task, TaskStatus
+from taskstream.tasks import Task
+from taskstream.viewers import Follower
 
 pytestmark = pytest.mark.slow
 
@@ -26,11 +28,11 @@ async def mirrors(logs: RedisLogs) -> Mirrors:
 @pytest.fixture
 async def listening(mirrors: Mirrors) -> AsyncIterator[Mirrors]:
     """Mirrors that are kept up to date."""
-    keep = Availability().keep
+    repeat = Availability().repeat
     notifications = mirrors.notifications
     owned = [
-        asyncio.create_task(keep(doing))
-        for doing in (notifications.listen, notifications.subscribe, mirrors.read)
+        asyncio.create_task(repeat(step))
+        for step in (notifications.listen, notifications.subscribe, mirrors.refresh_stale)
     ]
     yield mirrors
     for each in owned:
@@ -50,7 +52,7 @@ async def started(logs: RedisLogs, events: int = 1) -> Task:
 async def report(logs: RedisLogs, task: Task, status: TaskStatus = TaskStatus.PROGRESS) -> None:
     task.publish(status, "")
     kind = Kind.LAST if task.ended else Kind.SNAPSHOT
-    await logs.append(task.task_id, [LoggedEvent(task.log.last_id, task.log.latest, kind)], "me")
+    await logs.append(task.task_id, [Event(task.log.last_id, kind, task.log.latest)], "me")
 
 
 async def mirror_of(mirrors: Mirrors, task: Task) -> Mirror:
@@ -116,7 +118,7 @@ async def test_a_mirror_misses_what_was_trimmed(logs: RedisLogs, mirrors: Mirror
     mirror = await mirror_of(mirrors, task)
     for _ in range(7):
         await report(logs, task)
-    client.xtrim(logs.keys.logs + task.task_id, maxlen=4, approximate=False)
+    client.xtrim(logs.prefix + task.task_id, maxlen=4, approximate=False)
     await mirrors.refresh([task.task_id])
     events, last_id = mirror.log.after(3)
     assert events.startswith(b'event: lost\ndata: {"from":4,"to":6}\n\n')
@@ -128,7 +130,7 @@ async def test_a_log_that_is_nothing_but_output(logs: RedisLogs, mirrors: Mirror
     """Whoever comes when the latest snapshot was trimmed is shown it nevertheless."""
     task = await started(logs)
     for number in range(2, 402, 100):
-        output = [LoggedEvent(number + i, b'{"text":"."}', Kind.OUTPUT) for i in range(100)]
+        output = [Event(number + i, Kind.OUTPUT, b'{"text":"."}') for i in range(100)]
         await logs.append(task.task_id, output, "me")
     mirror = await mirror_of(mirrors, task)
     assert mirror.snapshot == task.snapshot
@@ -141,7 +143,7 @@ async def test_a_mirror_of_what_was_lost(logs: RedisLogs, mirrors: Mirrors, clie
     """When Redis has lost events, viewers stay for what follows; when all of a log, they are let go."""
     task = await started(logs, events=5)
     mirror = await mirror_of(mirrors, task)
-    log = logs.keys.logs + task.task_id
+    log = logs.prefix + task.task_id
     client.xdel(log, "5-0", "4-0")
     with Follower(mirror.log, 5) as viewer:
         await mirrors.refresh([task.task_id])
@@ -164,7 +166,7 @@ async def test_a_long_log_of_which_the_end_was_lost(
     """A server finds out in a few requests that there is nothing new; and shows output that follows."""
     task = await started(logs, events=2 * PAGE + 50)
     mirror = await mirror_of(mirrors, task)
-    log = logs.keys.logs + task.task_id
+    log = logs.prefix + task.task_id
     client.xdel(log, *(f"{number}-0" for number in range(2 * PAGE, 2 * PAGE + 51)))
     reads = []
 
@@ -199,8 +201,8 @@ async def test_notifications_come_for_what_is_watched(
         await report(logs, watched)
         assert ids(await viewer.read()) == [3]
     channels = client.pubsub_channels()
-    assert logs.keys.logs + watched.task_id in channels
-    assert logs.keys.logs + other.task_id not in channels
+    assert logs.prefix + watched.task_id in channels
+    assert logs.prefix + other.task_id not in channels
 
 
 async def test_a_lost_subscription(logs: RedisLogs, listening: Mirrors, client: Redis) -> None:

@@ -24,15 +24,10 @@ class OpenStream:
 
     def __init__(self, api: Api, task_id: str) -> None:
         self.events: list[Event] = []
-        self._begun = asyncio.Event()
         self._api = api
         self._task_id = task_id
         self._pings: asyncio.Queue[None] = asyncio.Queue()
         self.reading = asyncio.create_task(self._read())
-
-    async def begun(self) -> None:
-        """Return when it has shown something. Fails if it doesn't within ten seconds."""
-        await asyncio.wait_for(self._begun.wait(), 10)
 
     async def until(self, event_id: int) -> None:
         """Return when it has shown this event. Fails if it doesn't within ten seconds."""
@@ -55,7 +50,6 @@ class OpenStream:
                     self._pings.put_nowait(None)
                 else:
                     self.events.append(Event([tuple(line.split(": ", 1)) for line in block.split("\n")]))  # type: ignore[misc]
-                    self._begun.set()
         return self.events
 
 
@@ -175,7 +169,7 @@ async def test_redis_loses_its_data(start: Start, session: aiohttp.ClientSession
     task_id = (await api.start(**LONG_TASK))["task_id"]
     await api.until(task_id, "PROGRESS")
     stream = OpenStream(api, task_id)
-    await stream.begun()
+    await stream.until(1)
     with Redis.from_url(redis.url) as client:
         client.flushall()
     async with asyncio.timeout(10):
@@ -223,7 +217,7 @@ async def test_shutdown(start: Start, session: aiohttp.ClientSession, redis_is: 
     api = Api(session, [stopping.url])
     task_id = (await api.start(**LONG_TASK))["task_id"]
     streams = [OpenStream(api, task_id) for _ in range(50)]
-    await asyncio.gather(*(stream.begun() for stream in streams))
+    await asyncio.gather(*(stream.until(1) for stream in streams))
     if redis_is == "hung":
         redis.process.send_signal(signal.SIGSTOP)
     elif redis_is == "down":

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import aiohttp
 import pytest
@@ -163,22 +164,51 @@ async def test_pipelined(victim: Server, api: Api) -> None:
 
 @pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"nonsense"])
 async def test_upgrade(victim: Server, api: Api, protocol: bytes) -> None:
-    """A request for another protocol is answered as if it hadn't asked; so is the next, behind no body."""
+    """A request for another protocol is answered as if it hadn't asked, and ends its connection."""
     task_id = (await api.start(seconds=0))["task_id"]
     request = b"GET /task-progress/%b HTTP/1.1\r\n" % task_id.encode()
     upgrade = HOST + UPGRADE + b"Upgrade: %b\r\n" % protocol
-    for headers in (b"\r\n", b"X: x\r\n" * 200 + b"\r\n"):
-        last = HEALTH + b"Connection: close\r\n\r\n"
-        answer = await answers(victim, (request + upgrade + headers) * 3, last)
-        assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200"] * 4
-        assert answer.count(b'"SUCCESS"') == 3
-    for body in (
+    for headers in (b"\r\n", b"Content-Length: 0\r\n\r\n", b"X: x\r\n" * 200 + b"\r\n"):
+        answer = await answers(victim, request + upgrade + headers, HEALTH + b"\r\n")
+        assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200"]
+        assert answer.count(b'"SUCCESS"') == 1
+
+
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"nonsense"])
+@pytest.mark.parametrize(
+    "body",
+    [
         b'Content-Length: 15\r\n\r\n{"name":"body"}',
         b'Transfer-Encoding: chunked\r\n\r\n4\r\n{"na\r\nb\r\nme":"body"}\r\n0\r\n\r\n',
-    ):
-        answer = await answers(victim, START + upgrade + body)
-        assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200"]
-        assert b'"name":"body"' in answer
+    ],
+)
+async def test_upgrade_with_a_body(victim: Server, api: Api, protocol: bytes, body: bytes) -> None:
+    """One that has a body is refused: it starts nothing, and ends its connection."""
+    before = (await api.json("GET", "/health"))["tasks"]
+    answer = await answers(victim, START + UPGRADE + b"Upgrade: %b\r\n" % protocol + body, HEALTH)
+    assert refusal(answer) == 400
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert (await api.json("GET", "/health"))["tasks"] == before
+
+
+@pytest.mark.usefixtures("api")
+async def test_a_large_body_in_small_chunks(victim: Server) -> None:
+    """10 MiB in chunks of 1 KiB get one answer, and the request behind them its own."""
+    chunks = b"400\r\n%b\r\n" % (b"x" * 1024) * 10_240
+    large = START + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+    answer = await answers(victim, large, HEALTH + b"Connection: close\r\n\r\n")
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"413", b"200"]
+
+
+@pytest.mark.usefixtures("api")
+async def test_endless_trailers(victim: Server) -> None:
+    """What follows a body counts as head: more than 64 KiB of it end the connection."""
+    trailers = b"X: x\r\n" * 100_000
+    with suppress(ConnectionError):
+        answer = await answers(
+            victim, START + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", trailers
+        )
+        assert status(answer) == 431
 
 
 @pytest.mark.parametrize("rubbish", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000])

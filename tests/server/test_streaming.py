@@ -21,8 +21,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from taskstream.http.response import StreamResponse
 from taskstream.http.stream import Stream
-from taskstream.log import Follower
 from taskstream.server.connection import PIPELINED_REQUESTS, Connection
+from taskstream.viewers import Follower
 from tests.support.serving import Client, Serving
 
 # A hook for event loops would be asked for those of all tests.
@@ -53,10 +53,10 @@ async def test_head_and_events_go_out_in_one_piece() -> None:
     written: list[bytes] = []
 
     class Recording(Connection):
-        def uncork(self) -> None:
-            if self._cork is not None:
-                written.append(self._cork.held)
-            super().uncork()
+        def release(self) -> None:
+            if self._held is not None:
+                written.append(self._held.data)
+            super().release()
 
     async with Serving().serve(Recording) as serving:
         serving.append(3)
@@ -84,7 +84,7 @@ async def test_no_task_for_each_stream() -> None:
         for each in clients:
             each.leave()
         await serving.until_open(0)
-        assert serving.streams.closed == {"left": 20}
+        assert serving.streams.counts.outcomes == {"left": 20}
 
 
 async def test_pipelined_behind_a_stream() -> None:
@@ -98,7 +98,7 @@ async def test_pipelined_behind_a_stream() -> None:
         answer = await client.until_count(HELLO, 2)
         assert client.ids == [1, 2, 2]
         assert answer.count(b"HTTP/1.1 200 OK") == 4
-        assert serving.streams.closed == {"ended": 2}
+        assert serving.streams.counts.outcomes == {"ended": 2}
 
 
 @pytest.mark.parametrize("leave", ["abort", "close", "half-close"])
@@ -120,7 +120,7 @@ async def test_leaving_with_a_request_behind_the_stream(leave: str) -> None:
         for _ in range(20):
             serving.append(1)
             await asyncio.sleep(0)
-        assert serving.streams.events == 1
+        assert serving.streams.counts.events == 1
 
 
 async def test_half_closing_while_behind() -> None:
@@ -134,7 +134,7 @@ async def test_half_closing_while_behind() -> None:
         await serving.until_behind(1)
         client.writer.write_eof()
         await serving.until_open(0)
-        assert serving.streams.closed == {"left": 1}
+        assert serving.streams.counts.outcomes == {"left": 1}
 
 
 async def test_leaving_a_stream_that_is_not_carried() -> None:
@@ -147,7 +147,7 @@ async def test_leaving_a_stream_that_is_not_carried() -> None:
         await client.until(EVENT)
         client.leave()
         await serving.until_open(0)
-        assert serving.streams.closed == {"left": 1}
+        assert serving.streams.counts.outcomes == {"left": 1}
 
 
 async def test_too_many_requests_behind_a_stream() -> None:
@@ -158,7 +158,7 @@ async def test_too_many_requests_behind_a_stream() -> None:
         await client.until(EVENT)
         client.send(*["/hello"] * PIPELINED_REQUESTS)
         await asyncio.sleep(0.1)
-        assert serving.streams.open == 1
+        assert serving.streams.counts.open == 1
         client.send(*["/hello"] * 5000)
         await serving.until_open(0)
 
@@ -192,7 +192,7 @@ async def test_a_viewer_that_never_reads() -> None:
             serving.append(1, size=50_000)
             await asyncio.sleep(0)
         await serving.until_open(1)
-        assert serving.streams.closed == {"stalled": 1}
+        assert serving.streams.counts.outcomes == {"stalled": 1}
         serving.append(1, last=True)
         await reading
         assert client.ids == list(range(1, 303))
@@ -209,20 +209,20 @@ async def test_a_burst_larger_than_the_socket() -> None:
         for _ in range(3):
             serving.append(100, size=50_000)
             await serving.until_behind(3)
-            unsent = [stream.carrier.unsent_bytes for stream in serving.streams._carried]
+            unsent = [stream.connection.unsent_bytes for stream in serving.streams._attached]
             assert max(unsent) < 512 * 1024
             for each in clients:
                 each.read_on()
                 await each.reader.readexactly(3_000_000)
                 each.stop_reading()
-        assert serving.streams.open == 3
+        assert serving.streams.counts.open == 3
         serving.append(1, last=True)
         for each in clients:
             each.read_on()
             await each.until(END)
             assert each.ids[-1] == 302
         await serving.until_open(0)
-        assert serving.streams.closed == {"ended": 3}
+        assert serving.streams.counts.outcomes == {"ended": 3}
 
 
 async def test_stall_drain_stall_again() -> None:
@@ -257,7 +257,7 @@ async def test_a_slow_reader_is_not_dropped() -> None:
             client.read_on()
             await client.reader.readexactly(1_000_000)
             client.stop_reading()
-        assert serving.streams.closed == {}
+        assert serving.streams.counts.outcomes == {}
         client.leave()
         await serving.until_open(0)
 
@@ -384,7 +384,7 @@ async def test_tls(certificate: tuple[str, str]) -> None:
         serving.append(400, size=50_000)
         reading = asyncio.create_task(client.until(END))
         await serving.until_open(1)
-        assert serving.streams.closed == {"stalled": 1}
+        assert serving.streams.counts.outcomes == {"stalled": 1}
         serving.append(1, last=True)
         await reading
         assert client.ids == list(range(1, 403))
@@ -412,7 +412,7 @@ async def test_one_viewer_fails(caplog: pytest.LogCaptureFixture) -> None:
         for each in (clients[0], clients[2]):
             await each.until(END)
             assert each.ids == [1, 2]
-        assert serving.streams.closed == {"ended": 2, "failed": 1}
+        assert serving.streams.counts.outcomes == {"ended": 2, "failed": 1}
         for each in clients:
             each.leave()
     assert caplog.text.count("RuntimeError: no idea") == 1
@@ -495,7 +495,7 @@ async def test_streams_that_cannot_be_carried(prepare: Callable[[Serving], None]
         client, other = await serving.open("/stream"), await serving.open("/overview")
         for each in (client, other):
             await each.until(b": ping\n\n\r\n")
-        assert serving.streams._carried == set()
+        assert serving.streams._attached == set()
         third = await serving.open("/stream")
         assert b" 503 " in await third.reader.readline()
         other.leave()
@@ -507,8 +507,8 @@ async def test_streams_that_cannot_be_carried(prepare: Callable[[Serving], None]
         assert client.ids == [1, 2, 3, 4]
         assert client.received.count(b"retry: 0\n") == 1
         await serving.until_open(0)
-        assert serving.streams.closed == {"left": 1, "ended": 1}
-        assert serving.streams.events == 5
+        assert serving.streams.counts.outcomes == {"left": 1, "ended": 1}
+        assert serving.streams.counts.events == 5
 
 
 @pytest.mark.parametrize("http", [Connection, "httptools"])
@@ -520,11 +520,11 @@ async def test_the_server_stops(http: Any, monkeypatch: pytest.MonkeyPatch) -> N
         clients = [await serving.open("/stream") for _ in range(5)]
         for each in clients:
             await each.until(b": ping\n\n\r\n")
-        assert serving.streams.open == 5
+        assert serving.streams.counts.open == 5
         serving.server.should_exit = True
         for each in clients:
             assert (await each.rest()).endswith(END)
-    assert serving.streams.closed == {"stopped": 5}
+    assert serving.streams.counts.outcomes == {"stopped": 5}
 
 
 async def test_the_server_stops_before_the_application_knows() -> None:
@@ -535,7 +535,7 @@ async def test_the_server_stops_before_the_application_knows() -> None:
         await client.until(EVENT)
         serving.server.should_exit = True
         assert (await client.rest()).endswith(END)
-        assert serving.streams.closed == {"stopped": 1}
+        assert serving.streams.counts.outcomes == {"stopped": 1}
 
 
 async def test_two_servers_on_one_loop() -> None:
@@ -549,7 +549,7 @@ async def test_two_servers_on_one_loop() -> None:
         second.server.should_exit = True
         await clients[1].until(END)
         await second.until_open(0)
-        assert first.streams.open == 1
+        assert first.streams.counts.open == 1
 
 
 async def test_a_closed_stream_leaves_no_garbage() -> None:

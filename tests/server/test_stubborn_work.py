@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import aiohttp
 import pytest
 
 from tests.support.api import Api
-from tests.support.programs import Server
+from tests.support.programs import ROOT, Server
 
 APP = """
 import asyncio
@@ -52,8 +54,8 @@ serve(app, port=0)
 class StubbornServer(Server):
     """A server with work that won't stop; perhaps in a PID namespace of its own, as in a container."""
 
-    def __init__(self, folder: Path, *, as_pid_1: bool) -> None:
-        (folder / "stubborn.py").write_text(APP, encoding="utf-8")
+    def __init__(self, folder: Path, *, as_pid_1: bool, after: str = "") -> None:
+        (folder / "stubborn.py").write_text(APP + after, encoding="utf-8")
         self.program = (str(folder / "stubborn.py"),)
         if as_pid_1:
             self.executable = ("unshare", "--pid", "--fork", *Server.executable)
@@ -94,3 +96,57 @@ async def test_work_that_stops_costs_no_time(tmp_path: Path) -> None:
         assert server.stop(signal.SIGTERM) == -signal.SIGTERM
         assert time.monotonic() - started < 1.5
         assert "did not stop" not in server.output
+
+
+class PipedServer(StubbornServer):
+    """One whose output is read up to a line that says that it stops, and then by nobody."""
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as output:
+            for line in output:
+                self.lines.append(line)
+                self._new_lines.put(line)
+                if "Shutting down" in line:
+                    break
+        self._new_lines.put(None)
+
+
+async def test_nobody_reads_stderr(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    """`python app.py 2>&1 | tee log`: Ctrl-C ends `tee` as well, and the server in time all the same."""
+    with PipedServer(tmp_path, as_pid_1=False) as server:
+        api = Api(session, [server.url])
+        await api.until((await api.start(work="in_a_thread"))["task_id"], "STARTED")
+        started = time.monotonic()
+        assert server.stop(signal.SIGINT) == 128 + signal.SIGINT
+        assert time.monotonic() - started < 3
+
+
+FULL_STDERR = """
+import os
+from contextlib import suppress
+from taskstream.server.serve import end_process
+
+reader, writer = os.pipe()
+os.dup2(writer, 2)
+os.set_blocking(2, False)
+with suppress(BlockingIOError):
+    while True:
+        os.write(2, b"x" * 4096)
+os.set_blocking(2, True)
+end_process(15)
+"""
+
+
+def test_full_stderr() -> None:
+    """A pipe that is full, as its reader has stopped, doesn't hold up the end."""
+    done = subprocess.run([sys.executable, "-c", FULL_STDERR], check=False, cwd=ROOT, timeout=20)
+    assert done.returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.slow
+def test_the_caller_lives_on(tmp_path: Path) -> None:
+    """Code behind `serve` runs as long as it likes, once Ctrl-C has ended the server."""
+    with StubbornServer(tmp_path, as_pid_1=False, after="time.sleep(3.5); print('lived on')") as server:
+        assert server.stop(signal.SIGINT) == 0
+        assert "lived on" in server.output

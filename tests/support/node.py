@@ -10,7 +10,7 @@ import pytest
 from tests.support.backends import give_up, require
 from tests.support.programs import ROOT
 
-STATIC = ROOT / "taskstream" / "http" / "static"
+STATIC = ROOT / "taskstream" / "browser"
 
 PACKAGES = (
     "@types/react@~19.2",

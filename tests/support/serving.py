@@ -11,12 +11,14 @@ from typing import Any, Self
 import uvicorn
 from fastapi import FastAPI, Response
 
+from taskstream.events import Kind
 from taskstream.http.response import StreamResponse
-from taskstream.http.stopping import until_server_stops
+from taskstream.http.stopping import on_server_stop
 from taskstream.http.streams import Streams
-from taskstream.log import Follower, Log, Overview
+from taskstream.log import Log
 from taskstream.server.connection import Connection
 from taskstream.server.serve import Server
+from taskstream.viewers import Follower, Overview
 
 SOCKET_BYTES = 64 * 1024
 """Small, so that a socket is full after a second or two of a burst."""
@@ -90,7 +92,7 @@ class Serving:
 
     async def until_open(self, count: int) -> None:
         """Return when so many streams are open."""
-        await self.until(lambda: self.streams.open == count)
+        await self.until(lambda: self.streams.counts.open == count)
 
     async def until_behind(self, count: int) -> None:
         """Return when so many streams wait for their sockets."""
@@ -99,19 +101,18 @@ class Serving:
     def append(self, count: int, size: int = 1, *, last: bool = False) -> None:
         """Add so many events to the log."""
         for number in range(1, count + 1):
-            self.log.append(b"x" * size, last=last and number == count)
+            self.log.append(b"x" * size, Kind.LAST if last and number == count else Kind.SNAPSHOT)
 
     @asynccontextmanager
-    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        async def close_log() -> None:
-            await until_server_stops()
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[dict[str, bool]]:
+        def close_log() -> None:
             if self.sees_stop:
                 self.log.close()
 
-        owned = [asyncio.create_task(close_log()), asyncio.create_task(self.streams.watch())]
-        yield
-        for each in owned:
-            each.cancel()
+        watch = asyncio.create_task(self.streams.watch())
+        with on_server_stop(close_log) as stop:
+            yield stop.state()
+        watch.cancel()
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { Parser } from "../../../taskstream/http/static/source/parser.js";
+import { Parser } from "../../../taskstream/browser/source/parser.js";
 
 const { streams, retries } = JSON.parse(readFileSync(process.env.TABLE, "utf-8"));
 const bytes = (base64) => Buffer.from(base64, "base64");

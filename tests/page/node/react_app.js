@@ -2,7 +2,7 @@
 
 import { StrictMode, createElement, startTransition, useLayoutEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
-import { useTask } from "../../../taskstream/http/static/use-task.js";
+import { useTask } from "../../../taskstream/browser/use-task.js";
 
 /** What each commit has shown. */
 window.commits = [];

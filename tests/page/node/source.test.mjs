@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
-import { TaskSource, TaskSourceError } from "../../../taskstream/http/static/task-source.js";
+import { TaskSource, TaskSourceError } from "../../../taskstream/browser/task-source.js";
 import { FakeServer, HEARTBEAT, event, inState, json, next, snapshot, stream, success } from "./server.mjs";
 
 /** @type {FakeServer} */

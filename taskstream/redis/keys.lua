@@ -1,8 +1,20 @@
-"""What all scripts have in common: the keys, the time, and what several of them do (Lua)."""
+-- The keys of one namespace, and what several commands do with them. commands.lua follows.
 
-PREAMBLE = """
-local running, ended, leases, ending, messages, due, snapshots = unpack(KEYS, 1, 7)
-local keys, key_of, state, queue, logs = unpack(KEYS, 8)
+local function key(name) return KEYS[1] .. name end  -- KEYS[1] is the namespace with its colon
+
+local logs = key('log:')            -- and the id of a task: its log, and the channel of its notifications
+local queue = key('queue')          -- list: messages for workers, put in on the left
+local running = key('running')      -- set: tasks that have not ended
+local ended = key('ended')          -- sorted set: tasks that have, by the time when each is forgotten
+local leases = key('leases')        -- sorted set: tasks, by the time when their worker is presumed lost
+local ending = key('ending')        -- hash: how a task has to end, until its last event is in the log
+local messages = key('messages')    -- hash: the message of a task that has not begun
+local due = key('due')              -- sorted set: tasks, by the time when to look for that message
+local snapshots = key('snapshots')  -- hash: the latest snapshot of a task, with its number before it
+local keys = key('keys')            -- hash: what an idempotency key has started, and the fingerprint
+local key_of = key('key_of')        -- hash: the idempotency key of a task
+local state = key('state')          -- hash: when a server has swept, and until when no worker is lost
+
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
 
@@ -10,23 +22,28 @@ local function log(task_id) return logs .. task_id end
 
 local function runs(task_id) return redis.call('SISMEMBER', running, task_id) == 1 end
 
+local function must_end(task_id) return redis.call('HEXISTS', ending, task_id) == 1 end
+
 local function remembered(task_id)
     return runs(task_id) or tonumber(redis.call('ZSCORE', ended, task_id) or 0) > now
 end
 
-local function keep_no_message(task_id)
+local function delete_message(task_id)
     redis.call('HDEL', messages, task_id)
     redis.call('ZREM', due, task_id)
 end
 
 local function withdraw(task_id)
     local message = redis.call('HGET', messages, task_id)
-    if message then redis.call('LREM', queue, -1, message); keep_no_message(task_id) end
+    if message then redis.call('LREM', queue, -1, message); delete_message(task_id) end
 end
 
 local function forget_key(task_id)
-    local key = redis.call('HGET', key_of, task_id)
-    if key then redis.call('HDEL', keys, key); redis.call('HDEL', key_of, task_id) end
+    local idempotency_key = redis.call('HGET', key_of, task_id)
+    if idempotency_key then
+        redis.call('HDEL', keys, idempotency_key)
+        redis.call('HDEL', key_of, task_id)
+    end
 end
 
 local function no_longer_running(task_id)
@@ -52,11 +69,10 @@ local function forget_expired()
     redis.call('ZREMRANGEBYSCORE', ended, '-inf', now)
 end
 
-local function refuse_if_full()  -- or if Redis takes no changes for another reason; this is none
-    redis.call('SETRANGE', logs, 0, '')
-end
+-- Fail if Redis is full, or takes no changes for another reason. This one changes nothing.
+local function refuse_if_full() redis.call('SETRANGE', logs, 0, '') end
 
--- It names one history of Redis' data: another begins with a restart, or when a replica takes over.
+-- The name of one history of Redis' data: another begins with a restart, or when a replica takes over.
 local function current_history()
     return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x%x%x%x%x%x%x%x)')
 end
@@ -69,7 +85,7 @@ local function latest_entry(task_id)
     return {number = number, writer = writer, count = tonumber(count), history = history}
 end
 
-local function add(task_id, id, data, kind, writer, count, history)
+local function add_entry(task_id, id, data, kind, writer, count, history)
     redis.call('XADD', log(task_id), id .. '-0',
         'data', data, 'kind', kind, 'writer', writer, 'count', count, 'history', history)
 end
@@ -81,11 +97,10 @@ local function latest(task_id)
     return entry and snapshot and {entry.number, string.match(snapshot, ' (.*)')}
 end
 
--- What has to become the last event, now that this was decided: workers' events are refused.
-local function decided(task_id)
+-- How a task has to end, and what its last event follows; workers' events are refused from now on.
+local function decision(task_id)
     local event = latest(task_id)
     if not event then forget(task_id); return nil end
     local status, message = string.match(redis.call('HGET', ending, task_id), '(%S+) (.*)')
     return {task_id, status, message, event[1], event[2]}
 end
-"""

@@ -1,0 +1,197 @@
+"""`Tasks`: the verbs of an application. It knows no framework, and is handed its back end."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Self, TypeVar, Unpack, overload
+
+from taskstream.errors import InvalidParameters
+from taskstream.events import Event, Snapshot
+from taskstream.idempotency import IdempotencyKey
+from taskstream.registry import Registry
+from taskstream.reporting import OutputHandler
+from taskstream.settings import Settings, SettingsKeywords, replace
+from taskstream.tasks import Task
+from taskstream.viewers import Follower
+from taskstream.work import Function, Parameters, Work
+from taskstream.work_table import WorkTable
+
+WorkFunction = TypeVar("WorkFunction", bound=Function)
+
+OpenRegistry = Callable[[Settings, str], Registry]
+"""Opens the registry for some settings and a namespace, in the running event loop."""
+
+MAX_NAME = 100
+"""Characters in the name of a task."""
+
+ANOTHER_LOOP = "This TaskStream runs in another event loop"
+
+
+class Tasks:
+    """Long-running tasks of one application; used in `async with`, which starts and ends them.
+
+    Two of them share nothing, unless they have the same Redis and the same namespace.
+    """
+
+    def __init__(
+        self,
+        open_registry: OpenRegistry,
+        *,
+        namespace: str = "taskstream",
+        **settings: Unpack[SettingsKeywords],
+    ) -> None:
+        """Take settings; see `Settings` for units and defaults. Raises `ValueError` for a bad one.
+
+        `namespace` keeps applications that share a Redis apart: it begins the names of all keys.
+        """
+        self.namespace = namespace
+        self.works = WorkTable()
+        self.settings = replace(Settings(), settings)
+        self._open_registry = open_registry
+        self._registry: Registry | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._users = 0
+        self._stack = AsyncExitStack()
+
+    def configure(self, **settings: Unpack[SettingsKeywords]) -> None:
+        """Replace settings, until it starts. Raises `ValueError` for a bad one, else `RuntimeError`."""
+        if self._registry:
+            raise RuntimeError("This TaskStream runs: its settings can be replaced only before it starts.")
+        self.settings = replace(self.settings, settings)
+
+    @overload
+    def work(self, function: WorkFunction, /) -> WorkFunction: ...
+
+    @overload
+    def work(
+        self, /, *, name: str | None = None, public: bool = True
+    ) -> Callable[[WorkFunction], WorkFunction]: ...
+
+    def work(
+        self, function: WorkFunction | None = None, /, *, name: str | None = None, public: bool = True
+    ) -> WorkFunction | Callable[[WorkFunction], WorkFunction]:
+        """Make a function work that tasks can run; the function itself stays as it is.
+
+        An async generator yields `Update`s, and a `Result` at its end if it has one. A coroutine function
+        or a blocking function, which runs in a thread, calls `report` or `track`, and returns the result.
+        Its parameters are what `POST /start-task` accepts for it, unless it isn't `public`.
+
+        Raises `TypeError` for a function that can't be work, `ValueError` for a name that is taken.
+        """
+
+        def add(function: WorkFunction) -> WorkFunction:
+            self.works.add(Work(function, name, public=public))
+            return function
+
+        return add if function is None else add(function)
+
+    def log_handler(self, level: int | str = logging.NOTSET) -> logging.Handler:
+        """A handler for `logging` that turns the records of the current task into its output.
+
+        `logging.getLogger().addHandler(tasks.log_handler())`
+        """
+        return OutputHandler(level)
+
+    async def start(
+        self,
+        work: Function | str,
+        /,
+        *,
+        name: str | None = None,
+        idempotency_key: str | None = None,
+        scope: str | None = None,
+        **parameters: Any,  # noqa: ANN401 - they are checked against the signature of the work
+    ) -> Snapshot:
+        """Start some work with these parameters; the first snapshot of its task.
+
+        The same `idempotency_key` with the same work, name and parameters, while the first task is
+        remembered, answers that task's latest snapshot and starts nothing. A key has 1 to 255 printable
+        ASCII characters. Keys are one space, unless they are put into a `scope`, such as the id of a user.
+
+        Raises `InvalidParameters`, `IdempotencyKeyReused`, `RegistryFull`, `BackendUnavailable`.
+        """
+        found = self.works.get(work)
+        task = await self.start_parsed(found, found.parse(parameters), name, idempotency_key, scope)
+        return task.snapshot
+
+    async def start_parsed(
+        self,
+        work: Work,
+        parameters: Parameters,
+        name: str | None = None,
+        idempotency_key: str | None = None,
+        scope: str | None = None,
+    ) -> Task:
+        """Start some work whose parameters have been checked; its task."""
+        name = name or work.name
+        if len(name) > MAX_NAME:
+            raise InvalidParameters.of("name", f"String should have at most {MAX_NAME} characters")
+        key = None
+        if idempotency_key is not None:
+            key = IdempotencyKey.of(idempotency_key, scope, [work.name, name, parameters.json_values()])
+        return await self.registry.start(work, parameters, name, key)
+
+    async def get(self, task_id: str) -> Snapshot:
+        """The latest snapshot of a task. Raises `TaskNotFound`, `BackendUnavailable`."""
+        return (await self.registry.get(task_id)).snapshot
+
+    async def cancel(self, task_id: str) -> Snapshot:
+        """Ask a task to stop; its snapshot. Raises `TaskNotFound`, `BackendUnavailable`."""
+        return (await self.registry.cancel(task_id)).snapshot
+
+    async def follow(self, task_id: str, after: int = 0) -> AsyncIterator[Event]:
+        """The events of a task that come after the one with this number, up to the last.
+
+        It ends early if the server stops. Raises `TaskNotFound`, `BackendUnavailable`, when it is asked for
+        the first event; a response that has begun can't tell of that: `get` the task before.
+        """
+        last_event_id = str(after) if after else None
+        task = await self.registry.get(task_id, last_event_id)
+        with Follower(task.log, task.log.parse_id(last_event_id)) as viewer:
+            while (events := viewer.take_events()) or await viewer.wait():
+                for event in events:
+                    yield event
+
+    @property
+    def registry(self) -> Registry:
+        """The registry of the tasks. Raises `RuntimeError` unless this runs in the current event loop."""
+        if self._registry is None:
+            raise RuntimeError(
+                "This TaskStream isn't running: include its router in the application that is served (the "
+                "lifespan of a mounted one never runs), or use it in `async with tasks:`."
+            )
+        if self._loop is not asyncio.get_running_loop():
+            raise RuntimeError(
+                f"{ANOTHER_LOOP}. In a `def` route, call `anyio.from_thread.run(partial(tasks.start, …))`, "
+                "in other threads `asyncio.run_coroutine_threadsafe(tasks.start(…), loop)`."
+            )
+        return self._registry
+
+    async def __aenter__(self) -> Self:
+        """Start, unless it has been started: a router that is included twice enters twice."""
+        if not self._users:
+            self.works.check()
+            await self._stack.enter_async_context(self._run())
+        elif self._loop is not asyncio.get_running_loop():
+            raise RuntimeError(f"{ANOTHER_LOOP}: make one for each.")
+        self._users += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop, when the last one leaves: end what still runs."""
+        self._users -= 1
+        if not self._users:
+            self._registry = None
+            await self._stack.pop_all().aclose()  # who enters meanwhile has one of its own
+
+    @asynccontextmanager
+    async def _run(self) -> AsyncIterator[Registry]:
+        """Open the registry; in the end, let the viewers go and end what still runs."""
+        self._loop = asyncio.get_running_loop()
+        self._registry = registry = self._open_registry(self.settings, self.namespace)
+        try:
+            yield registry
+        finally:
+            registry.release_viewers()
+            await registry.close()

@@ -1,0 +1,52 @@
+"""The back ends, chosen by the settings; what is optional is imported in their branches only."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from taskstream.registry import MemoryRegistry, Registry
+from taskstream.settings import Settings
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from taskstream.application import Tasks
+
+
+def open_registry(settings: Settings, namespace: str) -> Registry:
+    """The registry of this process; or, with a Redis URL, the one that it shares with others."""
+    if settings.redis_url is None:
+        return MemoryRegistry(settings)
+    from taskstream.redis.registry import RedisRegistry
+
+    return RedisRegistry(settings, namespace)
+
+
+class LazyCelery:
+    """Stands for a Celery application, which is made when one of its attributes is asked for.
+
+    So `celery = tasks.celery` costs a server nothing, which may have no Celery and no Redis URL.
+    """
+
+    def __init__(self, tasks: "Tasks") -> None:
+        vars(self)["_tasks"] = tasks
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):  # what tools look for in any object must not make it
+            raise AttributeError(name)
+        return getattr(self._celery, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self._celery, name, value)
+
+    @cached_property
+    def _celery(self) -> "Celery":
+        tasks: Tasks = vars(self)["_tasks"]
+        if tasks.settings.redis_url is None:
+            raise SystemExit(
+                "A worker needs Redis: set its URL, as TASKSTREAM_REDIS_URL for app.py, or as "
+                "TaskStream(redis_url=…) in a module of your own."
+            )
+        from taskstream.redis.worker import Worker
+
+        tasks.works.check()
+        return Worker(tasks.works, tasks.settings, tasks.namespace).celery

@@ -1,0 +1,129 @@
+"""The bridge from what work says, in any thread, to the event loop and the log of its task."""
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+from taskstream.encoding import frozen
+
+if TYPE_CHECKING:
+    from taskstream.tasks import Task
+
+OUTPUT_QUEUE_LENGTH = 1000
+"""Pieces of output that may wait for the event loop, unless it is set."""
+
+OUTPUT_CHARACTERS = 16 * 1024
+"""The most that one event of output holds."""
+
+Report = tuple[float, str, object]
+"""The arguments of `report`."""
+
+
+class Reporter:
+    """What one task says until the event loop takes it: its output whole, of reports in a row the latest.
+
+    The loop is woken once for all that it has not taken, so work may report in a tight loop. A thread whose
+    output is faster than the loop waits, instead of filling the memory.
+    """
+
+    def __init__(self, task: "Task", output_queue_length: int = OUTPUT_QUEUE_LENGTH) -> None:
+        """`output_queue_length` is the number of pieces of output that may wait."""
+        self.scheduled = False
+        """Whether something was said that has not been taken."""
+        self.paused = False
+        """Whether the log can't take more for now: what is said waits until `resume`."""
+        self._task: Task | None = task
+        self._limit = output_queue_length
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._said: list[str | Report] = []
+        self._latest: Report | None = None
+        """The latest report; without a lock, which would double the cost of `report`."""
+        self._latest_said: Report | None = None
+        """The latest report that stands in `_said`."""
+        self._outputs = self._characters = 0
+        self._room = threading.Condition()
+        self._closed = False
+
+    def report(self, progress: float, message: str, data: object = None) -> None:
+        """Put a report in the place of the one before, unless there was output between them.
+
+        Raises `asyncio.CancelledError` once this is closed.
+        """
+        if self._closed:
+            raise asyncio.CancelledError("The task has ended")
+        # What was reported is what is sent, even if the work goes on filling its list.
+        self._latest = (progress, message, data if data is None else frozen(data))
+        if not self.scheduled:
+            self._schedule()
+
+    def output(self, text: str) -> None:
+        """Add a piece of output; in another thread than the loop's, wait while there are too many.
+
+        Raises `asyncio.CancelledError` once this is closed.
+        """
+        in_loop = threading.get_ident() == self._loop_thread
+        with self._room:
+            if not in_loop:
+                self._room.wait_for(lambda: self._closed or self._outputs < self._limit)
+            if self._closed:
+                raise asyncio.CancelledError("The task has ended")
+            self._say_latest()  # which came before
+            self._said.append(text)
+            self._outputs += 1
+            self._characters += len(text)
+        if in_loop and self._characters >= OUTPUT_CHARACTERS:
+            self.flush()
+        elif not self.scheduled:
+            self._schedule()
+
+    def flush(self) -> None:
+        """Tell all that was said, in its order. To be called in the event loop."""
+        self.scheduled = False  # first: what is said from now on wakes the loop again
+        with self._room:
+            self._say_latest()
+            said, self._said = self._said, []
+            self._outputs = self._characters = 0
+            self._room.notify_all()
+        if self._task is None:
+            return
+        text: list[str] = []
+        for each in said:
+            if isinstance(each, str):
+                text.append(each)
+            else:
+                self._task.append_output("".join(text))
+                text.clear()
+                self._task.append_report(*each)
+        self._task.append_output("".join(text))
+
+    def resume(self) -> None:
+        """Go on with what waits, now that the log takes more."""
+        self.paused = False
+        self.flush()
+
+    def close(self) -> None:
+        """Take nothing any more; who says something is told by an exception, and none waits for ever."""
+        with self._room:
+            self._closed = True
+            self._task = None  # a cycle, which would keep the task and its log
+            self._room.notify_all()
+
+    def _say_latest(self) -> None:
+        if self._latest is not None and self._latest is not self._latest_said:
+            self._latest_said = self._latest
+            self._said.append(self._latest)
+
+    def _schedule(self) -> None:
+        self.scheduled = True
+        if threading.get_ident() == self._loop_thread:
+            self._loop.call_soon(self._flush_unless_paused)
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._flush_unless_paused)
+        except RuntimeError:  # the loop is closed: the server has stopped, and nobody waits any more
+            self.close()
+
+    def _flush_unless_paused(self) -> None:
+        if not self.paused:
+            self.flush()

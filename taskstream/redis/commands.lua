@@ -1,0 +1,181 @@
+-- The commands that change tasks: Redis runs each as a whole or not at all. The first argument names one.
+--
+-- Of many last events that race, one wins; what has ended is never appended to; what was forgotten does not
+-- come back; each command may be sent twice.
+--
+-- An event gets its number when it enters a log, not before; its writer counts what it sends, so that what
+-- it sends again is known. The first event that enters a log after Redis was restarted, or a replica took
+-- over, is numbered by the clock, in microseconds: beyond all that was lost, which a viewer may have seen.
+--
+-- A full Redis refuses what may need memory until a script has written something. So a command that has to
+-- succeed, because it frees memory in the end, begins with a write that needs none.
+
+local commands = {}
+
+-- Begin a log with the first event of a task, and queue the message for a worker.
+function commands.create(
+    task_id, data, message, max_tasks, resubmit_seconds, deadline, idempotency_key, fingerprint
+)
+    if remembered(task_id) then return {'created', task_id} end  -- sent again
+    if now > tonumber(deadline) then return {'late', ''} end
+    local first = idempotency_key ~= '' and redis.call('HGET', keys, idempotency_key)
+    if first then
+        local first_id, first_fingerprint = string.match(first, '(%x+) (%x+)')
+        if remembered(first_id) then
+            return first_fingerprint == fingerprint and {'known', first_id} or {'key reused', ''}
+        end
+    end
+    refuse_if_full()
+    forget_expired()
+    while redis.call('SCARD', running) + redis.call('ZCARD', ended) >= tonumber(max_tasks) do
+        local oldest = redis.call('ZRANGE', ended, 0, 0)[1]
+        if not oldest then return {'full', ''} end
+        forget(oldest)
+    end
+    add_entry(task_id, '1', data, '', '', 1, current_history())
+    redis.call('HSET', snapshots, task_id, '1 ' .. data)
+    redis.call('SADD', running, task_id)
+    redis.call('HSET', messages, task_id, message)
+    redis.call('ZADD', due, now + resubmit_seconds, task_id)
+    redis.call('LPUSH', queue, message)
+    if idempotency_key ~= '' then
+        redis.call('HSET', keys, idempotency_key, task_id .. ' ' .. fingerprint)
+        redis.call('HSET', key_of, task_id, idempotency_key)
+    end
+    return {'created', task_id}
+end
+
+-- The writer that has begun a task may append until its end is decided. That end has no writer, and has to
+-- follow the event that it was made from.
+local function may_append(task_id, writer, count, before)
+    if writer == '' then return tonumber(count) == before.number + 1 end
+    return not must_end(task_id) and (before.writer == '' or before.writer == writer)
+end
+
+local function trim(task_id, history_length, history_bytes)
+    redis.call('XTRIM', log(task_id), 'MAXLEN', history_length)
+    local too_large = redis.call('MEMORY', 'USAGE', log(task_id)) / history_bytes
+    if too_large > 1 then  -- by count, as if all were of a size: exact enough, as it is done each time
+        local length = math.max(1, math.floor(redis.call('XLEN', log(task_id)) / too_large))
+        redis.call('XTRIM', log(task_id), 'MAXLEN', length)
+    end
+end
+
+local EVENTS = 10  -- where in ARGV the events begin, three arguments each: too many to be parameters
+
+-- Add those of the events that are not in the log yet.
+local function add_events(task_id, writer, before)
+    local counted = before.writer == writer and before.count or 0
+    local history = current_history()
+    local number = before.number + 1
+    if before.history ~= history then  -- even if the clock is a little behind
+        number = math.max(before.number + 1e9, math.floor(now * 1e6))
+    end
+    local snapshot
+    for i = EVENTS, #ARGV, 3 do
+        local count, kind, data = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+        if tonumber(count) > counted then  -- or it is sent again after a lost reply
+            local id = string.format('%.0f', number)  -- Lua by itself would round it
+            add_entry(task_id, id, data, kind, writer, count, history)
+            if kind ~= 'output' then snapshot = id .. ' ' .. data end
+            number = number + 1
+        end
+    end
+    if snapshot then redis.call('HSET', snapshots, task_id, snapshot) end
+end
+
+-- Append events to the log of a task; whether that was done.
+function commands.append(
+    task_id, writer, last, lease_seconds, history_length, history_bytes, retention_seconds, log_seconds
+)
+    local before = runs(task_id) and latest_entry(task_id)
+    if not before or not may_append(task_id, writer, ARGV[EVENTS], before) then return 0 end
+    if last == '1' then redis.call('ZREM', leases, task_id) end
+    add_events(task_id, writer, before)
+    trim(task_id, history_length, history_bytes)
+    delete_message(task_id)
+    if last == '1' then
+        no_longer_running(task_id)
+        redis.call('ZADD', ended, now + retention_seconds, task_id)
+        redis.call('PEXPIRE', log(task_id), math.ceil(1000 * log_seconds))
+    else
+        redis.call('ZADD', leases, now + lease_seconds, task_id)
+    end
+    redis.call('PUBLISH', log(task_id), '')
+    return 1
+end
+
+-- Renew the lease of a task; whether it still has to be run.
+function commands.renew(task_id, lease_seconds)
+    if not runs(task_id) or must_end(task_id) then return 0 end
+    redis.call('ZREM', leases, task_id)
+    redis.call('ZADD', leases, now + lease_seconds, task_id)
+    return 1
+end
+
+commands.latest = latest
+
+-- Have a task end like this, if it has not ended, and no other end was decided before.
+function commands.decide(task_id, status, message)
+    if not runs(task_id) then return nil end
+    redis.call('ZREM', leases, task_id)
+    withdraw(task_id)
+    redis.call('HSETNX', ending, task_id, status .. ' ' .. message)
+    return decision(task_id)
+end
+
+-- How many tasks there are, and how many of them have not ended.
+function commands.count()
+    refuse_if_full()
+    local still_running = redis.call('SCARD', running)
+    return {still_running + redis.call('ZCOUNT', ended, now, '+inf'), still_running}
+end
+
+-- The latest snapshots of all tasks.
+function commands.snapshots()
+    forget_expired()
+    return redis.call('HVALS', snapshots)
+end
+
+-- Queue messages again that were lost on their way to a worker. A worker that has one twice begins once.
+local function resubmit(resubmit_seconds)
+    for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, 100)) do
+        redis.call('ZADD', due, now + resubmit_seconds, task_id)
+        local lost = not redis.call('ZSCORE', leases, task_id) and redis.call('HGET', messages, task_id)
+        if lost and not redis.call('LPOS', queue, lost, 'RANK', -1) then
+            redis.call('RPUSH', queue, lost)
+        end
+    end
+end
+
+-- Decide the end of tasks whose leases were not renewed; but after a pause of all servers, or when the
+-- clock was set, workers too need time to come back.
+local function end_lost(lease_seconds, pause_seconds, lost)
+    local swept_at, grace_until = unpack(redis.call('HMGET', state, 'swept_at', 'grace_until'))
+    if math.abs(now - (swept_at or 0)) > tonumber(pause_seconds) then
+        grace_until = now + lease_seconds
+        redis.call('HSET', state, 'grace_until', grace_until)
+    end
+    redis.call('HSET', state, 'swept_at', now)
+    if now < tonumber(grace_until or 0) then return end
+    for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now)) do
+        redis.call('ZREM', leases, task_id)
+        if redis.call('HEXISTS', messages, task_id) == 0 then  -- or it has not begun
+            redis.call('HSETNX', ending, task_id, lost)
+        end
+    end
+end
+
+-- The time, and the decisions to carry out, also those of servers that have died since.
+function commands.sweep(lease_seconds, resubmit_seconds, pause_seconds, lost)
+    forget_expired()
+    resubmit(resubmit_seconds)
+    end_lost(lease_seconds, pause_seconds, lost)
+    local decisions = {}
+    for _, task_id in ipairs(redis.call('HKEYS', ending)) do
+        table.insert(decisions, decision(task_id))  -- nothing, if its log is lost
+    end
+    return {tostring(now), decisions}
+end
+
+return commands[ARGV[1]](unpack(ARGV, 2, math.min(#ARGV, EVENTS - 1)))

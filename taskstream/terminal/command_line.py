@@ -1,0 +1,165 @@
+"""The flags of the three clients, and commands to be pasted into a shell."""
+
+import argparse
+import json
+import math
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import quote, urlsplit
+
+from taskstream.client.retrying import GIVE_UP_SECONDS
+from taskstream.terminal.text import printable
+
+BAD_FLAGS = 2
+"""The exit code."""
+FIELDS = ("name", "work", "seconds", "steps", "fail_at")
+"""The flags that go to the server as they are; those not given are left to its defaults."""
+
+
+class Arguments(argparse.Namespace):
+    """What the command line asks for."""
+
+    url: str
+    count: int = 0
+    task_ids: list[str]
+    output: bool
+    """Whether to print the output of the work."""
+    patience: float
+    """For how many seconds to go on without a connection."""
+    fields: dict[str, object]
+    """The fields of a new task."""
+
+    @property
+    def task_id(self) -> str | None:
+        """The task to watch, if one is not to be started."""
+        return self.task_ids[0] if self.task_ids else None
+
+
+class FlagParser(argparse.ArgumentParser):
+    """An argument parser that says what is wrong in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program."""
+        self.exit(BAD_FLAGS, f"{self.prog}: {printable(message)} (see --help)\n")
+
+
+def parse_arguments(doc: str, *, many: bool = False) -> Arguments:
+    """The command line of a client, whose docstring is `doc`; `many` is for one with several tasks."""
+    parser = flags(doc, many=many)
+    arguments = parser.parse_args(namespace=Arguments())
+    given = {name: getattr(arguments, name) for name in FIELDS}
+    arguments.fields = {name: value for name, value in given.items() if value is not None}
+    for name, value in arguments.param:
+        if name in arguments.fields:
+            parser.error(f"argument --param: {name} is given twice")
+        arguments.fields[name] = value
+    if arguments.task_ids and (arguments.fields or arguments.count):
+        parser.error("--task-id watches a task that exists: flags for a new one don't go with it")
+    if len(arguments.task_ids) > 1 and not many:
+        parser.error("--task-id: one task at a time; multiple_task.py watches many")
+    arguments.count = arguments.count or 5
+    return arguments
+
+
+def flags(doc: str, *, many: bool) -> FlagParser:
+    """The parser of a client's command line."""
+    description, _, examples = doc.partition("\n")
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = FlagParser(description=description, epilog=examples.strip(), formatter_class=layout)
+    add = parser.add_argument
+    url = "http://localhost:8000"
+    add("--url", type=server_url, default=url, help=f"address of the server (default: {url})")
+    if many:
+        tasks = partial(at_least, 1, int, "a whole number")
+        add("--count", type=tasks, help="how many tasks to start, at least 1 (default: 5)")
+    add_task_flags(parser, "Task, numbered" if many else "the name of its work")
+    words = "watch this task instead of starting one" + ("; may be repeated" if many else "")
+    add("--task-id", action="append", default=[], dest="task_ids", metavar="ID", help=words)
+    add("--no-output", action="store_false", dest="output", help="leave out the output of the work")
+    seconds = partial(at_least, 0, number, "a number of seconds")
+    words = f"how long to go on without a connection, in seconds, 0 or more (default: {GIVE_UP_SECONDS})"
+    add("--patience", type=seconds, default=GIVE_UP_SECONDS, metavar="SECONDS", help=words)
+    return parser
+
+
+def add_task_flags(parser: FlagParser, name: str) -> None:
+    """Add the flags for a new task, whose default name is this."""
+    add = parser.add_argument
+    add("--name", help=f"what to call the task, at most 100 characters (default: {name})")
+    add("--work", help="what the task does: one of those that GET /works lists (default: simulated)")
+    add("--seconds", type=number, help="how long it takes, in seconds, 0 to 3600 (default: 5)")
+    add("--steps", type=int, help="in how many steps, or pages for scraping, 1 to 1000 (default: 20)")
+    add("--fail-at", type=number, metavar="PERCENT", help="fail on purpose there (default: don't fail)")
+    words = "any other parameter of the work, its value as JSON or else as text; text that is JSON too "
+    words += """goes in quotes of its own: label='"5"'; may be repeated"""
+    add("--param", type=parameter, action="append", default=[], metavar="NAME=VALUE", help=words)
+
+
+def number(text: str) -> float:
+    """A number that JSON has a word for."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError
+    return value
+
+
+def at_least(least: int, convert: Callable[[str], float], kind: str, text: str) -> float:
+    """A number that is not smaller than the least."""
+    with suppress(ValueError):
+        if (value := convert(text)) >= least:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not {kind}, {least} or more")
+
+
+def parameter(text: str) -> tuple[str, object]:
+    """The name and the value of a parameter: `start=3`, `title=hello`, `deep={"a":1}`."""
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as start=3")
+    try:  # Python takes NaN and 1e400 for JSON, which has no word for them
+        return name, json.loads(value, parse_constant=number, parse_float=number)
+    except ValueError:
+        return name, value
+
+
+def server_url(text: str) -> str:
+    """The address that a person means: `localhost:8000`, `:8000`, or that of the page, with its `#task`."""
+    scheme, address = re.findall(r"(?is)^(?:(https?):/*)?(.*)", text.strip())[0]
+    address = re.split("[?#]", address)[0].rstrip("/")
+    if re.match(r":?\d+(/|$)", address):  # a port alone
+        address = f"localhost:{address.removeprefix(':')}"
+    try:
+        parts = urlsplit(f"{scheme.lower() or 'http'}://{address}")
+        host = (parts.hostname or "").encode("idna").decode()
+        valid = re.fullmatch(r"[\w.-]+|[\da-f:.]+", host) and parts.port != 0
+        path = quote(parts.path, safe="/%:@!$&()*+,;=~")
+    except ValueError:  # brackets, labels or ports that are invalid
+        valid = False
+    if not valid or parts.path.startswith("//"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no address of a server, such as http://localhost:8000"
+        )
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def python_command(program: str | Path, *arguments: str) -> str:
+    """The command that runs a program with the interpreter of this one."""
+    python, here = Path(sys.executable or "python"), Path.cwd()
+    if (
+        here in python.parent.parents
+    ):  # not resolved: a venv's is a link out of it; a bare name is not found
+        python = python.relative_to(here)
+    words = [str(python), str(program), *arguments]
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def server_command() -> str:
+    """The command that starts the server, whose program is beside the one that runs."""
+    return python_command(Path(sys.argv[0]).parent / "app.py")

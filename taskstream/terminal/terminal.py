@@ -1,0 +1,196 @@
+"""What the three clients share around the conversation: where they show it, and how they end."""
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.text import Text
+
+from taskstream.client import protocol
+from taskstream.client.protocol import ENDED, ServerError, SnapshotDict
+from taskstream.client.retrying import Retrying
+from taskstream.terminal.bars import Bars
+from taskstream.terminal.command_line import Arguments, python_command, server_command
+from taskstream.terminal.text import WholeLines, events_gone, printable, result_of
+
+SUCCESS, FAILED, REFUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+"""Exit codes; the last two are what a shell makes of the signals."""
+
+MAX_ADDRESSES = 10
+"""How many tasks may print an address each."""
+
+
+class Terminal:
+    """Where a client shows its tasks: as bars, or as lines on stderr, with nothing but output on stdout.
+
+    Leaving it ends the program, with the exit code of how the tasks have ended.
+    """
+
+    def __init__(self, arguments: Arguments, *, many: bool = False) -> None:
+        on_terminal = sys.stdout.isatty()
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            if on_terminal:  # a name must not fail for want of a character
+                sys.stdout.reconfigure(errors="backslashreplace")
+            else:  # output, exactly as it is
+                sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
+        self._program = Path(sys.argv[0]).name
+        self._arguments = arguments
+        self._many = many
+        self._task_ids = list(arguments.task_ids)
+        self._printed_once: set[str] = set()
+        self._bars = Bars(many=many, drawn=on_terminal and Console().is_interactive)
+        name = self._bars.name if many else None
+        self._lines = WholeLines(self._print_output, name, filtered=on_terminal)
+        self._by_line = many or on_terminal
+        self._bars.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        try:
+            code = self._end(error)
+        except BrokenPipeError:
+            code = PIPE_CLOSED
+        if code == PIPE_CLOSED:  # or Python would complain about what it could not write
+            for pipe in (sys.stdout, sys.stderr):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), pipe.fileno())
+        if code is not None:
+            sys.exit(code)
+
+    def started(self, snapshot: SnapshotDict) -> str:
+        """Print where the page shows a new task; its id."""
+        task_id: str = snapshot["task_id"]
+        self._task_ids.append(task_id)
+        address = f"{self._arguments.url}/#{task_id}"
+        if not self._many:
+            self._print(address)
+        elif self._arguments.count <= MAX_ADDRESSES:
+            self._print(f"{snapshot['name']}: {address}")
+        elif len(self._task_ids) == 1:
+            others = f"{self._arguments.url}/#<task_id>"
+            self._print(f"The page shows each task at {others}; {snapshot['name']}: {address}")
+        return task_id
+
+    def retrying(self, task_id: str | None = None) -> Retrying:
+        """How to retry watching a task, or starting one; the state of the connection is shown here."""
+        url, seconds = self._arguments.url, self._arguments.patience
+        if task_id is None:
+            return Retrying(url, seconds, self._print_once)
+        notify = partial(self._report_connection, task_id)
+        return Retrying(url, seconds, notify, on_lost=partial(self._report_lost, task_id))
+
+    def on_output(self, task_id: str) -> Callable[[str], object] | None:
+        """What shows the output of a task: in a pipe as it is, unless there are many; None if unwanted."""
+        if not self._arguments.output:
+            return None
+        return partial(self._lines.add, task_id) if self._by_line else self._print_output
+
+    def show(self, snapshot: SnapshotDict) -> None:
+        """Show how far a task has come; on a terminal a bad end gets a line too, which isn't cut short."""
+        self._bars.show(snapshot)
+        task_id, status = snapshot["task_id"], snapshot["status"]
+        if status in ENDED:
+            self._lines.end_line(task_id)
+        if self._bars.disable:
+            progress, message = snapshot["progress"], snapshot["message"]
+            self._print_about(task_id, f"{status:<8} {progress:>3} %  {message}")
+            if result := result_of(snapshot):
+                self._print_about(task_id, f"Result: {result}")
+        elif status in ENDED - {"SUCCESS"}:
+            self._print(f"{snapshot['name']}: {status} {snapshot['message']}")
+
+    def report_error(self, error: ServerError, task_id: str | None = None) -> None:
+        """Give up a task, or starting one, and say why, once for all that have the same reason."""
+        self._bars.abandon(task_id, error)
+        self._print_once(f"{self._program}: {advice(error)}")
+
+    def _report_connection(self, task_id: str, text: str) -> None:
+        """Show the state of a task's connection: in its row if there are many, or as a line."""
+        if self._many and not self._bars.disable and task_id in self._bars.snapshots:
+            self._bars.note(task_id, text)
+        else:
+            self._print_about(task_id, text)
+
+    def _report_lost(self, task_id: str, count: int) -> None:
+        """Show that so many events of a task are gone, in the place of what they said."""
+        self._lines.end_line(task_id)
+        self._print_about(task_id, events_gone(count))
+
+    def _print(self, text: str) -> None:
+        """Print a line to stderr, or above the bars, which would overwrite it."""
+        if self._bars.live.is_started:
+            self._print_output(printable(text))
+        else:
+            print(printable(text), file=sys.stderr, flush=True)
+
+    def _print_about(self, task_id: str, text: str) -> None:
+        """Print a line that begins with the name of its task, if there are many."""
+        self._print(f"{self._bars.name(task_id)}: {text}" if self._many else text)
+
+    def _print_once(self, text: str) -> None:
+        if text not in self._printed_once:
+            self._printed_once.add(text)
+            self._print(text)
+
+    def _print_output(self, text: str) -> None:
+        """Print to stdout, at once; above the bars, if there are any."""
+        if self._bars.live.is_started:
+            self._bars.console.print(Text(text.removesuffix("\n")), soft_wrap=True)
+        else:
+            print(text, end="", flush=True)
+
+    def _end(self, error: BaseException | None) -> int | None:
+        """Print what comes below the bars; the exit code, or None for an error in the program itself."""
+        ended = {task_id for task_id, each in self._bars.snapshots.items() if each["status"] in ENDED}
+        unfinished = [task_id for task_id in dict.fromkeys(self._task_ids) if task_id not in ended]
+        if isinstance(error, ServerError):
+            self._bars.abandon(unfinished[0] if unfinished else None, error)
+        self._lines.end()
+        self._bars.stop()
+        if self._many and self._bars.disable and (totals := self._bars.totals()):
+            self._print(totals)
+        match error:
+            case BrokenPipeError():
+                return PIPE_CLOSED
+            case KeyboardInterrupt():
+                self._print(f"{self._program}: Interrupted.{watch_again(self._arguments.url, unfinished)}")
+                return INTERRUPTED
+            case ServerError():
+                self._print(f"{self._program}: {advice(error)}")
+            case BaseException():
+                return None
+        if self._bars.abandoned or self._bars.not_started:
+            return REFUSED
+        ok = all(snapshot["status"] == "SUCCESS" for snapshot in self._bars.snapshots.values())
+        return SUCCESS if ok else FAILED
+
+
+def watch_again(url: str, task_ids: list[str]) -> str:
+    """What to do about tasks that go on, if there are any."""
+    if not task_ids:
+        return ""
+    they = "The task goes" if len(task_ids) == 1 else "The tasks go"
+    flags = [word for task_id in task_ids for word in ("--task-id", task_id)]
+    return f" {they} on; watch again with: {python_command(sys.argv[0], '--url', url, *flags)}"
+
+
+def advice(error: ServerError) -> str:
+    """Why there is nothing more to show, and what to do about it."""
+    reason = str(error).removesuffix(".")
+    match error:
+        case protocol.NoServer():
+            return f"{reason}: start it with: {server_command()}"
+        case protocol.WrongServer():
+            return f"{reason}: check --url."
+        case protocol.WrongPath():
+            return f"{reason}; is a path prefix missing from --url, such as /jobs?"
+    return str(error)

@@ -1,0 +1,116 @@
+"""Text for terminals and pipes: what a server sends, made harmless, short enough, and whole lines."""
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable
+
+from rich.cells import cell_len, set_cell_size
+
+from taskstream.client.protocol import SnapshotDict
+
+RESULT_CHARACTERS = 200
+"""How much of a task's result is shown."""
+HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's categories of what a terminal obeys instead of showing it: control characters, those that turn
+text around or are invisible, halves of characters, separators of lines and paragraphs."""
+JOINERS = "\u200c\u200d"
+"""Invisible, but part of words in some languages, and of emoji."""
+ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+"""What sets a colour or moves the cursor (CSI), and what names a window or an address (OSC; ECMA-48)."""
+JUMP = 10**9
+"""A gap in the numbers that is no number of events: Redis may have lost some, nobody knows how many."""
+
+
+def printable(text: str) -> str:
+    r"""The text, with what must not reach a terminal spelled out: `\x1b`."""
+    return "".join(
+        each.encode("unicode_escape").decode()
+        if unicodedata.category(each) in HARMFUL and each not in JOINERS
+        else each
+        for each in text
+    )
+
+
+def for_terminal(line: str) -> str:
+    """A line without its colours, and with all else that a terminal would obey spelled out."""
+    return printable(ESCAPE_SEQUENCE.sub("", line).removesuffix("\r").expandtabs())
+
+
+def shorten(text: str, cells: int) -> str:
+    """The text in so many cells of a terminal, without its middle: the number at its end tells it apart."""
+    if cell_len(text) <= cells:
+        return text
+    tail = text[-1:]
+    while cell_len(tail) < (cells - 1) // 2:
+        tail = text[-len(tail) - 1 :]
+    if cell_len(tail) > cells - 1:
+        return set_cell_size(text, cells)
+    return set_cell_size(text, cells - 1 - cell_len(tail)) + "…" + tail
+
+
+def result_of(snapshot: SnapshotDict) -> str:
+    """The result of a task as JSON on one line, or the beginning of it; empty if it has none."""
+    if snapshot["status"] != "SUCCESS" or snapshot.get("data") is None:
+        return ""
+    text = json.dumps(snapshot["data"], ensure_ascii=False, separators=(",", ":"))
+    return printable(text if len(text) <= RESULT_CHARACTERS else text[: RESULT_CHARACTERS - 1] + "…")
+
+
+def events_gone(count: int) -> str:
+    """The news that the server had to forget events before they were seen."""
+    if count >= JUMP:
+        return "… earlier events may be gone: the server's Redis was restarted"
+    return "… 1 earlier event is gone" if count == 1 else f"… {count} earlier events are gone"
+
+
+def duration(seconds: float) -> str:
+    """A number of seconds in words: 5 s, 2 min 05 s, 1 h 30 min."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole // 60 % 60:02} min"
+
+
+class WholeLines:
+    """The output of tasks, handed on by the line: those of two tasks don't mix."""
+
+    def __init__(
+        self, write: Callable[[str], object], name: Callable[[str], str] | None, *, filtered: bool
+    ) -> None:
+        """`write` takes lines, each with its end; they begin with the `name` of the task's id, if given.
+
+        They are `filtered` if they are for a terminal.
+        """
+        self._write = write
+        self._name = name
+        self._filtered = filtered
+        self._incomplete: dict[str, str] = {}
+
+    def add(self, task_id: str, text: str) -> None:
+        """Take a piece of a task's output; write the lines that are complete with it."""
+        text = self._incomplete.pop(task_id, "") + text
+        end = text.rfind("\n") + 1
+        if rest := text[end:]:
+            self._incomplete[task_id] = rest
+        if end:
+            self._write_lines(task_id, text[:end])
+
+    def end_line(self, task_id: str) -> None:
+        """Write what a task has left incomplete, as a line."""
+        if rest := self._incomplete.pop(task_id, ""):
+            self._write_lines(task_id, rest)
+
+    def end(self) -> None:
+        """Write what all tasks have left incomplete."""
+        for task_id in list(self._incomplete):
+            self.end_line(task_id)
+
+    def _write_lines(self, task_id: str, text: str) -> None:
+        name = f"{printable(self._name(task_id))}: " if self._name else ""
+        lines = text.removesuffix("\n").split("\n")
+        if self._filtered:
+            lines = [for_terminal(line) for line in lines]
+        self._write("".join(f"{name}{line}\n" for line in lines))

@@ -1,0 +1,144 @@
+"""When a client tries again, and when it gives up."""
+
+import asyncio
+import time
+
+import pytest
+
+from taskstream.client.errors import TIMED_OUT, is_event_stream
+from taskstream.client.protocol import Unreachable
+from taskstream.client.retrying import LONGEST_WAIT_SECONDS, Retrying
+from tests.client.running import ONE, Run, refused, snapshot, stream_of
+from tests.support.faults import FaultProxy, Raw
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    return clock
+
+
+def lose(retrying: Retrying, clock: Clock, connected_seconds: float | None = None, why: str = "why") -> int:
+    """Lose the connection again and again until patience is at its end; how often that was."""
+    for number in range(1000):
+        if connected_seconds is not None:
+            retrying.connected()
+            clock.now += connected_seconds
+        try:
+            clock.now += retrying.disconnected(why, 0)
+        except Unreachable:
+            return number
+    return 1000
+
+
+@pytest.mark.parametrize("connected_seconds", [None, 0, 0.001, 0.09])
+def test_no_events(clock: Clock, connected_seconds: float | None) -> None:
+    """A connection alone begins nothing anew: without a new event patience ends, after few tries."""
+    retrying = Retrying("http://a", 30)
+    assert 7 <= lose(retrying, clock, connected_seconds) <= 10
+    assert 29.999 <= clock.now < 31
+
+
+def test_time_with_a_connection(clock: Clock) -> None:
+    """Seconds with a connection are not counted, and earn back as many: a silent task may last for days."""
+    assert lose(Retrying("http://a", 30), clock, connected_seconds=60) == 1000
+
+
+def test_silent_connections(clock: Clock) -> None:
+    """A connection that never says anything earns nothing: such a server is given up."""
+    retrying = Retrying("http://a", 30)
+    assert 7 <= lose(retrying, clock, connected_seconds=45, why=TIMED_OUT) <= 10
+
+
+def test_new_event(clock: Clock) -> None:
+    """A new event begins anew: all of the seconds, and the shortest wait."""
+    retrying = Retrying("http://a", 30)
+    for _ in range(100):
+        retrying.connected()
+        retrying.received_event()
+        wait = retrying.disconnected("why", 0)
+        assert 0.1 <= wait <= 0.15
+        clock.now += wait
+
+
+@pytest.mark.usefixtures("clock")
+def test_waits() -> None:
+    """Waits double up to a limit, and are never shorter than what the server asks for."""
+    retrying = Retrying("http://a", 1e6)
+    waits = [retrying.disconnected("why", 1) for _ in range(20)]
+    assert all(2**n <= wait <= 1.5 * 2**n for n, wait in enumerate(waits[:3]))
+    assert all(LONGEST_WAIT_SECONDS <= wait <= 1.5 * LONGEST_WAIT_SECONDS for wait in waits[4:])
+    assert retrying.disconnected("why", 60) >= 60
+
+
+@pytest.mark.parametrize("retry", ["٣", "²", "1.5", "-1", "", None])
+def test_retry(retry: str | None) -> None:
+    """`retry` is ASCII digits, or it doesn't count."""
+    retrying = Retrying("http://a")
+    retrying.set_retry(retry)
+    assert retrying.retry_seconds == 1
+    retrying.set_retry("70")
+    assert retrying.retry_seconds == 0.07
+
+
+@pytest.mark.parametrize(
+    ("content_type", "accepted"),
+    [
+        ("text/event-stream", True),
+        ("Text/Event-Stream ; charset=utf-8", True),
+        ("text/event-streamx", False),
+        ("text/event-stream/x", False),
+        ("xtext/event-stream", False),
+        ("", False),
+    ],
+)
+def test_content_type(content_type: str, *, accepted: bool) -> None:
+    """Parameters, white space and capitals of a Content-Type don't matter; what is only alike is not it."""
+    assert is_event_stream(200, content_type) == accepted
+
+
+@ONE
+@pytest.mark.parametrize(
+    "location",
+    [
+        b"http://.x..y/",
+        b"http://[::1",
+        b"http://\xff\xfe/",
+        b"http://localhost:99999/",
+        b"ftp://localhost/",
+    ],
+)
+async def test_impossible_redirects(run: Run, client: str, location: bytes) -> None:
+    """A redirect of a stream to what can't be an address: one sentence, and exit code 2."""
+    answer = Raw(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n")
+    async with FaultProxy(always=answer) as proxy:
+        program = run(client, "--url", proxy.url, "--patience", "0", "--task-id", "x")
+        await asyncio.to_thread(refused, program)
+
+
+@ONE
+async def test_named_events(run: Run, client: str) -> None:
+    """Output and lost events, with an id or without, come between snapshots and disturb none of them."""
+    done = snapshot(status="SUCCESS", progress=100)
+    between = 'event: lost\ndata: {"from":1,"to":2}\n\nid: 3\nevent: output\ndata: {"text":"hi\\n"}\n\n'
+    first = stream_of(snapshot(), snapshot(progress=60), before='event: lost\ndata: {"from":1,"to":1}\n\n')
+    last = stream_of(done).answer.replace(b"id: 1", b"id: 4")
+    async with FaultProxy(faults=(Raw(first.answer + between.encode()),), always=Raw(last)) as proxy:
+        program = run(client, "--url", proxy.url, "--task-id", "x")
+        assert await asyncio.to_thread(program.wait) == 0, program.output
+        assert b"\r\nlast-event-id: 3\r\n" in proxy.requests[1].lower()
+    lines = [line for line in program.output.splitlines() if "onnect" not in line]
+    assert lines == [
+        "… 1 earlier event is gone",
+        "PROGRESS  50 %  m",
+        "PROGRESS  60 %  m",
+        "hi",
+        "SUCCESS  100 %  m",
+    ]
