@@ -36,8 +36,9 @@ def part(page: Page, name: str) -> Locator:
 
 def test_a_task_from_its_start_to_its_end(server: Server, page: Page) -> None:
     """The element shows name, state, bar, message, time and result, and tells the page of each snapshot."""
+    open_host_page(page, server, "<task-progress></task-progress>", NOTE_EVENTS)
     task_id = start_task(server, work="scraping", name="Quotes", seconds=1, steps=3)
-    open_host_page(page, server, tag(task_id), NOTE_EVENTS)
+    page.evaluate("id => document.querySelector('task-progress').src = `/tasks/${id}`", task_id)
     expect(part(page, "name")).to_have_text("Quotes")
     expect(part(page, "badge")).to_have_text("SUCCESS")
     expect(part(page, "percent")).to_have_text("100 %")
