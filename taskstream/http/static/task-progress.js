@@ -206,6 +206,7 @@ export class TaskProgress extends Base {
     noteTime(snapshot);
     if (hasEnded(snapshot)) {
       running.delete(this);
+      this.#view?.transcript.show();
       this.#refusal = null;
       if (!isFirst) this.#view?.announce(`${snapshot.name}: ${inOneWord(snapshot.status)}`);
     }
