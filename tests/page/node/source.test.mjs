@@ -196,6 +196,50 @@ test("a server that wants to be left alone for a while is", async () => {
   assert.ok(performance.now() - started > 1900);
 });
 
+const ENDS_AT_ONCE = {
+  "a 502": ({ response }) => response.writeHead(502).end(),
+  "a connection that breaks": ({ response }) => response.destroy(),
+  "a stream without an event": ({ response }) => stream(response, ": hello\n\n").end(),
+  "a stream of retry: 0": ({ response }) => stream(response, event(snapshot(10), { id: 1, retry: 0 })).end(),
+  "a stream of retry: 1e30": ({ response }) => stream(response, event(snapshot(10), { id: 1, retry: "9".repeat(30) })).end(),
+  "no stream": ({ response }) => json(response, {}),
+  ...Object.fromEntries(
+    ["0", "-1", "2592000", "99999999999", "1e400", "Infinity", "soon", "Fri, 31 Dec 2049 23:59:59 GMT"].map((value) => [
+      `Retry-After: ${value}`,
+      ({ response }) => response.writeHead(503, { "Retry-After": value }).end(),
+    ]),
+  ),
+};
+
+for (const [name, answer] of Object.entries(ENDS_AT_ONCE)) {
+  for (const output of [false, true]) {
+    test(`it is asked once a second for long at the most, and never given up: ${name}, output: ${output}`, async (context) => {
+      const delays = [];
+      const { setTimeout } = globalThis;
+      let answered;
+      const enough = new Promise((resolve) => (answered = resolve));
+      server.answer = (exchange) => {
+        if (server.streams.length > 10) answered();
+        if (!/progress|stream/.test(exchange.url)) return json(exchange.response, snapshot(10));
+        return server.streams.length === 1
+          ? stream(exchange.response, event(snapshot(10), { id: 1, retry: 0 })).end()
+          : answer(exchange);
+      };
+      context.mock.method(globalThis, "setTimeout", (callback, delay, ...details) => {
+        const isOurs = /waiting\.js/.test(new Error().stack);
+        if (isOurs && delay < 3_000_000) delays.push(delay);
+        return setTimeout(callback, isOurs && delay < 3_000_000 ? 1 : delay, ...details);
+      });
+      watch(server.task(), { output, muteSeconds: 3000, firstByteSeconds: 3000, pollSeconds: 3000 });
+      await enough;
+      const sum = delays.reduce((total, delay) => total + delay, 0);
+      assert.ok(delays.length >= 10);
+      assert.ok(sum >= 1000 * delays.length, delays.join());
+      assert.ok(Math.max(...delays) <= 300_000, delays.join());
+    });
+  }
+}
+
 test("a stream without a byte for too long is given up, heartbeats keep it", async () => {
   let timer;
   server.answer = ({ response, url }, number) => {
@@ -304,6 +348,53 @@ test("nothing goes back: neither by an old answer nor by a server that lags behi
   await end(source);
   assert.deepEqual(seen, [50, 60, 100]);
 });
+
+const LATER = "2026-01-31T12:00:05Z";
+
+for (const [name, before, after, isShown] of [
+  ["more progress, by a clock that was set back", {}, { progress: 20, updated_at: "2026-01-31T11:00:00Z" }, true],
+  ["more progress, at no time", {}, { progress: 20, updated_at: undefined }, true],
+  ["a later status, by a clock that was set back", { status: "STARTED" }, { updated_at: "2026-01-31T11:00:00Z" }, true],
+  ["an earlier status, later", {}, { status: "STARTED", updated_at: "2026-01-31T12:00:06Z" }, false],
+  ["less progress, later", {}, { progress: 5, updated_at: "2026-01-31T12:00:06Z" }, false],
+  ["other words, later", {}, { updated_at: "2026-01-31T12:00:06Z" }, true],
+  ["other words, of a server that lags behind", {}, { updated_at: "2026-01-31T12:00:04Z" }, false],
+  ["other words, by a clock that was set back", {}, { updated_at: "2026-01-31T11:00:00Z" }, true],
+]) {
+  test(`while the status is asked for, ${name}: ${isShown ? "shown" : "not shown"}`, async () => {
+    const snapshots = [{ ...snapshot(10), updated_at: LATER, ...before }, { ...snapshot(10), updated_at: LATER, message: "After", ...after }];
+    server.answer = ({ response, url }) => {
+      if (url.includes("progress")) return;
+      json(response, server.polls.length <= 2 ? snapshots[server.polls.length - 1] : success());
+    };
+    const source = watch(server.task(), { firstByteSeconds: 0.02, pollSeconds: 0.02 });
+    const seen = [];
+    source.addEventListener("snapshot", ({ detail }) => seen.push(detail.message));
+    await end(source);
+    assert.equal(seen.includes("After"), isShown);
+  });
+}
+
+for (const [type, isStream] of [
+  ["text/event-stream, text/event-stream", true],
+  ["text/html, Text/Event-Stream; charset=utf-8", true],
+  ["text/event-stream, */*, nonsense", true],
+  ['text/html; a="b, c", text/event-stream', true],
+  ['text/event-stream; a="b, text/html"', true],
+  ["text/event-stream, text/html", false],
+  ["text/event-streams", false],
+  ["", false],
+]) {
+  test(`a content type is what fetch makes of it: ${type}`, async () => {
+    server.answer = ({ response, url }) => {
+      if (!url.includes("progress")) return json(response, snapshot(10));
+      response.writeHead(200, { "Content-Type": type }).end(event(success()));
+    };
+    const source = watch();
+    if (isStream) return end(source);
+    assert.match((await next(source, "state", ({ state }) => state === "reconnecting")).problem, /no stream/);
+  });
+}
 
 test("an abort signal closes it, also one that has been aborted before", async () => {
   const controller = new AbortController();
