@@ -102,7 +102,8 @@ def test_another_address_shows_another_task(server: Server, page: Page) -> None:
     ("src", "words"),
     [
         ("/tasks/none", "The server does not know this task"),
-        ("/nonsense", "Expected the address of a task"),
+        ("/nonsense", "The server does not know this task"),
+        ("mailto:nobody@example.com", "Expected the address of a task"),
     ],
 )
 def test_what_is_wrong_is_said(server: Server, page: Page, src: str, words: str) -> None:

@@ -143,7 +143,7 @@ test("404 ends it: there is no such task", async () => {
   assert.deepEqual({ code, status, taskId }, { code: "not-found", status: 404, taskId: "a" });
   await inState(source, "failed");
   assert.equal(source.problem, message);
-  assert.equal(server.requests.length, 1);
+  assert.deepEqual(server.requests.map(({ url }) => url), ["/jobs/task-progress?task_id=a", "/jobs/tasks/a/stream"]);
 });
 
 test("an unknown task among others fails alone", async () => {
@@ -194,6 +194,75 @@ test("a server that wants to be left alone for a while is", async () => {
   const started = performance.now();
   await end(source);
   assert.ok(performance.now() - started > 1900);
+});
+
+for (const [name, path, asked] of [
+  ["one of many tasks", "/jobs/tasks/a?sig=x%2Fy&sig=z", { stream: "/jobs/task-progress?sig=x%2Fy&sig=z&task_id=a" }],
+  ["any other", "/exports/42/?sig=x", { stream: "/exports/42/stream?sig=x" }],
+  ["one in the root", "/42#top", { stream: "/42/stream" }],
+]) {
+  test(`whatever the address is like, its query is in every request: ${name}`, async () => {
+    const [address, query = ""] = path.replace("#top", "").split("?");
+    const below = (word) => `${address.replace(/\/$/, "")}${word}${query && `?${query}`}`;
+    server.answer = ({ response, method, url }) => {
+      if (method === "POST") json(response, snapshot(30, "REVOKED"));
+      else if (url === below("")) json(response, snapshot(server.requests.length));
+    };
+    const source = watch(server.origin + path, { firstByteSeconds: 0.05, pollSeconds: 0.05 });
+    await next(source, "snapshot");
+    await Promise.all([end(source), source.cancel()]);
+    const urls = server.requests.map(({ method, url }) => `${method} ${url}`);
+    assert.deepEqual([...new Set(urls)], [`GET ${asked.stream}`, `GET ${below("")}`, `POST ${below("/cancel")}`]);
+  });
+}
+
+test("signed addresses don't share what is signed, the same ones share all", async () => {
+  server.answer = ({ response, url }) => {
+    const ids = new URL(url, server.origin).searchParams.getAll("task_id");
+    stream(response, ...ids.map((id) => event(snapshot(10, "PROGRESS", id))));
+  };
+  const sources = ["a?sig=1", "b?sig=1", "c?sig=2"].map((id) => watch(server.task(id)));
+  await Promise.all(sources.map((source) => next(source, "snapshot")));
+  const asked = server.requests.map(({ url }) => url.split("?")[1]).sort();
+  assert.deepEqual(asked, ["sig=1&task_id=a&task_id=b", "sig=2&task_id=c"]);
+});
+
+test("where there is no stream of many tasks, each task has its own, which resumes, and which sources share", async () => {
+  server.answer = ({ response, url, headers }) => {
+    if (url.includes("task-progress?")) return json(response, { detail: "Not Found" }, 404);
+    if (headers["last-event-id"]) return stream(response, event(success(), { id: 2 })).end();
+    const calledOtherwise = { ...snapshot(10), task_id: "0123" };
+    stream(response, event(calledOtherwise, { id: 1, retry: 20 })).end();
+  };
+  const [first, second, other] = ["a", "a", "b"].map((id) => watch(server.task(id)));
+  await Promise.all([first, second, other].map(end));
+  assert.equal(first.snapshots.length, 1);
+  const asked = server.requests.map(({ url, headers }) => `${url} ${headers["last-event-id"] ?? ""}`.trim());
+  assert.deepEqual(asked.sort(), [
+    "/jobs/task-progress?task_id=a&task_id=b",
+    "/jobs/tasks/a/stream",
+    "/jobs/tasks/a/stream 1",
+    "/jobs/tasks/b/stream",
+    "/jobs/tasks/b/stream 1",
+  ]);
+});
+
+test("many streams leave a connection for all else: the others' tasks are asked for, until one has ended", async () => {
+  server.answer = ({ response, method, url }) => {
+    if (method === "POST") return json(response, snapshot(20, "REVOKED"));
+    if (url.endsWith("/stream")) stream(response, event(snapshot(10), { id: 1 }));
+    else json(response, snapshot(10 + server.polls.length));
+  };
+  const ids = [0, 1, 2, 3, 4, 5, 6, 7];
+  const sources = ids.map((id) => watch(`${server.origin}/exports/${id}`, { pollSeconds: 0.05 }));
+  await Promise.all(sources.map((source) => next(source, "snapshot")));
+  const among = (state) => sources.filter((source) => source.state === state);
+  while (among("live").length < 5) await next(among("polling")[0], "state"); // those before may still be open
+  assert.equal(among("polling").length, 3);
+  await among("live")[0].cancel();
+  await Promise.any(among("polling").map((source) => inState(source, "live")));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(server.streams.filter(({ response }) => !response.destroyed).length, 5);
 });
 
 const ENDS_AT_ONCE = {
@@ -447,7 +516,9 @@ test("cancelling answers the snapshot, or throws what is wrong", async () => {
 });
 
 test("an address that is no task's is a mistake", () => {
-  assert.throws(() => new TaskSource("http://localhost/jobs"), TypeError);
+  for (const address of ["mailto:a@example.com", "http://", "nowhere"]) {
+    assert.throws(() => new TaskSource(address), TypeError);
+  }
   assert.throws(() => new TaskSource([server.task(1), server.task(2)], { output: true }), TypeError);
   assert.ok(new TaskSourceError("cut", "x") instanceof Error);
 });
