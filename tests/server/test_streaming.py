@@ -1,4 +1,4 @@
-"""Streams that are carried by their connection: on real sockets, with and without uvloop."""
+"""Streams that are attached to their connections: on real sockets, with and without uvloop."""
 
 import asyncio
 import gc
@@ -73,7 +73,7 @@ async def test_head_and_events_go_out_in_one_piece() -> None:
 
 
 async def test_no_task_for_each_stream() -> None:
-    """An open stream is carried without an asyncio task."""
+    """An open stream is attached, and goes on without an asyncio task."""
     async with Serving().serve() as serving:
         serving.append(1)
         before = len(asyncio.all_tasks())
@@ -137,7 +137,7 @@ async def test_half_closing_while_behind() -> None:
         assert serving.streams.counts.outcomes == {"left": 1}
 
 
-async def test_leaving_a_stream_that_is_not_carried() -> None:
+async def test_leaving_a_stream_that_is_not_attached() -> None:
     """Its end is noticed by what can't be written, though a request behind it was parsed last."""
     serving = Serving(ping_seconds=0.1)
     buffering_middleware(serving)
@@ -319,7 +319,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 async def test_tls(certificate: tuple[str, str]) -> None:
-    """Streams are carried over TLS as well: a live event, a burst, a viewer that never reads, an end."""
+    """Streams are attached over TLS as well: a live event, a burst, a viewer that never reads, an end."""
     key, chain = certificate
     trusting = ssl.create_default_context(cafile=chain)
     async with Serving(stall_seconds=1).serve(ssl_keyfile=key, ssl_certfile=chain) as serving:
@@ -400,7 +400,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize(("prepare", "http"), PATHS.values(), ids=PATHS.keys())
-async def test_streams_that_cannot_be_carried(prepare: Callable[[Serving], None], http: Any) -> None:
+async def test_streams_that_cannot_be_attached(prepare: Callable[[Serving], None], http: Any) -> None:
     """They are streamed otherwise, event by event: the same bytes, limits, heartbeats, counts and ends."""
     serving = Serving(limit=2, ping_seconds=0.1)
     prepare(serving)
