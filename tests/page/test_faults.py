@@ -5,12 +5,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import browser, context, page, start_task, turn_tab, until_streams
+from tests.support.browser import start_task, turn_tab, until_streams
 from tests.support.gateway import Fate, Gateway, gateway
 from tests.support.host_page import open_host_page
 from tests.support.programs import Server
-
-__all__ = ["browser", "context", "page"]  # fixtures
 
 OPTIONS = "document.querySelector('task-progress').options ="
 

@@ -4,11 +4,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.page.test_element import part, tag
-from tests.support.browser import browser, context, page, start_task
+from tests.support.browser import start_task
 from tests.support.host_page import open_host_page
 from tests.support.programs import Server
-
-__all__ = ["browser", "context", "page"]  # fixtures
 
 FRAMES = """async (count) => {
     while (count-- > 0) await new Promise(requestAnimationFrame);
