@@ -159,7 +159,7 @@ async def test_before_there_is_a_server() -> None:
 
 
 async def test_another_server_goes_on() -> None:
-    """Of two servers that share their tasks, one stops: its streams end, and the other goes on streaming."""
+    """Of two servers that share their tasks, one stops: its streams end, those of the other go on."""
     tasks = TaskStream()
 
     @tasks.work
