@@ -8,7 +8,7 @@ may be missed, with each sweep.
 import asyncio
 from collections.abc import Iterable
 
-from taskstream.events import Event, Kind, Snapshot
+from taskstream.events import Event, Kind
 from taskstream.redis.availability import Availability
 from taskstream.redis.entries import Page
 from taskstream.redis.logs import PAGE, RedisLogs
@@ -30,11 +30,6 @@ class Mirror(RemoteTask):
         self._untrimmed_to = 0
         """The event after which nothing was trimmed from the log: a gap there was lost with Redis."""
         self.ask()
-
-    @property
-    def snapshot(self) -> Snapshot:  # type: ignore[override]  # nothing is published here
-        """The latest snapshot, decoded on demand: events are passed on without being decoded."""
-        return Snapshot.from_json(self.log.latest)
 
     def ask(self) -> None:
         """Keep it for `IDLE_SECONDS` from now on."""
