@@ -227,7 +227,7 @@ def work_with(annotation: object) -> Work:
         (datetime, datetime(2026, 1, 31, tzinfo=UTC)),
         (Decimal, Decimal("1.50")),
         (Level | None, Level.HIGH),
-        (frozenset[tuple[str, int]], frozenset({("b", 1), ("a", 2)})),
+        (frozenset[tuple[str, int]], frozenset({("a", 2)})),
         (str, "\u2028\x00"),
     ],
     ids=str,
