@@ -2,10 +2,11 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from functools import cached_property, partial
 from types import SimpleNamespace
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 
@@ -82,6 +83,10 @@ class Work:
         for parameter in inspect.signature(function).parameters.values():
             if problem := problem_of(parameter):
                 raise TypeError(f"The work '{self.name}' {problem}.")
+        types: Mapping[str, object] = {}
+        with suppress(Exception):  # an annotation may name what is defined further down
+            types = types_of(function)
+        self._refuse_requests(types)
         self._is_coroutine_function = inspect.iscoroutinefunction(undecorated)
         is_async = self._is_coroutine_function or inspect.isasyncgenfunction(undecorated)
         self.kind = WorkKind.ASYNC if is_async else WorkKind.BLOCKING
@@ -98,6 +103,7 @@ class Work:
             raise TypeError(
                 f"The work '{self.name}' has an annotation that can't be read: {error}."
             ) from error
+        self._refuse_requests(types)
         return {
             PREFIX + name: (
                 types[name],
@@ -158,6 +164,16 @@ class Work:
             "parameters": self.parameters.model_json_schema(),
         }
 
+    def _refuse_requests(self, types: Mapping[str, object]) -> None:
+        """Raise `TypeError` for a parameter that only a request has."""
+        for name, parameter in inspect.signature(self.function).parameters.items():
+            if thing := part_of_request(types.get(name)) or part_of_request(parameter.default):
+                raise TypeError(
+                    f"The work '{self.name}' can't have the parameter '{name}', which is of a request "
+                    f"({thing}): take it in a route of your own, and start the work with what it says; "
+                    "copy an uploaded file to disk, and pass its path."
+                )
+
     async def begin(self, parameters: Parameters, threads: WorkThreads) -> Updates:
         """The updates of a run, as soon as there is a place for it; it begins when they are iterated."""
         call = partial(self.function, **parameters.values())
@@ -189,6 +205,14 @@ def problem_of(parameter: inspect.Parameter) -> str | None:
     if parameter.annotation is parameter.empty:
         return f"has to say the type of its parameter '{name}'"
     return None
+
+
+def part_of_request(annotation: object) -> str | None:
+    """What an annotation, or a default, asks FastAPI for, which has nothing to do with work."""
+    kind = annotation if inspect.isclass(annotation) else type(annotation)
+    if kind.__module__.partition(".")[0] in ("fastapi", "starlette"):
+        return kind.__name__
+    return next(filter(None, map(part_of_request, get_args(annotation))), None)
 
 
 def name_of(function: Function) -> str:

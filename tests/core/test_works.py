@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import pytest
+from fastapi import BackgroundTasks, Depends, Header, Request, UploadFile
 from pydantic import (
     AliasChoices,
     AliasPath,
@@ -34,6 +35,8 @@ from taskstream.work_table import WorkTable
 
 if TYPE_CHECKING:
     from typing import Any as Unknown
+
+    from fastapi import UploadFile as Late
 
 
 async def generator(*, count: Annotated[int, Field(ge=1)], word: Word = "hi") -> AsyncIterator[Update]:
@@ -413,3 +416,53 @@ def test_finding_work() -> None:
         works.get("x")
     with pytest.raises(InvalidParameters, match=r"^work: There is no work called 'x': none is registered$"):
         WorkTable().get("x")
+
+
+def upload(*, file: UploadFile) -> None: ...
+
+
+def uploads(*, files: Annotated[list[UploadFile] | None, Field()] = None) -> None: ...
+
+
+def asks(*, request: Request) -> None: ...
+
+
+def session(*, database: Annotated[int, Depends(len)]) -> None: ...
+
+
+def old_session(*, database: int = Depends(len)) -> None: ...
+
+
+def header(*, user: Annotated[str, Header()]) -> None: ...
+
+
+def answers(*, background: BackgroundTasks) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "thing"),
+    [
+        (upload, "UploadFile"),
+        (uploads, "UploadFile"),
+        (asks, "Request"),
+        (session, "Depends"),
+        (old_session, "Depends"),
+        (header, "Header"),
+        (answers, "BackgroundTasks"),
+    ],
+)
+def test_what_only_a_request_has(function: Callable[..., object], thing: str) -> None:
+    """A parameter that FastAPI would fill is refused when the work is registered, with what to do."""
+    with pytest.raises(TypeError, match=rf"which is of a request \({thing}\): take it in a route"):
+        Work(function)
+
+
+def test_what_only_a_request_has_and_is_defined_later() -> None:
+    """If an annotation can't be read yet, it is refused when it can."""
+
+    def later(*, file: Late) -> None: ...
+
+    work = Work(later)
+    later.__globals__["Late"] = UploadFile
+    with pytest.raises(TypeError, match="of a request"):
+        work.parse({})
