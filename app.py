@@ -62,7 +62,7 @@ def scraping(*, seconds: Seconds = 5, steps: Steps = 20, fail_at: Percent | None
 def fail_on_request(progress: float, fail_at: float | None) -> None:
     """Raise `WorkError` at or after `fail_at` percent."""
     if fail_at is not None and progress >= fail_at:
-        raise WorkError(f"Failed on purpose at {fail_at:g} %")
+        raise WorkError(f"Failed on purpose at {progress:.0f} %")
 
 
 app = FastAPI(title="Task progress", redirect_slashes=False)

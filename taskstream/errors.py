@@ -117,6 +117,13 @@ class IdempotencyKeyReused(InvalidParameters):
         super().__init__([error], "header")
 
 
+def detail_of(error: BaseException) -> str | None:
+    """What an error says that is made for the client: `HTTPException`s are."""
+    if isinstance(error, TaskStreamError):
+        return str(error)
+    return error.detail if isinstance(error, HTTPException) and isinstance(error.detail, str) else None
+
+
 def shortened(name: object) -> object:
     """A part of the path to a field, at no more than some length."""
     return name[:MAX_FIELD_NAME] if isinstance(name, str) else name

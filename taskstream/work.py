@@ -2,13 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from functools import cached_property, partial
 from types import SimpleNamespace
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 
+from taskstream.canonical import canonical, json_of
 from taskstream.errors import InvalidParameters
 from taskstream.threads import WorkThreads
 from taskstream.updates import Result, Updates
@@ -44,9 +46,18 @@ class Parameters(BaseModel):
         return values
 
     def json_values(self) -> str:
-        """The same as JSON, for a worker on another machine."""
-        names = {name for name in type(self).model_fields if name.startswith(PREFIX)}
-        return self.model_dump_json(include=names, by_alias=True)
+        """The same as canonical JSON. Raises `InvalidParameters` for what has none."""
+        values = {}
+        for name, value in self.values().items():
+            try:
+                values[name] = canonical(value)
+            except ValueError:
+                try:
+                    only = {PREFIX + name}
+                    values |= self.model_dump(mode="json", include=only, by_alias=True, round_trip=True)
+                except ValueError:
+                    raise InvalidParameters.of(name, "There is no JSON for this value") from None
+        return json_of(dict(sorted(values.items())))
 
 
 class Work:
@@ -72,6 +83,10 @@ class Work:
         for parameter in inspect.signature(function).parameters.values():
             if problem := problem_of(parameter):
                 raise TypeError(f"The work '{self.name}' {problem}.")
+        types: Mapping[str, object] = {}
+        with suppress(Exception):  # an annotation may name what is defined further down
+            types = types_of(function)
+        self._refuse_requests(types)
         self._is_coroutine_function = inspect.iscoroutinefunction(undecorated)
         is_async = self._is_coroutine_function or inspect.isasyncgenfunction(undecorated)
         self.kind = WorkKind.ASYNC if is_async else WorkKind.BLOCKING
@@ -88,6 +103,7 @@ class Work:
             raise TypeError(
                 f"The work '{self.name}' has an annotation that can't be read: {error}."
             ) from error
+        self._refuse_requests(types)
         return {
             PREFIX + name: (
                 types[name],
@@ -116,6 +132,29 @@ class Work:
         except ValidationError as error:
             raise InvalidParameters.of_pydantic(error) from None
 
+    @cached_property
+    def _carried(self) -> type[Parameters]:
+        """The model that reads `Parameters.json_values`, where bytes are base64."""
+        config = ConfigDict(val_json_bytes="base64")
+        return type(
+            self.parameters.__name__, (self.parameters,), {"model_config": config, "__module__": __name__}
+        )
+
+    def to_json(self, parameters: Parameters) -> str:
+        """The parameters for a worker. Raises `InvalidParameters` if it would get others than these."""
+        text = parameters.json_values()
+        try:
+            same = self.from_json(text).json_values() == text
+        except ValidationError as error:
+            raise InvalidParameters.of_pydantic(error) from None
+        if not same:
+            raise InvalidParameters.of("parameters", "They would reach a worker changed: its JSON has less")
+        return text
+
+    def from_json(self, text: str) -> Parameters:
+        """The parameters that `to_json` has made. Raises `ValidationError`."""
+        return self._carried.model_validate_json(text)
+
     def describe(self) -> dict[str, object]:
         """What a form for it needs: name, description, kind, and the JSON Schema of its parameters."""
         return {
@@ -124,6 +163,16 @@ class Work:
             "kind": self.kind,
             "parameters": self.parameters.model_json_schema(),
         }
+
+    def _refuse_requests(self, types: Mapping[str, object]) -> None:
+        """Raise `TypeError` for a parameter that only a request has."""
+        for name, parameter in inspect.signature(self.function).parameters.items():
+            if thing := part_of_request(types.get(name)) or part_of_request(parameter.default):
+                raise TypeError(
+                    f"The work '{self.name}' can't have the parameter '{name}', which is of a request "
+                    f"({thing}): take it in a route of your own, and start the work with what it says; "
+                    "copy an uploaded file to disk, and pass its path."
+                )
 
     async def begin(self, parameters: Parameters, threads: WorkThreads) -> Updates:
         """The updates of a run, as soon as there is a place for it; it begins when they are iterated."""
@@ -156,6 +205,14 @@ def problem_of(parameter: inspect.Parameter) -> str | None:
     if parameter.annotation is parameter.empty:
         return f"has to say the type of its parameter '{name}'"
     return None
+
+
+def part_of_request(annotation: object) -> str | None:
+    """What an annotation, or a default, asks FastAPI for, which has nothing to do with work."""
+    kind = annotation if inspect.isclass(annotation) else type(annotation)
+    if kind.__module__.partition(".")[0] in ("fastapi", "starlette"):
+        return kind.__name__
+    return next(filter(None, map(part_of_request, get_args(annotation))), None)
 
 
 def name_of(function: Function) -> str:

@@ -31,7 +31,7 @@ class NamedFollower(Follower):
             case None:
                 return b""
             case (str(name), data):
-                return named_event(event.id, name, data)
+                return named_event(0 if event.lost else event.id, name, data)
             case wrong:
                 raise TypeError(
                     "What names events has to return a name (str) and data, or None to leave an event out, "
@@ -42,6 +42,7 @@ class NamedFollower(Follower):
 def named_event(event_id: int, name: str, data: object) -> bytes:
     """One event: text stands there as it is, in as many lines as it has; anything else becomes JSON.
 
+    Without an id if that is 0: nobody has seen what is lost.
     Raises `ValueError` for a name that can't be one.
     """
     if name == "error" or len(name.splitlines()) != 1:
@@ -49,4 +50,5 @@ def named_event(event_id: int, name: str, data: object) -> bytes:
     text = data.encode("utf-8", "replace") if isinstance(data, str) else to_json(data)
     lines = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     body = b"".join(b"data: %b\n" % line for line in lines)
-    return b"id: %d\nevent: %b\n%b\n" % (event_id, name.encode(), body)
+    number = b"id: %d\n" % event_id if event_id else b""
+    return b"%bevent: %b\n%b\n" % (number, name.encode(), body)

@@ -49,8 +49,9 @@ class Delivery:
             await self.flush()
             self._accepted = True
         await self._checkpoint()
-        if self._refused:
-            raise asyncio.CancelledError
+        if self._refused and (running := asyncio.current_task()):
+            running.cancel()
+            await asyncio.sleep(0)  # which raises
 
     async def flush(self) -> None:
         """Append all that is waiting, unless the task has ended elsewhere."""

@@ -22,7 +22,7 @@ class RemoteTask(Task):
         """A task that is continued, or ended, after this event."""
         task = cls(task_id, settings)
         task.receive([latest])
-        task.snapshot = Snapshot.from_json(latest.data)
+        task.outline = Snapshot.from_json(latest.data)
         return task
 
     def receive(self, events: Iterable[Event]) -> None:

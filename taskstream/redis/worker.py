@@ -64,7 +64,7 @@ class Worker:
 
         async def begin() -> Updates:
             work = self._works.get(work_name)  # an unknown one is a failure of the task
-            parameters = work.parameters.model_validate_json(json_parameters)
+            parameters = work.from_json(json_parameters)
             return await work.begin(parameters, threads)
 
         running = asyncio.create_task(task.run(begin, delivery.next, self._settings.output_queue_length))

@@ -15,8 +15,9 @@ from types import AsyncGeneratorType
 from typing import Any
 
 import pytest
+from starlette.exceptions import HTTPException
 
-from taskstream.errors import RegistryFull, TaskNotFound
+from taskstream.errors import InvalidParameters, RegistryFull, TaskNotFound
 from taskstream.events import TaskStatus
 from taskstream.registry import MemoryRegistry, Registry
 from taskstream.reporting import report
@@ -264,9 +265,87 @@ async def test_cancel_before_the_beginning(registry: Registry) -> None:
     ]
 
 
-async def test_work_that_cancels_itself(registry: Registry) -> None:
-    """However work ends, its viewers see an end."""
-    assert (await snapshots(await start(registry, cancels_itself)))[-1]["status"] == "REVOKED"
+async def awaits_a_cancelled_child() -> Updates:
+    yield Update(30, "So far")
+    child = asyncio.create_task(asyncio.sleep(60))
+    child.cancel()
+    await child
+
+
+async def awaits_a_cancelled_future() -> Updates:
+    yield Update(30, "So far")
+    future = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
+
+
+@pytest.mark.parametrize("work", [cancels_itself, awaits_a_cancelled_child, awaits_a_cancelled_future])
+async def test_a_cancellation_by_nobody(
+    registry: Registry, work: Callable[..., Updates], caplog: pytest.LogCaptureFixture
+) -> None:
+    """`CancelledError` of what work waits for, while nobody cancels the task, fails, and is logged."""
+    last = (await snapshots(await start(registry, work)))[-1]
+    assert (last["status"], last["progress"]) == ("FAILURE", 30)
+    assert last["message"] == "Unexpected CancelledError: the server's log has the details"
+    assert work.__name__ in caplog.text
+
+
+async def cancels_its_own_task() -> Updates:
+    yield Update(30, "So far")
+    running = asyncio.current_task()
+    assert running
+    running.cancel()
+    await asyncio.sleep(0)
+
+
+async def test_work_that_cancels_its_own_task(registry: Registry, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever cancels the task, it is cancelled."""
+    assert (await snapshots(await start(registry, cancels_its_own_task)))[-1]["status"] == "REVOKED"
+    assert caplog.text == ""
+
+
+def raising(make: Callable[[], BaseException]) -> Callable[[], Updates]:
+    """Work that raises an error."""
+
+    async def work() -> Updates:
+        yield Update(1, "So far")
+        raise make()
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: HTTPException(404, "There is no such page"), "There is no such page"),
+        (
+            lambda: HTTPException(400, {"code": 7}),  # type: ignore[arg-type]
+            "Unexpected HTTPException: the server's log has the details",
+        ),
+        (lambda: TaskNotFound("7", 300), str(TaskNotFound("7", 300))),
+        (lambda: InvalidParameters.of("rows", "Too many"), "rows: Too many"),
+    ],
+)
+async def test_errors_that_are_made_for_people(
+    registry: Registry, make: Callable[[], BaseException], message: str
+) -> None:
+    """The detail of what would be answered to a client is the message of the failure."""
+    assert (await snapshots(await start(registry, raising(make))))[-1]["message"] == message
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;owned\x07", "\nINFO:     forged", "\rINFO:     forged", "\x9b2J"])
+async def test_no_text_can_look_like_the_log(
+    registry: Registry, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a client sent can't forge lines of the server's log, nor command its terminal."""
+    await snapshots(await start(registry, raising(lambda: ValueError(f"no page {text}"))))
+    first, *traceback = caplog.text.rstrip("\n").split("\n")
+    assert "failed" in first
+    assert "  ValueError: no page " in caplog.text
+    for line in traceback:
+        assert line.startswith("  ")
+        assert line.isprintable()
+    assert caplog.records[0].exc_info
 
 
 async def test_work_that_will_not_be_cancelled(registry: Registry) -> None:

@@ -13,6 +13,8 @@ from fastapi import FastAPI, Request, Response
 from pydantic import Field
 
 from taskstream import Event, Output, Result, Snapshot, TaskNotFound, TaskStream, Update
+from taskstream.http.named_events import NamedFollower
+from taskstream.log import Log
 from taskstream.server.connection import Connection
 from tests.support.api import Api, events
 from tests.support.threads import ThreadServer
@@ -319,3 +321,12 @@ async def test_started_by_name_or_function() -> None:
             await tasks.start(work, name="x" * 101, count=1)
         with pytest.raises(TypeError, match=r"^'print' is no work of this TaskStream"):
             await tasks.start(print)
+
+
+def test_a_named_event_for_what_is_lost() -> None:
+    """It has no id, whatever its name: who resumes is told again, or gets what they haven't seen."""
+    log = Log(1)
+    for number in range(3):
+        log.append(b"%d" % number)
+    viewer = NamedFollower(log, 0, lambda event: ("gone", None) if event.lost else ("event", event.id))
+    assert viewer.take() == b"event: gone\ndata: null\n\nid: 3\nevent: event\ndata: 3\n\n"
