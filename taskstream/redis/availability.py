@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from redis.exceptions import (
     AskError,
+    ClusterDownError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -21,10 +22,13 @@ OUT_OF_REACH = "Redis is out of reach: try again later."
 FULL = "Redis is full: it takes no new task until others are forgotten, or it is given more memory."
 REFUSES = "Redis refuses to change anything: the server's log says why."
 
+CLUSTER = "This Redis is a node of a cluster, which is not supported: name a single Redis."
+
 REFUSALS: dict[type[ResponseError], str] = {
     OutOfMemoryError: FULL,
     ReadOnlyError: "This Redis is a replica, which takes no changes: name its primary.",
-    AskError: "This Redis is a node of a cluster, which is not supported: name a single Redis.",
+    AskError: CLUSTER,
+    ClusterDownError: CLUSTER,
     NoPermissionError: "Redis forbids this user a command that is needed: its access rules (ACL) lack it.",
 }
 """What is said of errors that Redis answers."""

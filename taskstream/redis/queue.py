@@ -10,7 +10,6 @@ from typing import Any
 
 from billiard.pool import soft_timeout_sighandler
 from celery import Celery
-from celery.app.amqp import AMQP
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from celery.worker.state import maybe_shutdown
@@ -31,6 +30,7 @@ SETTINGS: dict[str, Any] = {
     "worker_disable_prefetch": True,  # what one worker can't begin is for another
     "worker_prefetch_multiplier": 1,
     "worker_consumer": f"{__name__}:TaskConsumer",
+    "broker_transport": f"{__name__}:RetryingTransport",
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,  # without a limit
 }
@@ -98,20 +98,6 @@ class RetryingTransport(Transport):
     connection_errors = (*Transport.connection_errors, ResponseError)
 
 
-class RetryingConnection(Connection):
-    """A connection with this transport."""
-
-    def get_transport_cls(self) -> type[Transport]:
-        """The class of the transport."""
-        return RetryingTransport
-
-
-class RetryingAMQP(AMQP):
-    """Gives an application connections of this class."""
-
-    Connection = RetryingConnection
-
-
 class TaskConsumer(Consumer):
     """Connects a worker to its queue, once Redis accepts changes, and without gossip between workers."""
 
@@ -154,7 +140,7 @@ def create_celery(redis_url: str, namespace: str) -> Celery:
 
     All of its keys and channels begin with the namespace.
     """
-    celery = Celery(namespace, broker=redis_url, amqp=f"{__name__}:RetryingAMQP", set_as_current=False)
+    celery = Celery(namespace, broker=redis_url, set_as_current=False)
     celery.conf.update(SETTINGS)
     celery.conf.broker_transport_options = {**TRANSPORT_OPTIONS, "global_keyprefix": f"{namespace}:"}
     return celery
