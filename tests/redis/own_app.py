@@ -37,6 +37,14 @@ def speak_in_thread(*, pieces: int) -> None:
 
 
 @tasks.work
+async def rows(*, count: int) -> None:
+    """A coroutine that never awaits."""
+    for number in range(1, count + 1):
+        report(100 * number / count, f"Row {number}")
+        output(f"{number}\n")
+
+
+@tasks.work
 def count_runs(*, file: str, seconds: float) -> None:
     """Work that notes in a file each time it is begun."""
     with Path(file).open("a", encoding="ascii") as runs:
