@@ -5,7 +5,15 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
 from taskstream.errors import BackendUnavailable
 from taskstream.redis.connections import RETRY_SECONDS, Answer
@@ -13,6 +21,19 @@ from taskstream.redis.connections import RETRY_SECONDS, Answer
 OUT_OF_REACH = "Redis is out of reach: try again later."
 FULL = "Redis is full: it takes no new task until others are forgotten, or it is given more memory."
 REFUSES = "Redis refuses to change anything: the server's log says why."
+
+CLUSTER = "This Redis is a node of a cluster, which is not supported: name a single Redis."
+
+REFUSALS: dict[type[ResponseError], str] = {
+    OutOfMemoryError: FULL,
+    ReadOnlyError: "This Redis is a replica, which takes no changes: name its primary.",
+    AskError: CLUSTER,
+    ClusterDownError: CLUSTER,
+    NoPermissionError: "Redis forbids this user a command that is needed: its access rules (ACL) lack it.",
+}
+"""What is said of errors that Redis answers."""
+
+SENTINEL = "This is no Redis that runs scripts, perhaps a Sentinel: name the Redis that it watches."
 
 REQUEST_SECONDS = 1.5
 """How long the client of a request is kept waiting for Redis."""
@@ -40,7 +61,9 @@ class Availability:
     def record_error(self, error: Exception) -> str:
         """Note that Redis has not answered, or has refused; the sentence that clients are told."""
         if isinstance(error, ResponseError):
-            problem = FULL if isinstance(error, OutOfMemoryError) else REFUSES
+            otherwise = SENTINEL if "unknown command" in str(error) else REFUSES
+            sentences = (sentence for kind, sentence in REFUSALS.items() if isinstance(error, kind))
+            problem = next(sentences, otherwise)
         else:
             problem = OUT_OF_REACH
         if problem != self._problem:
@@ -59,16 +82,20 @@ class Availability:
         self.record_answer()
 
     async def repeat(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Repeat a step of the background for ever, whatever it raises."""
+        """Repeat a step of the background for ever; what it raises in a row is logged once."""
+        logged = ""
         while True:
             try:
                 await step()
             except RedisError as error:
                 self.record_error(error)
-                await asyncio.sleep(RETRY_SECONDS)
-            except Exception:
-                logger.exception("Unexpected error in the background, which goes on")
-                await asyncio.sleep(RETRY_SECONDS)
+            except Exception as error:
+                if logged != (logged := repr(error)):
+                    logger.exception("Unexpected error in the background, which goes on")
+            else:
+                logged = ""
+                continue
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 async def retry_until_available(request: Callable[[], Awaitable[Answer]]) -> Answer:

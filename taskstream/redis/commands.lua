@@ -164,9 +164,18 @@ local function end_lost(lease_seconds, pause_seconds, lost)
     end
 end
 
+-- Bring forward what was put off by a clock that has gone back since.
+local function limit(times, latest)
+    for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', times, '(' .. latest, '+inf', 'LIMIT', 0, 100)) do
+        redis.call('ZADD', times, latest, task_id)
+    end
+end
+
 -- The time, and the decisions to carry out, also those of servers that have died since.
 function commands.sweep(lease_seconds, resubmit_seconds, pause_seconds, lost)
     forget_expired()
+    limit(due, now + resubmit_seconds)
+    limit(leases, now + lease_seconds)
     resubmit(resubmit_seconds)
     end_lost(lease_seconds, pause_seconds, lost)
     local decisions = {}

@@ -1,5 +1,6 @@
 """Connections to Redis: how long it is waited for, and when a request is sent again."""
 
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -38,6 +39,12 @@ CONNECTION_OPTIONS: dict[str, Any] = {
 """Of the connections of our own; Celery has others."""
 
 Answer = TypeVar("Answer")
+
+
+def check_namespace(namespace: str) -> None:
+    """Raise `ValueError` if keys of this namespace could be those of another one."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", namespace):
+        raise ValueError(f"The namespace {namespace!r} may have letters, digits, '_', '.' and '-' only.")
 
 
 async def retry_once(redis: Redis, request: Callable[[], Awaitable[Answer]]) -> Answer:

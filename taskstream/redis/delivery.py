@@ -66,23 +66,22 @@ class Delivery:
         return self._task.log.last_id - self._sent_id
 
     async def _append(self) -> None:
-        piece = self._task.log.events_after(self._sent_id)
-        events = [event for event in piece if event.kind is not Kind.LOST]
-        if self._task.ended:
-            await self._append_with_end(events)
-        else:
-            await self._send(events[:BATCH])
-
-    async def _append_with_end(self, events: list[Event]) -> None:
-        """Append events of a task that has ended: of a full Redis, all that is asked is to take the end."""
+        log = self._task.log
+        piece = log.events_after(self._sent_id)
+        events = [event for event in piece if event.kind is not Kind.LOST]  # whose numbers are left out
+        if not log.ended:
+            await self._send(events[:BATCH], piece[-1].id)
+            return
         try:
-            await self._send(events)
-        except OutOfMemoryError:
-            await self._send(self._task.log.events_after(self._task.log.last_id - 1))
+            await self._send(events, piece[-1].id)
+        except OutOfMemoryError:  # a full Redis takes nothing but the end
+            await self._send(log.events_after(log.last_id - 1), log.last_id)
 
-    async def _send(self, events: list[Event]) -> None:
-        self._refused = not await self._logs.append(self._task.task_id, events, self._writer)
-        self._sent_id = events[-1].id
+    async def _send(self, events: list[Event], last_id: int) -> None:
+        if events:
+            self._refused = not await self._logs.append(self._task.task_id, events, self._writer)
+            last_id = events[-1].id
+        self._sent_id = last_id
 
     def _published(self) -> None:
         if self._task.reporter is not None and self._waiting >= BATCH:

@@ -1,7 +1,6 @@
 """Leases: how servers learn that a worker has died, and workers that their task has ended elsewhere."""
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,13 +9,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from taskstream.redis import scripts
+from taskstream.redis.availability import Availability
 from taskstream.redis.connections import CONNECTION_OPTIONS
 from taskstream.redis.logs import LEASE_SECONDS
 
 RENEW_SECONDS = 1
 """How often a worker renews a lease, and learns whether its task has been cancelled."""
-
-logger = logging.getLogger(__name__)
 
 
 class Leases:
@@ -24,6 +22,7 @@ class Leases:
 
     def __init__(self, redis_url: str, namespace: str) -> None:
         self._prefix = f"{namespace}:"
+        self._availability = Availability()
         redis = Redis.from_url(redis_url, **CONNECTION_OPTIONS)
         self._script = redis.register_script(scripts.source())
 
@@ -57,7 +56,9 @@ class Leases:
     def _has_to_run(self, task_id: str) -> bool:
         """Whether a task has to be run as far as is known: while Redis is out of reach, it does."""
         try:
-            return self.renew(task_id)
+            has_to_run = self.renew(task_id)
         except RedisError as error:
-            logger.warning("A lease can't be renewed: %s", error)
+            self._availability.record_error(error)
             return True
+        self._availability.record_answer()
+        return has_to_run

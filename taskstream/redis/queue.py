@@ -1,17 +1,20 @@
 """The Celery application, whose workers take tasks from the queue in Redis."""
 
+import asyncio
 import logging
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from billiard.pool import soft_timeout_sighandler
 from celery import Celery
-from celery.app.amqp import AMQP
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from celery.worker.state import maybe_shutdown
 from kombu import Connection, Queue
-from kombu.transport.redis import Transport
+from kombu.transport.redis import Channel, Transport
 from redis import Redis
 from redis.exceptions import OutOfMemoryError, ResponseError
 
@@ -27,6 +30,7 @@ SETTINGS: dict[str, Any] = {
     "worker_disable_prefetch": True,  # what one worker can't begin is for another
     "worker_prefetch_multiplier": 1,
     "worker_consumer": f"{__name__}:TaskConsumer",
+    "broker_transport": f"{__name__}:RetryingTransport",
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,  # without a limit
 }
@@ -41,12 +45,46 @@ TRANSPORT_OPTIONS: dict[str, Any] = {
 logger = logging.getLogger(__name__)
 
 
-class UnacknowledgedRequest(Request):
+class WorkRequest(Request):
     """A message that a worker has taken from the queue, and which need not be acknowledged."""
 
     def acknowledge(self) -> None:
         """Write nothing to Redis, which may be full."""
         self.acknowledged = True
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Have the task end whose process is killed because of its hard time limit."""
+        super().on_timeout(soft, timeout)
+        if not soft:
+            self.task.on_time_limit(self.id, timeout)  # type: ignore[attr-defined]  # see Worker
+
+
+@contextmanager
+def on_soft_time_limit(call: Callable[[], object]) -> Iterator[None]:
+    """While entered, call this in the event loop when Celery says by a signal that work takes too long.
+
+    Celery's own handler raises an exception wherever the loop happens to be.
+    """
+    if signal.getsignal(signal.SIGUSR1) is not soft_timeout_sighandler:
+        yield  # this isn't a process of a pool: there is no such limit
+        return
+    loop = asyncio.get_running_loop()
+    signal.signal(signal.SIGUSR1, lambda *_: loop.call_soon_threadsafe(call))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, soft_timeout_sighandler)
+
+
+class TolerantChannel(Channel):
+    """kombu's channel, which drops what is in the queue but is no message: its worker would end."""
+
+    def _brpop_read(self, **options: object) -> object:
+        try:
+            return super()._brpop_read(**options)  # type: ignore[misc]
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            logger.error("Something in the queue is no message of Celery's, and was dropped: %r", error)  # noqa: TRY400 - a sentence
+            return True
 
 
 class RetryingTransport(Transport):
@@ -56,27 +94,18 @@ class RetryingTransport(Transport):
     program, and its worker would end.
     """
 
+    Channel = TolerantChannel
     connection_errors = (*Transport.connection_errors, ResponseError)
-
-
-class RetryingConnection(Connection):
-    """A connection with this transport."""
-
-    def get_transport_cls(self) -> type[Transport]:
-        """The class of the transport."""
-        return RetryingTransport
-
-
-class RetryingAMQP(AMQP):
-    """Gives an application connections of this class."""
-
-    Connection = RetryingConnection
 
 
 class TaskConsumer(Consumer):
     """Connects a worker to its queue, once Redis accepts changes, and without gossip between workers."""
 
     def __init__(self, on_task_request: Callable[..., Any], *, task_events: bool, **options: Any) -> None:  # noqa: ANN401 - Celery's own
+        if getattr(options.get("pool"), "is_green", False):
+            raise SystemExit(
+                "Pools of gevent and eventlet can't run asyncio: take prefork, threads or solo."
+            )
         if not task_events:  # which are for Flower, and it wants to hear of the workers too
             options |= dict.fromkeys(("without_gossip", "without_mingle", "without_heartbeat"), True)
         super().__init__(on_task_request, task_events=task_events, **options)
@@ -111,7 +140,7 @@ def create_celery(redis_url: str, namespace: str) -> Celery:
 
     All of its keys and channels begin with the namespace.
     """
-    celery = Celery(namespace, broker=redis_url, amqp=f"{__name__}:RetryingAMQP", set_as_current=False)
+    celery = Celery(namespace, broker=redis_url, set_as_current=False)
     celery.conf.update(SETTINGS)
     celery.conf.broker_transport_options = {**TRANSPORT_OPTIONS, "global_keyprefix": f"{namespace}:"}
     return celery

@@ -12,7 +12,7 @@ from taskstream.events import TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.redis.availability import OUT_OF_REACH, REQUEST_SECONDS, Availability
-from taskstream.redis.connections import RECONNECT_SECONDS
+from taskstream.redis.connections import RECONNECT_SECONDS, check_namespace
 from taskstream.redis.logs import Creation, RedisLogs
 from taskstream.redis.messages import celery_message
 from taskstream.redis.mirrors import Mirror, Mirrors
@@ -35,6 +35,7 @@ class RedisRegistry:
     backend: Literal["memory", "redis"] = "redis"
 
     def __init__(self, settings: Settings, namespace: str) -> None:
+        check_namespace(namespace)
         self._settings = settings
         self._namespace = namespace
         self._logs = RedisLogs(settings, namespace, CONNECTIONS)

@@ -16,6 +16,7 @@ class RemoteTask(Task):
 
     def __init__(self, task_id: str, settings: Settings) -> None:
         super().__init__(task_id, Log(settings.history_length, settings.history_bytes))
+        self._overdue = False
 
     @classmethod
     def after(cls, task_id: str, latest: Event, settings: Settings) -> Self:
@@ -24,6 +25,19 @@ class RemoteTask(Task):
         task.receive([latest])
         task.outline = Snapshot.from_json(latest.data)
         return task
+
+    def stop_overdue(self) -> None:
+        """Stop its work, which has reached its soft time limit, at the next report."""
+        self._overdue = True
+        if self.reporter is not None:
+            self.reporter.flush()
+            self.reporter.close()
+
+    def publish(self, status: TaskStatus, message: str, progress: float = 0, data: object = None) -> None:
+        """Append a snapshot; work that was stopped because of its time limit has failed."""
+        if self._overdue and status is TaskStatus.REVOKED:
+            status, message = TaskStatus.FAILURE, "It took longer than its soft time limit"
+        super().publish(status, message, progress, data)
 
     def receive(self, events: Iterable[Event]) -> None:
         """Append the events that are new here."""

@@ -11,25 +11,34 @@ from functools import partial
 
 from celery import Task as CeleryTask, signals
 from celery.app.task import Context
+from pydantic import ValidationError
 
+from taskstream.errors import InvalidParameters
 from taskstream.events import TaskStatus
 from taskstream.redis.availability import retry_until_available
+from taskstream.redis.connections import check_namespace
 from taskstream.redis.delivery import Delivery
 from taskstream.redis.leases import Leases
 from taskstream.redis.logs import RedisLogs
 from taskstream.redis.messages import run_name
-from taskstream.redis.queue import UnacknowledgedRequest, create_celery
+from taskstream.redis.queue import WorkRequest, create_celery, on_soft_time_limit
 from taskstream.redis.remote import RemoteTask, end_task, find_task
 from taskstream.settings import Settings
 from taskstream.threads import WorkThreads
-from taskstream.updates import Updates
+from taskstream.updates import Updates, WorkError
 from taskstream.work_table import WorkTable
+
+STOP_SECONDS = 1
+"""How long work may go on to its next report when it has reached its soft time limit."""
+
+ANOTHER_VERSION = "The worker has another version of this work than the server"
 
 
 class Worker:
     """The Celery application, whose one task runs any work of an application."""
 
     def __init__(self, works: WorkTable, settings: Settings, namespace: str) -> None:
+        check_namespace(namespace)
         self._works = works
         self._settings = settings
         self._namespace = namespace
@@ -37,7 +46,9 @@ class Worker:
         self._leases = Leases(redis_url, namespace)
         self.celery = create_celery(redis_url, namespace)
 
-        @self.celery.task(name=run_name(namespace), bind=True, Request=UnacknowledgedRequest)
+        @self.celery.task(
+            name=run_name(namespace), bind=True, Request=WorkRequest, on_time_limit=self._end_at_time_limit
+        )
         def run(celery_task: "CeleryTask[..., None]", work: str, parameters: str) -> None:
             """Run some work; Celery's task id is the task's."""
             asyncio.run(self._run(str(celery_task.request.id), work, parameters))
@@ -46,7 +57,12 @@ class Worker:
         def end_revoked(sender: "CeleryTask[..., None]", request: Context, **_: object) -> None:
             """End a task that Celery or Flower revoked: in the queue or, if terminated, while it runs."""
             if sender.app is self.celery:  # the signal is that of all applications
-                asyncio.run(self._revoke(str(request.id)))
+                asyncio.run(self._end(str(request.id), TaskStatus.REVOKED, "Cancelled"))
+
+    def _end_at_time_limit(self, task_id: str, seconds: float) -> None:
+        """End a task whose process was killed, as it ran for so many seconds."""
+        message = f"It took longer than its time limit of {seconds:g} s"
+        asyncio.run(self._end(task_id, TaskStatus.FAILURE, message))
 
     async def _run(self, task_id: str, work_name: str, json_parameters: str) -> None:
         """Run a task, unless it has begun or ended already."""
@@ -63,23 +79,32 @@ class Worker:
         delivery = Delivery(task, logs)
 
         async def begin() -> Updates:
-            work = self._works.get(work_name)  # an unknown one is a failure of the task
-            parameters = work.from_json(json_parameters)
+            try:
+                work = self._works.get(work_name)
+                parameters = work.from_json(json_parameters)
+            except InvalidParameters as error:
+                raise WorkError(f"{ANOTHER_VERSION} ({error})") from error
+            except ValidationError as error:
+                raise WorkError(f"{ANOTHER_VERSION} ({InvalidParameters.of_pydantic(error)})") from error
             return await work.begin(parameters, threads)
+
+        def end_at_soft_time_limit() -> None:
+            task.stop_overdue()
+            asyncio.get_running_loop().call_later(STOP_SECONDS, running.cancel)
 
         running = asyncio.create_task(task.run(begin, delivery.next, self._settings.output_queue_length))
         delivering = asyncio.create_task(delivery.run(running.cancel))
-        with self._leases.hold(task.task_id, on_end=running.cancel):
+        lease = self._leases.hold(task.task_id, on_end=running.cancel)
+        with lease, on_soft_time_limit(end_at_soft_time_limit):
             await asyncio.wait([running])
             await delivery.flush()
         delivering.cancel()
         await threads.join()
 
-    async def _revoke(self, task_id: str) -> None:
-        """End a task that has not ended as REVOKED."""
+    async def _end(self, task_id: str, status: TaskStatus, message: str) -> None:
+        """End a task that has not ended."""
         async with self._open_logs() as logs:
-            end = partial(end_task, logs, task_id, TaskStatus.REVOKED, "Cancelled")
-            await retry_until_available(end)
+            await retry_until_available(partial(end_task, logs, task_id, status, message))
 
     def _open_logs(self) -> "aclosing[RedisLogs]":
         """The logs in Redis, over one connection, which are closed on exit."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tests.support.own_work  # noqa: F401 - it adds its work
 from app import celery, main, tasks
-from taskstream import Output, Update, output
+from taskstream import Output, Update, output, report
 
 __all__ = ["celery"]
 
@@ -37,11 +37,52 @@ def speak_in_thread(*, pieces: int) -> None:
 
 
 @tasks.work
+async def rows(*, count: int) -> None:
+    """A coroutine that never awaits."""
+    for number in range(1, count + 1):
+        report(100 * number / count, f"Row {number}")
+        output(f"{number}\n")
+
+
+@tasks.work
 def count_runs(*, file: str, seconds: float) -> None:
     """Work that notes in a file each time it is begun."""
     with Path(file).open("a", encoding="ascii") as runs:
         runs.write("begun\n")
     time.sleep(seconds)
+
+
+def step(file: str) -> None:
+    """Note in a file that work goes on."""
+    with Path(file).open("a", encoding="ascii") as steps:
+        steps.write("x")
+
+
+@tasks.work
+async def report_for_ever(*, file: str) -> None:
+    """A coroutine that doesn't end."""
+    while True:
+        step(file)
+        report(1, "Still here")
+        await asyncio.sleep(0.05)
+
+
+@tasks.work
+def report_in_thread(*, file: str) -> None:
+    """A function that doesn't end."""
+    while True:
+        time.sleep(0.05)
+        step(file)
+        report(1, "Still here")
+
+
+@tasks.work
+async def yield_for_ever(*, file: str) -> AsyncIterator[Update]:
+    """An async generator that doesn't end."""
+    while True:
+        step(file)
+        yield Update(1, "Still here")
+        await asyncio.sleep(0.05)
 
 
 if __name__ == "__main__":

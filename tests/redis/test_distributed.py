@@ -230,6 +230,24 @@ async def test_own_work(redis: RedisServer, own_server: Api, start: Start) -> No
     assert broken[-1].snapshot["message"].startswith("Unexpected ValueError")
 
 
+async def test_a_coroutine_that_never_awaits(redis: RedisServer, own_server: Api, start: Start) -> None:
+    """Redis serves others meanwhile; viewers see what its log holds, and are told what it doesn't."""
+    api = own_server
+    start(Worker(redis.url, 1, module="tests.redis.own_app"))
+    with Redis.from_url(redis.url) as client:
+        client.config_set("slowlog-log-slower-than", 50_000)
+        stream = await api.watch((await api.start(work="rows", count=100_000))["task_id"])
+        assert client.slowlog_len() == 0
+        assert client.info("memory")["used_memory_peak"] < 20_000_000
+    assert stream[-1].snapshot["status"] == "SUCCESS"
+    assert stream[-2].snapshot["text"].endswith("100000\n")
+    told: list[int] = []
+    for event in stream:
+        lost = event["event"] == "lost"
+        told += range(event.snapshot["from"], event.snapshot["to"] + 1) if lost else [event.id]
+    assert told == list(range(1, stream[-1].id + 1))
+
+
 async def test_a_trimmed_log(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
     """What has fallen out of a log is skipped, also by a server that has never seen it."""
     api = Api(session, [start(sharing_server(redis.url, "--history-length", "3")).url for _ in range(2)])

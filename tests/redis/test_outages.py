@@ -1,6 +1,7 @@
 """Redis goes away and comes back: streams stay open, nothing is half-done, and all recovers by itself."""
 
 import asyncio
+import re
 import shutil
 import signal
 import time
@@ -10,13 +11,21 @@ import aiohttp
 import pytest
 from redis import Redis
 
+from taskstream.redis.queue import create_celery
 from tests.conftest import Start
 from tests.support.api import ENDED, LONG_TASK, Api, Event, blocks, check_story
 from tests.support.backends import RedisServer, Worker, free_port, sharing_server
+from tests.support.programs import ROOT, Program
 
 pytestmark = pytest.mark.slow
 
 ANSWER_SECONDS = 3
+
+
+class AnyRedis(Program):
+    """`redis-server` with a configuration of its own."""
+
+    executable = ("redis-server",)
 
 
 class OpenStream:
@@ -159,6 +168,45 @@ async def test_redis_hangs(start: Start, session: aiohttp.ClientSession) -> None
     assert (await api.cancel(task_id))["status"] == "REVOKED"
     check_story(await stream.reading, "REVOKED")
     assert "Traceback" not in hung.output
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--replicaof", "127.0.0.1", "1"), "is a replica"),
+        (("--cluster-enabled", "yes"), "is a node of a cluster"),
+        (("--sentinel",), "perhaps a Sentinel"),
+        (("--user", "default", "on", "nopass", "~*", "+@connection"), "forbids this user a command"),
+    ],
+)
+async def test_another_redis(
+    start: Start, session: aiohttp.ClientSession, tmp_path: Path, flags: tuple[str, ...], words: str
+) -> None:
+    """What is no primary, or doesn't let us in, is called what it is."""
+    port = free_port()
+    configuration = tmp_path / "redis.conf"
+    configuration.write_text(f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\n", encoding="ascii")
+    start(AnyRedis(str(configuration), *flags)).wait_for("Ready to accept|Sentinel ID is")
+    api = Api(session, [start(sharing_server(f"redis://127.0.0.1:{port}")).url])
+    assert words in (await api.json("POST", "/start-task", 503))["detail"]
+
+
+async def test_access_rules(start: Start, session: aiohttp.ClientSession) -> None:
+    """The rules that the page gives are enough for servers and workers."""
+    page = (ROOT / "docs" / "more-than-one-machine.md").read_text(encoding="utf-8")
+    [rules] = re.findall(r"ACL SETUSER tasks on >password (.*)", page)
+    redis = start(RedisServer())
+    with Redis.from_url(redis.url, decode_responses=True) as client:
+        client.execute_command("ACL", "SETUSER", "tasks", "on", ">password", *rules.split())
+        url = redis.url.replace("//", "//tasks:password@")
+        api = Api(session, [start(sharing_server(url)).url])
+        start(Worker(url, processes=1, flags=("--task-events",)))
+        check_story(await api.watch((await api.start(seconds=0.5))["task_id"]), "SUCCESS")
+        running = (await api.start(**LONG_TASK))["task_id"]
+        await api.until(running, "PROGRESS")
+        create_celery(url, "taskstream").control.revoke(running, reply=True, terminate=True)
+        check_story(await api.watch(running), "REVOKED")
+        assert client.acl_log() == []
 
 
 async def test_redis_loses_its_data(start: Start, session: aiohttp.ClientSession) -> None:

@@ -1,0 +1,107 @@
+"""What workers say of what they can't run, or can't run to its end; and what doesn't end them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from taskstream import TaskStream
+from taskstream.redis.messages import celery_message
+from taskstream.redis.queue import TaskConsumer
+from taskstream.redis.registry import RedisRegistry
+from taskstream.redis.worker import Worker as CeleryWorker
+from taskstream.settings import Settings
+from taskstream.work_table import WorkTable
+from tests.conftest import Start
+from tests.support.api import Api, check_story
+from tests.support.backends import RedisServer, Worker
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def client(redis: RedisServer) -> Redis:
+    return Redis.from_url(redis.url, decode_responses=True)
+
+
+@pytest.mark.parametrize("work", ["report_for_ever", "report_in_thread", "yield_for_ever"])
+async def test_the_soft_time_limit(
+    redis: RedisServer, own_server: Api, start: Start, tmp_path: Path, work: str
+) -> None:
+    """It stops the work, whose task has failed then and says why; the process runs others."""
+    api = own_server
+    start(Worker(redis.url, 1, "tests.redis.own_app", flags=("--soft-time-limit", "1")))
+    file = tmp_path / "steps"
+    stream = await api.watch((await api.start(work=work, file=str(file)))["task_id"])
+    steps = file.stat().st_size
+    check_story(stream, "FAILURE")
+    assert stream[-1].snapshot["message"] == "It took longer than its soft time limit"
+    check_story(await api.watch((await api.start(seconds=0.5))["task_id"]), "SUCCESS")
+    assert file.stat().st_size == steps
+
+
+async def test_the_hard_time_limit(redis: RedisServer, own_server: Api, start: Start) -> None:
+    """Work that nothing stops is killed with its process, and has failed at once."""
+    api = own_server
+    start(Worker(redis.url, 1, "tests.redis.own_app", flags=("--time-limit", "1")))
+    stream = await api.watch((await api.start(work="sleep", seconds=60.0))["task_id"])
+    check_story(stream, "FAILURE")
+    assert stream[-1].snapshot["message"] == "It took longer than its time limit of 1 s"
+    check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
+
+
+async def test_a_worker_of_another_version(
+    redis: RedisServer, own_server: Api, start: Start, client: Redis
+) -> None:
+    """What it has no work for, or whose parameters it doesn't take, has failed and says why."""
+    api = own_server
+    missing = (await api.start(work="speak", pieces=1))["task_id"]
+    changed = (await api.start(seconds=0))["task_id"]
+    client.delete("taskstream:queue")
+    client.lpush("taskstream:queue", celery_message(missing, "taskstream", "speak", '{"pieces":1}'))
+    client.lpush("taskstream:queue", celery_message(changed, "taskstream", "simulated", '{"minutes":1}'))
+    start(Worker(redis.url, 1))
+    for task_id, words in (
+        (missing, "(work: There is no work called 'speak', only: simulated, scraping)"),
+        (changed, "(minutes: Extra inputs are not permitted)"),
+    ):
+        stream = await api.watch(task_id)
+        check_story(stream, "FAILURE")
+        assert stream[-1].snapshot["message"] == (
+            f"The worker has another version of this work than the server {words}"
+        )
+
+
+async def test_what_is_no_message(redis: RedisServer, api: Api, start: Start, client: Redis) -> None:
+    """Whatever stands in the queue, a worker drops what is no message, and goes on."""
+    worker = start(Worker(redis.url, 1))
+    garbage = ["garbage", "\udcff", "1", "null", "[]", "{}", json.dumps({"body": "e30=", "properties": {}})]
+    for each in garbage:
+        client.lpush("taskstream:queue", each.encode("utf-8", "surrogateescape"))
+    check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
+    assert worker.output.count("is no message of Celery's, and was dropped") == len(garbage)
+    assert "Traceback" not in worker.output
+
+
+def test_green_threads_are_refused() -> None:
+    """A pool of gevent or eventlet gets a sentence."""
+
+    class Pool:
+        is_green = True
+
+    with pytest.raises(SystemExit, match="take prefork, threads or solo"):
+        TaskConsumer(print, task_events=False, pool=Pool())
+
+
+@pytest.mark.parametrize("namespace", ["", "a:b", "a b", "a*", "{a}", "ä", "a\n"])
+async def test_namespaces(namespace: str) -> None:
+    """One whose keys could be another's is refused, by servers and workers."""
+    settings = Settings(redis_url="redis://127.0.0.1:1")
+    with pytest.raises(ValueError, match="may have letters, digits"):
+        async with TaskStream(redis_url=settings.redis_url, namespace=namespace):
+            pass
+    with pytest.raises(ValueError, match="namespace"):
+        RedisRegistry(settings, namespace)
+    with pytest.raises(ValueError, match="namespace"):
+        CeleryWorker(WorkTable(), settings, namespace)
