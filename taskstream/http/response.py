@@ -1,8 +1,11 @@
 """The response of a stream, which its connection goes on with if it can; else sse-starlette does."""
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncGenerator
+from functools import partial
+from types import FunctionType
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
@@ -12,6 +15,15 @@ from taskstream.http.stream import CONNECTION, StreamConnection
 from taskstream.http.streams import Streams
 from taskstream.http.write_queue import Outcome, StreamCounts
 from taskstream.viewers import Viewer
+
+LAYERS = {
+    "starlette._exception_handler wrap_app_handling_exceptions.<locals>.wrapped_app.<locals>.sender",
+    "starlette.middleware.errors ServerErrorMiddleware.__call__.<locals>._send",
+    "starlette.middleware.cors CORSMiddleware.send",
+}
+"""What may stand between a response and its connection, as it hands on every body as it is."""
+
+logger = logging.getLogger(__name__)
 
 
 class StreamResponse(EventSourceResponse):
@@ -28,8 +40,9 @@ class StreamResponse(EventSourceResponse):
         self._retry = b"\nretry: %d\n" % milliseconds
         self._viewer = viewer
         self._streams = streams
+        self._events = events_of(viewer, streams.counts, self._retry)
         super().__init__(
-            events_of(viewer, streams.counts, self._retry),
+            self._events,
             sep="\n",
             ping=streams.ping_seconds,
             ping_message_factory=lambda: ServerSentEvent(comment="ping", sep="\n"),
@@ -44,9 +57,11 @@ class StreamResponse(EventSourceResponse):
             if message["type"] != "http.response.start":
                 await send(message)
 
+        connection: StreamConnection | None = scope.get(CONNECTION)
+        if connection and not self._reaches(connection, send):
+            connection = None
         self._streams.take_place()
         outcome: Outcome | None = "left"
-        connection: StreamConnection | None = scope.get(CONNECTION)
         try:
             if connection and await self._attach(connection, send):
                 outcome = None  # the place is the stream's now
@@ -61,6 +76,18 @@ class StreamResponse(EventSourceResponse):
         finally:
             if outcome:
                 self._streams.free_place(outcome)
+
+    def _reaches(self, connection: StreamConnection, send: Send) -> bool:
+        """Whether nobody between this response and the connection could want to see or change the body."""
+        innermost = unwrapped(send)
+        owned = connection.owns(innermost)
+        if owned and self.body_iterator is self._events:
+            return True
+        if not self._streams.said_slower:
+            self._streams.said_slower = True
+            changed_by = "what replaced body_iterator" if owned else name_of(innermost)
+            logger.warning("Streams are slower: their bodies may be seen or changed by %s.", changed_by)
+        return False
 
     async def _attach(self, connection: StreamConnection, send: Send) -> bool:
         """Send the head, and attach the stream to the connection, if the head that arrives allows it."""
@@ -79,6 +106,28 @@ class StreamResponse(EventSourceResponse):
         sse-starlette would end the stream when any server of this process has ever been told to stop.
         """
         await asyncio.Event().wait()
+
+
+def unwrapped(send: object) -> object:
+    """What a `send` comes down to below the known layers: a connection's own, or the first other layer."""
+    while name_of(send) in LAYERS:
+        inner = None
+        if isinstance(send, partial):
+            inner = send.keywords.get("send")
+        elif isinstance(send, FunctionType):
+            cells = zip(send.__code__.co_freevars, send.__closure__ or (), strict=True)
+            inner = next((cell.cell_contents for name, cell in cells if name == "send"), None)
+        send = inner
+    return send
+
+
+def name_of(send: object) -> str:
+    """Where the code of a layer stands, whatever `functools.wraps` has it say."""
+    function = send.func if isinstance(send, partial) else send
+    function = getattr(function, "__func__", function)  # of a method
+    if isinstance(function, FunctionType):
+        return f"{function.__globals__['__name__']} {function.__code__.co_qualname}"
+    return str(type(send))
 
 
 async def events_of(viewer: Viewer, counts: StreamCounts, retry: bytes) -> AsyncGenerator[bytes, None]:

@@ -32,6 +32,9 @@ class StreamConnection(Protocol):
     def unsent_bytes(self) -> int:
         """How much it still has to send."""
 
+    def owns(self, send: object) -> bool:
+        """Whether this is the `send` of the response that is under way, with nothing around it."""
+
     def hold(self) -> None:
         """Hold back what the response writes from now on."""
 

@@ -25,6 +25,7 @@ class Streams:
         self.ping_seconds = ping_seconds
         self.stall_seconds = stall_seconds
         self.counts = StreamCounts()
+        self.said_slower = False
         self._queue = WriteQueue()
         self._now = now
         self._limit = limit

@@ -61,6 +61,10 @@ class Socket:
         """The connection is cut."""
         self.aborted = True
 
+    def owns(self, send: object) -> bool:
+        """Whether a response may be attached: it is here already."""
+        raise NotImplementedError
+
     def hold(self) -> None:
         """Nothing is held back."""
 
