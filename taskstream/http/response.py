@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from functools import partial
 from types import FunctionType
 
@@ -23,26 +24,35 @@ LAYERS = {
 }
 """What may stand between a response and its connection, as it hands on every body as it is."""
 
+GATHER_SECONDS = 0.1
+"""How long a response that has waited for its first event goes on, for those that come with it."""
+
 logger = logging.getLogger(__name__)
 
 
 class StreamResponse(EventSourceResponse):
     """A response that lasts until its viewer has read the end, or has left, or the server stops.
 
+    With `wait_seconds`, only until there is something, which they are the limit for.
+
     Raises `StreamsFull` when it is called, before anything is sent. If the stream is attached to its
     connection, the call returns as soon as that has begun.
     """
 
-    def __init__(self, viewer: Viewer, streams: Streams, retry_milliseconds: int) -> None:
+    def __init__(
+        self, viewer: Viewer, streams: Streams, retry_milliseconds: int, wait_seconds: float | None = None
+    ) -> None:
         # Spread, so that a server that starts again isn't met by all of its viewers at once. Inside the
         # first event, for sseclient-py drops a block without data.
         milliseconds = random.randint(retry_milliseconds, 3 * retry_milliseconds)
         self._retry = b"\nretry: %d\n" % milliseconds
         self._viewer = viewer
         self._streams = streams
-        self._events = events_of(viewer, streams.counts, self._retry)
+        self._polled = wait_seconds is not None
+        self._events = events_of(viewer, streams.counts, self._retry, wait_seconds)
         super().__init__(
             self._events,
+            headers={"Cache-Control": "no-store, no-transform"},  # compressing would hold back events
             sep="\n",
             ping=streams.ping_seconds,
             ping_message_factory=lambda: ServerSentEvent(comment="ping", sep="\n"),
@@ -57,7 +67,7 @@ class StreamResponse(EventSourceResponse):
             if message["type"] != "http.response.start":
                 await send(message)
 
-        connection: StreamConnection | None = scope.get(CONNECTION)
+        connection: StreamConnection | None = None if self._polled else scope.get(CONNECTION)
         if connection and not self._reaches(connection, send):
             connection = None
         self._streams.take_place()
@@ -130,12 +140,33 @@ def name_of(send: object) -> str:
     return str(type(send))
 
 
-async def events_of(viewer: Viewer, counts: StreamCounts, retry: bytes) -> AsyncGenerator[bytes, None]:
+async def events_of(
+    viewer: Viewer, counts: StreamCounts, retry: bytes, wait_seconds: float | None
+) -> AsyncGenerator[bytes, None]:
     """What a viewer sees, for sse-starlette."""
     with viewer:
-        while (events := viewer.take()) or await viewer.wait():
+        if wait_seconds is not None:
+            events = await first_events(viewer, wait_seconds)
+        elif not (events := viewer.take()):
+            yield b": ping\n\n"  # a proxy may hold back a head without a body
+        while events or (wait_seconds is None and await viewer.wait()):
             if events:
                 counts.events += events.count(b"\n\n")
                 counts.bytes += len(events)
                 yield events.replace(b"\n", retry, 1) if retry else events
                 retry = b""
+            events = viewer.take() if wait_seconds is None else b""
+
+
+async def first_events(viewer: Viewer, wait_seconds: float) -> bytes:
+    """All that is there for a viewer; if that is nothing, what comes with the first event, within a limit.
+
+    At one moment: with tasks that never pause it would not end otherwise.
+    """
+    if not (events := viewer.take()) and wait_seconds:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_seconds):
+                events = await viewer.read()
+        if events:
+            await asyncio.sleep(GATHER_SECONDS)
+    return b"".join([events, *iter(viewer.take, b"")])

@@ -125,7 +125,7 @@ def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
     stream: Options = {
         "response_class": Response,
         "response_model": None,
-        "openapi_extra": openapi.LAST_EVENT_ID,
+        "openapi_extra": openapi.STREAM_PARAMETERS,
     }
 
     @router.get("/tasks/{task_id}/stream", responses=openapi.STREAM, **stream)
@@ -137,9 +137,7 @@ def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
     @router.get("/task-progress", responses=openapi.OVERVIEW, **stream)
     async def tasks_progress(request: Request, task_id: TaskIds) -> Response:
         """Stream many tasks at once: the latest snapshot of each, until all of them have ended."""
-        if request.headers.get("last-event-id") == "end":
-            return Response(status_code=204)
-        return await tasks.stream_overview(task_id)
+        return await tasks.stream_overview(request, task_id)
 
 
 def add_status(router: APIRouter, tasks: "TaskStream") -> None:

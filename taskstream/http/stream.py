@@ -101,6 +101,13 @@ class Stream:
         self._now = now
         self._on_close = on_close
 
+    def begin(self) -> None:
+        """Write what the viewer has missed, or a comment: proxies may hold back a head without a body."""
+        if self.write_piece():
+            self.resume()
+        elif self._retry and not self.closed:
+            self.write(PING)
+
     def resume(self) -> None:
         """Write soon what is new, in turn with others."""
         self._queue.add(self)

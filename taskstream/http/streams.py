@@ -62,8 +62,7 @@ class Streams:
             if log not in self._broadcasts:
                 self._broadcasts[log] = Broadcast(log, self._queue, self.counts, self._now)
             self._broadcasts[log].add(stream)
-        if stream.write_piece():
-            stream.resume()
+        stream.begin()
         return True
 
     def _remove(self, stream: Stream, outcome: Outcome) -> None:

@@ -125,7 +125,7 @@ async def test_named_events(own: Api) -> None:
     task_id = (await own.start(work="speak"))["task_id"]
     last = (await own.watch(task_id))[-1]
     async with own.open(f"/own/{task_id}/named") as response:
-        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Cache-Control"] == "no-store, no-transform"
         seen = [(event["id"], event["event"], event.data) async for event in events(response)]
     assert seen == [
         ("3", "token", ["two", "lines", "and three", ""]),
