@@ -18,9 +18,9 @@ from taskstream.http.write_queue import Outcome, StreamCounts
 from taskstream.viewers import Viewer
 
 LAYERS = {
-    "starlette._exception_handler wrap_app_handling_exceptions.<locals>.wrapped_app.<locals>.sender",
-    "starlette.middleware.errors ServerErrorMiddleware.__call__.<locals>._send",
-    "starlette.middleware.cors CORSMiddleware.send",
+    "wrap_app_handling_exceptions.<locals>.wrapped_app.<locals>.sender": "starlette._exception_handler",
+    "ServerErrorMiddleware.__call__.<locals>._send": "starlette.middleware.errors",
+    "CORSMiddleware.send": "starlette.middleware.cors",
 }
 """What may stand between a response and its connection, as it hands on every body as it is."""
 
@@ -95,7 +95,7 @@ class StreamResponse(EventSourceResponse):
             return True
         if not self._streams.said_slower:
             self._streams.said_slower = True
-            changed_by = "what replaced body_iterator" if owned else name_of(innermost)
+            changed_by = "what replaced body_iterator" if owned else function_of(innermost) or innermost
             logger.warning("Streams are slower: their bodies may be seen or changed by %s.", changed_by)
         return False
 
@@ -120,24 +120,22 @@ class StreamResponse(EventSourceResponse):
 
 def unwrapped(send: object) -> object:
     """What a `send` comes down to below the known layers: a connection's own, or the first other layer."""
-    while name_of(send) in LAYERS:
-        inner = None
+    while (function := function_of(send)) and (
+        LAYERS.get(function.__code__.co_qualname) == function.__globals__["__name__"]
+    ):
         if isinstance(send, partial):
-            inner = send.keywords.get("send")
-        elif isinstance(send, FunctionType):
-            cells = zip(send.__code__.co_freevars, send.__closure__ or (), strict=True)
-            inner = next((cell.cell_contents for name, cell in cells if name == "send"), None)
-        send = inner
+            send = send.keywords.get("send")
+        else:
+            names, cells = function.__code__.co_freevars, function.__closure__
+            send = cells[names.index("send")].cell_contents if cells and "send" in names else None
     return send
 
 
-def name_of(send: object) -> str:
-    """Where the code of a layer stands, whatever `functools.wraps` has it say."""
+def function_of(send: object) -> FunctionType | None:
+    """The function that is called, whose code says where it stands, whatever `functools.wraps` says."""
     function = send.func if isinstance(send, partial) else send
     function = getattr(function, "__func__", function)  # of a method
-    if isinstance(function, FunctionType):
-        return f"{function.__globals__['__name__']} {function.__code__.co_qualname}"
-    return str(type(send))
+    return function if isinstance(function, FunctionType) else None
 
 
 async def events_of(

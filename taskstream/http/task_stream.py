@@ -139,14 +139,16 @@ class TaskStream(Tasks):
 
 def last_event_id_of(request: Request) -> str | None:
     """What the header says; where it is absent, the query, into which polyfills put it."""
-    query = request.query_params
-    in_query = next((query[name] for name in LAST_EVENT_ID_QUERY if name in query), None)
-    return request.headers.get("last-event-id", in_query)
+    last_event_id = request.headers.get("last-event-id")
+    if last_event_id is None and request.scope["query_string"]:
+        query = request.query_params
+        return next((query[name] for name in LAST_EVENT_ID_QUERY if name in query), None)
+    return last_event_id
 
 
 def wait_of(request: Request) -> int | None:
     """The seconds that `?wait=` asks for, if it is there. Raises `InvalidParameters`."""
-    if (text := request.query_params.get("wait")) is None:
+    if not request.scope["query_string"] or (text := request.query_params.get("wait")) is None:
         return None
     if not re.fullmatch("[0-9]{1,2}", text) or int(text) > MAX_WAIT_SECONDS:
         raise InvalidParameters.of("wait", f"Input should be 0 to {MAX_WAIT_SECONDS} seconds", "query")
