@@ -10,7 +10,7 @@ from taskstream.errors import InvalidParameters
 from taskstream.events import Event, Snapshot
 from taskstream.idempotency import IdempotencyKey
 from taskstream.registry import Registry
-from taskstream.reporting import OutputHandler
+from taskstream.reporting import OutputHandler, forget_in_children
 from taskstream.settings import Settings, SettingsKeywords, replace
 from taskstream.tasks import Task
 from taskstream.viewers import Follower
@@ -172,6 +172,7 @@ class Tasks:
         """Start, unless it has been started: a router that is included twice enters twice."""
         if not self._users:
             self.works.check()
+            forget_in_children()
             await self._stack.enter_async_context(self._run())
         elif self._loop is not asyncio.get_running_loop():
             raise RuntimeError(f"{ANOTHER_LOOP}: make one for each.")

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from taskstream.encoding import frozen
@@ -15,6 +16,9 @@ OUTPUT_QUEUE_LENGTH = 1000
 OUTPUT_CHARACTERS = 16 * 1024
 """The most that one event of output holds."""
 
+STALL_SECONDS = 5
+"""How long a thread waits for an event loop that doesn't turn; then its output is dropped."""
+
 Report = tuple[float, str, object]
 """The arguments of `report`."""
 
@@ -23,7 +27,8 @@ class Reporter:
     """What one task says until the event loop takes it: its output whole, of reports in a row the latest.
 
     The loop is woken once for all that it has not taken, so work may report in a tight loop. A thread whose
-    output is faster than the loop waits, instead of filling the memory.
+    output is faster than the loop waits, instead of filling the memory; but not for a loop that may be
+    waiting for this very thread.
     """
 
     def __init__(self, task: "Task", output_queue_length: int = OUTPUT_QUEUE_LENGTH) -> None:
@@ -36,12 +41,15 @@ class Reporter:
         self._limit = output_queue_length
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
-        self._said: list[str | Report] = []
+        self._said: list[str | Report | None] = []
+        """`None` in the place of output that was dropped."""
         self._latest: Report | None = None
         """The latest report; without a lock, which would double the cost of `report`."""
         self._latest_said: Report | None = None
         """The latest report that stands in `_said`."""
         self._outputs = self._characters = 0
+        self._waiting_since: float | None = None
+        """When a thread began to wait for the loop, which has not turned since."""
         self._room = threading.Condition()
         self._closed = False
 
@@ -60,14 +68,18 @@ class Reporter:
     def output(self, text: str) -> None:
         """Add a piece of output; in another thread than the loop's, wait while there are too many.
 
+        It is dropped if the loop doesn't turn for `STALL_SECONDS`, and all that follows until it does.
         Raises `asyncio.CancelledError` once this is closed.
         """
         in_loop = threading.get_ident() == self._loop_thread
         with self._room:
-            if not in_loop:
-                self._room.wait_for(lambda: self._closed or self._outputs < self._limit)
+            has_room = in_loop or self._wait_for_room()
             if self._closed:
                 raise asyncio.CancelledError("The task has ended")
+            if not has_room:
+                if self._said[-1] is not None:
+                    self._said.append(None)
+                return
             self._say_latest()  # which came before
             self._said.append(text)
             self._outputs += 1
@@ -84,6 +96,7 @@ class Reporter:
             self._say_latest()
             said, self._said = self._said, []
             self._outputs = self._characters = 0
+            self._waiting_since = None
             self._room.notify_all()
         if self._task is None:
             return
@@ -91,9 +104,12 @@ class Reporter:
         for each in said:
             if isinstance(each, str):
                 text.append(each)
+                continue
+            self._task.append_output("".join(text))
+            text.clear()
+            if each is None:
+                self._task.append_lost()
             else:
-                self._task.append_output("".join(text))
-                text.clear()
                 self._task.append_report(*each)
         self._task.append_output("".join(text))
 
@@ -114,6 +130,18 @@ class Reporter:
             self._latest_said = self._latest
             self._said.append(self._latest)
 
+    def _wait_for_room(self) -> bool:
+        """Wait while there are too many pieces; false if the loop doesn't turn."""
+        while self._outputs >= self._limit and not self._closed:
+            now = time.monotonic()
+            if self._waiting_since is None:
+                self._waiting_since = now
+                self._schedule()
+            elif now - self._waiting_since >= STALL_SECONDS:
+                return False
+            self._room.wait(self._waiting_since + STALL_SECONDS - now)
+        return True
+
     def _schedule(self) -> None:
         self.scheduled = True
         if threading.get_ident() == self._loop_thread:
@@ -127,3 +155,6 @@ class Reporter:
     def _flush_unless_paused(self) -> None:
         if not self.paused:
             self.flush()
+            return
+        with self._room:
+            self._waiting_since = None  # it turns

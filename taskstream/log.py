@@ -44,12 +44,8 @@ class Log:
     def append(self, data: bytes, kind: Kind = Kind.SNAPSHOT, event_id: int = 0) -> None:
         """Add an event, which is one line of `data`, and tell the listeners.
 
-        With an `event_id`, under the number that it was given elsewhere; what was there before a gap is
-        dropped.
+        With an `event_id`, under the number that it was given elsewhere: those between are lost.
         """
-        if event_id > self.last_id + 1:
-            self._events.clear()
-            self._bytes = 0
         self.last_id = event_id or self.last_id + 1
         if kind is Kind.SNAPSHOT or kind is Kind.LAST:
             self.latest, self.latest_id = data, self.last_id
@@ -80,18 +76,19 @@ class Log:
     def events_after(self, event_id: int) -> list[Event]:
         """The events that follow `event_id`, a piece at a time.
 
-        If some of those have been dropped, the piece begins by saying so, with the latest snapshot if that
-        is one of them.
+        Where some of those have been dropped, or are lost, it says so, with the latest snapshot if that is
+        one of them.
         """
-        oldest_id = self._events[0].id if self._events else self.last_id + 1
         piece: list[Event] = []
-        if event_id < oldest_id - 1:
-            piece.append(Event.of_lost(event_id + 1, oldest_id - 1))
-            if event_id < self.latest_id < oldest_id:
-                piece.append(Event(self.latest_id, Kind.SNAPSHOT, self.latest))
         piece_bytes = 0
+        next_id = event_id + 1
         for event in islice(self._events, bisect_right(self._events, event_id, key=EVENT_ID), None):
+            if event.id > next_id:
+                piece.append(Event.of_lost(next_id, event.id - 1))
+                if next_id <= self.latest_id < event.id:
+                    piece.append(Event(self.latest_id, Kind.SNAPSHOT, self.latest))
             piece.append(event)
+            next_id = event.id + 1
             piece_bytes += len(event.data)
             if piece_bytes >= PIECE_BYTES:
                 break

@@ -6,10 +6,12 @@ of a task, `report` does nothing, `track` draws a bar on a terminal, and `output
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import cache, partial
 from math import isfinite
 from operator import length_hint
 from typing import TYPE_CHECKING, TypeVar
@@ -23,6 +25,13 @@ Item = TypeVar("Item")
 
 current_reporter: ContextVar["Reporter | None"] = ContextVar("taskstream_reporter", default=None)
 """Where what the current task says goes to; `None` outside of a task."""
+
+
+@cache
+def forget_in_children() -> None:
+    """Have forked processes be outside of the task: nobody reads there what they say to it."""
+    if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+        os.register_at_fork(after_in_child=partial(current_reporter.set, None))
 
 
 def report(progress: float, message: str, data: object = None) -> None:
@@ -73,15 +82,15 @@ def track(
     Raises `asyncio.CancelledError` between two items once the task is cancelled.
     """
     count = total if total is not None else length_hint(iterable) or None
-    if (reporter := current_reporter.get()) is None:
+    if current_reporter.get() is None:
         yield from draw(iterable, description, count)
         return
     done = 0
     for item in iterable:
-        reporter.report(*step(description, done, count))
+        report(*step(description, done, count))
         yield item
         done += 1
-    reporter.report(*step(description, done, count))
+    report(*step(description, done, count))
 
 
 def step(description: str, done: int, total: float | None) -> tuple[float, str]:

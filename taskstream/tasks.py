@@ -16,7 +16,7 @@ from typing import Self
 
 from taskstream.bridge import OUTPUT_CHARACTERS, OUTPUT_QUEUE_LENGTH, Reporter
 from taskstream.encoding import encode, frozen, plain_text, text_of, to_json
-from taskstream.events import ENDED, Kind, Snapshot, TaskStatus
+from taskstream.events import ENDED, Event, Kind, Snapshot, TaskStatus
 from taskstream.log import Log
 from taskstream.reporting import current_reporter
 from taskstream.updates import Begin, InvalidUpdate, Output, Result, Update, WorkError, type_name
@@ -131,6 +131,12 @@ class Task:
         """Append output, unless the task has ended."""
         for start in range(0, 0 if self.log.ended else len(text), OUTPUT_CHARACTERS):
             self.log.append(to_json({"text": text[start : start + OUTPUT_CHARACTERS]}), Kind.OUTPUT)
+
+    def append_lost(self) -> None:
+        """Append that output was dropped, unless the task has ended: in its place stands one number."""
+        if not self.log.ended:
+            lost = Event.of_lost(self.log.last_id + 1, self.log.last_id + 1)
+            self.log.append(lost.data, lost.kind)
 
     def _append(self, status: TaskStatus, message: str, progress: float, data: object) -> None:
         if self.log.ended:

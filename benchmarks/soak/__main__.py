@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of everything that is random (default: 1)")
     ways = "; ".join(f"{name}: {meaning}" for name, meaning in WAYS.items())
     parser.add_argument(
-        "--way", choices=WAYS, default="carried", help=f"how it streams ({ways}; default: carried)"
+        "--way", choices=WAYS, default="attached", help=f"how it streams ({ways}; default: attached)"
     )
     parser.add_argument("--loop", choices=LOOPS, default="uvloop", help="the event loop (default: uvloop)")
     allocators = "; ".join(f"{name}: {meaning}" for name, meaning in ALLOCATORS.items())

@@ -1,6 +1,6 @@
 """The server that is soaked: `app.py` with two works more, in each way in which it can stream.
 
-python -m benchmarks.soak.server --way carried --loop uvloop
+python -m benchmarks.soak.server --way attached --loop uvloop
 """
 
 import argparse
@@ -16,7 +16,7 @@ from taskstream import Result, Update, WorkError
 from tests.support.programs import Server
 
 WAYS = {
-    "carried": "by the connections of taskstream.server",
+    "attached": "by the connections of taskstream.server",
     "sse-starlette": "by sse-starlette, under uvicorn's own server",
 }
 """How streams are sent."""
@@ -82,7 +82,7 @@ def main() -> None:
     app.tasks.work(ticks)
     app.tasks.work(census)
     app.tasks.configure(retention_seconds=arguments.retention_seconds)
-    if arguments.way == "carried":
+    if arguments.way == "attached":
         serve(app.app, port=arguments.port)
     else:
         allow_many_connections()

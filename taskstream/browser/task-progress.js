@@ -72,13 +72,24 @@ export class TaskProgress extends Base {
     if (!isSame) this.#reopen();
   }
 
-  /** The address of the task. */
+  /** The address of the task; null takes it away. @returns {string} */
   get src() {
     return this.getAttribute("src") ?? "";
   }
 
+  /** @param {string | null | undefined} src */
   set src(src) {
-    this.setAttribute("src", src);
+    if (src == null) this.removeAttribute("src");
+    else this.setAttribute("src", src);
+  }
+
+  /** Whether what the task says is shown, too. */
+  get output() {
+    return this.hasAttribute("output");
+  }
+
+  set output(isShown) {
+    this.toggleAttribute("output", isShown);
   }
 
   /** The latest snapshot. One that is known already may be set, after `src`. */
@@ -92,7 +103,7 @@ export class TaskProgress extends Base {
   }
 
   connectedCallback() {
-    for (const name of /** @type {const} */ (["headers", "options", "snapshot"])) this.#upgrade(name);
+    for (const name of /** @type {const} */ (["src", "output", "headers", "options", "snapshot"])) this.#upgrade(name);
     if (!this.#view) {
       this.#view = new View(this.shadowRoot ?? this.attachShadow({ mode: "open" }));
       this.#view.cancel.addEventListener("click", () => this.cancel());
@@ -129,7 +140,7 @@ export class TaskProgress extends Base {
 
   /**
    * A property that was set before the element was defined.
-   * @param {"headers" | "options" | "snapshot"} name
+   * @param {"src" | "output" | "headers" | "options" | "snapshot"} name
    */
   #upgrade(name) {
     if (!Object.hasOwn(this, name)) return;
@@ -157,7 +168,7 @@ export class TaskProgress extends Base {
     this.#error = null;
     this.#view?.transcript.clear(); // it comes again from its beginning
     const headers = this.#callsLatest ? this.#callLatest : this.#headers;
-    const options = { ...this.#options, headers, output: this.hasAttribute("output") };
+    const options = { ...this.#options, headers, output: this.output };
     try {
       this.#source = new TaskSource(this.src, options);
     } catch (cause) {
@@ -206,6 +217,7 @@ export class TaskProgress extends Base {
     noteTime(snapshot);
     if (hasEnded(snapshot)) {
       running.delete(this);
+      this.#view?.transcript.show();
       this.#refusal = null;
       if (!isFirst) this.#view?.announce(`${snapshot.name}: ${inOneWord(snapshot.status)}`);
     }
@@ -251,7 +263,7 @@ export class TaskProgress extends Base {
       problem,
       refusal: this.#refusal?.message ?? "",
       cancelling: this.#cancelling,
-      showsOutput: this.hasAttribute("output"),
+      showsOutput: this.output,
     };
   }
 

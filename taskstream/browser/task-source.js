@@ -3,6 +3,7 @@
 //     const source = new TaskSource("/jobs/tasks/3f2a…", { headers: async () => ({ Authorization: … }) });
 //     for await (const snapshot of source) console.log(snapshot.progress, snapshot.message);
 
+import { Address } from "./source/address.js";
 import { channelFor } from "./source/channels.js";
 import { TaskSourceError } from "./source/errors.js";
 import { TaskEvents } from "./source/events.js";
@@ -35,8 +36,7 @@ export { TaskSourceError, hasEnded };
 /**
  * One of the tasks.
  * @typedef {object} Entry
- * @property {string} url
- * @property {string} id
+ * @property {Address} address
  * @property {import("./source/channel.js").Channel} channel
  * @property {Watcher} watcher
  * @property {Snapshot | null} snapshot
@@ -54,13 +54,13 @@ export class TaskSource extends TaskEvents {
   /** What is wrong, in a sentence; empty if nothing is. */
   problem = "";
 
-  /** @type {Map<string, Entry>} by the address */
+  /** @type {Map<string, Entry>} by the address of the status */
   #entries = new Map();
   #options;
   #onAbort = () => this.close();
 
   /**
-   * @param {string | URL | Iterable<string | URL>} urls the address of a task, `…/tasks/ID`, or several
+   * @param {string | URL | Iterable<string | URL>} urls the address of a task, such as `…/tasks/ID`, or several
    * @param {TaskSourceOptions} [options]
    */
   constructor(urls, options = {}) {
@@ -89,7 +89,7 @@ export class TaskSource extends TaskEvents {
   /** Let go: the last event says that the state is "closed". */
   close() {
     if (this.#isOver) return;
-    for (const { channel, id, watcher } of this.#entries.values()) channel.remove(id, watcher);
+    for (const { channel, address, watcher } of this.#entries.values()) channel.remove(address, watcher);
     this.#finish("closed");
   }
 
@@ -100,13 +100,14 @@ export class TaskSource extends TaskEvents {
    * @returns {Promise<Snapshot>}
    */
   async cancel(url) {
-    const entry = url === undefined ? [...this.#entries.values()][0] : this.#entries.get(addressOf(url));
+    const [first] = this.#entries.values();
+    const entry = url === undefined ? first : this.#entries.get(new Address(url).status);
     if (!entry) throw new TypeError(`This source has no task ${url ?? ""}.`);
     const { headers = {}, credentials = "same-origin" } = this.#options;
     const signal = AbortSignal.timeout(30_000);
     const requests = new Requests(headers, credentials);
-    const snapshot = await requests.json(`${entry.url}/cancel`, { method: "POST", signal });
-    if (!entry.over) entry.channel.tell(snapshot);
+    const snapshot = await requests.json(entry.address.cancel, { method: "POST", signal });
+    if (!entry.over) entry.channel.tell(entry.address.id, snapshot);
     return snapshot;
   }
 
@@ -148,29 +149,28 @@ export class TaskSource extends TaskEvents {
     return ["ended", "failed", "closed"].includes(this.state);
   }
 
-  /** @param {string} address */
-  #add(address) {
-    const url = addressOf(address);
-    const [, prefix = "", encodedId = ""] = TASK.exec(url) ?? [];
-    if (!encodedId) {
-      throw new TypeError(`Expected the address of a task, such as /jobs/tasks/3f2a, got '${address}'.`);
-    }
-    if (this.#entries.has(url)) return;
-    const { headers = {}, credentials = "same-origin" } = this.#options;
-    const id = decodeURIComponent(encodedId);
-    const channel = channelFor(prefix, id, headers, credentials, channelOptions(this.#options));
+  /** @param {string} url */
+  #add(url) {
+    const address = new Address(url);
+    if (this.#entries.has(address.status)) return;
+    const channel = this.#channelFor(address);
     /** @type {Entry} */
     const entry = {
-      url,
-      id,
+      address,
       channel,
       watcher: this.#watcher(() => entry),
       snapshot: null,
       error: null,
       over: false,
     };
-    this.#entries.set(url, entry);
-    channel.add(id, entry.watcher);
+    this.#entries.set(address.status, entry);
+    channel.add(address, entry.watcher);
+  }
+
+  /** @param {Address} address */
+  #channelFor(address) {
+    const { headers = {}, credentials = "same-origin" } = this.#options;
+    return channelFor(address, headers, credentials, channelOptions(this.#options));
   }
 
   /** @param {() => Entry} entry @returns {Watcher} */
@@ -179,6 +179,7 @@ export class TaskSource extends TaskEvents {
       onSnapshot: (snapshot) => this.#take(entry(), snapshot),
       onOver: () => this.#end(entry()),
       onError: (error) => this.#lose(entry(), error),
+      onAlone: () => this.#leaveMany(entry()),
       onEvent: ({ type, data }) => this.#pass(type, data),
       onState: () => this.#renderState(),
       hiddenPollSeconds: this.#options.hiddenPollSeconds ?? 0,
@@ -202,7 +203,7 @@ export class TaskSource extends TaskEvents {
   /** @param {Entry} entry @param {TaskSourceError} error */
   #lose(entry, { code, message, status }) {
     entry.error = new TaskSourceError(code, message, { status });
-    entry.error.taskId = entry.id;
+    entry.error.taskId = entry.address.id;
     this.#leave(entry);
     this.#dispatch("error", entry.error);
     this.#renderState();
@@ -211,7 +212,15 @@ export class TaskSource extends TaskEvents {
   /** @param {Entry} entry */
   #leave(entry) {
     entry.over = true;
-    entry.channel.remove(entry.id, entry.watcher);
+    entry.channel.remove(entry.address, entry.watcher);
+  }
+
+  /** Go on with the task's own stream. @param {Entry} entry */
+  #leaveMany(entry) {
+    entry.channel.remove(entry.address, entry.watcher);
+    entry.address.many = undefined;
+    entry.channel = this.#channelFor(entry.address);
+    entry.channel.add(entry.address, entry.watcher);
   }
 
   /** @param {string} type @param {string} data */
@@ -254,14 +263,6 @@ export class TaskSource extends TaskEvents {
   #dispatch(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
-}
-
-const TASK = /^(.*\/)tasks\/([^/]+)$/;
-
-/** The address without what doesn't belong to it. @param {string} url */
-function addressOf(url) {
-  const { origin, pathname } = new URL(url, globalThis.document?.baseURI ?? globalThis.location?.href);
-  return origin + pathname.replace(/\/$/, "");
 }
 
 /** @type {(options: TaskSourceOptions) => import("./source/channel.js").ChannelOptions} */

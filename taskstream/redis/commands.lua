@@ -33,7 +33,7 @@ function commands.create(
         forget(oldest)
     end
     add_entry(task_id, '1', data, '', '', 1, current_history())
-    redis.call('HSET', snapshots, task_id, '1 ' .. data)
+    save_snapshot(task_id, '1', data)
     redis.call('SADD', running, task_id)
     redis.call('HSET', messages, task_id, message)
     redis.call('ZADD', due, now + resubmit_seconds, task_id)
@@ -63,25 +63,23 @@ end
 
 local EVENTS = 10  -- where in ARGV the events begin, three arguments each: too many to be parameters
 
--- Add those of the events that are not in the log yet.
+-- Add those of the events that are not in the log yet. What its writer has left out takes its numbers.
 local function add_events(task_id, writer, before)
-    local counted = before.writer == writer and before.count or 0
-    local history = current_history()
-    local number = before.number + 1
+    local counted = before.writer == writer and before.count or tonumber(ARGV[EVENTS]) - 1
+    local history, number = current_history(), before.number
     if before.history ~= history then  -- even if the clock is a little behind
-        number = math.max(before.number + 1e9, math.floor(now * 1e6))
+        number = math.max(number + 1e9, math.floor(now * 1e6)) - 1
     end
-    local snapshot
+    local snapshot_id, snapshot
     for i = EVENTS, #ARGV, 3 do
         local count, kind, data = ARGV[i], ARGV[i + 1], ARGV[i + 2]
         if tonumber(count) > counted then  -- or it is sent again after a lost reply
-            local id = string.format('%.0f', number)  -- Lua by itself would round it
+            local id = string.format('%.0f', number + count - counted)  -- Lua by itself would round it
             add_entry(task_id, id, data, kind, writer, count, history)
-            if kind ~= 'output' then snapshot = id .. ' ' .. data end
-            number = number + 1
+            if kind ~= 'output' then snapshot_id, snapshot = id, data end
         end
     end
-    if snapshot then redis.call('HSET', snapshots, task_id, snapshot) end
+    if snapshot then save_snapshot(task_id, snapshot_id, snapshot) end
 end
 
 -- Append events to the log of a task; whether that was done.
@@ -131,10 +129,10 @@ function commands.count()
     return {still_running + redis.call('ZCOUNT', ended, now, '+inf'), still_running}
 end
 
--- The latest snapshots of all tasks.
-function commands.snapshots()
+-- The statuses of all tasks.
+function commands.statuses()
     forget_expired()
-    return redis.call('HVALS', snapshots)
+    return redis.call('HVALS', statuses)
 end
 
 -- Queue messages again that were lost on their way to a worker. A worker that has one twice begins once.

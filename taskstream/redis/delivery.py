@@ -2,27 +2,30 @@
 
 import asyncio
 import secrets
-from collections import deque
 from collections.abc import Callable
-from itertools import islice
 
-from taskstream.events import Event
+from redis.exceptions import OutOfMemoryError
+
+from taskstream.events import Event, Kind
 from taskstream.redis.availability import retry_until_available
 from taskstream.redis.logs import RedisLogs
 from taskstream.tasks import Checkpoint, Task
 
 BATCH = 100
-"""Events that are appended at a time, and how many may wait before the work has to."""
+"""Events that are appended at a time, at most a piece, and how many may wait before the work has to."""
 
 
 class Delivery:
-    """Appends the events of one task to its log in Redis, as many at a time as are waiting."""
+    """A cursor in the log of a task, behind which events are yet to be appended to its log in Redis.
+
+    Both are bounded alike, so what has fallen out of the one before it was sent is lost for the other.
+    """
 
     def __init__(self, task: Task, logs: RedisLogs) -> None:
         self._task = task
         self._logs = logs
         self._writer = secrets.token_hex(8)
-        self._waiting: deque[Event] = deque()
+        self._sent_id = task.log.last_id
         self._news = asyncio.Event()
         self._sending = asyncio.Lock()
         self._checkpoint = Checkpoint()
@@ -42,7 +45,7 @@ class Delivery:
 
         Raises `CancelledError` if the task has ended elsewhere.
         """
-        if not self._accepted or len(self._waiting) >= BATCH:
+        if not self._accepted or self._waiting >= BATCH:
             await self.flush()
             self._accepted = True
         await self._checkpoint()
@@ -54,19 +57,33 @@ class Delivery:
         async with self._sending:
             while self._waiting and not self._refused:
                 await retry_until_available(self._append)
-                if self._task.reporter is not None and len(self._waiting) < BATCH:
+                if self._task.reporter is not None and self._waiting < BATCH:
                     self._task.reporter.resume()
 
+    @property
+    def _waiting(self) -> int:
+        return self._task.log.last_id - self._sent_id
+
     async def _append(self) -> None:
-        # With the last event, everything: a full Redis takes only a batch that ends the task.
-        batch = list(islice(self._waiting, None if self._task.ended else BATCH))
-        self._refused = not await self._logs.append(self._task.task_id, batch, self._writer)
-        for _ in batch:
-            self._waiting.popleft()
+        piece = self._task.log.events_after(self._sent_id)
+        events = [event for event in piece if event.kind is not Kind.LOST]
+        if self._task.ended:
+            await self._append_with_end(events)
+        else:
+            await self._send(events[:BATCH])
+
+    async def _append_with_end(self, events: list[Event]) -> None:
+        """Append events of a task that has ended: of a full Redis, all that is asked is to take the end."""
+        try:
+            await self._send(events)
+        except OutOfMemoryError:
+            await self._send(self._task.log.events_after(self._task.log.last_id - 1))
+
+    async def _send(self, events: list[Event]) -> None:
+        self._refused = not await self._logs.append(self._task.task_id, events, self._writer)
+        self._sent_id = events[-1].id
 
     def _published(self) -> None:
-        log, reporter = self._task.log, self._task.reporter
-        self._waiting += log.events_after(log.last_id - 1)
-        if reporter is not None and len(self._waiting) >= BATCH:
-            reporter.paused = True
+        if self._task.reporter is not None and self._waiting >= BATCH:
+            self._task.reporter.paused = True
         self._news.set()

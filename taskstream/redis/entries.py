@@ -1,17 +1,43 @@
-"""Events as they are kept in Redis, and what its commands reply."""
+"""Events as they are kept in Redis, and what its scripts reply."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from taskstream.events import Event, Kind
+
+KINDS = {kind.encode(): kind for kind in Kind}
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some events of a log and, if it was read from its beginning, the latest snapshot."""
+    """Some events of a log, and what is said about them."""
 
     events: list[Event]
-    snapshot: Event | None = None
+    """Those of the kinds that are known here: a later version may write others."""
+    first_id: int
+    last_id: int
+    """The numbers of the first and the last entry, whatever their kinds; 0 if there is none."""
+    newest_id: int
+    """The number of the newest entry of the log, if this page doesn't reach it; else 0."""
+    gapless: bool
+    """Whether they follow the event after which they were asked for, as that is still in the log."""
+    snapshot: Event | None
+    """The latest snapshot, if it was read from its beginning."""
+
+    @classmethod
+    def of(cls, reply: Sequence[Any]) -> "Page":
+        """Decode a reply."""
+        newest_id, gapless, snapshot, *entries = reply
+        ids, kinds, data = entries[::3], entries[1::3], entries[2::3]
+        events = [
+            Event(int(event_id), KINDS[kind], each)
+            for event_id, kind, each in zip(ids, kinds, data, strict=True)
+            if kind in KINDS
+        ]
+        first_id, last_id = (int(ids[0]), int(ids[-1])) if ids else (0, 0)
+        latest = logged_snapshot(snapshot)
+        return cls(events, first_id, last_id, int(newest_id), bool(gapless), latest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +58,7 @@ class Decision:
         )
 
 
-def logged_events(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Event]:
-    """Decode the entries of a stream."""
-    return [
-        Event(int(key.partition(b"-")[0]), Kind(fields[b"kind"].decode()), fields[b"data"])
-        for key, fields in entries
-    ]
-
-
-def logged_snapshot(value: bytes | None) -> Event | None:
+def logged_snapshot(value: bytes) -> Event | None:
     """Decode a snapshot and its number, as they are kept beside the log."""
-    event_id, _, data = (value or b"").partition(b" ")
+    event_id, _, data = value.partition(b" ")
     return Event(int(event_id), Kind.SNAPSHOT, data) if value else None

@@ -11,6 +11,7 @@ local ending = key('ending')        -- hash: how a task has to end, until its la
 local messages = key('messages')    -- hash: the message of a task that has not begun
 local due = key('due')              -- sorted set: tasks, by the time when to look for that message
 local snapshots = key('snapshots')  -- hash: the latest snapshot of a task, with its number before it
+local statuses = key('statuses')    -- hash: its status
 local keys = key('keys')            -- hash: what an idempotency key has started, and the fingerprint
 local key_of = key('key_of')        -- hash: the idempotency key of a task
 local state = key('state')          -- hash: when a server has swept, and until when no worker is lost
@@ -52,9 +53,19 @@ local function no_longer_running(task_id)
     redis.call('HDEL', ending, task_id)
 end
 
+local function save_snapshot(task_id, id, data)
+    redis.call('HSET', snapshots, task_id, id .. ' ' .. data)
+    redis.call('HSET', statuses, task_id, string.match(data, '"status":"(%u+)"') or '')
+end
+
+local function forget_snapshot(task_id)
+    redis.call('HDEL', snapshots, task_id)
+    redis.call('HDEL', statuses, task_id)
+end
+
 local function forget(task_id)
     redis.call('DEL', log(task_id))
-    redis.call('HDEL', snapshots, task_id)
+    forget_snapshot(task_id)
     redis.call('ZREM', ended, task_id)
     withdraw(task_id)
     no_longer_running(task_id)
@@ -63,7 +74,7 @@ end
 
 local function forget_expired()
     for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', ended, '-inf', now)) do
-        redis.call('HDEL', snapshots, task_id)  -- the log expires by itself
+        forget_snapshot(task_id)  -- the log expires by itself
         forget_key(task_id)
     end
     redis.call('ZREMRANGEBYSCORE', ended, '-inf', now)
@@ -77,8 +88,9 @@ local function current_history()
     return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x%x%x%x%x%x%x%x)')
 end
 
+-- Nothing, too, if the key is of another type: such a log is lost.
 local function latest_entry(task_id)
-    local entry = redis.call('XREVRANGE', log(task_id), '+', '-', 'COUNT', 1)[1]
+    local entry = redis.pcall('XREVRANGE', log(task_id), '+', '-', 'COUNT', 1)[1]
     if not entry then return nil end
     local _, _, _, _, _, writer, _, count, _, history = unpack(entry[2])
     local number = tonumber(string.match(entry[1], '%d+'))

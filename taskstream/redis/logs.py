@@ -1,7 +1,7 @@
 """The logs of tasks in Redis: one stream for each, whose entry `7-0` is event 7."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -11,7 +11,7 @@ from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
 from taskstream.redis import scripts
 from taskstream.redis.connections import CONNECTION_OPTIONS, retry_once
-from taskstream.redis.entries import Decision, Page, logged_events, logged_snapshot
+from taskstream.redis.entries import Decision, Page
 from taskstream.settings import Settings
 
 LEASE_SECONDS = 10
@@ -27,7 +27,10 @@ LAST_EVENT_SECONDS = 2
 """How long a log is kept after its end, at the least, so that every server can read it."""
 
 PAGE = 100
-"""Entries that are read at a time."""
+"""Entries of a log that are read at a time."""
+
+PAGE_BYTES = 64 * 1024
+"""Bytes that are read at a time, of any number of logs, unless a single event has more."""
 
 LOST = "FAILURE worker lost"
 """The end of a task whose lease was not renewed: status and message."""
@@ -54,10 +57,11 @@ class RedisLogs:
         """Before the id of a task: the key of its log, and the channel of its notifications."""
         self.redis = Redis.from_url(settings.redis_url or "", **CONNECTION_OPTIONS)
         self._namespace = namespace
-        self._settings = settings
+        self.settings = settings
         # Not redis-py's BlockingConnectionPool, which deadlocks when many of those who wait are cancelled.
         self._connections = asyncio.Semaphore(connections)
         self._script = self.redis.register_script(scripts.source())
+        self._read_script = self.redis.register_script(scripts.read_source())
 
     async def create(
         self,
@@ -85,7 +89,7 @@ class RedisLogs:
         Not if another writer has begun the task, or it has ended, its end was decided, or it is forgotten.
         An end that was decided has no writer, and has to follow the event that it was made from.
         """
-        settings = self._settings
+        settings = self.settings
         lengths = (settings.history_length, settings.history_bytes)
         times = (settings.retention_seconds, max(settings.retention_seconds, LAST_EVENT_SECONDS))
         values = [value for event in events for value in (event.id, event.kind, event.data)]
@@ -95,26 +99,14 @@ class RedisLogs:
         )
         return bool(appended)
 
-    async def read(self, positions: Iterable[tuple[str, int]]) -> list[Page]:
-        """A page of each log: the event at this position, if it is still there, and those that follow."""
-        positions = list(positions)
-        snapshots = f"{self._namespace}:snapshots"
-
-        async def request() -> list[Any]:
-            async with self.redis.pipeline(transaction=False) as pipeline:
-                for task_id, event_id in positions:
-                    pipeline.xrange(self.prefix + task_id, f"{event_id}-0", count=PAGE)
-                    if event_id == 0:
-                        pipeline.hget(snapshots, task_id)
-                return await pipeline.execute()
-
+    async def read(self, positions: Sequence[tuple[str, int]]) -> list[Page]:
+        """A page of each log, after the event at a position; of the first logs only, if there is much."""
+        arguments = [PAGE, PAGE_BYTES, *(each for position in positions for each in position)]
         async with self._connections:
-            replies = await retry_once(self.redis, request)
-        pages = iter(replies)
-        return [
-            Page(logged_events(next(pages)), logged_snapshot(next(pages)) if event_id == 0 else None)
-            for _, event_id in positions
-        ]
+            replies = await retry_once(
+                self.redis, lambda: self._read_script([f"{self._namespace}:"], arguments)
+            )
+        return [Page.of(reply) for reply in replies]
 
     async def latest(self, task_id: str) -> Event | None:
         """The latest snapshot of a task that is remembered, under the number of its latest event."""
@@ -129,9 +121,9 @@ class RedisLogs:
         reply = await self._call("decide", task_id, status, message)
         return Decision.of(reply) if reply else None
 
-    async def snapshots(self) -> list[bytes]:
-        """The latest snapshot of each task that is remembered."""
-        return [reply.partition(b" ")[2] for reply in await self._call("snapshots")]
+    async def statuses(self) -> list[str]:
+        """The status of each task that is remembered."""
+        return [reply.decode() for reply in await self._call("statuses")]
 
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended. Fails if Redis is full."""

@@ -7,11 +7,12 @@ may be missed, with each sweep.
 
 import asyncio
 from collections.abc import Iterable
+from itertools import islice
 
-from taskstream.events import Event, Kind, Snapshot
+from taskstream.events import Kind, Snapshot
 from taskstream.redis.availability import Availability
 from taskstream.redis.entries import Page
-from taskstream.redis.logs import PAGE, RedisLogs
+from taskstream.redis.logs import RedisLogs
 from taskstream.redis.notifications import Notifications
 from taskstream.redis.remote import RemoteTask
 from taskstream.settings import Settings
@@ -19,16 +20,17 @@ from taskstream.settings import Settings
 IDLE_SECONDS = 10
 """How long a mirror is kept that nobody watches or asks for."""
 
+LOGS = 100
+"""Logs that are read at a time."""
+
 
 class Mirror(RemoteTask):
     """A task as its log in Redis has it, kept while somebody watches it or asks for it."""
 
     def __init__(self, task_id: str, settings: Settings) -> None:
-        super().__init__(task_id, settings.history_length, settings.history_bytes)
-        self.restart = True
-        """Whether the log has to be read from its beginning, because something is missing here."""
-        self._untrimmed_to = 0
-        """The event after which nothing was trimmed from the log: a gap there was lost with Redis."""
+        super().__init__(task_id, settings)
+        self.position = 0
+        """The event in Redis after which to read on: 0, if something before may be missing."""
         self.ask()
 
     @property
@@ -46,34 +48,17 @@ class Mirror(RemoteTask):
         unasked_seconds = asyncio.get_running_loop().time() - self._asked_at
         return not self.log.listeners and unasked_seconds > IDLE_SECONDS
 
-    @property
-    def position(self) -> int:
-        """The event from which to read on."""
-        return 0 if self.restart else self.log.last_id
-
     def add(self, page: Page) -> bool:
-        """Add a page that begins at `position`; whether there may be more."""
-        first = page.events[0].id
-        if self.restart:
-            if page.snapshot and self.log.latest_id < page.snapshot.id < first:
-                self.receive([page.snapshot])  # its place in the log was trimmed
-            self.restart = False
-            self._untrimmed_to = self.log.last_id if first <= self.log.last_id else 0
-        elif self._may_lack_snapshot(page.events):
-            self.restart = True
+        """Add a page that was read after `position`; whether to read on at once."""
+        trimmed = self.position > 0 and not page.gapless
+        if trimmed and all(event.kind is Kind.OUTPUT for event in page.events):
+            self.position = 0  # the latest snapshot may be among what was trimmed, or all is lost
             return True
+        if page.snapshot and self.log.latest_id < page.snapshot.id < page.first_id:
+            self.receive([page.snapshot])  # its place in the log was trimmed
         self.receive(page.events)
-        return len(page.events) == PAGE
-
-    def reread(self) -> bool:
-        """Read from the beginning next, as Redis has lost the latest events or all; whether at once."""
-        self.restart = True
-        return self.log.last_id != self._untrimmed_to
-
-    def _may_lack_snapshot(self, events: list[Event]) -> bool:
-        """Whether the latest snapshot may have been trimmed before it was read."""
-        gap = self.log.last_id + 1 < events[0].id and self.log.last_id != self._untrimmed_to
-        return gap and all(event.kind is Kind.OUTPUT for event in events)
+        self.position = max(self.position, page.last_id)
+        return page.newest_id > page.last_id
 
 
 class Mirrors:
@@ -95,23 +80,22 @@ class Mirrors:
         return mirror
 
     async def refresh(self, task_ids: Iterable[str]) -> None:
-        """Read some logs, page by page. Raises `RedisError`.
+        """Read some logs, page by page, up to what is the newest event at first. Raises `RedisError`.
 
-        At most as many as a log may have: work that is faster than this must not keep a request waiting, so
-        the rest is read in the background.
+        Work that is faster than this must not keep a request waiting: the rest is read in the background.
         """
-        for _ in range(self._settings.history_length // PAGE + 3):
-            positions = [(task_id, self._position(task_id)) for task_id in task_ids]
-            if not positions:
-                return
+        newest_ids = dict.fromkeys(task_ids, 0)
+        while newest_ids:
+            positions = [(task_id, self._position(task_id)) for task_id in islice(newest_ids, LOGS)]
             pages = await self._logs.read(positions)
-            task_ids = [
-                task_id
-                for (task_id, position), page in zip(positions, pages, strict=True)
-                if self._apply(task_id, position, page)
-            ]
-        for task_id in task_ids:
-            self.refresh_soon(task_id)
+            for (task_id, position), page in zip(positions, pages, strict=False):  # those that were read
+                newest_id = newest_ids.pop(task_id) or page.newest_id
+                if not self._apply(task_id, position, page):
+                    continue
+                if newest_id and self._position(task_id) >= newest_id:
+                    self.refresh_soon(task_id)
+                else:
+                    newest_ids[task_id] = newest_id
 
     def refresh_soon(self, task_id: str) -> None:
         """Schedule a refresh of the mirror of a task, if there is one."""
@@ -158,16 +142,14 @@ class Mirrors:
         """Add a page that was asked for from this position; whether there may be more."""
         mirror = self._mirrors.get(task_id)
         if mirror is None:
-            if position > 0 or not page.events:
+            if position > 0 or not page.last_id:
                 return position > 0
             mirror = self._mirrors[task_id] = Mirror(task_id, self._settings)
             self.notifications.watch(task_id)
         elif position != mirror.position:
             return True  # another request has read it meanwhile
-        elif not page.events:
-            if not mirror.restart:
-                return mirror.reread()
-            mirror.log.close()  # nothing from the beginning on: the log is lost
+        elif position == 0 and not page.last_id:
+            mirror.log.close()  # nothing from the beginning on: the log is lost, or can't be read
             self._drop(task_id)
             return False
         return mirror.add(page)

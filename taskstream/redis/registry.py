@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Literal
 
 from taskstream.errors import BackendUnavailable, IdempotencyKeyReused, RegistryFull, TaskNotFound
-from taskstream.events import Snapshot, TaskStatus
+from taskstream.events import TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.redis.availability import OUT_OF_REACH, REQUEST_SECONDS, Availability
@@ -111,7 +111,7 @@ class RedisRegistry:
     async def count_by_status(self) -> Mapping[TaskStatus, int]:
         """How many tasks there are in each status."""
         async with self._redis.required():
-            return Counter(Snapshot.from_json(data).status for data in await self._logs.snapshots())
+            return Counter(map(TaskStatus, await self._logs.statuses()))
 
     @property
     def events_published(self) -> None:

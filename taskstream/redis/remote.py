@@ -7,19 +7,20 @@ from taskstream.events import Event, Kind, Snapshot, TaskStatus
 from taskstream.log import Log
 from taskstream.redis.entries import Decision
 from taskstream.redis.logs import RedisLogs
+from taskstream.settings import Settings
 from taskstream.tasks import Task
 
 
 class RemoteTask(Task):
     """A task as its log in Redis has it."""
 
-    def __init__(self, task_id: str, history_length: int = 1, history_bytes: int = 1) -> None:
-        super().__init__(task_id, Log(history_length, history_bytes))
+    def __init__(self, task_id: str, settings: Settings) -> None:
+        super().__init__(task_id, Log(settings.history_length, settings.history_bytes))
 
     @classmethod
-    def after(cls, task_id: str, latest: Event) -> Self:
+    def after(cls, task_id: str, latest: Event, settings: Settings) -> Self:
         """A task that is continued, or ended, after this event."""
-        task = cls(task_id)
+        task = cls(task_id, settings)
         task.receive([latest])
         task.snapshot = Snapshot.from_json(latest.data)
         return task
@@ -35,7 +36,7 @@ async def find_task(logs: RedisLogs, task_id: str) -> RemoteTask | None:
     """A task that is remembered, to be continued after its latest event."""
     if not (latest := await logs.latest(task_id)):
         return None
-    return RemoteTask.after(task_id, latest)
+    return RemoteTask.after(task_id, latest, logs.settings)
 
 
 async def end_task(logs: RedisLogs, task_id: str, status: TaskStatus, message: str) -> None:
@@ -50,7 +51,7 @@ async def carry_out(logs: RedisLogs, decision: Decision) -> bool:
 
     False if the task has ended meanwhile, or Redis has lost the decision.
     """
-    task = RemoteTask.after(decision.task_id, decision.latest)
+    task = RemoteTask.after(decision.task_id, decision.latest, logs.settings)
     task.publish(TaskStatus(decision.status), decision.message)
     last = Event(task.log.last_id, Kind.LAST, task.log.latest)
     return await logs.append(task.task_id, [last], writer="")

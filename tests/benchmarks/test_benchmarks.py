@@ -91,6 +91,16 @@ def test_transports() -> None:
     assert staleness["Server-Sent Events"] < staleness["polling, every 2 s"]
 
 
+def test_element() -> None:
+    """A page with elements, and one with output, has frames, and a main thread that is not always busy."""
+    output = run("benchmarks.element", "--elements", "5", "--seconds", "1")
+    rows = [line.strip("| ").split(" | ") for line in output.splitlines() if " | ours | " in line]
+    assert len(rows) == 2
+    for _, _, busy, *_, frames, _ in rows:
+        assert 0 < float(busy) < 100
+        assert float(frames) > 0
+
+
 def test_a_name_in_a_chart_is_text() -> None:
     """Whatever the bars are called, it is an SVG that can be read."""
     svg = chart("1 < 2", {"<title> & more": {"ours": 1, "a<b": 100}}, "caption")

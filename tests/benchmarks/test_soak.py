@@ -11,8 +11,8 @@ from tests.support.programs import Program
 @pytest.mark.parametrize(
     ("way", "loop", "allocator"),
     [
-        ("carried", "uvloop", "pymalloc"),
-        ("carried", "asyncio", "malloc"),
+        ("attached", "uvloop", "pymalloc"),
+        ("attached", "asyncio", "malloc"),
         ("sse-starlette", "uvloop", "malloc"),
         ("sse-starlette", "asyncio", "pymalloc"),
     ],

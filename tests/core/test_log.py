@@ -154,3 +154,21 @@ async def test_an_overview_shows_the_latest() -> None:
         assert await overview.read() == b"id: end\ndata: 2\n\n"
         assert await overview.read() == b""
     assert not busy.listeners | calm.listeners
+
+
+def test_a_log_with_a_gap() -> None:
+    """What is before a gap is kept, and whoever comes from there is told what is lost, and no more."""
+    log = log_of(3)
+    for event_id in (100, 101, 200):
+        log.append(b"%d" % event_id, event_id=event_id)
+    assert [(each.id, each.lost) for each in log.events_after(1)] == [
+        (2, None),
+        (3, None),
+        (99, range(4, 100)),
+        (100, None),
+        (101, None),
+        (199, range(102, 200)),
+        (200, None),
+    ]
+    assert [each.lost for each in log.events_after(50)][:2] == [range(51, 100), None]
+    assert log.after(199) == (b"id: 200\ndata: 200\n\n", 200)

@@ -2,16 +2,21 @@
 
 import asyncio
 import logging
+import multiprocessing
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from taskstream import Event, Output, Result, TaskStream, Update, output, report
+from taskstream import Event, Output, Result, TaskStream, Update, bridge, output, report, track
+from taskstream.bridge import Reporter
 from taskstream.log import HISTORY_BYTES, Log
+from taskstream.tasks import Task
 
 Said = tuple[str, str | int]
 """One thing that work says, `("output", text)` or `("report", percent)`."""
@@ -252,3 +257,137 @@ def test_outside_of_a_task_it_prints() -> None:
     program = "from taskstream import output; output('a'); output('b', end='\\n')"
     printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert printed.stdout == "ab\n"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads wait for less than the five seconds that tests haven't."""
+    monkeypatch.setattr(bridge, "STALL_SECONDS", 0.2)
+
+
+def say_lines(count: int) -> None:
+    """Say so many lines."""
+    for number in range(count):
+        output(f"{number}\n")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_loop_that_waits_for_its_own_thread() -> None:
+    """A thread doesn't wait for ever for the loop that waits for it: what is dropped is told, once."""
+    tasks = TaskStream(output_queue_length=10)
+
+    @tasks.work
+    async def waits() -> None:
+        with ThreadPoolExecutor() as pool:
+            pool.submit(copy_context().run, say_lines, 100).result()
+        output("and on")
+
+    async with asyncio.timeout(10), tasks:
+        seen = await events(tasks, waits)
+    assert text_of(seen) == "".join(f"{number}\n" for number in range(10)) + "and on"
+    assert [event.id for event in seen] == list(range(1, len(seen) + 1))
+    (gone,) = [event for event in seen if event.lost]
+    assert gone.lost == range(gone.id, gone.id + 1)
+    assert seen[gone.id].output == "and on"
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("count", [9, 100])
+async def test_a_thread_that_waits_for_its_loop(count: int) -> None:
+    """Blocking work that has a coroutine run in the loop hangs nobody, and nothing of that is lost."""
+    tasks = TaskStream(output_queue_length=10)
+    loop = asyncio.get_running_loop()
+
+    async def say() -> None:
+        say_lines(count)
+
+    @tasks.work
+    def sends() -> None:
+        asyncio.run_coroutine_threadsafe(say(), loop).result(10)
+
+    async with asyncio.timeout(10), tasks:
+        assert text_of(await events(tasks, sends)) == "".join(f"{number}\n" for number in range(count))
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_log_that_takes_nothing_is_waited_for() -> None:
+    """While a log can't be written, a thread waits as long as that lasts, and nothing is dropped."""
+    task = Task.create("a name", Log(100))
+    reporter = task.reporter = Reporter(task, 10)
+    reporter.paused = True
+    saying = asyncio.create_task(asyncio.to_thread(reporter_says, reporter, 30))
+    await asyncio.wait([saying], timeout=1)
+    assert not saying.done()
+    reporter.paused = False
+    reporter.flush()
+    await saying
+    reporter.flush()
+    assert text_of(task.log.events_after(0)) == "".join(f"{number}\n" for number in range(30))
+
+
+def reporter_says(reporter: Reporter, count: int) -> None:
+    """Say so many lines without a task."""
+    for number in range(count):
+        reporter.output(f"{number}\n")
+
+
+async def test_a_thread_that_nobody_waits_for() -> None:
+    """What a thread of a coroutine has said before the next event, or the end, is in the log before it."""
+    tasks = TaskStream()
+    said = threading.Event()
+
+    @tasks.work
+    async def leaves_it() -> None:
+        pool.submit(copy_context().run, say_lines, 500).add_done_callback(lambda _: said.set())
+        said.wait(10)  # without a turn of the loop
+
+    with ThreadPoolExecutor() as pool:
+        async with tasks:
+            for _ in range(20):
+                said.clear()
+                seen = await events(tasks, leaves_it)
+                assert text_of(seen) == "".join(f"{number}\n" for number in range(500))
+
+
+def in_a_child(what: str) -> int:
+    """Say more than may wait, in a process of its own."""
+    logging.getLogger("somebody.else").warning("not from here")
+    for number in track(range(30), what):
+        report(number, what, {"number": number})
+        output(f"{number}\n")
+    return 30
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["blocking", "asynchronous"])
+async def test_a_forked_child_is_outside_of_the_task(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """In a child process, `report` does nothing, `output` prints, logging goes on, and nothing hangs."""
+    tasks = TaskStream(output_queue_length=10)
+    handler = tasks.log_handler()
+    logging.getLogger("somebody.else").addHandler(handler)
+
+    def run() -> int:
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            return pool.apply_async(in_a_child, ["child"]).get(10)
+
+    @tasks.work
+    def blocking() -> int:
+        output("parent")
+        return run()
+
+    @tasks.work
+    async def asynchronous() -> int:
+        output("parent")
+        return await asyncio.to_thread(run)
+
+    try:
+        async with tasks:
+            seen = await events(tasks, tasks.works.get(kind).function)
+    finally:
+        logging.getLogger("somebody.else").removeHandler(handler)
+    assert text_of(seen) == "parent"
+    assert [each.snapshot.status for each in seen if each.snapshot] == ["PENDING", "STARTED", "SUCCESS"]
+    assert seen[-1].snapshot is not None
+    assert seen[-1].snapshot.data == 30
+    assert "0\n1\n2\n" in capfd.readouterr().out

@@ -36,8 +36,9 @@ def part(page: Page, name: str) -> Locator:
 
 def test_a_task_from_its_start_to_its_end(server: Server, page: Page) -> None:
     """The element shows name, state, bar, message, time and result, and tells the page of each snapshot."""
+    open_host_page(page, server, "<task-progress></task-progress>", NOTE_EVENTS)
     task_id = start_task(server, work="scraping", name="Quotes", seconds=1, steps=3)
-    open_host_page(page, server, tag(task_id), NOTE_EVENTS)
+    page.evaluate("id => document.querySelector('task-progress').src = `/tasks/${id}`", task_id)
     expect(part(page, "name")).to_have_text("Quotes")
     expect(part(page, "badge")).to_have_text("SUCCESS")
     expect(part(page, "percent")).to_have_text("100 %")
@@ -98,11 +99,52 @@ def test_another_address_shows_another_task(server: Server, page: Page) -> None:
     expect(part(page, "result")).to_be_hidden()
 
 
+def test_an_address_that_is_taken_away(server: Server, page: Page) -> None:
+    """`src = null` leaves an element without a task, as before there was one; nothing is asked for."""
+    task_id = start_task(server, name="One", seconds=0)
+    open_host_page(page, server, tag(task_id), NOTE_EVENTS)
+    expect(part(page, "badge")).to_have_text("SUCCESS")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    for nothing in ("null", "undefined"):
+        page.evaluate(f"document.querySelector('task-progress').src = {nothing}")
+        expect(part(page, "message")).to_have_text("Waiting for the server")
+        assert page.locator("task-progress").get_attribute("src") is None
+        assert page.evaluate("document.querySelector('task-progress').src") == ""
+    assert asked == []
+    page.evaluate("id => document.querySelector('task-progress').src = `/tasks/${id}`", task_id)
+    expect(part(page, "badge")).to_have_text("SUCCESS")
+
+
+def test_output_is_a_property(every_field: Server, page: Page) -> None:
+    """`output = true` shows what the task says, `false` takes it away; the attribute is the same thing."""
+    task_id = start_task(every_field, work="talk", words=5)
+    open_host_page(page, every_field, "<main></main>")
+    page.evaluate(
+        """(src) => {
+            const element = document.createElement("task-progress");
+            Object.assign(element, { src, output: true });
+            document.querySelector("main").append(element);
+        }""",
+        f"/tasks/{task_id}",
+    )
+    element = page.locator("task-progress")
+    expect(part(page, "badge")).to_have_text("SUCCESS")
+    expect(page.get_by_role("log")).to_have_text("0 1 2 3 4 ")
+    assert element.get_attribute("output") == ""
+    element.evaluate("element => { element.output = false; }")
+    expect(page.get_by_role("log")).to_have_count(0)
+    assert element.get_attribute("output") is None
+    element.evaluate("element => element.setAttribute('output', '')")
+    assert element.evaluate("element => element.output") is True
+
+
 @pytest.mark.parametrize(
     ("src", "words"),
     [
         ("/tasks/none", "The server does not know this task"),
-        ("/nonsense", "Expected the address of a task"),
+        ("/nonsense", "The server does not know this task"),
+        ("mailto:nobody@example.com", "Expected the address of a task"),
     ],
 )
 def test_what_is_wrong_is_said(server: Server, page: Page, src: str, words: str) -> None:

@@ -40,7 +40,7 @@ FORGET = """async () => {
         await new Promise(requestAnimationFrame);
     };
     await say(1000, 3700);
-    const text = [...log.childNodes].find((node) => node.data.includes("2000 x"));
+    const text = [...log.childNodes].find((node) => node.data?.includes("2000 x"));
     const at = text.data.indexOf("2000 x");
     const range = new Range();
     range.setStart(text, at);

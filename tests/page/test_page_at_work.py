@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.page.test_form import every_field
 from tests.support.browser import (
@@ -200,6 +200,25 @@ def test_json_breaks_between_fields(server: Server, page: Page) -> None:
     heights = fields.evaluate_all("each => each.map((field) => field.getClientRects()[0].height)")
     assert len(heights) > 20
     assert len(set(heights)) == 1
+
+
+@pytest.mark.parametrize("retry", ["0", "-1", "soon"])
+def test_a_server_can_not_have_the_wire_hurry(server: Server, page: Page, retry: str) -> None:
+    """However soon a server wants to be asked again, the pane asks once a second for long at the most."""
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(body=f"retry: {retry}\n\n", content_type="text/event-stream")
+
+    page.route("**/task-progress/*", answer)
+    page.clock.install()
+    page.goto(f"{server.url}/#{start_task(server, seconds=0)}")
+    page.get_by_role("button", name="On the wire").click()
+    for _ in range(60):
+        page.clock.run_for(500)
+    assert 3 <= len(asked) <= 10
+    expect(page.locator(WIRE)).not_to_contain_text("NaN")
 
 
 def test_removing_a_card_closes_its_wire(server: Server, page: Page) -> None:

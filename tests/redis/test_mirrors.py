@@ -1,7 +1,7 @@
 """What a server knows of tasks that are run elsewhere, against a real Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from redis import Redis
@@ -136,7 +136,8 @@ async def test_a_log_that_is_nothing_but_output(logs: RedisLogs, mirrors: Mirror
     assert mirror.snapshot == task.snapshot
     assert mirror.log.last_id == 401
     events, _ = mirror.log.after(0)
-    assert events.startswith(b'event: lost\ndata: {"from":1,"to":151}\n\nid: 1\ndata: {"task_id":')
+    assert events.startswith(b'id: 1\ndata: {"task_id":')
+    assert b'\n\nevent: lost\ndata: {"from":2,"to":151}\n\nid: 152\n' in events
 
 
 async def test_a_mirror_of_what_was_lost(logs: RedisLogs, mirrors: Mirrors, client: Redis) -> None:
@@ -170,7 +171,7 @@ async def test_a_long_log_of_which_the_end_was_lost(
     client.xdel(log, *(f"{number}-0" for number in range(2 * PAGE, 2 * PAGE + 51)))
     reads = []
 
-    async def read(positions: Iterable[tuple[str, int]]) -> list[Page]:
+    async def read(positions: Sequence[tuple[str, int]]) -> list[Page]:
         reads.append(positions)
         return await RedisLogs.read(logs, positions)
 

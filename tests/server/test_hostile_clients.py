@@ -254,7 +254,7 @@ SLOW = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 async def test_slow_loris(victim: Server, api: Api) -> None:
     """Two thousand connections that send next to nothing, byte by byte: others are served meanwhile.
 

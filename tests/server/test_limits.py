@@ -202,6 +202,7 @@ async def test_a_viewer_that_never_reads(own_work: Server, session: aiohttp.Clie
     await until_streams(api, 0)
 
 
+@pytest.mark.alone
 async def test_the_loop_stays_responsive(api: Api) -> None:
     """While blocking functions sleep, everybody else is answered at once."""
     tasks = [await api.start(work="scraping", seconds=1, steps=2) for _ in range(4)]

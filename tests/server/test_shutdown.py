@@ -12,6 +12,8 @@ from tests.server.test_limits import HALF_REQUESTS
 from tests.support.api import Api, events
 from tests.support.programs import OwnWorkServer, Program, Server
 
+pytestmark = pytest.mark.alone
+
 STOP_SECONDS = 3
 
 

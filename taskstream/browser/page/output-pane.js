@@ -66,6 +66,7 @@ export class OutputPane {
   #renderState() {
     if (!this.#source) return;
     const isOver = ["ended", "failed"].includes(this.#source.state);
+    if (isOver) this.#transcript.show();
     this.#find("output-text").hidden = isOver && this.#transcript.isEmpty;
     const state = this.#inWords(this.#source);
     const element = this.#find("output-state");

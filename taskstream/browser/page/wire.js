@@ -2,13 +2,12 @@
 // as EventSource does: after the delay that `retry:` asked for, with the last id that it has seen.
 
 import { isHidden, onChange } from "../source/page-life.js";
-import { wait } from "../source/waiting.js";
+import { Backoff, wait } from "../source/waiting.js";
 import { Bytes } from "./bytes.js";
 
 /** @typedef {import("./card.js").Card} Card */
 
 const SHOWN_HEADERS = ["content-type", "cache-control", "x-accel-buffering", "retry-after"];
-const MAX_DELAY_MILLISECONDS = 30_000;
 
 /** Where the pane is beside the list; elsewhere it opens under its card. */
 const beside = matchMedia("(min-width: 60rem)");
@@ -20,7 +19,7 @@ export class Wire {
   #url = "";
   #lastEventId = "";
   #retryMilliseconds = 1000;
-  #failures = 0;
+  #backoff = new Backoff();
   #ended = true;
   /** @type {HTMLElement | null} */
   #opener = null;
@@ -96,14 +95,15 @@ export class Wire {
   async #resume() {
     if (this.#ended || !this.#stopped.signal.aborted) return;
     this.#stopped = new AbortController();
-    this.#failures = 0;
+    this.#backoff = new Backoff();
     const { signal } = this.#stopped;
     while (!signal.aborted) {
       const what = await this.#connect(signal);
       if (signal.aborted) return;
       this.#find("wire-cut").ariaDisabled = "true";
       if (this.#ended) return this.#bytes.print("note", what);
-      const milliseconds = Math.min(MAX_DELAY_MILLISECONDS, this.#retryMilliseconds * 2 ** this.#failures++);
+      this.#backoff.closed();
+      const milliseconds = this.#backoff.next(this.#retryMilliseconds);
       this.#bytes.print("note", `${what} Reconnecting after ${(milliseconds / 1000).toFixed(1)} s.`);
       await wait(milliseconds, signal);
     }
@@ -124,7 +124,7 @@ export class Wire {
       const shown = [...response.headers].filter(([name]) => SHOWN_HEADERS.includes(name));
       this.#bytes.print("response", `${response.status} ${response.statusText}\n${lines(shown)}`);
       if (response.status === 200) {
-        this.#failures = 0;
+        this.#backoff.opened();
         return await this.#read(response);
       }
       this.#bytes.print("bytes", await response.text());
@@ -149,7 +149,7 @@ export class Wire {
       rest = complete.pop() ?? "";
       for (const line of complete) {
         if (line.startsWith("id: ")) id = line.slice(4);
-        if (line.startsWith("retry: ")) this.#retryMilliseconds = Number(line.slice(7));
+        if (/^retry: [0-9]+$/.test(line)) this.#retryMilliseconds = Number(line.slice(7));
         if (line === "") this.#lastEventId = id; // not before: a cut event has to come again
       }
     }

@@ -1,11 +1,13 @@
 // A channel: one connection for up to 100 tasks, or for one task with its output.
 
+import { streamOf } from "./address.js";
 import { forgotten, notFound } from "./errors.js";
 import { isHidden, onChange } from "./page-life.js";
 import { Polling } from "./polling.js";
 import { Reconnecting } from "./reconnecting.js";
 import { hasEnded, isNews } from "./snapshot.js";
 
+/** @typedef {import("./address.js").Address} Address */
 /** @typedef {import("./snapshot.js").Snapshot} Snapshot */
 /** @typedef {import("./parser.js").StreamEvent} StreamEvent */
 /** @typedef {import("./errors.js").TaskSourceError} TaskSourceError */
@@ -18,6 +20,7 @@ import { hasEnded, isNews } from "./snapshot.js";
  * @property {(snapshot: Snapshot) => void} onSnapshot
  * @property {() => void} onOver nothing will follow, though no last snapshot was seen
  * @property {(error: TaskSourceError) => void} onError nothing will follow
+ * @property {() => void} onAlone there is no stream of many tasks: one of its own has to be asked for
  * @property {(event: StreamEvent) => void} onEvent an event with another name, of a stream of the task's own
  * @property {() => void} onState
  * @property {number} hiddenPollSeconds how often to ask while the page is hidden; 0 for never
@@ -31,7 +34,16 @@ import { hasEnded, isNews } from "./snapshot.js";
  * @property {number} pollSeconds
  */
 
+/** @typedef {{ address: Address, snapshot: Snapshot | null, watchers: Set<Watcher> }} Task */
+
 const GATHER_MILLISECONDS = 50;
+
+/** Streams without output that a page has at once: of six connections to a host all else needs one. */
+const MAX_STREAMS = 5;
+/** @type {Set<Channel>} those that have one */
+const streaming = new Set();
+/** @type {Set<Channel>} those that ask for the status until there is one for them */
+const waiting = new Set();
 
 export class Channel {
   /** @type {ChannelState} */
@@ -39,7 +51,7 @@ export class Channel {
   /** @type {TaskSourceError | null} what is wrong */
   problem = null;
 
-  /** @type {Map<string, { snapshot: Snapshot | null, watchers: Set<Watcher> }>} */
+  /** @type {Map<string, Task>} */
   #tasks = new Map();
   /** @type {string[]} the ids that the stream is about */
   #streamed = [];
@@ -50,13 +62,13 @@ export class Channel {
   #unlisten;
 
   /**
-   * @param {string} prefix the address of the tasks, up to `tasks/`
+   * @param {string | undefined} many the address of the stream of many tasks, or none for one task's own
    * @param {import("./requests.js").Requests} requests
    * @param {ChannelOptions} options
    * @param {() => void} onEmpty called when nobody watches any more
    */
-  constructor(prefix, requests, options, onEmpty) {
-    this.prefix = prefix;
+  constructor(many, requests, options, onEmpty) {
+    this.many = many;
     this.options = options;
     this.onEmpty = onEmpty;
     this.limits = { ...options };
@@ -66,12 +78,12 @@ export class Channel {
       onEvent: (event) => this.#receive(event),
       isDone: () => this.#streamed.every((id) => !this.#isUnfinished(id)),
       onTrouble: (error, failures) => this.#trouble(error, failures),
-      onFatal: (error) => this.#streamed.forEach((id) => this.#lose(id, error)),
+      onFatal: (error) => this.#failed(error),
       onOver: () => this.#streamed.forEach((id) => this.#end(id)),
     });
-    this.#polling = new Polling(requests, (id) => `${prefix}tasks/${encodeURIComponent(id)}`, {
+    this.#polling = new Polling(requests, (id) => this.#tasks.get(id)?.address.status ?? "", {
       ids: () => this.#unfinished(),
-      onSnapshot: (snapshot) => this.#polled(snapshot),
+      onSnapshot: (id, snapshot) => this.#polled(id, snapshot),
       onError: (id, error) => this.#pollingFailed(id, error),
     });
   }
@@ -86,26 +98,26 @@ export class Channel {
     return this.#tasks.has(id);
   }
 
-  /** @param {string} id @param {Watcher} watcher */
-  add(id, watcher) {
-    const task = this.#tasks.get(id) ?? this.#create(id);
+  /** @param {Address} address @param {Watcher} watcher */
+  add(address, watcher) {
+    const task = this.#tasks.get(address.id) ?? this.#create(address);
     task.watchers.add(watcher);
     const { snapshot } = task;
     if (snapshot) queueMicrotask(() => task.watchers.has(watcher) && watcher.onSnapshot(snapshot));
     this.#schedule();
   }
 
-  /** @param {string} id @param {Watcher} watcher */
-  remove(id, watcher) {
+  /** @param {Address} address @param {Watcher} watcher */
+  remove({ id }, watcher) {
     this.#tasks.get(id)?.watchers.delete(watcher);
     this.#schedule(); // another watcher may come first
   }
 
-  /** Take in a snapshot that was the answer to a request. @param {Snapshot} snapshot */
-  tell(snapshot) {
+  /** Take in a snapshot that was the answer to a request. @param {string} id @param {Snapshot} snapshot */
+  tell(id, snapshot) {
     // The output before the end is still to come.
     if (this.options.output && hasEnded(snapshot)) this.#streamRest();
-    else this.#take(snapshot, true);
+    else this.#take(id, snapshot, true);
   }
 
   // ---- What is to be streamed.
@@ -129,13 +141,13 @@ export class Channel {
     this.#timer ??= setTimeout(update, this.#stream.isRunning ? GATHER_MILLISECONDS : 0);
   }
 
-  /** @param {string} id */
-  #create(id) {
-    /** @type {{ snapshot: Snapshot | null, watchers: Set<Watcher> }} */
-    const task = { snapshot: null, watchers: new Set() };
-    this.#tasks.set(id, task);
+  /** @param {Address} address */
+  #create(address) {
+    /** @type {Task} */
+    const task = { address, snapshot: null, watchers: new Set() };
+    this.#tasks.set(address.id, task);
     // The stream may have told of its end, and been forgotten: only another one tells again.
-    this.#streamed = this.#streamed.filter((each) => each !== id);
+    this.#streamed = this.#streamed.filter((each) => each !== address.id);
     return task;
   }
 
@@ -155,11 +167,18 @@ export class Channel {
     if (this.state === "paused") this.#polling.stop();
     // With a longer list, a live connection stays live: it would only flicker.
     if (this.state === "idle" || this.state === "paused") this.#setState("connecting");
+    const { output, pollSeconds } = this.options;
+    if (!output && !streaming.has(this) && streaming.size >= MAX_STREAMS) {
+      waiting.add(this);
+      this.#setState("polling");
+      return this.#polling.start(pollSeconds, 0);
+    }
+    if (!output) streaming.add(this);
+    waiting.delete(this);
     this.#streamed = ids;
-    const { output } = this.options;
-    const many = `task-progress?${new URLSearchParams(ids.map((id) => ["task_id", id]))}`;
-    const one = `tasks/${encodeURIComponent(ids[0] ?? "")}/stream`;
-    this.#stream.start(this.prefix + (output ? one : many), output);
+    const [own] = this.#tasks.values();
+    if (this.many) this.#stream.start(streamOf(this.many, ids), false);
+    else if (own) this.#stream.start(own.address.stream, true);
   }
 
   /** Read what is left of a task that has ended, which no proxy holds back: that stream ends at once. */
@@ -172,6 +191,8 @@ export class Channel {
 
   /** @param {ChannelState} state */
   #stop(state) {
+    waiting.delete(this);
+    if (streaming.delete(this)) for (const channel of waiting) channel.#schedule();
     this.#stream.stop();
     this.#polling.stop();
     this.#setState(state);
@@ -198,7 +219,7 @@ export class Channel {
 
   /** @param {StreamEvent} event */
   #receive(event) {
-    if (event.type === "message") this.#take(JSON.parse(event.data), false);
+    if (event.type === "message") this.#told(JSON.parse(event.data));
     else if (event.type === "unknown") this.#lose(JSON.parse(event.data).task_id, notFound());
     else if (this.options.output) this.#watchers().forEach((watcher) => watcher.onEvent(event));
   }
@@ -212,9 +233,21 @@ export class Channel {
   }
 
   /** @param {Snapshot} snapshot */
-  #polled(snapshot) {
+  #told(snapshot) {
+    const [own = ""] = this.#streamed; // whose snapshots may call it otherwise
+    this.#take(this.many ? snapshot.task_id : own, snapshot, false);
+  }
+
+  /** @param {TaskSourceError} error */
+  #failed(error) {
+    if (!this.many || error.code !== "not-found") return this.#streamed.forEach((id) => this.#lose(id, error));
+    for (const watcher of this.#watchers()) watcher.onAlone();
+  }
+
+  /** @param {string} id @param {Snapshot} snapshot */
+  #polled(id, snapshot) {
     if (this.state === "reconnecting") this.#setState("polling", this.problem);
-    this.tell(snapshot);
+    this.tell(id, snapshot);
   }
 
   /** @param {string} id @param {TaskSourceError} error */
@@ -226,9 +259,9 @@ export class Channel {
 
   // ---- What becomes known of a task.
 
-  /** @param {Snapshot} snapshot @param {boolean} asked */
-  #take(snapshot, asked) {
-    const task = this.#tasks.get(snapshot.task_id);
+  /** @param {string} id @param {Snapshot} snapshot @param {boolean} asked */
+  #take(id, snapshot, asked) {
+    const task = this.#tasks.get(id);
     if (!task || !isNews(snapshot, task.snapshot, asked)) return;
     task.snapshot = snapshot;
     for (const watcher of [...task.watchers]) watcher.onSnapshot(snapshot);

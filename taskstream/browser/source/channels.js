@@ -12,21 +12,20 @@ const channels = new Map();
 
 /**
  * The channel for a task.
- * @param {string} prefix the address of the tasks, up to `tasks/`
- * @param {string} id
+ * @param {import("./address.js").Address} address
  * @param {import("./requests.js").HeadersOption} headers
  * @param {RequestCredentials} credentials
  * @param {ChannelOptions} options
  */
-export function channelFor(prefix, id, headers, credentials, options) {
+export function channelFor({ id, many, stream }, headers, credentials, options) {
   const requests = new Requests(headers, credentials);
-  if (options.output) return new Channel(prefix, requests, options, () => undefined);
-  const key = [prefix, credentials, keyOf(headers), ...Object.values(options)].join(" ");
+  if (options.output) return new Channel(undefined, requests, options, () => undefined);
+  const key = [many ?? stream, credentials, keyOf(headers), ...Object.values(options)].join(" ");
   const those = channels.get(key) ?? new Set();
   channels.set(key, those);
   const found = [...those].find((each) => each.has(id)) ?? [...those].find((each) => each.size < MAX_TASKS);
   if (found) return found;
-  const channel = new Channel(prefix, requests, options, () => {
+  const channel = new Channel(many, requests, options, () => {
     those.delete(channel);
     if (those.size === 0 && channels.get(key) === those) channels.delete(key);
   });

@@ -1,5 +1,10 @@
 // What a source reports when it can't go on, or can't go on for now.
 
+import { mimeType } from "./mime-type.js";
+
+/** Whoever is sent away for longer comes back after this all the same. */
+const MAX_RETRY_AFTER_SECONDS = 300;
+
 /** A failure in words for people. */
 export class TaskSourceError extends Error {
   /**
@@ -45,7 +50,8 @@ export const forgotten = () => new TaskSourceError("not-found", NOT_KNOWN_ANY_MO
 export async function refusal(response) {
   const { status } = response;
   const detail = await readDetail(response);
-  const details = { status, retryAfterSeconds: Number(response.headers.get("Retry-After")) || 0 };
+  const seconds = Number(response.headers.get("Retry-After")) || 0; // a date is as good as nothing
+  const details = { status, retryAfterSeconds: Math.min(seconds, MAX_RETRY_AFTER_SECONDS) };
   if (status === 404) return notFound();
   if (status === 401) {
     return new TaskSourceError("unauthorized", "The server wants to know who asks: sign in again.", details);
@@ -59,7 +65,7 @@ export async function refusal(response) {
 
 /** The sentence in an answer of the server's own; others come from a proxy. @param {Response} response */
 async function readDetail(response) {
-  if (!response.headers.get("Content-Type")?.startsWith("application/json")) {
+  if (mimeType(response) !== "application/json") {
     await response.body?.cancel().catch(() => undefined); // or its connection would stay taken
     return null;
   }

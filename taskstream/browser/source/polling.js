@@ -11,7 +11,7 @@ const MAX_DELAY_MILLISECONDS = 30_000;
 /**
  * @typedef {object} Handlers
  * @property {() => string[]} ids those of the tasks to ask for
- * @property {(snapshot: Snapshot) => void} onSnapshot
+ * @property {(id: string, snapshot: Snapshot) => void} onSnapshot
  * @property {(id: string, error: TaskSourceError) => void} onError of all tasks, unless it is "not-found"
  */
 
@@ -63,7 +63,7 @@ export class Polling {
       const answer = await this.#ask(id, signal);
       if (signal.aborted) return true;
       if (!(answer instanceof TaskSourceError)) {
-        this.handlers.onSnapshot(answer);
+        this.handlers.onSnapshot(id, answer);
         continue;
       }
       this.handlers.onError(id, answer);

@@ -2,11 +2,9 @@
 
 import { TaskSourceError } from "./errors.js";
 import { readStream } from "./stream.js";
-import { wait } from "./waiting.js";
+import { Backoff, wait } from "./waiting.js";
 
 /** @typedef {import("./parser.js").StreamEvent} StreamEvent */
-
-const MAX_DELAY_MILLISECONDS = 30_000;
 
 /**
  * @typedef {object} Handlers
@@ -20,7 +18,7 @@ const MAX_DELAY_MILLISECONDS = 30_000;
 
 export class Reconnecting {
   #cursor = { lastEventId: "", retryMilliseconds: 1000 };
-  #failures = 0;
+  #backoff = new Backoff();
   /** @type {AbortController | null} ends the stream */
   #running = null;
   /** Ends the time until the next attempt. */
@@ -53,7 +51,7 @@ export class Reconnecting {
   stop() {
     this.#running?.abort();
     this.#running = null;
-    this.#failures = 0;
+    this.#backoff = new Backoff();
   }
 
   /** Try again now, if that was to happen later. */
@@ -69,7 +67,8 @@ export class Reconnecting {
       if (error === null || error.fatal) this.#running = null;
       if (error === null) return;
       if (error.fatal) return this.handlers.onFatal(error);
-      this.handlers.onTrouble(error, this.#failures);
+      this.#backoff.closed();
+      this.handlers.onTrouble(error, this.#backoff.failures);
       if (signal.aborted) return;
       this.#waiting = new AbortController();
       const { signal: until } = this.#waiting;
@@ -87,7 +86,7 @@ export class Reconnecting {
     const { requests, limits, handlers } = this;
     const onOpen = () => {
       if (signal.aborted) return;
-      this.#failures = 0;
+      this.#backoff.opened();
       handlers.onOpen();
     };
     const onEvent = (/** @type {StreamEvent} */ event) => !signal.aborted && handlers.onEvent(event);
@@ -109,8 +108,8 @@ export class Reconnecting {
    * @param {TaskSourceError} error @param {import("./stream.js").Cursor} cursor
    */
   #delay({ code, retryAfterSeconds = 0 }, { retryMilliseconds }) {
-    const isFirst = this.#failures === 0;
-    const longest = Math.min(MAX_DELAY_MILLISECONDS, retryMilliseconds * 2 ** this.#failures++);
+    const isFirst = this.#backoff.failures === 0;
+    const longest = this.#backoff.next(retryMilliseconds);
     if (code === "cut" && isFirst) return longest; // which the server has spread already
     return Math.max(longest * (1 - Math.random() / 2), 1000 * retryAfterSeconds);
   }

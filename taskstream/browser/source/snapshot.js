@@ -13,14 +13,19 @@
  * @property {string} updated_at ISO 8601
  */
 
+const BEGINNING = ["PENDING", "STARTED", "PROGRESS"];
 const ENDED = new Set(["SUCCESS", "FAILURE", "REVOKED"]);
+
+/** Whoever is further behind than this lives by another clock: the server's has been set back. */
+const STALE_MILLISECONDS = 30_000;
 
 /** Whether no other snapshot follows. @param {Snapshot | null} snapshot */
 export const hasEnded = (snapshot) => snapshot !== null && ENDED.has(snapshot.status);
 
 /**
- * Whether a snapshot says something new. One that was asked for may be older than what a stream has told
- * meanwhile, and a server that lags behind may repeat itself.
+ * Whether a snapshot says something new: progress and status decide, and time if they are the same. One that
+ * was asked for may be older than what a stream has told meanwhile, and a server that lags behind may repeat
+ * itself.
  * @param {Snapshot} next
  * @param {Snapshot | null} previous
  * @param {boolean} asked whether it is the answer to a request, and not from a stream
@@ -29,7 +34,9 @@ export function isNews(next, previous, asked) {
   if (previous === null) return true;
   if (hasEnded(previous)) return false;
   if (hasEnded(next)) return true;
-  if (next.progress < previous.progress) return false;
-  if (next.updated_at === previous.updated_at) return next.status !== previous.status;
-  return !asked || Date.parse(next.updated_at) >= Date.parse(previous.updated_at);
+  if (next.progress !== previous.progress) return next.progress > previous.progress;
+  if (next.status !== previous.status) return BEGINNING.indexOf(next.status) > BEGINNING.indexOf(previous.status);
+  if (next.updated_at === previous.updated_at) return false;
+  const behind = Date.parse(previous.updated_at) - Date.parse(next.updated_at);
+  return !asked || !(behind > 0 && behind < STALE_MILLISECONDS);
 }

@@ -1,6 +1,7 @@
 // One connection: from the request to what has ended it.
 
 import { TaskSourceError, refusal } from "./errors.js";
+import { mimeType } from "./mime-type.js";
 import { Parser } from "./parser.js";
 import { Watchdog } from "./waiting.js";
 
@@ -64,8 +65,8 @@ function headersOf({ lastEventId }) {
 /** @param {Response} response */
 async function check(response) {
   if (response.status !== 200) throw await refusal(response);
-  const type = response.headers.get("Content-Type") ?? "";
-  if (type.split(";")[0]?.trim().toLowerCase() === MIME_TYPE) return;
+  const type = mimeType(response);
+  if (type === MIME_TYPE) return;
   throw new TaskSourceError(
     "not-a-stream",
     `The answer is no stream but ${type || "of no type"}: is a proxy in between?`,

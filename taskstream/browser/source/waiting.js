@@ -19,6 +19,33 @@ export function wait(milliseconds, signal) {
   });
 }
 
+const MIN_DELAY_MILLISECONDS = 1000;
+const MAX_DELAY_MILLISECONDS = 30_000;
+
+/** How long to wait between attempts: twice as long each time, until one of them has held for a second. */
+export class Backoff {
+  /** How many in a row have not. */
+  failures = 0;
+  #openedAt = Infinity;
+
+  /** Note that the attempt has got through; which is nothing yet, as a server may end each at once. */
+  opened() {
+    this.#openedAt = Math.min(this.#openedAt, performance.now());
+  }
+
+  /** Note that the attempt is over. */
+  closed() {
+    if (performance.now() - this.#openedAt >= MIN_DELAY_MILLISECONDS) this.failures = 0;
+    this.#openedAt = Infinity;
+  }
+
+  /** Milliseconds until the next attempt. @param {number} first what the server asks for, after one that held */
+  next(first) {
+    const shortest = this.failures === 0 ? first : Math.max(first, MIN_DELAY_MILLISECONDS / 2);
+    return Math.min(MAX_DELAY_MILLISECONDS, shortest * 2 ** this.failures++);
+  }
+}
+
 /** Aborts what it watches, with a reason, unless it is put off in time. */
 export class Watchdog {
   /** @type {ReturnType<typeof setTimeout> | undefined} */

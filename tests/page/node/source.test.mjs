@@ -143,7 +143,7 @@ test("404 ends it: there is no such task", async () => {
   assert.deepEqual({ code, status, taskId }, { code: "not-found", status: 404, taskId: "a" });
   await inState(source, "failed");
   assert.equal(source.problem, message);
-  assert.equal(server.requests.length, 1);
+  assert.deepEqual(server.requests.map(({ url }) => url), ["/jobs/task-progress?task_id=a", "/jobs/tasks/a/stream"]);
 });
 
 test("an unknown task among others fails alone", async () => {
@@ -195,6 +195,119 @@ test("a server that wants to be left alone for a while is", async () => {
   await end(source);
   assert.ok(performance.now() - started > 1900);
 });
+
+for (const [name, path, asked] of [
+  ["one of many tasks", "/jobs/tasks/a?sig=x%2Fy&sig=z", { stream: "/jobs/task-progress?sig=x%2Fy&sig=z&task_id=a" }],
+  ["any other", "/exports/42/?sig=x", { stream: "/exports/42/stream?sig=x" }],
+  ["one in the root", "/42#top", { stream: "/42/stream" }],
+]) {
+  test(`whatever the address is like, its query is in every request: ${name}`, async () => {
+    const [address, query = ""] = path.replace("#top", "").split("?");
+    const below = (word) => `${address.replace(/\/$/, "")}${word}${query && `?${query}`}`;
+    server.answer = ({ response, method, url }) => {
+      if (method === "POST") json(response, snapshot(30, "REVOKED"));
+      else if (url === below("")) json(response, snapshot(server.requests.length));
+    };
+    const source = watch(server.origin + path, { firstByteSeconds: 0.05, pollSeconds: 0.05 });
+    await next(source, "snapshot");
+    await Promise.all([end(source), source.cancel()]);
+    const urls = server.requests.map(({ method, url }) => `${method} ${url}`);
+    assert.deepEqual([...new Set(urls)], [`GET ${asked.stream}`, `GET ${below("")}`, `POST ${below("/cancel")}`]);
+  });
+}
+
+test("signed addresses don't share what is signed, the same ones share all", async () => {
+  server.answer = ({ response, url }) => {
+    const ids = new URL(url, server.origin).searchParams.getAll("task_id");
+    stream(response, ...ids.map((id) => event(snapshot(10, "PROGRESS", id))));
+  };
+  const sources = ["a?sig=1", "b?sig=1", "c?sig=2"].map((id) => watch(server.task(id)));
+  await Promise.all(sources.map((source) => next(source, "snapshot")));
+  const asked = server.requests.map(({ url }) => url.split("?")[1]).sort();
+  assert.deepEqual(asked, ["sig=1&task_id=a&task_id=b", "sig=2&task_id=c"]);
+});
+
+test("where there is no stream of many tasks, each task has its own, which resumes, and which sources share", async () => {
+  server.answer = ({ response, url, headers }) => {
+    if (url.includes("task-progress?")) return json(response, { detail: "Not Found" }, 404);
+    if (headers["last-event-id"]) return stream(response, event(success(), { id: 2 })).end();
+    const calledOtherwise = { ...snapshot(10), task_id: "0123" };
+    stream(response, event(calledOtherwise, { id: 1, retry: 20 })).end();
+  };
+  const [first, second, other] = ["a", "a", "b"].map((id) => watch(server.task(id)));
+  await Promise.all([first, second, other].map(end));
+  assert.equal(first.snapshots.length, 1);
+  const asked = server.requests.map(({ url, headers }) => `${url} ${headers["last-event-id"] ?? ""}`.trim());
+  assert.deepEqual(asked.sort(), [
+    "/jobs/task-progress?task_id=a&task_id=b",
+    "/jobs/tasks/a/stream",
+    "/jobs/tasks/a/stream 1",
+    "/jobs/tasks/b/stream",
+    "/jobs/tasks/b/stream 1",
+  ]);
+});
+
+test("many streams leave a connection for all else: the others' tasks are asked for, until one has ended", async () => {
+  server.answer = ({ response, method, url }) => {
+    if (method === "POST") return json(response, snapshot(20, "REVOKED"));
+    if (url.endsWith("/stream")) stream(response, event(snapshot(10), { id: 1 }));
+    else json(response, snapshot(10 + server.polls.length));
+  };
+  const ids = [0, 1, 2, 3, 4, 5, 6, 7];
+  const sources = ids.map((id) => watch(`${server.origin}/exports/${id}`, { pollSeconds: 0.05 }));
+  await Promise.all(sources.map((source) => next(source, "snapshot")));
+  const among = (state) => sources.filter((source) => source.state === state);
+  while (among("live").length < 5) await next(among("polling")[0], "state"); // those before may still be open
+  assert.equal(among("polling").length, 3);
+  await among("live")[0].cancel();
+  await Promise.any(among("polling").map((source) => inState(source, "live")));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.equal(server.streams.filter(({ response }) => !response.destroyed).length, 5);
+});
+
+const ENDS_AT_ONCE = {
+  "a 502": ({ response }) => response.writeHead(502).end(),
+  "a connection that breaks": ({ response }) => response.destroy(),
+  "a stream without an event": ({ response }) => stream(response, ": hello\n\n").end(),
+  "a stream of retry: 0": ({ response }) => stream(response, event(snapshot(10), { id: 1, retry: 0 })).end(),
+  "a stream of retry: 1e30": ({ response }) => stream(response, event(snapshot(10), { id: 1, retry: "9".repeat(30) })).end(),
+  "no stream": ({ response }) => json(response, {}),
+  ...Object.fromEntries(
+    ["0", "-1", "2592000", "99999999999", "1e400", "Infinity", "soon", "Fri, 31 Dec 2049 23:59:59 GMT"].map((value) => [
+      `Retry-After: ${value}`,
+      ({ response }) => response.writeHead(503, { "Retry-After": value }).end(),
+    ]),
+  ),
+};
+
+for (const [name, answer] of Object.entries(ENDS_AT_ONCE)) {
+  for (const output of [false, true]) {
+    test(`it is asked once a second for long at the most, and never given up: ${name}, output: ${output}`, async (context) => {
+      const delays = [];
+      const { setTimeout } = globalThis;
+      let answered;
+      const enough = new Promise((resolve) => (answered = resolve));
+      server.answer = (exchange) => {
+        if (server.streams.length > 10) answered();
+        if (!/progress|stream/.test(exchange.url)) return json(exchange.response, snapshot(10));
+        return server.streams.length === 1
+          ? stream(exchange.response, event(snapshot(10), { id: 1, retry: 0 })).end()
+          : answer(exchange);
+      };
+      context.mock.method(globalThis, "setTimeout", (callback, delay, ...details) => {
+        const isOurs = /waiting\.js/.test(new Error().stack);
+        if (isOurs && delay < 3_000_000) delays.push(delay);
+        return setTimeout(callback, isOurs && delay < 3_000_000 ? 1 : delay, ...details);
+      });
+      watch(server.task(), { output, muteSeconds: 3000, firstByteSeconds: 3000, pollSeconds: 3000 });
+      await enough;
+      const sum = delays.reduce((total, delay) => total + delay, 0);
+      assert.ok(delays.length >= 10);
+      assert.ok(sum >= 1000 * delays.length, delays.join());
+      assert.ok(Math.max(...delays) <= 300_000, delays.join());
+    });
+  }
+}
 
 test("a stream without a byte for too long is given up, heartbeats keep it", async () => {
   let timer;
@@ -305,6 +418,53 @@ test("nothing goes back: neither by an old answer nor by a server that lags behi
   assert.deepEqual(seen, [50, 60, 100]);
 });
 
+const LATER = "2026-01-31T12:00:05Z";
+
+for (const [name, before, after, isShown] of [
+  ["more progress, by a clock that was set back", {}, { progress: 20, updated_at: "2026-01-31T11:00:00Z" }, true],
+  ["more progress, at no time", {}, { progress: 20, updated_at: undefined }, true],
+  ["a later status, by a clock that was set back", { status: "STARTED" }, { updated_at: "2026-01-31T11:00:00Z" }, true],
+  ["an earlier status, later", {}, { status: "STARTED", updated_at: "2026-01-31T12:00:06Z" }, false],
+  ["less progress, later", {}, { progress: 5, updated_at: "2026-01-31T12:00:06Z" }, false],
+  ["other words, later", {}, { updated_at: "2026-01-31T12:00:06Z" }, true],
+  ["other words, of a server that lags behind", {}, { updated_at: "2026-01-31T12:00:04Z" }, false],
+  ["other words, by a clock that was set back", {}, { updated_at: "2026-01-31T11:00:00Z" }, true],
+]) {
+  test(`while the status is asked for, ${name}: ${isShown ? "shown" : "not shown"}`, async () => {
+    const snapshots = [{ ...snapshot(10), updated_at: LATER, ...before }, { ...snapshot(10), updated_at: LATER, message: "After", ...after }];
+    server.answer = ({ response, url }) => {
+      if (url.includes("progress")) return;
+      json(response, server.polls.length <= 2 ? snapshots[server.polls.length - 1] : success());
+    };
+    const source = watch(server.task(), { firstByteSeconds: 0.02, pollSeconds: 0.02 });
+    const seen = [];
+    source.addEventListener("snapshot", ({ detail }) => seen.push(detail.message));
+    await end(source);
+    assert.equal(seen.includes("After"), isShown);
+  });
+}
+
+for (const [type, isStream] of [
+  ["text/event-stream, text/event-stream", true],
+  ["text/html, Text/Event-Stream; charset=utf-8", true],
+  ["text/event-stream, */*, nonsense", true],
+  ['text/html; a="b, c", text/event-stream', true],
+  ['text/event-stream; a="b, text/html"', true],
+  ["text/event-stream, text/html", false],
+  ["text/event-streams", false],
+  ["", false],
+]) {
+  test(`a content type is what fetch makes of it: ${type}`, async () => {
+    server.answer = ({ response, url }) => {
+      if (!url.includes("progress")) return json(response, snapshot(10));
+      response.writeHead(200, { "Content-Type": type }).end(event(success()));
+    };
+    const source = watch();
+    if (isStream) return end(source);
+    assert.match((await next(source, "state", ({ state }) => state === "reconnecting")).problem, /no stream/);
+  });
+}
+
 test("an abort signal closes it, also one that has been aborted before", async () => {
   const controller = new AbortController();
   const closed = new Promise((resolve) => {
@@ -356,7 +516,9 @@ test("cancelling answers the snapshot, or throws what is wrong", async () => {
 });
 
 test("an address that is no task's is a mistake", () => {
-  assert.throws(() => new TaskSource("http://localhost/jobs"), TypeError);
+  for (const address of ["mailto:a@example.com", "http://", "nowhere"]) {
+    assert.throws(() => new TaskSource(address), TypeError);
+  }
   assert.throws(() => new TaskSource([server.task(1), server.task(2)], { output: true }), TypeError);
   assert.ok(new TaskSourceError("cut", "x") instanceof Error);
 });

@@ -1,0 +1,246 @@
+"""What is written to Redis, and read from it, is bounded; and a log that can't be read fails alone."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from taskstream.events import Event, Kind, TaskStatus
+from taskstream.log import Log
+from taskstream.redis.availability import Availability
+from taskstream.redis.delivery import BATCH, Delivery
+from taskstream.redis.entries import Page
+from taskstream.redis.logs import PAGE_BYTES, RedisLogs
+from taskstream.redis.mirrors import Mirror, Mirrors
+from taskstream.redis.remote import RemoteTask, find_task
+from taskstream.settings import Settings
+from taskstream.tasks import Task
+
+pytestmark = pytest.mark.slow
+
+SETTINGS = Settings(history_length=1000)
+
+
+@pytest.fixture
+async def mirrors(logs: RedisLogs) -> Mirrors:
+    return Mirrors(logs, Availability(), SETTINGS)
+
+
+async def started(logs: RedisLogs) -> RemoteTask:
+    """A task whose log in Redis has its first event."""
+    task = Task.create("a name", Log(1))
+    await logs.create(task.task_id, task.log.latest, "message", 1000)
+    found = await find_task(logs, task.task_id)
+    assert found
+    return found
+
+
+async def mirror_of(mirrors: Mirrors, task: Task) -> Mirror:
+    await mirrors.refresh([task.task_id])
+    mirror = mirrors.get(task.task_id)
+    assert mirror
+    return mirror
+
+
+def everything(mirror: Mirror) -> list[Event]:
+    """All that a viewer is shown who comes now."""
+    events: list[Event] = []
+    while not events or events[-1].id < mirror.log.last_id:
+        events += mirror.log.events_after(events[-1].id if events else 0)
+    return events
+
+
+# Delivery
+
+
+async def test_more_than_redis_can_take(
+    logs: RedisLogs, mirrors: Mirrors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work that never awaits is bounded by the history; what it leaves out takes its numbers."""
+    task = await started(logs)
+    delivery = Delivery(task, logs)
+    task.publish(TaskStatus.STARTED, "Started")
+    await delivery.next()
+    mirror = await mirror_of(mirrors, task)
+    batches = []
+
+    async def append(task_id: str, events: Sequence[Event], writer: str) -> bool:
+        batches.append(events)
+        return await RedisLogs.append(logs, task_id, events, writer)
+
+    monkeypatch.setattr(logs, "append", append)
+    for number in range(30_000):
+        task.append_report(number / 300, f"Row {number}", None)
+    task.publish(TaskStatus.SUCCESS, "Done")
+    await delivery.flush()
+    assert sum(map(len, batches)) <= logs.settings.history_length + 1
+    assert max(sum(len(event.data) for event in batch) for batch in batches) < PAGE_BYTES + 1000
+    await mirrors.refresh([task.task_id])
+    events = everything(mirror)
+    assert [event.id for event in events[:2]] == [1, 2]
+    assert [event.lost for event in events if event.kind is Kind.LOST] == [range(3, events[3].id)]
+    assert [event.id for event in events[3:]] == list(range(events[3].id, 30_004))
+    assert events[-1].kind is Kind.LAST
+
+
+async def test_batches_while_it_runs(logs: RedisLogs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are bounded in events too."""
+    task = await started(logs)
+    delivery = Delivery(task, logs)
+    sizes = []
+
+    async def append(_: str, events: Sequence[Event], writer: str) -> bool:  # noqa: ARG001
+        sizes.append(len(events))
+        return True
+
+    monkeypatch.setattr(logs, "append", append)
+    for _ in range(150):
+        task.append_output(".")
+    await delivery.flush()
+    assert sizes == [BATCH, 50]
+
+
+async def test_an_end_that_is_larger_than_a_batch(logs: RedisLogs, mirrors: Mirrors, client: Redis) -> None:
+    """A full Redis takes the end of a task, whatever is waiting before it."""
+    task = await started(logs)
+    delivery = Delivery(task, logs)
+    task.publish(TaskStatus.STARTED, "Started")
+    await delivery.next()
+    client.config_set("maxmemory", "1")
+    try:
+        for _ in range(20):
+            task.append_output("x" * 10_000)
+        task.publish(TaskStatus.SUCCESS, "Done")
+        async with asyncio.timeout(5):
+            await delivery.flush()
+    finally:
+        client.config_set("maxmemory", "0")
+    events = everything(await mirror_of(mirrors, task))
+    assert [(event.id, event.kind) for event in events] == [(1, ""), (2, ""), (22, "lost"), (23, "last")]
+
+
+# Pages
+
+
+async def test_pages_of_large_events(
+    logs: RedisLogs, mirrors: Mirrors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However large its events and however many the logs, a request reads about as much as any other."""
+    tasks = [await started(logs) for _ in range(5)]
+    for task in tasks:
+        for number in range(2, 12):
+            await logs.append(task.task_id, [Event(number, Kind.OUTPUT, b"x" * 30_000)], "me")
+    sizes = []
+
+    async def read(positions: Sequence[tuple[str, int]]) -> list[Page]:
+        pages = await RedisLogs.read(logs, positions)
+        sizes.append(sum(len(event.data) for page in pages for event in page.events))
+        return pages
+
+    monkeypatch.setattr(logs, "read", read)
+    await mirrors.refresh([task.task_id for task in tasks])
+    for task in tasks:
+        assert (await mirror_of(mirrors, task)).log.last_id == 11
+    assert max(sizes) < PAGE_BYTES + 30_000
+
+
+async def test_a_slow_line(logs: RedisLogs, mirrors: Mirrors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that have come before a request times out are kept, so that the next one gets further."""
+    task = await started(logs)
+    for number in range(2, 22):
+        await logs.append(task.task_id, [Event(number, Kind.OUTPUT, b"x" * 30_000)], "me")
+    pages_left = 2
+
+    async def read(positions: Sequence[tuple[str, int]]) -> list[Page]:
+        nonlocal pages_left
+        pages_left -= 1
+        if pages_left < 0:
+            raise TimeoutError
+        return await RedisLogs.read(logs, positions)
+
+    monkeypatch.setattr(logs, "read", read)
+    seen = [0]
+    while seen[-1] < 21:
+        try:
+            await mirrors.refresh([task.task_id])
+        except TimeoutError:
+            pages_left = 2
+        mirror = mirrors.get(task.task_id)
+        assert mirror
+        assert mirror.log.last_id > seen[-1]
+        seen.append(mirror.log.last_id)
+    assert len(seen) > 3
+
+
+# Restarts
+
+
+async def test_late_viewers_after_a_jump(logs: RedisLogs, mirrors: Mirrors, client: Redis) -> None:
+    """They are shown all that Redis has, and told what it hasn't; and so are those who were there."""
+    task = await started(logs)
+    early = await mirror_of(mirrors, task)
+    for number in range(2, 41):
+        await logs.append(task.task_id, [Event(number, Kind.OUTPUT, b"%d" % number)], "me")
+    before: dict[Any, Any] = {
+        "data": "41",
+        "kind": "output",
+        "writer": "me",
+        "count": 41,
+        "history": "before the restart",
+    }
+    client.xadd(logs.prefix + task.task_id, before, "41-0")
+    await logs.append(task.task_id, [Event(42, Kind.OUTPUT, b"after")], "me")
+    late = await mirror_of(Mirrors(logs, Availability(), SETTINGS), task)
+    await mirrors.refresh([task.task_id])
+    for mirror in (early, late):
+        events = everything(mirror)
+        assert [event.id for event in events[:41]] == list(range(1, 42))
+        assert [event.lost for event in events[41:]] == [range(42, events[-1].id), None]
+
+
+# Logs that can't be read
+
+
+@pytest.mark.parametrize("wrong", ["a later version", "another type", "no event"])
+async def test_a_log_that_cannot_be_read(
+    logs: RedisLogs, mirrors: Mirrors, client: Redis, wrong: str
+) -> None:
+    """Its own viewers are let go, or see the rest; all others see theirs, and its task can be ended."""
+    odd, other = await started(logs), await started(logs)
+    mirror = await mirror_of(mirrors, odd)
+    log = logs.prefix + odd.task_id
+    match wrong:
+        case "a later version":
+            client.xadd(log, {"data": "{}", "kind": "later"}, "5-0")
+            client.xadd(log, {"data": odd.log.latest, "kind": ""}, "6-0")
+        case "another type":
+            client.delete(log)
+            client.set(log, "x")
+        case "no event":
+            client.xadd(log, {"field": "value"}, "5-0")
+    await logs.append(other.task_id, [Event(2, Kind.LAST, other.log.latest)], "me")
+    for _ in range(2):
+        await mirrors.refresh([odd.task_id, other.task_id])
+    assert (await mirror_of(mirrors, other)).ended
+    match wrong:
+        case "a later version":
+            assert [event.id for event in everything(mirror)] == [1, 5, 6]
+        case "another type":
+            assert mirror.log.closed
+            assert mirrors.get(odd.task_id) is None
+        case "no event":
+            assert [event.id for event in everything(mirror)] == [1]
+    assert bool(await logs.decide(odd.task_id, "REVOKED", "Cancelled")) == (wrong != "another type")
+    await logs.sweep()
+
+
+async def test_statuses_are_counted_without_results(logs: RedisLogs) -> None:
+    """A status is kept beside each snapshot, and forgotten with it."""
+    running, ended = await started(logs), await started(logs)
+    running.publish(TaskStatus.STARTED, '"status":"FAILURE"')
+    await logs.append(running.task_id, running.log.events_after(1), "me")
+    ended.publish(TaskStatus.SUCCESS, "Done", data="x" * 100_000)
+    await logs.append(ended.task_id, ended.log.events_after(1), "me")
+    assert sorted(await logs.statuses()) == ["STARTED", "SUCCESS"]
