@@ -194,7 +194,7 @@ async def test_who_leaves_before_the_stream(
         connections = server.server_state.connections
         before = len(connections)
         _, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
-        writer.write(f"GET /late/{task_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        writer.write(f"GET /late/{task_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert await asyncio.to_thread(asked.wait, 10)
         writer.close()
         async with asyncio.timeout(10):
