@@ -16,9 +16,9 @@ RETRY_AFTER_SECONDS = 5
 """What a 503 tells the client to wait."""
 
 MAX_ERRORS = 20
-"""As many mistakes in one request are told."""
+"""At most this many errors of one request are reported."""
 MAX_FIELD_NAME = 100
-"""Characters of a field's name that are told, as it may be whatever the client has sent."""
+"""Characters of a field's name that are reported, as it may be whatever the client has sent."""
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 """The header by which a start that is sent again starts nothing again."""

@@ -10,7 +10,10 @@ import pytest
 
 from tests.support.api import Api
 from tests.support.backends import BACKENDS, backend
+from tests.support.browser import browser, context, page
 from tests.support.programs import Program, Server
+
+__all__ = ["browser", "context", "page"]  # fixtures
 
 Start = Callable[[Program], Any]
 

@@ -161,7 +161,7 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
 
 
 def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
-    """The routes that tell what can be started, and how the server does."""
+    """The routes that tell what can be started, and the state of the server."""
 
     @router.head("/works", include_in_schema=False)
     @router.get("/works", response_model=list[WorkDescription])
@@ -192,7 +192,7 @@ def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
 
 
 def prefix_of(request: Request) -> str:
-    """What stands before the routes in the address that `START` was asked for under, as URLs have it."""
+    """The prefix of the router in the URL of a request for `START`, percent-encoded."""
     root, path = request.scope.get("root_path", ""), str(request.scope["path"])
     # Servers put the root path before the path, proxies that strip it leave it away.
     return quote((path if path.startswith(f"{root}/") else root + path).removesuffix(START))

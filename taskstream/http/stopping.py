@@ -1,4 +1,4 @@
-"""How an application finds out that its server begins to stop.
+"""How an application finds out that its server stops.
 
 ASGI says so only when all responses have ended, and streams end only when they know. uvicorn has no hook
 for it, and sse-starlette one flag for the whole process, which would end a later server's streams too. So
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class ServerStop:
-    """What to call when a server begins to stop, and how that server is known."""
+    """What to call when a server begins to stop and when it has, and how that server is known."""
 
-    callback: Callable[[], object]
+    callback: Callable[[bool], object]
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     key: str = field(default_factory=lambda: f"taskstream-{uuid4().hex}")
     by_state: bool = False
@@ -47,8 +47,8 @@ lock = Lock()  # servers may run in several threads
 
 
 @contextmanager
-def on_server_stop(callback: Callable[[], object]) -> Iterator[ServerStop]:
-    """Call back when the server of this application begins to stop; for each of them, if it has several."""
+def on_server_stop(callback: Callable[[bool], object]) -> Iterator[ServerStop]:
+    """Call back, with `True` when a server of this application begins to stop, `False` when it has."""
     stop = ServerStop(callback)
     with lock:
         if not stops:
@@ -73,10 +73,14 @@ def wrap_shutdown() -> None:
 
     @functools.wraps(original)
     async def shutdown(server: Server, sockets: list[socket.socket] | None = None) -> None:
-        for stop in tuple(stops):
-            if stop.is_of(server):
-                stop.callback()
-        await original(server, sockets)
+        told = [stop for stop in stops if stop.is_of(server)]
+        for stop in told:
+            stop.callback(True)
+        try:
+            await original(server, sockets)
+        finally:
+            for stop in told:
+                stop.callback(False)
 
     Server.shutdown = shutdown  # type: ignore[method-assign, assignment]
     wrapping.callback(setattr, Server, "shutdown", original)

@@ -107,33 +107,33 @@ class TaskStream(Tasks):
     async def lifespan(self, _: object) -> AsyncIterator[dict[str, bool]]:
         """The lifespan of whoever includes the router, with a state by which its server is known."""
         async with self:
-            yield self._server_stop.state()
+            yield self._stop_hook.state()
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[Registry]:
         """Open the registry and the streams; let the viewers go when the server stops."""
         settings = self.settings
-        self._server_stops = False
+        self._stopping = False
         streams = Streams(settings.max_streams, settings.ping_seconds, settings.stall_seconds)
         async with super()._run() as registry:
 
-            def release_viewers() -> None:
-                self._server_stops = True  # also those that come later
-                registry.release_viewers()
+            def release_viewers(stopping: bool) -> None:
+                self._stopping = stopping
+                if stopping:
+                    registry.release_viewers()
 
             self._streams: Streams = streams
             watching = asyncio.create_task(streams.watch())
             # The end of the lifespan comes too late for this: it waits for the streams to end.
-            with on_server_stop(release_viewers) as self._server_stop:
+            with on_server_stop(release_viewers) as self._stop_hook:
                 try:
                     yield registry
                 finally:
                     watching.cancel()
 
     def _respond(self, viewer: Viewer, wait_seconds: int | None) -> Response:
-        if self._server_stops:
-            for log in viewer.logs:
-                log.close()
+        for log in viewer.logs:
+            log.closed = log.ended or self._stopping  # what begins while the server stops ends at once
         return StreamResponse(viewer, self.streams, self.settings.retry_milliseconds, wait_seconds)
 
 

@@ -60,16 +60,18 @@ class WriteQueue:
     def _take_turn(self) -> None:
         """Take a slice of the steps; who has more goes on after the others."""
         left = SLICE
-        for writer in list(islice(self._waiting, SLICE)):
-            most = min(left, writer.steps_at_once)
-            taken = len(list(islice(self._waiting[writer], most)))
-            if taken < most:
-                del self._waiting[writer]
-            else:
-                self._waiting.move_to_end(writer)
-            left -= taken
-            if not left:
-                break
-        self._scheduled = bool(self._waiting)
-        if self._scheduled:
-            asyncio.get_running_loop().call_soon(self._take_turn)
+        try:
+            for writer in list(islice(self._waiting, SLICE)):
+                most = min(left, writer.steps_at_once)
+                taken = len(list(islice(self._waiting[writer], most)))
+                if taken < most:
+                    del self._waiting[writer]
+                else:
+                    self._waiting.move_to_end(writer)
+                left -= taken
+                if not left:
+                    break
+        finally:
+            self._scheduled = bool(self._waiting)
+            if self._scheduled:
+                asyncio.get_running_loop().call_soon(self._take_turn)

@@ -4,10 +4,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.examples.test_celery_job import job
-from tests.support.browser import browser, context, page
 from tests.support.examples import Example
 
-__all__ = ["browser", "context", "job", "page"]  # fixtures
+__all__ = ["job"]  # a fixture
 
 pytestmark = pytest.mark.slow
 

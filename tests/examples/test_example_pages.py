@@ -4,10 +4,7 @@ import playwright.sync_api
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.support.browser import browser, context, page
 from tests.support.examples import App, Example
-
-__all__ = ["browser", "context", "page"]  # fixtures
 
 WATCH = """(path) => {
     window.seen = [];

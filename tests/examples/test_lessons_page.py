@@ -10,11 +10,8 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from examples.lessons.lesson import find, lessons
 from examples.lessons.page import compare
-from tests.support.browser import browser, context, page
 from tests.support.examples import children, exists
 from tests.support.programs import Program, Server
-
-__all__ = ["browser", "context", "page"]  # fixtures
 
 pytestmark = pytest.mark.slow
 

@@ -5,11 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import browser, context, page
 from tests.support.examples import Example
 from tests.support.programs import Server
-
-__all__ = ["browser", "context", "page"]  # fixtures
 
 
 @pytest.fixture(scope="module")

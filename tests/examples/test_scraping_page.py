@@ -8,10 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.examples.test_scraping_example import TRIGGER
 from tests.support.backends import free_port, require
-from tests.support.browser import browser, context, page
 from tests.support.programs import Program
-
-__all__ = ["browser", "context", "page"]  # fixtures
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from examples.tokens import WORDS
-from tests.support.browser import browser, context, page
 from tests.support.examples import Example
 from tests.support.programs import Server
-
-__all__ = ["browser", "context", "page"]  # fixtures
 
 
 @pytest.fixture(scope="module")

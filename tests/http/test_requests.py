@@ -166,6 +166,19 @@ async def test_hostile_name(api: Api, name: str) -> None:
     assert [event.snapshot["name"] for event in overview] == [name]
 
 
+async def test_lines_end_where_they_end(api: Api) -> None:
+    """Nothing that `str.splitlines` (httpx, requests) takes for the end of a line is in a stream."""
+    name = "".join(chr(code) for code in range(0x3000) if len(f"a{chr(code)}b".splitlines()) > 1)
+    assert "\u2028" in name
+    task = await api.start(name=name, seconds=0, steps=2)
+    one, many = f"/task-progress/{task['task_id']}", "/task-progress"
+    for path, params in ((one, {}), (many, {"task_id": task["task_id"]}), (many, {"task_id": name})):
+        async with api.session.get(api.url(path), params=params) as response:
+            text = await response.text()
+        assert text.splitlines() == text.split("\n")[:-1]
+    assert (await api.status(task["task_id"]))["name"] == name
+
+
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE"])
 async def test_streams_are_only_for_get(api: Api, method: str) -> None:
     """Any other method is refused at once, and doesn't wait for the end of a stream."""

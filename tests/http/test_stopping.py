@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import aiohttp
 import pytest
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from sse_starlette import EventSourceResponse
 
+from taskstream import TaskStream
 from taskstream.http.stopping import on_server_stop
 from tests.support.threads import ThreadServer
 
@@ -42,8 +44,8 @@ class Told:
         with on_server_stop(self._stop) as stop:
             yield stop.state() if self.by_state else {}
 
-    def _stop(self) -> None:
-        self.times += 1
+    def _stop(self, stopping: bool) -> None:
+        self.times += stopping
         self.stopped.set()
 
     async def _events(self) -> AsyncIterator[str]:
@@ -138,7 +140,7 @@ async def test_without_a_router() -> None:
         with ThreadServer(FastAPI()):
             pass
         assert told.times == 0
-        with on_server_stop(lambda: None):  # another one that listens, and leaves first
+        with on_server_stop(lambda _: None):  # another one that listens, and leaves first
             pass
         async with serving(Server(FastAPI())):
             pass
@@ -149,8 +151,34 @@ async def test_without_a_router() -> None:
 async def test_before_there_is_a_server() -> None:
     """One that listens, and awaits other things before it serves, is told as well."""
     told: list[bool] = []
-    with on_server_stop(lambda: told.append(True)):
+    with on_server_stop(told.append):
         await asyncio.sleep(0.05)
         async with serving(Server(FastAPI())):
             assert told == []
-        assert told == [True]
+        assert told == [True, False]
+
+
+async def test_another_server_goes_on() -> None:
+    """Of two servers that share their tasks, one stops: its streams end, those of the other go on."""
+    tasks = TaskStream()
+
+    @tasks.work
+    async def lasts() -> None:
+        await asyncio.Event().wait()
+
+    app = FastAPI()
+    app.include_router(tasks.router)
+    async with tasks, serving(Server(app)), aiohttp.ClientSession() as session:
+        path = f"task-progress/{(await tasks.start(lasts)).task_id}"
+        second, third = Server(app), Server(app)
+        async with serving(second):
+            stopping = await session.get(f"http://127.0.0.1:{second.port}/{path}")
+            await stopping.content.readline()
+        await stopping.content.read()
+        async with serving(third), session.get(f"http://127.0.0.1:{third.port}/{path}") as stream:
+            while b'"STARTED"' not in await stream.content.readline():
+                pass
+            await stream.content.readline()
+            reading = asyncio.create_task(stream.content.read())
+            await tasks.cancel(path.split("/")[1])
+            assert b'"REVOKED"' in await reading

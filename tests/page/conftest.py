@@ -1,5 +1,36 @@
-"""What the tests of the page share, besides what they import: installed once."""
+"""What the tests of the page share: servers whose work has much to ask or to say, and Node's packages."""
+
+from collections.abc import Iterator
+
+import pytest
 
 from tests.support.node import node_modules
+from tests.support.programs import Server
 
-__all__ = ["node_modules"]
+__all__ = ["node_modules"]  # a fixture
+
+
+class EveryField(Server):
+    """A server whose work has a parameter of every kind."""
+
+    program = ("-m", "tests.page.every_field")
+
+
+class Speaker(Server):
+    """The server whose work has something to say."""
+
+    program = ("-m", "tests.client.own_app")
+
+
+@pytest.fixture(scope="module")
+def every_field() -> Iterator[Server]:
+    """A server whose work has a parameter of every kind."""
+    with EveryField() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def speaker() -> Iterator[Server]:
+    """A server whose work has something to say; it keeps 500 events of each task."""
+    with Speaker("--retry-milliseconds", "20", "--history-length", "500") as server:
+        yield server

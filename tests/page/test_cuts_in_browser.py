@@ -8,12 +8,9 @@ from contextlib import ExitStack, contextmanager
 from anyio.from_thread import start_blocking_portal
 from playwright.sync_api import Page
 
-from tests.page.test_output import speaker
-from tests.support.browser import browser, context, page, start_task
+from tests.support.browser import start_task
 from tests.support.faults import Cut, Fault, FaultProxy, record
 from tests.support.programs import Server
-
-__all__ = ["browser", "context", "page", "speaker"]  # fixtures
 
 WATCH = """(urls) => Promise.all(urls.map((url) => new Promise((resolve) => {
     const seen = [];

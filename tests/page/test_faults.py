@@ -1,16 +1,15 @@
 """Elements behind a proxy that does to their streams what proxies and networks do."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import browser, context, page, start_task, turn_tab, until_streams
+from tests.support.browser import start_task, turn_tab, until_streams
 from tests.support.gateway import Fate, Gateway, gateway
 from tests.support.host_page import open_host_page
 from tests.support.programs import Server
-
-__all__ = ["browser", "context", "page"]  # fixtures
 
 OPTIONS = "document.querySelector('task-progress').options ="
 
@@ -72,6 +71,23 @@ def test_trouble_is_said_and_overcome(page: Page, proxy: Gateway, fates: tuple[F
     assert PROBLEMS[fates[0]] in page.evaluate("problems")
     expect_part(page, "problem", "")
     assert len(proxy.streams) == len(fates)
+
+
+def test_time_stands_still_while_nothing_is_known(page: Page, proxy: Gateway) -> None:
+    """While the server can't be reached the time isn't counted on; when it can be, it goes on."""
+    page.clock.install()
+    watch(page, proxy, seconds=60, steps=600)
+    time = page.locator("task-progress [part=time]")
+    expect(time).to_have_text(re.compile(r"^\d+ s · about \d+ s left$"))
+    page.route("**/*", lambda route: route.abort())
+    proxy.cut()
+    expect(page.locator("task-progress [part=problem]").first).to_contain_text("Trying again")
+    before = time.inner_text()
+    page.clock.run_for(10_000)
+    assert time.inner_text() == before
+    page.unroute("**/*")
+    page.clock.run_for(40_000)
+    expect(time).not_to_have_text(before)
 
 
 @pytest.mark.slow

@@ -1,15 +1,12 @@
 """The form of the page, which is drawn from `GET /works`."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.support.browser import browser, card, context, expect_status, page, submit
+from tests.support.browser import card, expect_status, submit
 from tests.support.programs import Server
-
-__all__ = ["browser", "context", "page"]  # fixtures
 
 DEFAULTS = {
     "whole": 10,
@@ -27,19 +24,6 @@ DEFAULTS = {
     "box": None,
     "either": 3,
 }
-
-
-class EveryField(Server):
-    """A server whose work has a parameter of every kind."""
-
-    program = ("-m", "tests.page.every_field")
-
-
-@pytest.fixture(scope="module")
-def every_field() -> Iterator[Server]:
-    """A server whose work has a parameter of every kind."""
-    with EveryField() as server:
-        yield server
 
 
 def result(page: Page, name: str) -> object:

@@ -12,11 +12,8 @@ from urllib.request import Request, urlopen
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import browser, context, page
 from tests.support.node import STATIC, bundle
 from tests.support.programs import ROOT, Server
-
-__all__ = ["browser", "context", "page"]  # fixtures
 
 pytestmark = pytest.mark.slow
 

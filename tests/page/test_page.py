@@ -7,22 +7,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.support.browser import (
-    browser,
-    card,
-    context,
-    expect_status,
-    page,
-    progress,
-    start_task,
-    submit,
-    turn_tab,
-    until_streams,
-)
+from tests.support.browser import card, expect_status, progress, start_task, submit, turn_tab, until_streams
 from tests.support.gateway import gateway
 from tests.support.programs import OwnWorkServer, Server
-
-__all__ = ["browser", "context", "page"]  # fixtures
 
 StartServer = Callable[..., Server]
 

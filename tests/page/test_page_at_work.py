@@ -7,21 +7,9 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.page.test_form import every_field
-from tests.support.browser import (
-    browser,
-    card,
-    context,
-    expect_status,
-    page,
-    start_task,
-    submit,
-    turn_tab,
-)
+from tests.support.browser import card, expect_status, start_task, submit, turn_tab
 from tests.support.gateway import Fate, gateway
 from tests.support.programs import Server
-
-__all__ = ["browser", "context", "every_field", "page"]  # fixtures
 
 CONNECTION = "#connection"
 WIRE = "#wire-bytes"

@@ -7,13 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.page.test_form import every_field
-from tests.support.browser import browser, context, page, start_task, until_streams
+from tests.support.browser import start_task, until_streams
 from tests.support.host_page import open_host_page
 from tests.support.node import bundle
 from tests.support.programs import Server
-
-__all__ = ["browser", "context", "every_field", "page"]  # fixtures
 
 StartServer = Callable[..., Server]
 pytestmark = pytest.mark.slow
@@ -130,8 +127,8 @@ def test_the_element_in_react(server: Server, page: Page, react_app: str) -> Non
     page.on(
         "request", lambda request: asked.append(request.url) if "task-progress?" in request.url else None
     )
-    task_id = start_task(server, name="Task", seconds=1, steps=20)
     open_host_page(page, server, "<main></main>", react_app)
+    task_id = start_task(server, name="Task", seconds=1, steps=20)
     show(page, {"url": f"/tasks/{task_id}"}, component="Element")
     expect(page.locator("main b")).to_have_text("SUCCESS")
     assert page.evaluate("renders") > 5

@@ -43,8 +43,10 @@ class Gateway:
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
             self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            yield self
-            await runner.cleanup()
+            try:
+                yield self
+            finally:
+                await runner.cleanup()
 
     def cut(self) -> None:
         """Cut the connections of the streams that are open."""

@@ -105,8 +105,8 @@ class Serving:
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[dict[str, bool]]:
-        def close_log() -> None:
-            if self.sees_stop:
+        def close_log(stopping: bool) -> None:
+            if stopping and self.sees_stop:
                 self.log.close()
 
         watch = asyncio.create_task(self.streams.watch())

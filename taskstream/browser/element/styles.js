@@ -22,8 +22,7 @@ const CSS = `
   --_muted: var(--task-progress-muted, light-dark(#5a6575, #98a4b5));
   --_line: var(--task-progress-line, light-dark(#dde1e8, #2c343f));
   --_tone: var(--_muted);
-  content-visibility: auto; /* who has hundreds sees a few */
-  contain-intrinsic-block-size: auto 7.5rem;
+  contain-intrinsic-block-size: auto 7.5rem; /* as large as it was when it was rendered */
   display: grid;
   grid-template-columns: minmax(0, 1fr); /* a long word must not widen it */
   gap: 0.5rem;
@@ -38,6 +37,8 @@ const CSS = `
 :host([status="SUCCESS"]) .card { --_tone: var(--_success); }
 :host([status="FAILURE"]) .card { --_tone: var(--_failure); }
 :host([status="REVOKED"]) .card { --_tone: var(--_cancelled); }
+
+.card.away { content-visibility: auto; } /* of hundreds one sees a few; on those in sight it would flicker */
 
 .header, .details, .footer {
   display: flex;

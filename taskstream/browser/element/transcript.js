@@ -5,7 +5,7 @@ import { PlainText } from "./plain-text.js";
 const MAX_CHARACTERS = 256 * 1024;
 const SLACK_CHARACTERS = 32 * 1024; // all lines are laid out anew when the first ones go: not each time
 const BLOCK_CHARACTERS = 4096;
-const LINE_END = /[^\n]\n(?=[^])/g; // between lines, of which none is empty: it would be lost as the last of a block
+const LINE_END = /[^\n]\n(?=[^])/g; // not of an empty line: as the last of a block it would be lost
 const NEAR_PIXELS = 40;
 const JUMP = 1e9; // no number of events: Redis may have lost some, nobody knows how many
 

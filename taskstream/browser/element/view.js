@@ -58,6 +58,14 @@ function update(element, properties) {
   }
 }
 
+/** @type {IntersectionObserver | undefined} one for all elements */
+let sight;
+
+/** Tell cards that are out of sight from the others. @param {IntersectionObserverEntry[]} entries */
+function noteSight(entries) {
+  for (const { target, isIntersecting } of entries) target.classList.toggle("away", !isIntersecting);
+}
+
 export class View {
   name = create("bdi", "name");
   badge = create("span", "badge");
@@ -107,6 +115,8 @@ export class View {
     this.cancel.textContent = "Cancel";
     this.announcement.role = "status";
     root.append(this.card, this.announcement); // which is heard when the card is out of sight, too
+    sight ??= new IntersectionObserver(noteSight, { rootMargin: "20%" });
+    sight.observe(this.card);
   }
 
   /** As text only: a name may look like HTML. @param {Shown} shown */
@@ -147,7 +157,8 @@ export class View {
   }
 
   /** @param {Shown} shown */
-  renderTime({ snapshot, error }) {
+  renderTime({ snapshot, error, state }) {
+    if (state === "reconnecting" && !error) return; // what happens meanwhile nobody here knows
     update(this.time, { textContent: error ? "" : timeInWords(snapshot, hasEnded(snapshot)) });
   }
 

@@ -22,7 +22,8 @@ let clockAhead = Infinity;
 
 /** Compare the clocks. @param {Snapshot} snapshot */
 export function noteTime({ updated_at }) {
-  clockAhead = Math.min(clockAhead, Date.now() - Date.parse(updated_at));
+  const ahead = Date.now() - Date.parse(updated_at);
+  if (ahead < clockAhead) clockAhead = ahead; // and not if there is no time
 }
 
 /**
@@ -38,7 +39,7 @@ export function timeInWords(snapshot, ended) {
   const elapsed = Date.now() - clockAhead - started;
   if (snapshot.progress === 0) return duration(elapsed);
   const total = ((updated - started) * 100) / snapshot.progress;
-  return `${duration(elapsed)}, about ${duration(total - elapsed)} left`;
+  return `${duration(elapsed)} · about ${duration(total - elapsed)} left`;
 }
 
 /** 5 s, 2 min 05 s, 1 h 30 min. @param {number} milliseconds */
