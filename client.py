@@ -14,7 +14,7 @@ import aiohttp
 
 from taskstream.client import EventSource, EventSourceError, protocol
 from taskstream.client.cursor import Cursor
-from taskstream.client.event_source import NETWORK_ERRORS, read_beginning
+from taskstream.client.event_source import NETWORK_ERRORS, open_session, read_beginning
 from taskstream.client.protocol import SnapshotDict
 from taskstream.client.retrying import Retrying
 from taskstream.terminal import Arguments, Terminal, parse_arguments
@@ -30,7 +30,12 @@ async def start_task(
     while True:
         try:
             async with session.post(
-                address, json=fields, headers=key, timeout=timeout, allow_redirects=False
+                address,
+                json=fields,
+                headers=key,
+                timeout=timeout,
+                allow_redirects=False,
+                raise_for_status=False,
             ) as response:
                 body = await read_beginning(response)
                 return protocol.read_answer(url, response.status, response.headers, body)
@@ -77,7 +82,7 @@ async def watch_task(
 async def main(arguments: Arguments, terminal: Terminal) -> None:
     """Start a task, unless there is one to watch, and show it."""
     url, task_id = arguments.url, arguments.task_id
-    async with aiohttp.ClientSession() as session:
+    async with open_session(url, arguments.headers) as session:
         if task_id is None:
             first = await start_task(session, url, terminal.retrying(), **arguments.fields)
             task_id = terminal.started(first)

@@ -10,6 +10,7 @@ from contextlib import aclosing
 import aiohttp
 
 from client import start_task, watch_task
+from taskstream.client.event_source import open_session
 from taskstream.client.protocol import ServerError
 from taskstream.terminal import Arguments, Terminal, parse_arguments
 
@@ -43,9 +44,7 @@ async def watch(
 
 async def main(arguments: Arguments, terminal: Terminal) -> None:
     """Start tasks, unless there are some to watch, and show all of them."""
-    # Each stream holds a connection for as long as its task runs, and aiohttp allows only 100 of them.
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    async with open_session(arguments.url, arguments.headers) as session:
         if arguments.task_ids:
             each = [watch(session, arguments, terminal, task_id) for task_id in arguments.task_ids]
         else:

@@ -16,7 +16,7 @@ from taskstream.client import EventSourceError, protocol
 from taskstream.client.cursor import Cursor
 from taskstream.client.protocol import SnapshotDict
 from taskstream.client.retrying import Retrying
-from taskstream.client.sync_stream import NETWORK_ERRORS, connect, open_session, read_beginning
+from taskstream.client.sync_stream import NETWORK_ERRORS, connect, open_session, read_beginning, send
 from taskstream.terminal import Arguments, Terminal, parse_arguments
 
 
@@ -29,8 +29,8 @@ def start_task(
     key = {"Idempotency-Key": uuid4().hex}  # the same each time: asking again starts no second task
     while True:
         try:
-            with session.post(
-                address, json=fields, headers=key, timeout=timeout, allow_redirects=False, stream=True
+            with send(
+                session, "POST", address, json=fields, headers=key, timeout=timeout, allow_redirects=False
             ) as response:
                 body = read_beginning(response)
                 return protocol.read_answer(url, response.status_code, response.headers, body)
@@ -77,7 +77,7 @@ def watch_task(
 def main(arguments: Arguments, terminal: Terminal) -> None:
     """Start a task, unless there is one to watch, and show it."""
     url, task_id = arguments.url, arguments.task_id
-    with open_session() as session:
+    with open_session(url, arguments.headers) as session:
         if task_id is None:
             task_id = terminal.started(start_task(session, url, terminal.retrying(), **arguments.fields))
         retrying, on_output = terminal.retrying(task_id), terminal.on_output(task_id)

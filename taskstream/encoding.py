@@ -106,7 +106,14 @@ def json_of(value: object) -> bytes:
         if json.count(b"[") + json.count(b"{") > MAX_DEPTH:
             pydantic_core.from_json(json)
     except Exception:  # noqa: BLE001 - a value's own methods may raise anything
-        return encode(plain(value))
+        json = encode(plain(value))
+    return json if json.isascii() else one_line(json)
+
+
+def one_line(json: bytes) -> bytes:
+    """The same without what isn't the end of a line, but taken for one by Python's `str.splitlines`."""
+    for end in ("\x85", "\u2028", "\u2029"):
+        json = json.replace(end.encode(), b"\\u%04x" % ord(end))
     return json
 
 

@@ -1,5 +1,6 @@
 """What can be set of a `TaskStream`, with defaults and bounds."""
 
+import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TypedDict
@@ -16,7 +17,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     redis_url: str | None = Field(
-        None, description="Redis whose Celery workers run the tasks, instead of the server"
+        None, repr=False, description="Redis whose Celery workers run the tasks, instead of the server"
     )
     retention_seconds: float = Field(
         300, ge=0, le=2_592_000, description="seconds for which an ended task is remembered"
@@ -92,4 +93,9 @@ def replace(settings: Settings, changes: Mapping[str, object]) -> Settings:
             names = ", ".join(Settings.model_fields)
             raise ValueError(f"There is no setting called {first['loc'][0]!r}, only: {names}.") from None
         name = ".".join(map(str, first["loc"]))
-        raise ValueError(f"The setting {name} can't be {first['input']!r}: {first['msg']}.") from None
+        raise ValueError(f"The setting {name} can't be {shown(first['input'])}: {first['msg']}.") from None
+
+
+def shown(value: object) -> str:
+    """A setting as errors show it: without the password of a URL."""
+    return re.sub(r"(?<=password=)[^&']*", "***", re.sub(r"^(.).*@", r"\1***@", repr(value)))

@@ -44,9 +44,14 @@ async def play(*, run_id: str) -> AsyncIterator[Update]:
         runs.pop(run_id, None)
 
 
-async def from_our_page(sec_fetch_site: Annotated[str, Header()] = "same-origin") -> None:
+async def from_our_page(
+    request: Request,
+    sec_fetch_site: Annotated[str, Header()] = "same-origin",
+    origin: Annotated[str | None, Header()] = None,
+) -> None:
     """Refuse what the page of another site asks for: it would start processes here."""
-    if sec_fetch_site not in ("same-origin", "none"):
+    ours = origin is None or origin == f"http://{request.headers.get('host')}"
+    if sec_fetch_site not in ("same-origin", "none") or not ours:
         raise HTTPException(403, "This is for the page of the lessons only.")
 
 

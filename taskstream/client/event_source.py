@@ -15,7 +15,7 @@ from enum import IntEnum
 
 import aiohttp
 
-from taskstream.client import errors
+from taskstream.client import environment, errors
 from taskstream.client.parser import MAX_EVENT_BYTES, Event, Parser
 
 MAX_REDIRECTS = 20
@@ -23,6 +23,17 @@ UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 """What can happen to a connection: there is hope for the next one."""
+
+
+def open_session(url: str, headers: Mapping[str, str] | None = None) -> aiohttp.ClientSession:
+    """A session for this server, with these headers; see `environment` for what the environment says.
+
+    Each stream holds a connection for as long as it lasts, of which aiohttp by itself allows 100.
+    """
+    connector = aiohttp.TCPConnector(limit=0, ssl=environment.tls())
+    return aiohttp.ClientSession(
+        connector=connector, headers=headers, trust_env=environment.proxies_count(url)
+    )
 
 
 class ReadyState(IntEnum):
@@ -59,7 +70,8 @@ class EventSource:
     ) -> None:
         """`read_timeout` is in seconds without a byte; None waits for ever, as browsers do.
 
-        `on_comment` is called with each comment: heartbeats. `on_error` is called before each reconnection
+        `on_comment` is called with each comment, when the events before it have been taken; what it raises
+        is raised. `on_error` is called before each reconnection
         of `async for`, with the network error; with None if the server ended the stream.
         """
         self.url = url
@@ -73,6 +85,7 @@ class EventSource:
         self._read_timeout = read_timeout
         self._max_event_bytes = max_event_bytes
         self._on_comment = on_comment
+        self._comment_error: Exception | None = None
         self._on_error = on_error or (lambda _: None)
 
     @asynccontextmanager
@@ -103,6 +116,8 @@ class EventSource:
                         async for event in events:
                             yield event
                 except NETWORK_ERRORS as error:
+                    if error is self._comment_error:
+                        raise
                     network_error = error
                 self.ready_state = ReadyState.CONNECTING  # "reestablish the connection"
                 self._on_error(network_error)
@@ -140,15 +155,32 @@ class EventSource:
     async def _events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Event, None]:
         # The standard starts each connection with an empty id; browsers keep the one they have, so that
         # events without an id don't make them forget where they were. So do we.
-        parser = Parser(self.last_event_id, self._max_event_bytes, self._on_comment)
-        while chunk := await response.content.readany():
-            events = parser.feed(chunk)
-            if parser.reconnection_seconds is not None:
-                self.reconnection_seconds = parser.reconnection_seconds
-            for event in events:
-                self.last_event_id = event.last_event_id
+        parser = Parser(self.last_event_id, self._max_event_bytes, self._on_comment and self._comment)
+        while chunk := await self._read(response):
+            for event in parser.parse(chunk):
+                self._take(parser)
                 yield event
-            self.last_event_id = parser.last_event_id
+            self._take(parser)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The next bytes of the body: what decodes to nothing is silence, too."""
+        async with asyncio.timeout(self._read_timeout):
+            return await response.content.readany()
+
+    def _take(self, parser: Parser) -> None:
+        """Take over what the parser has read beside events."""
+        self.last_event_id = parser.last_event_id
+        if parser.reconnection_seconds is not None:
+            self.reconnection_seconds = parser.reconnection_seconds
+
+    def _comment(self, text: str) -> None:
+        """Call `on_comment`, whose errors are no network's."""
+        assert self._on_comment is not None
+        try:
+            self._on_comment(text)
+        except Exception as error:
+            self._comment_error = error
+            raise
 
 
 async def read_beginning(response: aiohttp.ClientResponse) -> bytes:

@@ -77,10 +77,15 @@ class Parser:
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that are complete with this chunk."""
+        return list(self.parse(chunk))
+
+    def parse(self, chunk: bytes) -> Iterator[Event]:
+        """The same, one by one: comments are told when the events before them have been taken."""
         self._event_bytes += len(chunk)
-        events = [event for line in self._lines.decode(chunk) if (event := self._parse(line))]
+        for line in self._lines.decode(chunk):
+            if event := self._parse(line):
+                yield event
         check_size(self._event_bytes, self._max_event_bytes)
-        return events
 
     def _parse(self, line: str) -> Event | None:
         """Take in one line; the event, if it is the blank line that ends one."""

@@ -101,6 +101,8 @@ def read_answer(url: str, status: int, headers: Mapping[str, str], body: bytes) 
         retry_after = headers.get("Retry-After", "")
         seconds = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0
         raise Unavailable(rejection(url, status, body), f"status {status}", seconds)
+    if 300 <= status < 400 and (address := headers.get("Location", "").removesuffix("/start-task")):
+        raise Rejected(f"The server at {url} redirects to {address[:200]}: give that as --url.")
     if status != 200:
         raise rejection(url, status, body)
     if not body:  # http.client takes a head that was cut off for a whole one

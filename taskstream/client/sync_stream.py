@@ -1,13 +1,15 @@
 """One connection of an event stream over requests, as `EventSource.connect` is one over aiohttp."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 
-from taskstream.client import errors
+from taskstream.client import environment, errors
 from taskstream.client.parser import MAX_EVENT_BYTES, LineDecoder, check_size
 
 CHUNK_BYTES = 16 * 1024
@@ -16,12 +18,36 @@ NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSErr
 """What can happen to a connection: there is hope for the next one."""
 
 
-def open_session() -> requests.Session:
-    """A session that behaves as aiohttp's does."""
+class Adapter(HTTPAdapter):
+    """Connections whose certificates are checked as aiohttp's are."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - requests' own
+        """The same with other authorities."""
+        super().init_poolmanager(*arguments, ssl_context=environment.tls(), **options)
+
+    def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - requests' own
+        """The same through a proxy."""
+        return super().proxy_manager_for(*arguments, ssl_context=environment.tls(), **options)
+
+
+def open_session(url: str, headers: Mapping[str, str] | None = None) -> requests.Session:
+    """A session for this server, with these headers; see `environment` for what the environment says."""
     session = requests.Session()
-    session.trust_env = False  # a proxy would be asked for localhost
+    session.headers.update(headers or {})
+    session.trust_env = environment.proxies_count(url)
+    session.mount("https://", Adapter())
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # no traceback for a connection that is cut
     return session
+
+
+def send(session: requests.Session, method: str, url: str, **options: Any) -> requests.Response:  # noqa: ANN401 - requests' own
+    """The answer to a request, also where a hook of the session raises for its status."""
+    try:
+        return session.request(method, url, stream=True, **options)
+    except requests.HTTPError as error:
+        if error.response is None:
+            raise
+        return error.response
 
 
 @contextmanager
@@ -42,7 +68,7 @@ def connect(
     if last_event_id:
         headers["Last-Event-ID"] = last_event_id
     try:
-        response = session.get(url, headers=headers, timeout=(open_timeout, read_timeout), stream=True)
+        response = send(session, "GET", url, headers=headers, timeout=(open_timeout, read_timeout))
     except (ValueError, urllib3.exceptions.LocationParseError) as error:  # requests lets idna's pass
         raise errors.InvalidAddress(f"Expected an http address, got an invalid one: {error}") from error
     with response:

@@ -69,7 +69,11 @@ def one_of(names: Iterable[str]) -> str:
 
 
 async def read_body(request: Request) -> bytes:
-    """The bytes of a request, if they are neither too many nor too slow. Raises 400, 408 and 413."""
+    """The bytes of a request, if they are neither too many nor too slow. Raises 400, 408, 413 and 415."""
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.lower() != "identity":
+        detail = f"The body is encoded ({coding[:40]!r}): send it as it is, without Content-Encoding."
+        raise HTTPException(415, detail, {"Accept-Encoding": "identity", **NO_STORE})
     too_large = HTTPException(413, f"The body is larger than {BODY_BYTES // 1024} KiB.", NO_STORE)
     if int(request.headers.get("Content-Length", 0)) > BODY_BYTES:
         raise too_large  # before the client, if it has asked for that, is told to send it

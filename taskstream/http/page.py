@@ -15,6 +15,9 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
+TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+"""Not by `mimetypes`, which asks the system: Windows often has `text/plain` for scripts."""
+
 files = StaticFiles(directory=STATIC)
 
 
@@ -22,6 +25,8 @@ async def static(request: Request) -> Response:
     """One of the files that the page is made of, or the element, or the hook."""
     response = await files.get_response(request.path_params["path"], request.scope)
     response.headers.update(HEADERS)
+    if "Content-Type" in response.headers and (kind := TYPES.get(Path(request.path_params["path"]).suffix)):
+        response.headers["Content-Type"] = kind
     return response
 
 
@@ -29,7 +34,7 @@ async def index(request: Request) -> FileResponse:
     """The page itself; a `Link` says where the application has its interactive documentation, if it has."""
     docs = getattr(request.app, "docs_url", None)
     link = {"Link": f'<{from_root(request)}{docs.lstrip("/")}>; rel="service-doc"'} if docs else {}
-    return FileResponse(STATIC / "index.html", headers=HEADERS | link)
+    return FileResponse(STATIC / "index.html", media_type="text/html", headers=HEADERS | link)
 
 
 def from_root(request: Request) -> str:

@@ -1,8 +1,12 @@
 """The response of a stream, which its connection goes on with if it can; else sse-starlette does."""
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncGenerator
+from contextlib import suppress
+from functools import partial
+from types import FunctionType
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
@@ -13,23 +17,42 @@ from taskstream.http.streams import Streams
 from taskstream.http.write_queue import Outcome, StreamCounts
 from taskstream.viewers import Viewer
 
+LAYERS = {
+    "wrap_app_handling_exceptions.<locals>.wrapped_app.<locals>.sender": "starlette._exception_handler",
+    "ServerErrorMiddleware.__call__.<locals>._send": "starlette.middleware.errors",
+    "CORSMiddleware.send": "starlette.middleware.cors",
+}
+"""What may stand between a response and its connection, as it hands on every body as it is."""
+
+GATHER_SECONDS = 0.1
+"""How long a response that has waited for its first event goes on, for those that come with it."""
+
+logger = logging.getLogger(__name__)
+
 
 class StreamResponse(EventSourceResponse):
     """A response that lasts until its viewer has read the end, or has left, or the server stops.
+
+    With `wait_seconds`, only until there is something, which they are the limit for.
 
     Raises `StreamsFull` when it is called, before anything is sent. If the stream is attached to its
     connection, the call returns as soon as that has begun.
     """
 
-    def __init__(self, viewer: Viewer, streams: Streams, retry_milliseconds: int) -> None:
+    def __init__(
+        self, viewer: Viewer, streams: Streams, retry_milliseconds: int, wait_seconds: float | None = None
+    ) -> None:
         # Spread, so that a server that starts again isn't met by all of its viewers at once. Inside the
         # first event, for sseclient-py drops a block without data.
         milliseconds = random.randint(retry_milliseconds, 3 * retry_milliseconds)
         self._retry = b"\nretry: %d\n" % milliseconds
         self._viewer = viewer
         self._streams = streams
+        self._polled = wait_seconds is not None
+        self._events = events_of(viewer, streams.counts, self._retry, wait_seconds)
         super().__init__(
-            events_of(viewer, streams.counts, self._retry),
+            self._events,
+            headers={"Cache-Control": "no-store, no-transform"},  # compressing would hold back events
             sep="\n",
             ping=streams.ping_seconds,
             ping_message_factory=lambda: ServerSentEvent(comment="ping", sep="\n"),
@@ -44,9 +67,11 @@ class StreamResponse(EventSourceResponse):
             if message["type"] != "http.response.start":
                 await send(message)
 
+        connection: StreamConnection | None = None if self._polled else scope.get(CONNECTION)
+        if connection and not self._reaches(connection, send):
+            connection = None
         self._streams.take_place()
         outcome: Outcome | None = "left"
-        connection: StreamConnection | None = scope.get(CONNECTION)
         try:
             if connection and await self._attach(connection, send):
                 outcome = None  # the place is the stream's now
@@ -61,6 +86,18 @@ class StreamResponse(EventSourceResponse):
         finally:
             if outcome:
                 self._streams.free_place(outcome)
+
+    def _reaches(self, connection: StreamConnection, send: Send) -> bool:
+        """Whether nobody between this response and the connection could want to see or change the body."""
+        innermost = unwrapped(send)
+        owned = connection.owns(innermost)
+        if owned and self.body_iterator is self._events:
+            return True
+        if not self._streams.said_slower:
+            self._streams.said_slower = True
+            changed_by = "what replaced body_iterator" if owned else function_of(innermost) or innermost
+            logger.warning("Streams are slower: their bodies may be seen or changed by %s.", changed_by)
+        return False
 
     async def _attach(self, connection: StreamConnection, send: Send) -> bool:
         """Send the head, and attach the stream to the connection, if the head that arrives allows it."""
@@ -81,12 +118,53 @@ class StreamResponse(EventSourceResponse):
         await asyncio.Event().wait()
 
 
-async def events_of(viewer: Viewer, counts: StreamCounts, retry: bytes) -> AsyncGenerator[bytes, None]:
+def unwrapped(send: object) -> object:
+    """What a `send` comes down to below the known layers: a connection's own, or the first other layer."""
+    while (function := function_of(send)) and (
+        LAYERS.get(function.__code__.co_qualname) == function.__globals__["__name__"]
+    ):
+        if isinstance(send, partial):
+            send = send.keywords.get("send")
+        else:
+            names, cells = function.__code__.co_freevars, function.__closure__
+            send = cells[names.index("send")].cell_contents if cells and "send" in names else None
+    return send
+
+
+def function_of(send: object) -> FunctionType | None:
+    """The function that is called, whose code says where it stands, whatever `functools.wraps` says."""
+    function = send.func if isinstance(send, partial) else send
+    function = getattr(function, "__func__", function)  # of a method
+    return function if isinstance(function, FunctionType) else None
+
+
+async def events_of(
+    viewer: Viewer, counts: StreamCounts, retry: bytes, wait_seconds: float | None
+) -> AsyncGenerator[bytes, None]:
     """What a viewer sees, for sse-starlette."""
     with viewer:
-        while (events := viewer.take()) or await viewer.wait():
+        if wait_seconds is not None:
+            events = await first_events(viewer, wait_seconds)
+        elif not (events := viewer.take()):
+            yield b": ping\n\n"  # a proxy may hold back a head without a body
+        while events or (wait_seconds is None and await viewer.wait()):
             if events:
                 counts.events += events.count(b"\n\n")
                 counts.bytes += len(events)
                 yield events.replace(b"\n", retry, 1) if retry else events
                 retry = b""
+            events = viewer.take() if wait_seconds is None else b""
+
+
+async def first_events(viewer: Viewer, wait_seconds: float) -> bytes:
+    """All that is there for a viewer; if that is nothing, what comes with the first event, within a limit.
+
+    At one moment: with tasks that never pause it would not end otherwise.
+    """
+    if not (events := viewer.take()) and wait_seconds:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_seconds):
+                events = await viewer.read()
+        if events:
+            await asyncio.sleep(GATHER_SECONDS)
+    return b"".join([events, *iter(viewer.take, b"")])

@@ -93,7 +93,7 @@ def uncached(error: HTTPException) -> HTTPException:
 
 def create_router(tasks: "TaskStream") -> APIRouter:
     """A router with all routes, and the lifespan, of a `TaskStream`."""
-    router = APIRouter(route_class=NoStoreRoute, lifespan=tasks.lifespan)
+    router = APIRouter(route_class=NoStoreRoute, lifespan=tasks.lifespan, responses=openapi.METHOD)
     add_start(router, tasks)
     add_streams(router, tasks)
     add_status(router, tasks)
@@ -125,10 +125,10 @@ def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
     stream: Options = {
         "response_class": Response,
         "response_model": None,
-        "openapi_extra": openapi.LAST_EVENT_ID,
+        "openapi_extra": openapi.STREAM_PARAMETERS,
     }
 
-    @router.get("/tasks/{task_id}/stream", responses=openapi.STREAM, **stream)
+    @router.get("/tasks/{task_id}/stream", name="task_stream", responses=openapi.STREAM, **stream)
     @router.get("/task-progress/{task_id}", responses=openapi.STREAM, **stream)
     async def task_progress(request: Request, task_id: str) -> Response:
         """Stream a task: all that follows Last-Event-ID, then live, until its last snapshot."""
@@ -137,21 +137,23 @@ def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
     @router.get("/task-progress", responses=openapi.OVERVIEW, **stream)
     async def tasks_progress(request: Request, task_id: TaskIds) -> Response:
         """Stream many tasks at once: the latest snapshot of each, until all of them have ended."""
-        if request.headers.get("last-event-id") == "end":
-            return Response(status_code=204)
-        return await tasks.stream_overview(task_id)
+        return await tasks.stream_overview(request, task_id)
 
 
 def add_status(router: APIRouter, tasks: "TaskStream") -> None:
     """The routes that ask for a task, and cancel it."""
 
-    @router.get("/tasks/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
+    @router.head("/tasks/{task_id}", include_in_schema=False)
+    @router.head("/task-status/{task_id}", include_in_schema=False)
+    @router.get("/tasks/{task_id}", name="task", response_model=Snapshot, responses=openapi.STATUS)
     @router.get("/task-status/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
     async def task_status(task_id: str) -> Response:
         """Answer the latest snapshot of a task."""
         return snapshot_response(await tasks.registry.get(task_id))
 
-    @router.post("/tasks/{task_id}/cancel", response_model=Snapshot, responses=openapi.STATUS)
+    @router.post(
+        "/tasks/{task_id}/cancel", name="task_cancel", response_model=Snapshot, responses=openapi.STATUS
+    )
     @router.post("/cancel-task/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
     async def cancel_task(task_id: str) -> Response:
         """Ask a task to stop, and answer its snapshot; one that has ended stays as it is."""
@@ -161,12 +163,14 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
 def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
     """The routes that tell what can be started, and the state of the server."""
 
+    @router.head("/works", include_in_schema=False)
     @router.get("/works", response_model=list[WorkDescription])
     async def works() -> Response:
         """List what can be started, and the JSON Schema of its parameters; the first is the default."""
         described = [work.describe() for work in tasks.works.public.values()]
         return Response(to_json(described), media_type="application/json")
 
+    @router.head("/health", include_in_schema=False)
     @router.get("/health", responses=openapi.UNAVAILABLE)
     async def health() -> Health:
         """Answer the state of the server."""
@@ -176,6 +180,7 @@ def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
 
     if find_spec("prometheus_client"):
 
+        @router.head("/metrics", include_in_schema=False)
         @router.get("/metrics", response_class=Response, response_model=None, responses=openapi.METRICS)
         async def metrics() -> Response:
             """Answer all that is counted, in Prometheus' text format."""

@@ -32,6 +32,9 @@ class StreamConnection(Protocol):
     def unsent_bytes(self) -> int:
         """How much it still has to send."""
 
+    def owns(self, send: object) -> bool:
+        """Whether this is the `send` of the response that is under way, with nothing around it."""
+
     def hold(self) -> None:
         """Hold back what the response writes from now on."""
 
@@ -97,6 +100,13 @@ class Stream:
         self._counts = counts
         self._now = now
         self._on_close = on_close
+
+    def begin(self) -> None:
+        """Write what the viewer has missed, or a comment: proxies may hold back a head without a body."""
+        if self.write_piece():
+            self.resume()
+        elif self._retry and not self.closed:
+            self.write(PING)
 
     def resume(self) -> None:
         """Write soon what is new, in turn with others."""

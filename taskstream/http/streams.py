@@ -25,6 +25,7 @@ class Streams:
         self.ping_seconds = ping_seconds
         self.stall_seconds = stall_seconds
         self.counts = StreamCounts()
+        self.said_slower = False
         self._queue = WriteQueue()
         self._now = now
         self._limit = limit
@@ -61,8 +62,7 @@ class Streams:
             if log not in self._broadcasts:
                 self._broadcasts[log] = Broadcast(log, self._queue, self.counts, self._now)
             self._broadcasts[log].add(stream)
-        if stream.write_piece():
-            stream.resume()
+        stream.begin()
         return True
 
     def _remove(self, stream: Stream, outcome: Outcome) -> None:

@@ -1,6 +1,7 @@
 """`TaskStream`: the tasks of an application, introduced to FastAPI."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -11,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from taskstream.application import Tasks
 from taskstream.backends import LazyCelery, open_registry
 from taskstream.encoding import to_json
-from taskstream.errors import NO_STORE
+from taskstream.errors import NO_STORE, InvalidParameters
 from taskstream.http.named_events import NamedFollower, NameEvent
 from taskstream.http.response import StreamResponse
 from taskstream.http.router import create_router
@@ -23,6 +24,9 @@ from taskstream.viewers import Follower, Overview, Viewer
 
 if TYPE_CHECKING:
     from celery import Celery
+
+LAST_EVENT_ID_QUERY = ("last_event_id", "lastEventId", "Last-Event-ID")
+MAX_WAIT_SECONDS = 30
 
 
 class TaskStream(Tasks):
@@ -65,12 +69,13 @@ class TaskStream(Tasks):
     async def stream(self, request: Request, task_id: str, name_event: NameEvent | None = None) -> Response:
         """The response that streams a task, for a route of one's own: all that follows Last-Event-ID.
 
+        With `?wait=10` in the request it is over as soon as there is something, or after so many seconds.
         204 when there is nothing more to come, which tells EventSource to stop. `name_event` makes the name
         and the data of each event that is sent, or leaves it out.
 
-        Raises `TaskNotFound`, `StreamsFull`, `BackendUnavailable`.
+        Raises `TaskNotFound`, `InvalidParameters`, `StreamsFull`, `BackendUnavailable`.
         """
-        last_event_id = request.headers.get("last-event-id")
+        last_event_id, wait = last_event_id_of(request), wait_of(request)
         task = await self.registry.get(task_id, last_event_id)
         after = task.log.parse_id(last_event_id)
 
@@ -79,13 +84,16 @@ class TaskStream(Tasks):
 
         if task.ended and not viewer().take():
             return Response(status_code=204, headers=NO_STORE)  # or EventSource would ask again, for ever
-        return self._respond(viewer())
+        return self._respond(viewer(), wait)
 
-    async def stream_overview(self, task_ids: Iterable[str]) -> Response:
+    async def stream_overview(self, request: Request, task_ids: Iterable[str]) -> Response:
         """The response that streams the latest snapshots of many tasks, until all of them have ended.
 
-        Raises `StreamsFull`, `BackendUnavailable`.
+        Raises `InvalidParameters`, `StreamsFull`, `BackendUnavailable`.
         """
+        wait = wait_of(request)
+        if last_event_id_of(request) == "end":
+            return Response(status_code=204, headers=NO_STORE)
         ids = list(dict.fromkeys(task_ids))
         tasks = await self.registry.get_many(ids)
         unknown = [
@@ -93,7 +101,7 @@ class TaskStream(Tasks):
             for task_id, task in zip(ids, tasks, strict=True)
             if task is None
         ]
-        return self._respond(Overview((task.log for task in tasks if task), unknown))
+        return self._respond(Overview((task.log for task in tasks if task), unknown), wait)
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[dict[str, bool]]:
@@ -123,7 +131,25 @@ class TaskStream(Tasks):
                 finally:
                     watching.cancel()
 
-    def _respond(self, viewer: Viewer) -> Response:
+    def _respond(self, viewer: Viewer, wait_seconds: int | None) -> Response:
         for log in viewer.logs:
             log.closed = log.ended or self._stopping  # what begins while the server stops ends at once
-        return StreamResponse(viewer, self.streams, self.settings.retry_milliseconds)
+        return StreamResponse(viewer, self.streams, self.settings.retry_milliseconds, wait_seconds)
+
+
+def last_event_id_of(request: Request) -> str | None:
+    """What the header says; where it is absent, the query, into which polyfills put it."""
+    last_event_id = request.headers.get("last-event-id")
+    if last_event_id is None and request.scope["query_string"]:
+        query = request.query_params
+        return next((query[name] for name in LAST_EVENT_ID_QUERY if name in query), None)
+    return last_event_id
+
+
+def wait_of(request: Request) -> int | None:
+    """The seconds that `?wait=` asks for, if it is there. Raises `InvalidParameters`."""
+    if not request.scope["query_string"] or (text := request.query_params.get("wait")) is None:
+        return None
+    if not re.fullmatch("[0-9]{1,2}", text) or int(text) > MAX_WAIT_SECONDS:
+        raise InvalidParameters.of("wait", f"Input should be 0 to {MAX_WAIT_SECONDS} seconds", "query")
+    return int(text)

@@ -5,10 +5,14 @@ idle connections, or one endless header, would be enough to bring the server dow
 """
 
 import asyncio
+import math
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from itertools import chain
+from operator import itemgetter
 
+from starlette.responses import Response
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
@@ -23,11 +27,24 @@ HEAD_BYTES = 64 * 1024
 LINGER_SECONDS = 2
 """How long a refused client may go on sending: if we didn't read that, it could not read our answer."""
 PIPELINED_REQUESTS = 500
-"""Requests that wait for the answer to one before them, at some 3 KiB each."""
+"""Requests of a connection that wait for the answer to one before them, at some 3 KiB each."""
+PIPELINED_IN_ALL = 5000
+"""The same of all connections."""
 UNREAD_SECONDS = 60
-"""How long a client may leave the end of an answer unread when its connection ends."""
+"""How long a client may leave the end of an answer unread when its connection ends; or take less than:"""
+UNREAD_BYTES = 64 * 1024
+"""What a client has to take of an answer in that time."""
 
+UNKNOWN_HOST = (
+    "This server doesn't answer under that name: give it with --allowed-hosts (or allowed_hosts)."
+)
 TOO_LARGE = f"The head of the request is larger than {HEAD_BYTES // 1024} KiB."
+
+
+answer_options = Response(
+    status_code=204, headers={"Allow": "GET, HEAD, POST, OPTIONS", "Cache-Control": "no-store"}
+)
+"""What answers `OPTIONS *`, which is about the server (RFC 9110, section 9.3.7)."""
 
 
 class RequestRefused(Exception):
@@ -37,10 +54,13 @@ class RequestRefused(Exception):
 class Connection(StreamingProtocol):
     """One where a request whose head is too slow gets a 408, and one with too large a head a 431."""
 
+    hosts: re.Pattern[bytes] | None = None
+    """The values of Host that are answered; all, if there are none."""
     _deadline: asyncio.TimerHandle | None = None
     _in_head = False
     _reading_ended = False
     _head_bytes = 0
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -49,8 +69,9 @@ class Connection(StreamingProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
-        if self._deadline is not None:
-            self._deadline.cancel()
+        for timer in (self._deadline, self._unread):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -72,25 +93,16 @@ class Connection(StreamingProtocol):
 
     def on_headers_complete(self) -> None:
         """A head is complete: what follows is the application's business."""
-        if len(self.url) + sum(map(len, chain(*self.headers))) + 4 * len(self.headers) > HEAD_BYTES:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE)
-            raise RequestRefused
-        upgrade = self.parser.should_upgrade()
-        if upgrade and self._has_body():
-            self._refuse(
-                HTTPStatus.BAD_REQUEST, "A request that asks for another protocol can't have a body."
-            )
-            raise RequestRefused
-        if len(self.pipeline) >= PIPELINED_REQUESTS:
-            self._refuse(
-                HTTPStatus.BAD_REQUEST, f"More than {PIPELINED_REQUESTS} requests wait for answers."
-            )
+        if refusal := self._find_refusal():
+            self._refuse(*refusal)
             raise RequestRefused
         self._in_head = False
         if self._deadline is not None:
             self._deadline.cancel()
         super().on_headers_complete()
-        if upgrade:  # RFC 9110, section 7.8: it may be ignored, but what follows isn't ours to read
+        if (
+            self.parser.should_upgrade()
+        ):  # RFC 9110, section 7.8: it may be ignored, but what follows isn't ours to read
             self.cycle.keep_alive = False
             self._reading_ended = True
 
@@ -128,6 +140,47 @@ class Connection(StreamingProtocol):
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing: a request for another protocol is no fault of the server."""
 
+    def pause_writing(self) -> None:
+        """Watch whether the client goes on reading; `Stream.check` does that for a stream."""
+        super().pause_writing()
+        if self._stream is None:
+            self._watch_reader()
+
+    def resume_writing(self) -> None:
+        """Watch no longer."""
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+
+    def _watch_reader(self, unsent_bytes: float = math.inf) -> None:
+        """Cut a client that takes too little of an answer; slow lines may take as long as they need."""
+        if self.unsent_bytes > unsent_bytes - UNREAD_BYTES:
+            self.transport.abort()
+        else:
+            self._unread = self.loop.call_later(UNREAD_SECONDS, self._watch_reader, self.unsent_bytes)
+
+    def _find_refusal(self) -> tuple[HTTPStatus, str] | None:
+        """Why the request with this head is refused, if it is."""
+        if len(self.url) + sum(map(len, chain(*self.headers))) + 4 * len(self.headers) > HEAD_BYTES:
+            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE
+        names = [*map(itemgetter(0), self.headers)]
+        count = names.count(b"host")
+        if count > 1 or (not count and self.parser.get_http_version() == "1.1"):  # RFC 9112, section 3.2
+            return HTTPStatus.BAD_REQUEST, "A request needs the header Host, once."
+        if self.parser.should_upgrade() and self._has_body():
+            return HTTPStatus.BAD_REQUEST, "A request that asks for another protocol can't have a body."
+        if len(self.pipeline) >= PIPELINED_REQUESTS:
+            return HTTPStatus.BAD_REQUEST, f"More than {PIPELINED_REQUESTS} requests wait for answers."
+        if len(self.pipeline) % 4 == 3 and self._count_pipelined() >= PIPELINED_IN_ALL:
+            return HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests of all clients wait for answers."
+        if count and self.hosts and not self.hosts.fullmatch(self.headers[names.index(b"host")][1]):
+            return HTTPStatus.MISDIRECTED_REQUEST, UNKNOWN_HOST
+        return None
+
+    def _count_pipelined(self) -> int:
+        """How many requests of all connections wait: not for each request, as it takes a while."""
+        return sum(len(getattr(each, "pipeline", ())) for each in self.connections)
+
     def _has_body(self) -> bool:
         """Whether a body follows this head, which the parser would take for the other protocol."""
         headers = dict(self.headers)
@@ -135,7 +188,10 @@ class Connection(StreamingProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._response = cycle
-        super()._start_asgi_task(cycle, app)
+        of_server = (
+            cycle.scope["method"] == "OPTIONS" and cycle.scope["raw_path"] == self.root_path.encode() + b"*"
+        )
+        super()._start_asgi_task(cycle, answer_options if of_server else app)  # type: ignore[arg-type]
 
     def _set_deadline(self, seconds: float, on_time: Callable[[], object]) -> None:
         """Call something after so many seconds, unless another deadline takes its place."""

@@ -3,9 +3,11 @@
 import asyncio
 import gc
 import os
+import re
 import select
 import socket
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from types import FrameType
 
@@ -18,6 +20,9 @@ GRACE_SECONDS = 2.0
 """How long a stopping server lets connections end by themselves."""
 END_SECONDS = 2.7
 """From the signal until the process is ended: less than the 3 s that are promised."""
+
+LOOPBACK = r"(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[?::1\]?)"
+"""Names and addresses that lead to the machine itself, wherever one looks them up (RFC 6761, 6.3)."""
 
 
 class Server(uvicorn.Server):
@@ -56,18 +61,36 @@ class Server(uvicorn.Server):
             connection.transport.abort()
 
 
-def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> None:
+def serve(
+    app: FastAPI, host: str = "127.0.0.1", port: int = 8000, allowed_hosts: Iterable[str] = ()
+) -> None:
     """Serve an application until SIGTERM or Ctrl-C; gone within 3 s, whatever is open or blocked.
+
+    On a loopback address it answers under loopback names, its `host` and `allowed_hosts` only, so that no
+    page can have its own name lead here (DNS rebinding); "*" allows any. Elsewhere that
+    is the default.
 
     If it hasn't come to its end 2.7 s after the signal, the process is ended around it.
     """
     allow_many_connections()
     collect_garbage_rarely()
+
+    class ConnectionOfHost(Connection):
+        hosts = host_pattern(host, list(allowed_hosts))
+
     config = uvicorn.Config(
-        app, host=host, port=port, http=Connection, ws="none", timeout_graceful_shutdown=3
+        app, host=host, port=port, http=ConnectionOfHost, ws="none", timeout_graceful_shutdown=3
     )
     with suppress(KeyboardInterrupt):  # Ctrl-C, which uvicorn raises again after a clean end
         Server(config).run()
+
+
+def host_pattern(host: str, allowed_hosts: list[str]) -> re.Pattern[bytes] | None:
+    """The values of Host under which a server answers, with any port; `None` if that is all of them."""
+    if "*" in allowed_hosts or not (allowed_hosts or re.fullmatch(LOOPBACK, host.lower())):
+        return None
+    names = "|".join(re.escape(f"[{name}]" if ":" in name else name) for name in [host, *allowed_hosts])
+    return re.compile(rf"(?:{LOOPBACK}|{names})\.?(?::\d*)?".encode(), re.IGNORECASE)
 
 
 def end_process(signal_number: int) -> None:

@@ -7,7 +7,7 @@ from typing import Self, cast
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
-from taskstream.settings import Settings, SettingsKeywords
+from taskstream.settings import Settings, SettingsKeywords, shown
 
 
 class ServerSettings(BaseSettings, Settings):
@@ -25,6 +25,15 @@ class ServerSettings(BaseSettings, Settings):
     cors_origins: str = Field(
         "*", description="origins whose pages may use the API, separated by commas; * means any"
     )
+
+    allowed_hosts: str | None = Field(
+        None, description="names to answer under, separated by commas, beside those of the machine itself"
+    )
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names to answer under as a list."""
+        return [name.strip() for name in (self.allowed_hosts or "").split(",") if name.strip()]
 
     @property
     def origins(self) -> list[str]:
@@ -48,6 +57,6 @@ class ServerSettings(BaseSettings, Settings):
             first = error.errors()[0]
             name = str(first["loc"][0])
             flag, variable = f"--{name.replace('_', '-')}", f"TASKSTREAM_{name.upper()}"
-            message = f"{flag} (or {variable}) can't be {first['input']!r}: {first['msg']}."
+            message = f"{flag} (or {variable}) can't be {shown(first['input'])}: {first['msg']}."
             print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
             raise SystemExit(2) from None

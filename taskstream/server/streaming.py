@@ -64,6 +64,10 @@ class StreamingProtocol(HttpToolsProtocol):
         """How much the transport has to send."""
         return self.transport.get_write_buffer_size()
 
+    def owns(self, send: object) -> bool:
+        """Whether this is the `send` of the response that is under way, with nothing around it."""
+        return self._response is not None and send == self._response.send
+
     def hold(self) -> None:
         """Hold back what the response writes from now on."""
         if self._response is not None:  # or the client has left before the response began

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlsplit
 from taskstream.client.retrying import GIVE_UP_SECONDS
 from taskstream.terminal.text import printable
 
+MAX_COUNT = 1000
 BAD_FLAGS = 2
 """The exit code."""
 FIELDS = ("name", "work", "seconds", "steps", "fail_at")
@@ -29,6 +30,8 @@ class Arguments(argparse.Namespace):
 
     url: str
     count: int = 0
+    headers: dict[str, str]
+    """What each request says beside what it has to."""
     task_ids: list[str]
     output: bool
     """Whether to print the output of the work."""
@@ -57,6 +60,7 @@ def parse_arguments(doc: str, *, many: bool = False) -> Arguments:
     arguments = parser.parse_args(namespace=Arguments())
     given = {name: getattr(arguments, name) for name in FIELDS}
     arguments.fields = {name: value for name, value in given.items() if value is not None}
+    arguments.headers = dict(arguments.given)
     for name, value in arguments.param:
         if name in arguments.fields:
             parser.error(f"argument --param: {name} is given twice")
@@ -78,11 +82,14 @@ def flags(doc: str, *, many: bool) -> FlagParser:
     url = "http://localhost:8000"
     add("--url", type=server_url, default=url, help=f"address of the server (default: {url})")
     if many:
-        tasks = partial(at_least, 1, int, "a whole number")
-        add("--count", type=tasks, help="how many tasks to start, at least 1 (default: 5)")
+        add("--count", type=count, help=f"how many tasks to start, 1 to {MAX_COUNT} (default: 5)")
     add_task_flags(parser, "Task, numbered" if many else "the name of its work")
     words = "watch this task instead of starting one" + ("; may be repeated" if many else "")
     add("--task-id", action="append", default=[], dest="task_ids", metavar="ID", help=words)
+    words = "send this with each request, as to a server that is guarded; may be repeated"
+    add(
+        "--header", type=header, action="append", default=[], dest="given", metavar="NAME:VALUE", help=words
+    )
     add("--no-output", action="store_false", dest="output", help="leave out the output of the work")
     seconds = partial(at_least, 0, number, "a number of seconds")
     words = f"how long to go on without a connection, in seconds, 0 or more (default: {GIVE_UP_SECONDS})"
@@ -116,6 +123,21 @@ def at_least(least: int, convert: Callable[[str], float], kind: str, text: str) 
         if (value := convert(text)) >= least:
             return value
     raise argparse.ArgumentTypeError(f"{text!r} is not {kind}, {least} or more")
+
+
+def count(text: str) -> int:
+    """A number of tasks that a server has places for."""
+    if (value := int(at_least(1, int, "a whole number", text))) <= MAX_COUNT:
+        return value
+    raise argparse.ArgumentTypeError(f"{text!r} is more than {MAX_COUNT}, which is all that a server takes")
+
+
+def header(text: str) -> tuple[str, str]:
+    """The name and the value of a header: `Authorization: Bearer abc`."""
+    name, separator, value = text.partition(":")
+    if separator and re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) and value.isprintable():
+        return name, value.strip()
+    raise argparse.ArgumentTypeError("this is not NAME:VALUE, such as Authorization:Bearer abc")  # a secret
 
 
 def parameter(text: str) -> tuple[str, object]:
@@ -160,6 +182,8 @@ def python_command(program: str | Path, *arguments: str) -> str:
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
-def server_command() -> str:
-    """The command that starts the server, whose program is beside the one that runs."""
-    return python_command(Path(sys.argv[0]).parent / "app.py")
+def server_command(url: str = "") -> str:
+    """The command that starts the server for an address; its program is beside the one that runs."""
+    port = urlsplit(url).port or 8000
+    flags = () if port == 8000 else ("--port", str(port))
+    return python_command(Path(sys.argv[0]).parent / "app.py", *flags)

@@ -111,7 +111,7 @@ class Terminal:
     def report_error(self, error: ServerError, task_id: str | None = None) -> None:
         """Give up a task, or starting one, and say why, once for all that have the same reason."""
         self._bars.abandon(task_id, error)
-        self._print_once(f"{self._program}: {advice(error)}")
+        self._print_once(f"{self._program}: {advice(error, self._arguments.url)}")
 
     def _report_connection(self, task_id: str, text: str) -> None:
         """Show the state of a task's connection: in its row if there are many, or as a line."""
@@ -165,7 +165,7 @@ class Terminal:
                 self._print(f"{self._program}: Interrupted.{watch_again(self._arguments.url, unfinished)}")
                 return INTERRUPTED
             case ServerError():
-                self._print(f"{self._program}: {advice(error)}")
+                self._print(f"{self._program}: {advice(error, self._arguments.url)}")
             case BaseException():
                 return None
         if self._bars.abandoned or self._bars.not_started:
@@ -183,12 +183,12 @@ def watch_again(url: str, task_ids: list[str]) -> str:
     return f" {they} on; watch again with: {python_command(sys.argv[0], '--url', url, *flags)}"
 
 
-def advice(error: ServerError) -> str:
+def advice(error: ServerError, url: str) -> str:
     """Why there is nothing more to show, and what to do about it."""
     reason = str(error).removesuffix(".")
     match error:
         case protocol.NoServer():
-            return f"{reason}: start it with: {server_command()}"
+            return f"{reason}: start it with: {server_command(url)}"
         case protocol.WrongServer():
             return f"{reason}: check --url."
         case protocol.WrongPath():

@@ -83,7 +83,7 @@ def test_no_server(run: Run, client: str) -> None:
     url = f"http://127.0.0.1:{port}"
     sentence = refused(run(client, "--url", url))
     assert sentence == (
-        f"{client}: No answer from {url} (Connection refused): start it with: {PYTHON} app.py"
+        f"{client}: No answer from {url} (Connection refused): start it with: {PYTHON} app.py --port {port}"
     )
 
 

@@ -79,7 +79,7 @@ async def test_stream(api: Api, work: str) -> None:
     task = await api.start(work=work, name="story", seconds=0.3, steps=7)
     async with api.open(f"/task-progress/{task['task_id']}") as response:
         assert response.headers["Content-Type"].partition(";")[0] == "text/event-stream"
-        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Cache-Control"] == "no-store, no-transform"
         stream = [event async for event in events(response)]
 
     assert ids(stream) == list(range(1, len(stream) + 1))

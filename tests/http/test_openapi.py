@@ -1,13 +1,17 @@
 """The API against its own description: whatever schemathesis makes of it, answers are described there."""
 
+import copy
 import json
+import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import schemathesis
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from fastapi.utils import generate_unique_id
 from hypothesis import assume, given, settings, strategies as st
 from pydantic import BaseModel
 from schemathesis import Case, GenerationMode
@@ -21,7 +25,52 @@ from tests.support.programs import Server
 
 SECONDS = 10
 """An answer takes no longer: made-up ids belong to no task, and all others to one that has ended."""
-DOCUMENT = schemathesis.openapi.from_dict(app.openapi())
+
+
+def event(event_id: dict[str, Any], types: list[str], data: list[dict[str, Any]]) -> dict[str, Any]:
+    """The schema of an event with these ids, types and JSON in its data."""
+    return {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", **event_id},
+            "event": {"type": "string", "enum": types, "default": "message"},
+            "retry": {"type": "integer", "minimum": 0},
+            "data": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {"anyOf": [{"$ref": "#/components/schemas/Snapshot"}, *data]},
+            },
+        },
+        "required": ["data"],
+    }
+
+
+def fields(**kinds: str) -> dict[str, Any]:
+    """The schema of an object with these fields."""
+    properties = {name: {"type": kind} for name, kind in kinds.items()}
+    return {"type": "object", "properties": properties, "required": [*kinds]}
+
+
+EVENTS = {
+    "/task-progress/{task_id}": event(
+        {"pattern": "^[1-9][0-9]*$"},
+        ["message", "output", "lost"],
+        [fields(text="string"), fields(**{"from": "integer", "to": "integer"})],
+    ),
+    "/task-progress": event({"const": "end"}, ["message", "unknown"], [fields(task_id="string")]),
+}
+EVENTS["/tasks/{task_id}/stream"] = EVENTS["/task-progress/{task_id}"]
+
+
+def with_events(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with a schema of events, for which OpenAPI 3.1 has no word yet; 3.2 has."""
+    for path, schema in EVENTS.items():
+        content = document["paths"][path]["get"]["responses"]["200"]["content"]
+        content["text/event-stream"] = {"itemSchema": schema}
+    return document
+
+
+DOCUMENT = schemathesis.openapi.from_dict(with_events(copy.deepcopy(app.openapi())))
 OPERATIONS = {result.ok().label: result.ok() for result in DOCUMENT.get_all_operations()}  # type: ignore[union-attr]
 EXPECTED = {
     "POST /start-task": {200, 422},
@@ -70,6 +119,42 @@ def test_what_is_too_rare_to_be_tried() -> None:
         if 204 in expected:  # a stream
             assert "503" in responses
             assert list(responses["200"]["content"]) == ["text/event-stream"]
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The operations of a document, and how each is called."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+@pytest.mark.parametrize(
+    "generate",
+    [generate_unique_id, lambda route: route.name, lambda route: f"{route.tags[0]}-{route.name}"],
+    ids=["FastAPI's", "by name", "by tag and name"],
+)
+def test_operation_ids_are_unique(generate: Callable[[APIRoute], str]) -> None:
+    """Also where an application makes them of the routes' names, as guides for generated clients say."""
+    application = FastAPI(generate_unique_id_function=generate)
+    application.include_router(TaskStream().router, tags=["jobs"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ids = [operation["operationId"] for _, operation in operations(application.openapi())]
+    assert len(ids) == len({*ids}) == len(EXPECTED)
+
+
+def test_what_generators_read() -> None:
+    """No keyword of a later OpenAPI, each answer's headers, and what another method is told."""
+    document = app.openapi()
+    assert "itemSchema" not in json.dumps(document)
+    for label, operation in operations(document):
+        answers = operation["responses"]
+        assert list(answers["405"]["headers"]) == ["Allow"], label
+        for status, answer in answers.items():
+            assert ("Retry-After" in answer.get("headers", {})) == (status == "503"), (label, status)
+    start = document["paths"]["/start-task"]["post"]["responses"]
+    assert list(start["200"]["headers"]) == ["Location"]
+    assert list(start["415"]["headers"]) == ["Accept-Encoding"]
 
 
 class Page(BaseModel):

@@ -127,7 +127,7 @@ async def test_named_events(own: Api) -> None:
     task_id = (await own.start(work="speak"))["task_id"]
     last = (await own.watch(task_id))[-1]
     async with own.open(f"/own/{task_id}/named") as response:
-        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Cache-Control"] == "no-store, no-transform"
         seen = [(event["id"], event["event"], event.data) async for event in events(response)]
     assert seen == [
         ("3", "token", ["two", "lines", "and three", ""]),
@@ -196,7 +196,7 @@ async def test_who_leaves_before_the_stream(
         connections = server.server_state.connections
         before = len(connections)
         _, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
-        writer.write(f"GET /late/{task_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        writer.write(f"GET /late/{task_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert await asyncio.to_thread(asked.wait, 10)
         writer.close()
         async with asyncio.timeout(10):

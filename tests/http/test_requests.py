@@ -1,13 +1,17 @@
 """What requests may say, byte by byte: bodies, ids, names. No back end touches it: memory will do."""
 
 import json
+import mimetypes
 from collections.abc import AsyncIterator
 from io import BytesIO
 
 import aiohttp
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from yarl import URL
 
+from taskstream import TaskStream
 from tests.support.api import LONG_TASK, Api
 
 BAD_BODIES: list[tuple[bytes, str | None]] = [
@@ -162,6 +166,19 @@ async def test_hostile_name(api: Api, name: str) -> None:
     assert [event.snapshot["name"] for event in overview] == [name]
 
 
+async def test_lines_end_where_they_end(api: Api) -> None:
+    """Nothing that `str.splitlines` (httpx, requests) takes for the end of a line is in a stream."""
+    name = "".join(chr(code) for code in range(0x3000) if len(f"a{chr(code)}b".splitlines()) > 1)
+    assert "\u2028" in name
+    task = await api.start(name=name, seconds=0, steps=2)
+    one, many = f"/task-progress/{task['task_id']}", "/task-progress"
+    for path, params in ((one, {}), (many, {"task_id": task["task_id"]}), (many, {"task_id": name})):
+        async with api.session.get(api.url(path), params=params) as response:
+            text = await response.text()
+        assert text.splitlines() == text.split("\n")[:-1]
+    assert (await api.status(task["task_id"]))["name"] == name
+
+
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE"])
 async def test_streams_are_only_for_get(api: Api, method: str) -> None:
     """Any other method is refused at once, and doesn't wait for the end of a stream."""
@@ -202,3 +219,63 @@ async def test_works(api: Api) -> None:
             "maximum": 3600,
             "default": 5,
         }
+
+
+@pytest.mark.parametrize("path", ["/", "/static/page.js", "/works", "/health", "/metrics", "/tasks/{}"])
+async def test_head(api: Api, path: str) -> None:
+    """HEAD is answered as GET is, without the body (RFC 9110, section 9.3.2)."""
+    path = path.format((await api.start(seconds=0))["task_id"])
+    answers = []
+    for method in ("GET", "HEAD"):
+        async with api.session.request(method, api.url(path)) as response:
+            assert response.status == 200
+            answers.append(response.headers)
+            assert bool(await response.read()) == (method == "GET")
+    assert answers[0]["Content-Type"] == answers[1]["Content-Type"]
+    assert answers[0]["Cache-Control"] == answers[1]["Cache-Control"]
+
+
+async def test_head_of_an_unknown_task(api: Api) -> None:
+    """What isn't there isn't there by HEAD either."""
+    for path in ("/tasks/x", "/task-status/x"):
+        async with api.session.head(api.url(path)) as response:
+            assert response.status == 404
+
+
+@pytest.mark.parametrize(
+    ("coding", "status"), [("gzip", 415), ("br", 415), ("x" * 9000, 415), ("Identity", 200)]
+)
+async def test_encoded_body(api: Api, coding: str, status: int) -> None:
+    """A body that is encoded is refused in words, which name the coding and what to do."""
+    headers = {"Content-Encoding": coding}
+    async with api.session.post(
+        api.url("/start-task"), data=b'{"seconds": 0}', headers=headers
+    ) as response:
+        assert response.status == status
+        if status == 415:
+            assert response.headers["Accept-Encoding"] == "identity"
+            detail = (await response.json())["detail"]
+            assert repr(coding[:40]) in detail
+            assert "without Content-Encoding" in detail
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("static/task-progress.js", "text/javascript; charset=utf-8"),
+        ("static/source/stream.js", "text/javascript; charset=utf-8"),
+        ("static/page.css", "text/css; charset=utf-8"),
+        ("", "text/html; charset=utf-8"),
+    ],
+)
+def test_types_of_files(monkeypatch: pytest.MonkeyPatch, path: str, kind: str) -> None:
+    """Whatever the system's table says: Windows' often has text/plain, with which a page stays blank."""
+    for extension in (".js", ".css", ".html"):
+        monkeypatch.setitem(mimetypes.types_map, extension, "text/plain")
+    application = FastAPI()
+    application.include_router(TaskStream().router)
+    with TestClient(application) as client:
+        response = client.get(f"/{path}")
+        assert response.headers["Content-Type"] == kind
+        again = client.get(f"/{path}", headers={"If-None-Match": response.headers["ETag"]})
+        assert again.status_code in (200, 304)

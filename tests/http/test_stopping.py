@@ -85,7 +85,7 @@ async def serving(*servers: Server) -> AsyncIterator[list[asyncio.Task[None]]]:
 async def get(port: int, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A connection on which something has been asked for."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode())
+    writer.write(b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
     return reader, writer
 
 

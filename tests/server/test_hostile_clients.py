@@ -154,7 +154,7 @@ async def test_pipelined(victim: Server, api: Api) -> None:
     """Requests that don't wait for their answers are answered in turn, the stream first."""
     task_id = (await api.start(seconds=0.3, steps=3))["task_id"]
     requests = [
-        f"GET /task-progress/{task_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+        f"GET /task-progress/{task_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
         *[HEALTH + b"\r\n"] * 300,
     ]
     answer = await answers(victim, *requests, HEALTH + b"Connection: close\r\n\r\n")
@@ -216,7 +216,7 @@ async def test_rubbish_into_a_stream(victim: Server, api: Api, rubbish: bytes) -
     """Who sends rubbish while a stream is open loses the stream; nothing else is written into it."""
     task_id = (await api.start(**LONG_TASK))["task_id"]
     reader, writer = await asyncio.open_connection("127.0.0.1", victim.port)
-    writer.write(f"GET /task-progress/{task_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    writer.write(f"GET /task-progress/{task_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     await reader.readuntil(b"\n\n\r\n")
     writer.write(rubbish)
     rest = b""
@@ -236,7 +236,7 @@ async def test_half_closed(victim: Server, api: Api) -> None:
     task_id = (await api.start(**LONG_TASK))["task_id"]
     for _ in range(50):
         reader, writer = await asyncio.open_connection("127.0.0.1", victim.port)
-        writer.write(f"GET /task-progress/{task_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        writer.write(f"GET /task-progress/{task_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         await reader.readuntil(b"\n\n\r\n")
         writer.write_eof()
         async with asyncio.timeout(5):

@@ -138,8 +138,8 @@ async def test_settings_under_uvicorn(session: aiohttp.ClientSession) -> None:
 @pytest.mark.parametrize(
     "request_bytes",
     [
-        b"GET /task-progress/x HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 1\x002\r\n\r\n",
-        b"GET /task-progress/\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /task-progress/x HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 1\x002\r\n\r\n",
+        b"GET /task-progress/\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"nonsense\r\n\r\n",
     ],
 )
@@ -153,7 +153,9 @@ async def test_not_http(server: Server, api: Api, request_bytes: bytes) -> None:
 async def test_bytes_in_last_event_id(server: Server, api: Api) -> None:
     """A Last-Event-ID of any bytes that HTTP lets through counts as none."""
     task_id = (await api.start(seconds=0))["task_id"]
-    request = b"GET /task-progress/%b HTTP/1.1\r\nHost: x\r\nLast-Event-ID: \xff\xfe\xf0\x9f\r\n\r\n"
+    request = (
+        b"GET /task-progress/%b HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: \xff\xfe\xf0\x9f\r\n\r\n"
+    )
     async with connection(server, request % task_id.encode()) as reader:
         assert (await reader.readuntil(b"\n\n")).count(b"id: 1\n") == 1
 
@@ -161,8 +163,8 @@ async def test_bytes_in_last_event_id(server: Server, api: Api) -> None:
 HALF_REQUESTS = [
     b"",
     b"POST /start-task HTT",
-    b"POST /start-task HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
-    b"POST /start-task HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+    b"POST /start-task HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
+    b"POST /start-task HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
 ]
 
 
@@ -191,7 +193,7 @@ async def test_a_viewer_that_never_reads(own_work: Server, session: aiohttp.Clie
     api = Api(session, [own_work.url])
     before = own_work.memory()
     task_id = (await api.start(work="flood", events=4000, kib=16))["task_id"]
-    request = f"GET /task-progress/{task_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    request = f"GET /task-progress/{task_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     async with connection(own_work, request) as deaf:
         deaf._transport.pause_reading()  # type: ignore[attr-defined]
         stream = await api.watch(task_id)

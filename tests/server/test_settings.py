@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+import traceback
 
 import pytest
 
+from taskstream import TaskStream
 from taskstream.server import ServerSettings
 
 
@@ -21,6 +23,7 @@ def test_defaults() -> None:
         "port": 8000,
         "redis_url": None,
         "cors_origins": "*",
+        "allowed_hosts": None,
         "retention_seconds": 300,
         "max_tasks": 1000,
         "max_streams": 10_000,
@@ -135,3 +138,34 @@ def test_memory_needs_no_redis() -> None:
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     ).stdout
     assert output == "set()\n"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:s3cret@redis.internal/zero",
+        "redis://user:s3cret@host:99999",
+        "rediss://:s3cr@t/s3cret@host/x",
+        "http://:s3cret@host",
+        "redis:/:s3cret@host",
+        "redis://host/x?password=s3cret&db=1",
+    ],
+)
+def test_passwords_are_never_printed(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    """Nor shown by an exception of ours, or of pydantic's that is its cause."""
+    with pytest.raises(SystemExit):
+        ServerSettings.load(["--redis-url", url])
+    sentence = capsys.readouterr().err
+    assert "--redis-url" in sentence
+    with pytest.raises(ValueError, match="redis_url") as error:
+        TaskStream(redis_url=url)
+    for text in (sentence, "".join(traceback.format_exception(error.value))):
+        assert "s3cr" not in text.replace(f"redis_url={url!r}", "")
+        assert "host" in text or "redis.internal" in text
+
+
+def test_settings_without_passwords() -> None:
+    """Settings can be logged."""
+    settings = ServerSettings.load(["--redis-url", "redis://:s3cret@host/0"])
+    for text in (repr(settings), str(settings), repr(TaskStream(redis_url=settings.redis_url).settings)):
+        assert "s3cret" not in text

@@ -55,7 +55,7 @@ async def test_with_everything_open(session: aiohttp.ClientSession, number: int)
         for (_, writer), half in zip(halves, HALF_REQUESTS, strict=True):
             writer.write(half)
         deaf_reader, deaf_writer = await asyncio.open_connection("127.0.0.1", server.port)
-        deaf_writer.write(f"GET /task-progress/{flood} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        deaf_writer.write(f"GET /task-progress/{flood} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         deaf_reader._transport.pause_reading()  # type: ignore[attr-defined]
         async with asyncio.timeout(20):
             while (await api.json("GET", "/health"))["streams"] < 501:

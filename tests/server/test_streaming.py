@@ -1,6 +1,7 @@
 """Streams that are attached to their connections: on real sockets, with and without uvloop."""
 
 import asyncio
+import functools
 import gc
 import logging
 import re
@@ -15,11 +16,16 @@ from typing import Any
 import pytest
 import sse_starlette
 import uvloop
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from taskstream.http.response import StreamResponse
+import taskstream.http.response
+from taskstream.events import Kind
+from taskstream.http.response import LAYERS, StreamResponse, unwrapped
 from taskstream.http.stream import Stream
 from taskstream.server.connection import PIPELINED_REQUESTS, Connection
 from taskstream.viewers import Follower
@@ -390,18 +396,66 @@ def plain_middleware(serving: Serving) -> None:
     """None."""
 
 
+def passing_on(app: Any) -> Any:
+    """A layer that could see bodies, and claims to be what it wraps."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        @functools.wraps(send)
+        async def pass_on(message: Message) -> None:
+            await send(message)
+
+        await app(scope, receive, pass_on if scope["type"] == "http" else send)
+
+    return call
+
+
+def wrapped_middleware(serving: Serving) -> None:
+    """One by `functools.wraps`, under the names of Starlette's own."""
+    serving.app.add_middleware(passing_on)
+
+
+def wrapped_application(serving: Serving) -> None:
+    """One around the whole application, which `user_middleware` doesn't show."""
+    serving.app.middleware_stack = passing_on(serving.app.build_middleware_stack())
+
+
+def mounted_application(serving: Serving) -> None:
+    """One around a part of the application, which is mounted."""
+    inner, serving.app.router.routes = serving.app.router.routes, []
+    serving.app.mount("/", passing_on(Starlette(routes=inner)))
+
+
+def cors_subclass(serving: Serving) -> None:
+    """A class of CORS that does more."""
+
+    class More(CORSMiddleware):
+        async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
+            await super().send(message, send, request_headers)
+
+    serving.app.add_middleware(More)
+
+
 PATHS = {
     "BaseHTTPMiddleware": (buffering_middleware, Connection),
     "a head that comes late": (delaying_middleware, Connection),
     "an encoding": (encoding_middleware, Connection),
+    "functools.wraps": (wrapped_middleware, Connection),
+    "a wrapped application": (wrapped_application, Connection),
+    "a mounted application": (mounted_application, Connection),
+    "a subclass of CORS": (cors_subclass, Connection),
     "h11": (plain_middleware, "h11"),
     "httptools": (plain_middleware, "httptools"),
 }
 
 
 @pytest.mark.parametrize(("prepare", "http"), PATHS.values(), ids=PATHS.keys())
-async def test_streams_that_cannot_be_attached(prepare: Callable[[Serving], None], http: Any) -> None:
-    """They are streamed otherwise, event by event: the same bytes, limits, heartbeats, counts and ends."""
+async def test_streams_that_cannot_be_attached(
+    prepare: Callable[[Serving], None], http: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are streamed otherwise, event by event: the same bytes, limits, heartbeats, counts and ends.
+
+    Where the server could have attached them, the log says so once.
+    """
     serving = Serving(limit=2, ping_seconds=0.1)
     prepare(serving)
 
@@ -428,6 +482,121 @@ async def test_streams_that_cannot_be_attached(prepare: Callable[[Serving], None
         await serving.until_open(0)
         assert serving.streams.counts.outcomes == {"left": 1, "ended": 1}
         assert serving.streams.counts.events == 5
+    assert caplog.text.count("Streams are slower: ") == (http is Connection)
+    caplog.clear()
+
+
+async def test_a_layer_that_changes_bodies(caplog: pytest.LogCaptureFixture) -> None:
+    """What middleware makes of a body reaches the viewer, and what it counts is all of it."""
+    serving, seen = Serving(), bytearray()
+
+    def redacting(app: Any) -> Any:
+        async def call(scope: Scope, receive: Receive, send: Send) -> None:
+            async def redact(message: Message) -> None:
+                if message["type"] == "http.response.body":
+                    body = message.get("body", b"").replace(b"secret", b"******")
+                    seen.extend(body)
+                    message = {**message, "body": body}
+                await send(message)
+
+            await app(scope, receive, redact)
+
+        return call
+
+    serving.app.add_middleware(redacting)
+    async with serving.serve():
+        serving.log.append(b"a secret")
+        client = await serving.open("/stream")
+        await client.until(EVENT)
+        serving.log.append(b"another secret", Kind.LAST)
+        await client.until(END)
+        assert b"secret" not in client.received
+        assert client.received.count(b"******") == seen.count(b"******") == 2
+    assert "redacting" in caplog.text
+    caplog.clear()
+
+
+async def test_a_body_that_was_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    """A route that gives its response another body has that one sent, and an encoding stays one."""
+    serving = Serving()
+
+    @serving.app.get("/upper")
+    async def upper() -> Response:
+        response = StreamResponse(Follower(serving.log, 0), serving.streams, 0)
+        events = response.body_iterator
+        response.body_iterator = (each.upper() async for each in events)  # type: ignore[union-attr]
+        return response
+
+    @serving.app.get("/encoded")
+    async def encoded() -> Response:
+        response = StreamResponse(Follower(serving.log, 0), serving.streams, 0)
+        response.headers["Content-Encoding"] = "identity"
+        return response
+
+    async with serving.serve():
+        serving.append(1, last=True)
+        client = await serving.open("/upper")
+        assert b"DATA: X\n" in await client.until(END)
+        client = await serving.open("/encoded")
+        assert (await client.until(END)).count(b"HTTP/1.1 200") == 1
+        assert client.ids == [1]
+    assert caplog.text.count("body_iterator") == 1
+    caplog.clear()
+
+
+@pytest.mark.parametrize("missing", [None, *sorted(LAYERS)])
+async def test_the_layers_of_starlette(
+    missing: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Streams of an application with all layers of the list are carried, and without one of it they aren't.
+
+    So Starlette has no others, and still has these there, under these names.
+    """
+    serving = Serving()
+    inner, serving.app.router.routes = serving.app.router.routes, []
+    serving.app.mount("/", FastAPI(routes=inner))
+    serving.app.add_middleware(CORSMiddleware, allow_origins=["https://example.org"])
+    monkeypatch.setattr(
+        taskstream.http.response, "LAYERS", {name: LAYERS[name] for name in LAYERS if name != missing}
+    )
+    async with serving.serve():
+        serving.append(1)
+        client = await serving.open("/stream")
+        await client.until(EVENT)
+        assert len(serving.streams._attached) == (missing is None)
+    assert (missing or "Streams are slower") in caplog.text or missing is None
+    caplog.clear()
+
+
+async def test_layers_hand_on_bodies_as_they_are() -> None:
+    """Whatever an application sends as a body passes the layers of the list unchanged: the same object."""
+    sent: list[Message] = []
+    bodies: list[Message] = [{"type": "http.response.body", "body": each} for each in (b"a", b"secret")]
+
+    class Probe(Response):
+        async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+            assert unwrapped(send) is outermost
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for each in bodies:
+                await send(each)
+
+    async def outermost(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    app = FastAPI()
+    app.add_middleware(CORSMiddleware, allow_origins=["https://example.org"])
+
+    @app.get("/")
+    async def probe() -> Response:
+        return Probe()
+
+    headers = [(b"origin", b"https://example.org")]
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers}
+    await app(scope, receive, outermost)
+    assert all(one is other for one, other in zip(sent[1:], bodies, strict=True))
 
 
 @pytest.mark.parametrize("http", [Connection, "httptools"])

@@ -1,9 +1,11 @@
 """Clients that leave an answer unread when its connection ends: with and without uvloop."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from taskstream.server.connection import Connection
 from tests.server.test_streaming import event_loop_policy  # noqa: F401 - every test on both event loops
 from tests.support.serving import Client, Serving
 
@@ -55,3 +57,62 @@ async def test_read_late(header: str, options: dict[str, Any]) -> None:
         client.read_on()
         assert len(await client.rest()) > ANSWER_BYTES
         await serving.until(lambda: not serving.server.server_state.connections)
+
+
+async def test_pipelined_and_never_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that reads none of many answers is cut, with those that wait behind them."""
+    monkeypatch.setattr("taskstream.server.connection.UNREAD_SECONDS", 0.1)
+    serving = Serving()
+
+    @serving.app.get("/large")
+    async def large() -> str:
+        return "x" * ANSWER_BYTES
+
+    async with serving.serve():
+        client = await serving.open()
+        client.stop_reading()
+        client.send(*["/large"] * 100)
+        await serving.until(lambda: bool(serving.server.server_state.connections))
+        await serving.until(lambda: not serving.server.server_state.connections)
+        client.read_on()
+        assert (await client.rest()).count(b"HTTP/1.1 200") < 100
+
+
+async def test_read_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that goes on reading gets everything, however long that takes."""
+    monkeypatch.setattr("taskstream.server.connection.UNREAD_SECONDS", 0.3)
+    serving = Serving()
+
+    @serving.app.get("/large")
+    async def large() -> str:
+        return "x" * ANSWER_BYTES
+
+    async with serving.serve():
+        client = await serving.open("/large")
+        received = 0
+        async with asyncio.timeout(30):
+            while received < ANSWER_BYTES:
+                received += len(await client.reader.read(512 * 1024))
+                await asyncio.sleep(0.05)
+        assert serving.server.server_state.connections
+
+
+async def test_pipelines_are_bounded_in_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits behind the streams of all clients has a bound; beyond it, a client is cut."""
+    monkeypatch.setattr("taskstream.server.connection.PIPELINED_IN_ALL", 100)
+    async with Serving().serve() as serving:
+        serving.append(1)
+        clients = [await serving.open("/stream", *["/hello"] * 60) for _ in range(20)]
+
+        def waiting() -> int:
+            connections = serving.server.server_state.connections
+            return sum(len(each.pipeline) for each in connections if isinstance(each, Connection))
+
+        await serving.until(lambda: serving.streams.counts.outcomes["left"] > 0)
+        await serving.until_open(1)
+        assert 0 < waiting() <= 104
+        serving.append(1, last=True)
+        await asyncio.gather(
+            *(client.rest() for client in clients), return_exceptions=True
+        )  # they were cut
+        assert sum(client.received.count(b'"hello"') for client in clients) == 60
