@@ -61,6 +61,7 @@ class StreamResponse(EventSourceResponse):
         finally:
             if outcome:
                 self._streams.free_place(outcome)
+                self._viewer.release()
 
     async def _attach(self, connection: StreamConnection, send: Send) -> bool:
         """Send the head, and attach the stream to the connection, if the head that arrives allows it."""
