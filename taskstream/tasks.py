@@ -21,8 +21,8 @@ from taskstream.log import Log
 from taskstream.reporting import current_reporter
 from taskstream.updates import Begin, InvalidUpdate, Output, Result, Update, type_name
 
-DATA = b'"data":'
-"""How the field of a snapshot begins that its data is put into."""
+NO_DATA = b'"data":null'
+"""The field of a snapshot that its data is put into."""
 
 TURN_SECONDS = 0.001
 """How long work that never awaits may run on before others have their turn."""
@@ -163,7 +163,11 @@ class Task:
         )
         line = encode(self.outline)
         if data is not None:  # text can't look like the field: there its quotes have backslashes
-            line = line.replace(DATA + b"null", DATA + (data if type(data) is Json else encode(data)), 1)
+            before_data, _, after_data = line.partition(NO_DATA)
+            json = data if type(data) is Json else encode(data)
+            line = b"".join(
+                (before_data, NO_DATA[:-4], json, after_data)
+            )  # copied once, if large
         self.log.append(line, Kind.LAST if status in ENDED else Kind.SNAPSHOT)
         if self.log.ended:
             if self.reporter is not None:
