@@ -12,9 +12,10 @@ from taskstream.idempotency import IdempotencyKey
 from taskstream.registry import Registry
 from taskstream.reporting import OutputHandler, forget_in_children
 from taskstream.settings import Settings, SettingsKeywords, replace
+from taskstream.signatures import Function
 from taskstream.tasks import Task
 from taskstream.viewers import Follower
-from taskstream.work import Function, Parameters, Work
+from taskstream.work import Parameters, Work
 from taskstream.work_table import WorkTable
 
 WorkFunction = TypeVar("WorkFunction", bound=Function)

@@ -6,30 +6,26 @@ they never steal events from each other and never make the work run twice.
 """
 
 import asyncio
-import logging
 import secrets
 import time
-import traceback
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Self
 
 from taskstream.bridge import OUTPUT_CHARACTERS, OUTPUT_QUEUE_LENGTH, Reporter
-from taskstream.encoding import Json, encode, frozen, pieces, plain_text, text_of, to_json
-from taskstream.errors import detail_of
+from taskstream.encoding import Json, encode, frozen, pieces, plain_text, to_json
 from taskstream.events import ENDED, Event, Kind, Snapshot, TaskStatus
+from taskstream.failures import explain, log_failure
 from taskstream.log import Log
 from taskstream.reporting import current_reporter
-from taskstream.updates import Begin, InvalidUpdate, Output, Result, Update, WorkError, type_name
+from taskstream.updates import Begin, InvalidUpdate, Output, Result, Update, type_name
 
-DATA = b'"data":'
-"""How the field of a snapshot begins that its data is put into."""
+NO_DATA = b'"data":null'
+"""The field of a snapshot that its data is put into."""
 
 TURN_SECONDS = 0.001
 """How long work that never awaits may run on before others have their turn."""
-
-logger = logging.getLogger(__name__)
 
 
 class Checkpoint:
@@ -167,7 +163,11 @@ class Task:
         )
         line = encode(self.outline)
         if data is not None:  # text can't look like the field: there its quotes have backslashes
-            line = line.replace(DATA + b"null", DATA + (data if type(data) is Json else encode(data)), 1)
+            before_data, _, after_data = line.partition(NO_DATA)
+            json = data if type(data) is Json else encode(data)
+            line = b"".join(
+                (before_data, NO_DATA[:-4], json, after_data)
+            )  # copied once, if large
         self.log.append(line, Kind.LAST if status in ENDED else Kind.SNAPSHOT)
         if self.log.ended:
             if self.reporter is not None:
@@ -192,30 +192,3 @@ def is_cancelled() -> bool:
     """Whether somebody cancelled the current asyncio task, and not just what it waited for."""
     running = asyncio.current_task()
     return running is not None and running.cancelling() > 0
-
-
-def explain(error: BaseException) -> str:
-    """An error in words for the viewers, who must not be shown a traceback."""
-    if isinstance(error, WorkError):
-        return text_of(error) or "Failed"  # its own `__str__` may fail: the task has to end all the same
-    if detail := detail_of(error):
-        return detail
-    return f"Unexpected {type(error).__name__}: the server's log has the details"
-
-
-def log_failure(message: str, error: BaseException) -> None:
-    """Log an error with its traceback, in which no text of a client can look like a line of the log."""
-    info = (type(error), error, error.__traceback__)
-    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, message, (), info)
-    with suppress(Exception):  # what formats the record tries again
-        lines = "".join(traceback.format_exception(error)).rstrip("\n").split("\n")
-        record.exc_text = "\n".join(f"  {printable(line)}" for line in lines)
-    if logger.isEnabledFor(logging.ERROR):
-        logger.handle(record)
-
-
-def printable(line: str) -> str:
-    """The line with escapes for what a terminal would obey."""
-    if line.isprintable():
-        return line
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)

@@ -30,6 +30,10 @@ class Viewer(ABC):
         for log in self.logs:
             log.listeners.discard(self._news.set)
 
+    def release(self) -> None:
+        """Let go of the logs: a viewer that has left is kept by cycles of anyio and sse-starlette."""
+        self.logs = ()
+
     @abstractmethod
     def take(self) -> bytes:
         """The next events that are there, at most a piece; `b""` if there are none."""
@@ -53,6 +57,7 @@ class Viewer(ABC):
         """Return as soon as there is something new: false, and at once, if nothing will come any more."""
         for log in self.logs:
             if not log.closed:
+                del log  # which the traceback of a cancellation would keep
                 self._news.clear()
                 await self._news.wait()
                 return True
@@ -74,6 +79,11 @@ class Follower(Viewer):
         super().__init__([log])
         self.log = self.shared_log = log
         self.last_event_id = last_event_id
+
+    def release(self) -> None:
+        """Let go of the log."""
+        super().release()
+        del self.log, self.shared_log
 
     def take(self) -> bytes:
         """The next events, in pieces if they are many."""
@@ -107,6 +117,11 @@ class Overview(Viewer):
         self._seen = dict.fromkeys(logs, 0)
         self._preface = list(preface)
         super().__init__(self._seen)
+
+    def release(self) -> None:
+        """Let go of the logs."""
+        super().release()
+        self._seen.clear()
 
     def take(self) -> bytes:
         """The preface, once, and whatever has changed since the last time."""

@@ -1,7 +1,8 @@
 """The works of one application."""
 
 from taskstream.errors import InvalidParameters
-from taskstream.work import Function, Work, name_of
+from taskstream.signatures import Function, name_of
+from taskstream.work import Work
 
 
 class WorkTable:

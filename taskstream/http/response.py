@@ -86,6 +86,7 @@ class StreamResponse(EventSourceResponse):
         finally:
             if outcome:
                 self._streams.free_place(outcome)
+                self._viewer.release()
 
     def _reaches(self, connection: StreamConnection, send: Send) -> bool:
         """Whether nobody between this response and the connection could want to see or change the body."""

@@ -1,8 +1,10 @@
 """What an application's own routes do with tasks: follow them, stream them, and answer errors right."""
 
 import asyncio
+import gc
 import json
 import threading
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from typing import Annotated
@@ -11,6 +13,8 @@ import aiohttp
 import pytest
 from fastapi import FastAPI, Request, Response
 from pydantic import Field
+from starlette.middleware.base import RequestResponseEndpoint
+from starlette.types import Message
 
 from taskstream import Event, Output, Result, Snapshot, TaskNotFound, TaskStream, Update
 from taskstream.http.named_events import NamedFollower
@@ -330,3 +334,52 @@ def test_a_named_event_for_what_is_lost() -> None:
         log.append(b"%d" % number)
     viewer = NamedFollower(log, 0, lambda event: ("gone", None) if event.lost else ("event", event.id))
     assert viewer.take() == b"event: gone\ndata: null\n\nid: 3\nevent: event\ndata: 3\n\n"
+
+
+@pytest.mark.parametrize("path", ["/task-progress/{}", "/task-progress?task_id={}"])
+@pytest.mark.parametrize("wrapped", [True, False])
+async def test_a_viewer_that_leaves_keeps_no_log(path: str, wrapped: bool) -> None:
+    """Whoever leaves a stream, also behind middleware, keeps nothing of its task until a collection."""
+    tasks = TaskStream(retention_seconds=0.01)
+    app = FastAPI()
+    app.include_router(tasks.router)
+    end, begun = asyncio.Event(), asyncio.Event()
+
+    @tasks.work
+    async def work() -> None:
+        await end.wait()
+
+    if wrapped:
+
+        @app.middleware("http")
+        async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
+            return await call_next(request)
+
+    async def receive() -> Message:
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message.get("body"):
+            begun.set()
+
+    async with tasks:
+        task_id = (await tasks.start(work)).task_id
+        log = weakref.ref((await tasks.registry.get(task_id)).log)
+        target, _, query = path.format(task_id).partition("?")
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": target,
+            "query_string": query.encode(),
+            "headers": [],
+        }
+        gc.disable()
+        try:
+            await app(scope, receive, send)
+            end.set()
+            assert [event async for event in tasks.follow(task_id)]
+            await asyncio.sleep(0.1)  # until it is forgotten
+            assert log() is None
+        finally:
+            gc.enable()

@@ -1,0 +1,60 @@
+"""Signatures: what the functions that are work may ask for."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, get_args, get_type_hints
+
+Function = Callable[..., object]
+
+RESERVED = frozenset({"work", "name", "idempotency_key", "scope"})
+"""What `start` and `POST /start-task` call their own arguments."""
+
+
+def problem_of(parameter: inspect.Parameter) -> str | None:
+    """Why a function with this parameter can't be work, in words, if it can't."""
+    name = parameter.name
+    match parameter.kind:
+        case parameter.VAR_POSITIONAL:
+            return f"can't have *{name}: name each parameter"
+        case parameter.VAR_KEYWORD:
+            return f"can't have **{name}: name each parameter"
+        case parameter.POSITIONAL_ONLY:
+            return f"can't have the positional-only parameter '{name}': parameters are passed by name"
+    if name in RESERVED:
+        return f"can't have a parameter called '{name}': starting a task has an argument of that name"
+    if parameter.annotation is parameter.empty:
+        return f"has to say the type of its parameter '{name}'"
+    return None
+
+
+def part_of_request(annotation: object) -> str | None:
+    """What an annotation, or a default, asks FastAPI for, which has nothing to do with work."""
+    kind = annotation if inspect.isclass(annotation) else type(annotation)
+    if kind.__module__.partition(".")[0] in ("fastapi", "starlette"):
+        return kind.__name__
+    return next(filter(None, map(part_of_request, get_args(annotation))), None)
+
+
+def name_of(function: Function) -> str:
+    """What a function is called; an object that can be called, as its class."""
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def written(function: Function) -> Function:
+    """The function as it was before it was decorated; of an object that can be called, its method."""
+    function = inspect.unwrap(function)
+    if isinstance(function, partial):
+        return written(function.func)
+    return function if inspect.isroutine(function) else type(function).__call__
+
+
+def types_of(function: Function) -> dict[str, Any]:
+    """The types of its parameters. Raises whatever its annotations raise, if they are strings."""
+    # Without that of what it returns, which may name what is imported for type checkers only.
+    annotations = {
+        name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()
+    }
+    names = getattr(written(function), "__globals__", {})
+    return get_type_hints(SimpleNamespace(__annotations__=annotations), names, include_extras=True)
