@@ -61,7 +61,9 @@ class Reporter:
         if self._closed:
             raise asyncio.CancelledError("The task has ended")
         # What was reported is what is sent, even if the work goes on filling its list.
-        self._latest = (progress, message, data if data is None else frozen(data))
+        if data is not None:
+            data = frozen(data, iterators=threading.get_ident() != self._loop_thread)
+        self._latest = (progress, message, data)
         if not self.scheduled:
             self._schedule()
 

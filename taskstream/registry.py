@@ -102,7 +102,7 @@ class MemoryRegistry:
 
     async def count_by_status(self) -> Mapping[TaskStatus, int]:
         """How many tasks there are in each status."""
-        return Counter(record.task.snapshot.status for record in self._records.values())
+        return Counter(record.task.outline.status for record in self._records.values())
 
     @property
     def events_published(self) -> int:

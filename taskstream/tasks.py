@@ -15,11 +15,14 @@ from datetime import UTC, datetime
 from typing import Self
 
 from taskstream.bridge import OUTPUT_CHARACTERS, OUTPUT_QUEUE_LENGTH, Reporter
-from taskstream.encoding import encode, frozen, plain_text, text_of, to_json
+from taskstream.encoding import Json, encode, frozen, pieces, plain_text, text_of, to_json
 from taskstream.events import ENDED, Event, Kind, Snapshot, TaskStatus
 from taskstream.log import Log
 from taskstream.reporting import current_reporter
 from taskstream.updates import Begin, InvalidUpdate, Output, Result, Update, WorkError, type_name
+
+DATA = b'"data":'
+"""How the field of a snapshot begins that its data is put into."""
 
 TURN_SECONDS = 0.001
 """How long work that never awaits may run on before others have their turn."""
@@ -43,7 +46,8 @@ class Checkpoint:
 class Task:
     """One run of some work: its latest snapshot, and the log of all that there was."""
 
-    snapshot: Snapshot
+    outline: Snapshot
+    """The latest snapshot, but without its data, which stands in the log as JSON."""
     reporter: Reporter | None = None
     """What its work says by `report` and `output`, while it runs here."""
 
@@ -56,7 +60,7 @@ class Task:
     def create(cls, name: str, log: Log) -> Self:
         """A new task, which is PENDING."""
         task = cls(secrets.token_hex(16), log)
-        task.snapshot = Snapshot(
+        task.outline = Snapshot(
             task_id=task.task_id,
             name=name if name.isprintable() else plain_text(name),
             status=TaskStatus.PENDING,
@@ -66,8 +70,13 @@ class Task:
             started_at=None,
             updated_at=datetime.now(UTC).isoformat(),
         )
-        log.append(encode(task.snapshot))
+        log.append(encode(task.outline))
         return task
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The latest snapshot, decoded on demand: its data may be large."""
+        return Snapshot.from_json(self.log.latest)
 
     @property
     def ended(self) -> bool:
@@ -104,13 +113,13 @@ class Task:
                             )
                     await checkpoint()
             result = result or Result()
-            self.publish(TaskStatus.SUCCESS, result.message, data=result.data)
+            self.publish(TaskStatus.SUCCESS, result.message, data=await frozen_in_turns(result.data))
         except asyncio.CancelledError:
             self.publish(TaskStatus.REVOKED, "Cancelled")
             raise
         except BaseException as error:  # not even `sys.exit()` in some work may stop the server
             self.publish(TaskStatus.FAILURE, explain(error))
-            logger.exception("Task %s (%r) failed", self.task_id, self.snapshot.name)
+            logger.exception("Task %s (%r) failed", self.task_id, self.outline.name)
 
     def publish(self, status: TaskStatus, message: str, progress: float = 0, data: object = None) -> None:
         """Append a snapshot, unless the task has ended: of two last events the first one counts.
@@ -118,7 +127,8 @@ class Task:
         What the work has said before comes first; and before that the JSON of the data, as making it may
         run code that says something.
         """
-        data = data if data is None else frozen(data)
+        if data is not None:
+            data = frozen(data, iterators=False)
         if self.reporter is not None and self.reporter.scheduled:
             self.reporter.flush()
         self._append(status, message, progress, data)
@@ -141,24 +151,39 @@ class Task:
     def _append(self, status: TaskStatus, message: str, progress: float, data: object) -> None:
         if self.log.ended:
             return
-        before = self.snapshot
+        before = self.outline
         now = datetime.now(UTC).isoformat()
-        self.snapshot = Snapshot(
+        self.outline = Snapshot(
             before.task_id,
             before.name,
             status,
             100 if status is TaskStatus.SUCCESS else max(before.progress, min(99, round(float(progress)))),
             message if message.isprintable() else plain_text(message),
-            data,
+            None,
             now if status is TaskStatus.STARTED else before.started_at,
             now,
         )
-        self.log.append(encode(self.snapshot), Kind.LAST if status in ENDED else Kind.SNAPSHOT)
+        line = encode(self.outline)
+        if data is not None:  # text can't look like the field: there its quotes have backslashes
+            line = line.replace(DATA + b"null", DATA + (data if type(data) is Json else encode(data)), 1)
+        self.log.append(line, Kind.LAST if status in ENDED else Kind.SNAPSHOT)
         if self.log.ended:
             if self.reporter is not None:
                 self.reporter.close()
                 self.reporter = None
             self.on_end()
+
+
+async def frozen_in_turns(value: object) -> object:
+    """The value as JSON has it, with turns for others while it is encoded."""
+    if value is None or isinstance(value, Json):
+        return value
+    checkpoint = Checkpoint()
+    json = []
+    for piece in pieces(value, iterators=False):
+        json.append(piece)
+        await checkpoint()
+    return Json(b"".join(json))
 
 
 def explain(error: BaseException) -> str:

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from contextvars import copy_context
+from dataclasses import replace
 from threading import Thread
 
+from taskstream.encoding import frozen
 from taskstream.updates import Result
 
 
@@ -65,6 +67,7 @@ class WorkThreads:
         result, error = None, None
         try:
             result = Result.of(function())
+            result = replace(result, data=frozen(result.data))  # here, where it holds up nobody
         except BaseException as raised:  # noqa: BLE001 - it is raised where the outcome is awaited
             error = raised
         with suppress(RuntimeError):  # the loop is closed: the server has stopped

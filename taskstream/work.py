@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 
+from taskstream.canonical import canonical, json_of
 from taskstream.errors import InvalidParameters
 from taskstream.threads import WorkThreads
 from taskstream.updates import Result, Updates
@@ -44,9 +45,18 @@ class Parameters(BaseModel):
         return values
 
     def json_values(self) -> str:
-        """The same as JSON, for a worker on another machine."""
-        names = {name for name in type(self).model_fields if name.startswith(PREFIX)}
-        return self.model_dump_json(include=names, by_alias=True)
+        """The same as canonical JSON. Raises `InvalidParameters` for what has none."""
+        values = {}
+        for name, value in self.values().items():
+            try:
+                values[name] = canonical(value)
+            except ValueError:
+                try:
+                    only = {PREFIX + name}
+                    values |= self.model_dump(mode="json", include=only, by_alias=True, round_trip=True)
+                except ValueError:
+                    raise InvalidParameters.of(name, "There is no JSON for this value") from None
+        return json_of(dict(sorted(values.items())))
 
 
 class Work:
@@ -115,6 +125,29 @@ class Work:
             return self.parameters.model_validate(dict(values))
         except ValidationError as error:
             raise InvalidParameters.of_pydantic(error) from None
+
+    @cached_property
+    def _carried(self) -> type[Parameters]:
+        """The model that reads `Parameters.json_values`, where bytes are base64."""
+        config = ConfigDict(val_json_bytes="base64")
+        return type(
+            self.parameters.__name__, (self.parameters,), {"model_config": config, "__module__": __name__}
+        )
+
+    def to_json(self, parameters: Parameters) -> str:
+        """The parameters for a worker. Raises `InvalidParameters` if it would get others than these."""
+        text = parameters.json_values()
+        try:
+            same = self.from_json(text).json_values() == text
+        except ValidationError as error:
+            raise InvalidParameters.of_pydantic(error) from None
+        if not same:
+            raise InvalidParameters.of("parameters", "They would reach a worker changed: its JSON has less")
+        return text
+
+    def from_json(self, text: str) -> Parameters:
+        """The parameters that `to_json` has made. Raises `ValidationError`."""
+        return self._carried.model_validate_json(text)
 
     def describe(self) -> dict[str, object]:
         """What a form for it needs: name, description, kind, and the JSON Schema of its parameters."""

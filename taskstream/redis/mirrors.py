@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable
 from itertools import islice
 
-from taskstream.events import Kind, Snapshot
+from taskstream.events import Kind
 from taskstream.redis.availability import Availability
 from taskstream.redis.entries import Page
 from taskstream.redis.logs import RedisLogs
@@ -32,11 +32,6 @@ class Mirror(RemoteTask):
         self.position = 0
         """The event in Redis after which to read on: 0, if something before may be missing."""
         self.ask()
-
-    @property
-    def snapshot(self) -> Snapshot:  # type: ignore[override]  # nothing is published here
-        """The latest snapshot, decoded on demand: events are passed on without being decoded."""
-        return Snapshot.from_json(self.log.latest)
 
     def ask(self) -> None:
         """Keep it for `IDLE_SECONDS` from now on."""

@@ -56,7 +56,7 @@ class RedisRegistry:
     ) -> Task:
         """Submit some work; the oldest ended task makes room for it."""
         task = Task.create(name, Log(self._settings.history_length, self._settings.history_bytes))
-        message = celery_message(task.task_id, self._namespace, work.name, parameters.json_values())
+        message = celery_message(task.task_id, self._namespace, work.name, work.to_json(parameters))
         deadline = time.time() + self._clock_ahead + REQUEST_SECONDS
         async with self._redis.required():
             outcome, created_id = await self._logs.create(

@@ -81,7 +81,7 @@ class Worker:
         async def begin() -> Updates:
             try:
                 work = self._works.get(work_name)
-                parameters = work.parameters.model_validate_json(json_parameters)
+                parameters = work.from_json(json_parameters)
             except InvalidParameters as error:
                 raise WorkError(f"{ANOTHER_VERSION} ({error})") from error
             except ValidationError as error:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from taskstream.encoding import frozen, plain, to_json
+from taskstream.updates import InvalidUpdate
 
 
 class Silent:
@@ -196,6 +197,70 @@ def test_frozen_is_what_was_there() -> None:
     found: dict[str, list[int]] = {"rows": [1]}
     kept = frozen(found)
     found["rows"].append(2)
-    assert kept == {"rows": [1]}
+    assert json.loads(to_json(kept)) == {"rows": [1]}
     for value in ("text", 7, 1.5, None, True):
-        assert frozen(value) == value
+        assert json.loads(to_json(frozen(value))) == value
+
+
+class Numpy:
+    """A number, or an array of them, as numpy, pandas and others have them."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def tolist(self) -> object:
+        """What it is in Python."""
+        return self.value
+
+
+@dataclass
+class Table:
+    """A dataclass that holds some."""
+
+    mean: object
+
+
+def test_numbers_of_libraries() -> None:
+    """What can say what it is in Python is that in JSON, also in a model; a class can't say so."""
+    values = {"all": Numpy(False), "sum": Numpy(6), 1: [Numpy([1, [2.5]])], "table": Table(Numpy(2.0))}
+    expected = {"all": False, "sum": 6, "1": [[1, [2.5]]], "table": {"mean": 2.0}}
+    assert json.loads(to_json(values)) == expected
+    assert json.loads(to_json(Numpy(list(range(2000))))) == list(range(2000))
+    assert "class" in json.loads(to_json({"type": Numpy}))["type"]
+
+
+ENDLESS: list[object] = [
+    itertools.count(),
+    {"a": [map(str, itertools.count())]},
+    [(1, itertools.cycle("ab"))],
+    ({"b": {"c": (each for each in itertools.repeat(1))}},),
+]
+
+
+@pytest.mark.parametrize("value", ENDLESS, ids=["alone", "in a list", "in a tuple", "generator"])
+def test_iterators(value: object) -> None:
+    """An iterator is never iterated: it is text, or refused where that is asked for."""
+    text = to_json(value).decode()
+    assert " object" in text or "count(" in text
+    with pytest.raises(InvalidUpdate, match="make it a list"):
+        frozen(value, iterators=False)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        list(range(2500)),
+        [[]] * 1001,
+        [{"a": [1, 2]}, {}, [], 7, "text"] * 700,
+        {str(number): number for number in range(2500)},
+        {"a": {"b": [list(range(1001))]}, "c": {}},
+        set(range(1500)),
+        "text",
+        [],
+        {},
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_pieces(value: Any) -> None:
+    """In pieces or in one, it is the same JSON."""
+    assert json.loads(to_json(value)) == (sorted(value) if isinstance(value, set) else value)

@@ -1,8 +1,10 @@
 """However work ends, its task does; and nothing goes on, or is even begun, that was cancelled."""
 
 import asyncio
+import itertools
 import random
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import partial
@@ -295,3 +297,84 @@ async def test_no_task_ends_twice() -> None:
         assert last.status is TaskStatus.SUCCESS
         assert await asyncio.to_thread(heard.wait, 10)
         assert await tasks.get(task_id) == last
+
+
+@pytest.mark.parametrize("value", [itertools.count, lambda: {"rows": [map(str, itertools.count())]}])
+async def test_what_can_not_be_read_to_its_end(value: Callable[[], object]) -> None:
+    """An iterator that work hands over is text if it has a thread, else refused in words; in data too."""
+    tasks = TaskStream()
+    works = [tasks.work(name=kind.__name__)(kind(value)) for kind in (blocking, coroutine_function)]
+
+    @tasks.work
+    async def reports() -> None:
+        report(1, "text", value())
+
+    @tasks.work
+    async def yields() -> AsyncIterator[Update]:
+        yield Update(1, "text", value())
+
+    async with tasks:
+        first, *others = [
+            await last_snapshot(tasks, (await tasks.start(work)).task_id)
+            for work in (*works, reports, yields)
+        ]
+    assert first.status is TaskStatus.SUCCESS
+    for last in others:
+        assert last.status is TaskStatus.FAILURE
+        assert last.message.endswith("make it a list")
+
+
+class Counted:
+    """A value that takes a while to be encoded, and notes how often the loop has turned by then."""
+
+    turns = 0
+
+    def __init__(self, seen: list[int]) -> None:
+        self.seen = seen
+
+    def __str__(self) -> str:
+        self.seen.append(Counted.turns)
+        time.sleep(0.002)
+        return "text"
+
+
+@pytest.mark.parametrize("kind", [blocking, coroutine_function])
+async def test_a_large_result_holds_up_nobody(
+    kind: Callable[[Callable[[], object]], Callable[[], object]],
+) -> None:
+    """While a result is encoded, the loop goes on."""
+    tasks = TaskStream()
+    seen: list[int] = []
+    work = tasks.work(kind(lambda: [Counted(seen) for _ in range(100)]))
+
+    async def turn() -> None:
+        while True:
+            await asyncio.sleep(0.001)
+            Counted.turns += 1
+
+    turning = asyncio.create_task(turn())
+    async with tasks:
+        last = await last_snapshot(tasks, (await tasks.start(work)).task_id)
+    turning.cancel()
+    assert last.data == ["text"] * 100
+    assert seen[-1] - seen[0] > 10
+
+
+@pytest.mark.parametrize("data", [None, 7, False, "text", {"data": None}, ['"data":null']])
+async def test_data_stands_where_it_belongs(data: object) -> None:
+    """Whatever the name and the message look like, data is the data, in the log and in Python."""
+    tasks = TaskStream()
+
+    @tasks.work
+    async def work() -> Result:
+        return Result(data, '"data":null, \\"data\\":null')
+
+    async with tasks:
+        started = await tasks.start(work, name='","data":null,"')
+        last = await last_snapshot(tasks, started.task_id)
+        assert await tasks.get(started.task_id) == last
+    assert (last.name, last.message, last.data) == (
+        '","data":null,"',
+        '"data":null, \\"data\\":null',
+        data,
+    )

@@ -10,11 +10,22 @@ from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    Secret,
+    SecretBytes,
+    SecretStr,
+    computed_field,
+)
 
 from taskstream.errors import InvalidParameters
 from taskstream.updates import Update
@@ -158,6 +169,124 @@ def test_values_of_their_own_type(annotation: object, value: object) -> None:
 
     work.__annotations__["own"] = annotation
     assert Work(work).parse({"own": value}).values() == {"own": value}
+
+
+class Box(BaseModel):
+    """A model that says more than it is made of, and forbids to be told."""
+
+    model_config = ConfigDict(extra="forbid")
+    width: int
+    height: int
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def area(self) -> int:
+        """What follows from the others."""
+        return self.width * self.height
+
+
+class User(BaseModel):
+    """A model whose fields have other names outside, or stay inside."""
+
+    user_id: int = Field(validation_alias="userId", serialization_alias="uid")
+    group: str = Field("", validation_alias=AliasChoices("group", "team"))
+    token: str = Field("", exclude=True)
+    password: SecretStr = SecretStr("")
+    friends: dict[str, set[int]] = {}
+
+
+class Masked(BaseModel):
+    """A model that is another one after its JSON."""
+
+    x: Annotated[int, Field(validation_alias=AliasPath("deep", 0))] = 1
+
+
+def work_with(annotation: object) -> Work:
+    """Some work with one parameter of this type."""
+
+    def work(*, own: object) -> None: ...
+
+    work.__annotations__["own"] = annotation
+    return Work(work)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (SecretStr, SecretStr("a")),
+        (SecretBytes, SecretBytes(b"a\xff")),
+        (Secret[int], Secret(7)),
+        (list[SecretStr], [SecretStr("a"), SecretStr("b")]),
+        (bytes, b"\xff\xfe"),
+        (dict[str, bytes], {"b": b"\xff", "a": b"text"}),
+        (Box, Box(width=2, height=3)),
+        (User, User(userId=5, team="a", token="b", password="c", friends={"b": {1, 2}, "a": set()})),
+        (RootModel[list[int]], RootModel[list[int]]([1, 2])),
+        (Place, Place(3)),
+        (dict[int, float], {2: 1.5, 1: 2}),
+        (datetime, datetime(2026, 1, 31, tzinfo=UTC)),
+        (Decimal, Decimal("1.50")),
+        (Level | None, Level.HIGH),
+        (frozenset[tuple[str, int]], frozenset({("b", 1), ("a", 2)})),
+        (str, "\u2028\x00"),
+    ],
+    ids=str,
+)
+def test_parameters_reach_a_worker(annotation: object, value: object) -> None:
+    """What a worker reads is what was validated."""
+    work = work_with(annotation)
+    parameters = work.parse({"own": value})
+    read = work.from_json(work.to_json(parameters))
+    assert read.values() == {"own": value}
+    assert read.json_values() == parameters.json_values()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [(Masked, {"deep": [7]}), (list[Any], [{"a": lambda: None}])],
+    ids=["path", "function"],
+)
+def test_what_would_reach_a_worker_changed_is_refused(annotation: object, value: object) -> None:
+    """What JSON has not all of is refused in words, instead of being less in a worker."""
+    work = work_with(annotation)
+    with pytest.raises(InvalidParameters):
+        work.to_json(work.parse({"own": value}))
+
+
+@pytest.mark.parametrize(
+    ("annotation", "one", "two"),
+    [
+        (dict[str, int], {"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        (set[str], set("abcdefghij"), set("jihgfedcba")),
+        (list[dict[str, set[int]]], [{"a": {1, 9}, "b": set()}], [{"b": set(), "a": {9, 1}}]),
+        (
+            User,
+            {"userId": 1, "friends": {"a": {1}, "b": {2}}},
+            {"friends": {"b": {2}, "a": {1}}, "userId": 1},
+        ),
+    ],
+    ids=["object", "set", "nested", "model"],
+)
+def test_equal_parameters_have_equal_json(annotation: object, one: object, two: object) -> None:
+    """The order of what has none isn't in it; that of a list is, and so is what is secret or left out."""
+    work = work_with(annotation)
+    assert work.parse({"own": one}).json_values() == work.parse({"own": two}).json_values()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "one", "two"),
+    [
+        (list[int], [1, 2], [2, 1]),
+        (SecretStr, SecretStr("a"), SecretStr("b")),
+        (User, {"userId": 1, "token": "a"}, {"userId": 1, "token": "b"}),
+        (bytes, b"\xff", b"\xfe"),
+    ],
+    ids=["list", "secret", "excluded", "bytes"],
+)
+def test_other_parameters_have_other_json(annotation: object, one: object, two: object) -> None:
+    """What differs in anything that the work is given, is another start."""
+    work = work_with(annotation)
+    assert work.parse({"own": one}).json_values() != work.parse({"own": two}).json_values()
 
 
 @pytest.mark.parametrize(
