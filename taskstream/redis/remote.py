@@ -35,7 +35,7 @@ class RemoteTask(Task):
 
     def publish(self, status: TaskStatus, message: str, progress: float = 0, data: object = None) -> None:
         """Append a snapshot; work that was stopped because of its time limit has failed."""
-        if self._overdue and status is TaskStatus.REVOKED:
+        if self._overdue and status in (TaskStatus.REVOKED, TaskStatus.FAILURE):
             status, message = TaskStatus.FAILURE, "It took longer than its soft time limit"
         super().publish(status, message, progress, data)
 
