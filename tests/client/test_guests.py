@@ -2,10 +2,14 @@
 
 import asyncio
 import time
+import zlib
+from contextlib import suppress
 
 import aiohttp
 import pytest
 import requests
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 import client
 import sse_client
@@ -114,3 +118,29 @@ def test_headers_by_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         "sys.argv", ["client.py", "--header", "Authorization: Bearer a:b", "--header", "X:"]
     )
     assert parse_arguments("A client.").headers == {"Authorization": "Bearer a:b", "X": ""}
+
+
+async def test_a_body_that_decodes_to_nothing() -> None:
+    """Bytes that say nothing are silence, however many come: the connection is taken for dead."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
+        )
+        await response.prepare(request)
+        compressor = zlib.compressobj(wbits=31)
+        await response.write(compressor.compress(b""))
+        with suppress(ConnectionError):
+            while True:
+                await response.write(compressor.flush(zlib.Z_FULL_FLUSH) or b"\0\0\0\xff\xff")
+                await asyncio.sleep(0.02)
+        return response
+
+    application = web.Application()
+    application.router.add_get("/", handle)
+    async with TestServer(application) as server, aiohttp.ClientSession() as session:
+        source = EventSource(session, str(server.make_url("/")), read_timeout=0.3)
+        async with asyncio.timeout(10):
+            with pytest.raises(TimeoutError):
+                async with source.connect() as events:
+                    await anext(events)
