@@ -165,9 +165,7 @@ class Task:
         if data is not None:  # text can't look like the field: there its quotes have backslashes
             before_data, _, after_data = line.partition(NO_DATA)
             json = data if type(data) is Json else encode(data)
-            line = b"".join(
-                (before_data, NO_DATA[:-4], json, after_data)
-            )  # copied once, if large
+            line = b"".join((before_data, NO_DATA[:-4], json, after_data))  # copied once, if large
         self.log.append(line, Kind.LAST if status in ENDED else Kind.SNAPSHOT)
         if self.log.ended:
             if self.reporter is not None:

@@ -54,12 +54,17 @@ def throws(error: type[BaseException], *arguments: object) -> Callable[[], NoRet
     return throw
 
 
+def group() -> NoReturn:
+    """Raise two errors at once, others each time: they keep the frames that they pass."""
+    raise BaseExceptionGroup("two", [Mute(), asyncio.CancelledError()])
+
+
 ENDS: dict[str, Callable[[], object]] = {
     "a WorkError that says nothing": throws(MuteError),
     "a WorkError in half a surrogate pair": throws(WorkError, "\ud800"),
     "a WorkError without words": throws(WorkError),
     "an exception that says nothing": throws(Mute),
-    "a group of exceptions": throws(BaseExceptionGroup, "two", [Mute(), asyncio.CancelledError()]),
+    "a group of exceptions": group,
     "StopIteration": throws(StopIteration, 7),
     "StopAsyncIteration": throws(StopAsyncIteration, 7),
     "GeneratorExit": throws(GeneratorExit),
