@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -13,11 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from taskstream.encoding import to_json
-from taskstream.errors import IDEMPOTENCY_KEY, NO_STORE, InvalidParameters
+from taskstream.errors import NO_STORE, InvalidParameters
 from taskstream.events import Snapshot
 from taskstream.http import openapi, page
-from taskstream.http.bodies import StartTaskBodies, read_body
-from taskstream.idempotency import PATTERN
+from taskstream.http.bodies import IdempotencyKeyHeader, StartTaskBodies, read_body
 from taskstream.tasks import Task
 
 if TYPE_CHECKING:
@@ -28,15 +27,6 @@ START = "/start-task"
 Options = dict[str, Any]
 
 TaskIds = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
-
-IdempotencyKeyHeader = Annotated[
-    str | None,
-    Header(
-        alias=IDEMPOTENCY_KEY,
-        description="the same key and body start one task, however often they are sent",
-        json_schema_extra={"pattern": PATTERN},
-    ),
-]
 
 
 class WorkDescription(BaseModel):

@@ -40,7 +40,6 @@ UNKNOWN_HOST = (
 )
 TOO_LARGE = f"The head of the request is larger than {HEAD_BYTES // 1024} KiB."
 
-
 answer_options = Response(
     status_code=204, headers={"Allow": "GET, HEAD, POST, OPTIONS", "Cache-Control": "no-store"}
 )
@@ -100,9 +99,8 @@ class Connection(StreamingProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
         super().on_headers_complete()
-        if (
-            self.parser.should_upgrade()
-        ):  # RFC 9110, section 7.8: it may be ignored, but what follows isn't ours to read
+        if self.parser.should_upgrade():
+            # RFC 9110, section 7.8: it may be ignored, but what follows isn't ours to read.
             self.cycle.keep_alive = False
             self._reading_ended = True
 
