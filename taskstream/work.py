@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import cached_property, partial
 from typing import Any
 
+import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 
 from taskstream.canonical import canonical, json_of
@@ -139,10 +140,10 @@ class Work:
         """The parameters for a worker. Raises `InvalidParameters` if it would get others than these."""
         text = parameters.json_values()
         try:
-            same = self.from_json(text).json_values() == text
+            again = self.from_json(text).json_values()
         except ValidationError as error:
             raise InvalidParameters.of_pydantic(error) from None
-        if not same:
+        if pydantic_core.from_json(again) != pydantic_core.from_json(text):  # 5 and 5.0 are the same
             raise InvalidParameters.of("parameters", "They would reach a worker changed: its JSON has less")
         return text
 
