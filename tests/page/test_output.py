@@ -37,7 +37,7 @@ FORGET = """async () => {
     getSelection().addRange(range);
     log.scrollTop += range.getBoundingClientRect().top - log.getBoundingClientRect().top;
     await new Promise(requestAnimationFrame);
-    const top = () => range.getBoundingClientRect().top;
+    const top = () => range.getBoundingClientRect().top - log.getBoundingClientRect().top;
     const [before, length] = [top(), log.textContent.length];
     await say(3700, 4000);
     const forgotten = length + 300 * 101 - log.textContent.length;
