@@ -101,7 +101,7 @@ test("a second source of a task begins with the snapshot that is known", async (
   server.answer = ({ response }) => stream(response, event(snapshot(10)));
   await next(watch(), "snapshot");
   assert.equal((await next(watch(), "snapshot")).progress, 10);
-  assert.equal(server.requests.length, 1);
+  assert.equal(server.streams.length, 1);
 });
 
 test("a stream of one's own resumes with the last id, after the time that the server asked for", async () => {
@@ -484,7 +484,7 @@ test("a source that comes as another goes takes over its connection", async () =
   await inState(first, "live");
   first.close();
   await next(watch(), "snapshot");
-  assert.equal(server.requests.length, 1);
+  assert.equal(server.streams.length, 1);
 });
 
 test("a task that has ended and left can be watched again while others run", async () => {
