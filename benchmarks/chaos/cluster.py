@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
@@ -21,6 +20,7 @@ from benchmarks.chaos.application import WORKS_VARIABLE
 from benchmarks.chaos.limits import Limits
 from benchmarks.chaos.programs import Program, python
 from benchmarks.chaos.proxy import Proxy
+from benchmarks.peers.ports import free_port
 
 SERVERS = 2
 WORKERS = 2
@@ -31,14 +31,6 @@ NAMESPACE = "taskstream"
 START_SECONDS = 60
 HOST = "127.0.0.1"
 APPLICATION = "benchmarks.chaos.application"
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Cluster:

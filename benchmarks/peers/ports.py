@@ -1,19 +1,16 @@
 """Ports of the loopback interface."""
 
-import random
 import socket
 
-PORTS = range(10_000, 30_000)
-"""Below those that systems give to connections and to servers that ask for any port."""
+_reserved: list[socket.socket] = []
+"""Bound, without listening, until this process ends: so the system gives their ports to nobody else."""
 
 
 def free_port() -> int:
-    """A port on which nobody listens."""
-    while True:
-        port = random.choice(PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+    """A port on which nobody listens, for a program that binds with SO_REUSEADDR, as servers do."""
+    reserved = socket.socket()
+    _reserved.append(reserved)
+    reserved.bind(("127.0.0.1", 0))
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # after bind: shared with no other
+    port: int = reserved.getsockname()[1]
+    return port

@@ -11,10 +11,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from benchmarks.peers.ports import free_port
 from tests.docs.pages import SERVE, Terminal, all_blocks, blocks, clone, terminals
 from tests.docs.test_packaging import bounds
 from tests.support.api import Api, check_story
-from tests.support.backends import free_port, require
+from tests.support.backends import require
 from tests.support.programs import ROOT
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,9 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import Page, expect
 
+from benchmarks.peers.ports import free_port
 from tests.examples.test_scraping_example import TRIGGER
-from tests.support.backends import free_port, require
+from tests.support.backends import require
 from tests.support.programs import Program
 
 pytestmark = pytest.mark.slow

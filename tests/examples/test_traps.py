@@ -8,7 +8,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.support.backends import free_port, require
+from benchmarks.peers.ports import free_port
+from tests.support.backends import require
 from tests.support.examples import App, Viewer
 from tests.support.programs import Program, Server
 

@@ -7,9 +7,10 @@ import aiohttp
 import pytest
 from redis import Redis
 
+from benchmarks.peers.ports import free_port
 from tests.conftest import Start
 from tests.support.api import Api, check_story
-from tests.support.backends import RedisServer, free_port
+from tests.support.backends import RedisServer
 from tests.support.programs import ROOT, Program
 
 pytestmark = pytest.mark.slow

@@ -11,10 +11,11 @@ import aiohttp
 import pytest
 from redis import Redis
 
+from benchmarks.peers.ports import free_port
 from taskstream.redis.queue import create_celery
 from tests.conftest import Start
 from tests.support.api import ENDED, LONG_TASK, Api, Event, blocks, check_story
-from tests.support.backends import RedisServer, Worker, free_port, sharing_server
+from tests.support.backends import RedisServer, Worker, sharing_server
 from tests.support.programs import ROOT, Program
 
 pytestmark = pytest.mark.slow

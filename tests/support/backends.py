@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,6 +12,7 @@ from typing import NoReturn
 
 import pytest
 
+from benchmarks.peers.ports import free_port
 from tests.support.programs import ROOT, Program, Server
 
 BACKENDS = {"redis": 1, "redis-two-servers": 2, "nginx": 1}
@@ -35,14 +35,6 @@ def give_up(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class RedisServer(Program):
