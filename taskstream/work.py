@@ -53,7 +53,7 @@ class Parameters(BaseModel):
                     values |= self.model_dump(mode="json", include=only, by_alias=True, round_trip=True)
                 except ValueError:
                     raise InvalidParameters.of(name, "There is no JSON for this value") from None
-        return json_of(dict(sorted(values.items())))
+        return json_of(values)
 
 
 class Work:
