@@ -16,7 +16,7 @@ from taskstream.encoding import to_json
 from taskstream.errors import NO_STORE, InvalidParameters
 from taskstream.events import Snapshot
 from taskstream.http import openapi, page
-from taskstream.http.bodies import IdempotencyKeyHeader, StartTaskBodies, read_body
+from taskstream.http.bodies import IdempotencyKeyHeader, StartTaskBodies, TaskIds, read_body
 from taskstream.tasks import Task
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ START = "/start-task"
 
 Options = dict[str, Any]
 
-TaskIds = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
+TaskIdQuery = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
 
 
 class WorkDescription(BaseModel):
@@ -117,6 +117,7 @@ def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
         "response_model": None,
         "openapi_extra": openapi.STREAM_PARAMETERS,
     }
+    stream_of_body: Options = {**stream, "openapi_extra": openapi.STREAM_PARAMETERS | openapi.TASK_IDS}
 
     @router.get("/tasks/{task_id}/stream", name="task_stream", responses=openapi.STREAM, **stream)
     @router.get("/task-progress/{task_id}", responses=openapi.STREAM, **stream)
@@ -125,9 +126,14 @@ def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
         return await tasks.stream(request, task_id)
 
     @router.get("/task-progress", responses=openapi.OVERVIEW, **stream)
-    async def tasks_progress(request: Request, task_id: TaskIds) -> Response:
+    async def tasks_progress(request: Request, task_id: TaskIdQuery) -> Response:
         """Stream many tasks at once: the latest snapshot of each, until all of them have ended."""
         return await tasks.stream_overview(request, task_id)
+
+    @router.post("/task-progress", responses=openapi.OVERVIEW | openapi.BODY, **stream_of_body)
+    async def tasks_progress_by_body(request: Request) -> Response:
+        """Stream many tasks at once: up to 1,000, whose ids are in the body."""
+        return await tasks.stream_overview(request, TaskIds.parse(await read_body(request)))
 
 
 def add_status(router: APIRouter, tasks: "TaskStream") -> None:
