@@ -73,7 +73,7 @@ def test_trouble_is_said_and_overcome(page: Page, proxy: Gateway, fates: tuple[F
 
 
 def test_a_stream_that_is_held_back(page: Page, speaker: Server) -> None:
-    """Behind a proxy that hands over only what is finished, all is shown as it happens, and this is said."""
+    """Behind a proxy that hands over only what is finished, all is shown as it happens, and it is said."""
     body = {"work": "speech", "name": "Speech", "pieces": ["Hello", " world", "\n"]}
     with gateway(speaker.url) as proxy:
         proxy.fates = [Fate.HOLD]
