@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from taskstream.encoding import frozen
+from taskstream.events import TaskStatus
 
 if TYPE_CHECKING:
     from taskstream.tasks import Task
@@ -112,7 +113,8 @@ class Reporter:
             if each is None:
                 self._task.append_lost()
             else:
-                self._task.append_report(*each)
+                progress, message, data = each
+                self._task.append(TaskStatus.PROGRESS, message, progress, data)
         self._task.append_output("".join(text))
 
     def resume(self) -> None:

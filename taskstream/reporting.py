@@ -16,7 +16,7 @@ from math import isfinite
 from operator import length_hint
 from typing import TYPE_CHECKING, TypeVar
 
-from taskstream.updates import Update, not_text
+from taskstream.updates import Update, check_text
 
 if TYPE_CHECKING:
     from taskstream.bridge import Reporter
@@ -63,8 +63,8 @@ def output(text: str, end: str = "") -> None:
     Raises `asyncio.CancelledError` once the task is cancelled; `TypeError`, also outside of a task, for
     what is no text.
     """
-    if not (isinstance(text, str) and isinstance(end, str)):
-        raise not_text("Output", end if isinstance(text, str) else text)
+    check_text("Output", text)
+    check_text("Output", end)
     if (reporter := current_reporter.get()) is not None:
         reporter.output(text + end)
     else:

@@ -129,24 +129,10 @@ class Task:
             data = frozen(data, iterators=False)
         if self.reporter is not None and self.reporter.scheduled:
             self.reporter.flush()
-        self._append(status, message, progress, data)
+        self.append(status, message, progress, data)
 
-    def append_report(self, progress: float, message: str, data: object) -> None:
-        """Append what `report` was called with, its data frozen."""
-        self._append(TaskStatus.PROGRESS, message, progress, data)
-
-    def append_output(self, text: str) -> None:
-        """Append output, unless the task has ended."""
-        for start in range(0, 0 if self.log.ended else len(text), OUTPUT_CHARACTERS):
-            self.log.append(to_json({"text": text[start : start + OUTPUT_CHARACTERS]}), Kind.OUTPUT)
-
-    def append_lost(self) -> None:
-        """Append that output was dropped, unless the task has ended: in its place stands one number."""
-        if not self.log.ended:
-            lost = Event.of_lost(self.log.last_id + 1, self.log.last_id + 1)
-            self.log.append(lost.data, lost.kind)
-
-    def _append(self, status: TaskStatus, message: str, progress: float, data: object) -> None:
+    def append(self, status: TaskStatus, message: str, progress: float, data: object) -> None:
+        """Append a snapshot with frozen data, unless the task has ended."""
         if self.log.ended:
             return
         before = self.outline
@@ -172,6 +158,17 @@ class Task:
                 self.reporter.close()
                 self.reporter = None
             self.on_end()
+
+    def append_output(self, text: str) -> None:
+        """Append output, unless the task has ended."""
+        for start in range(0, 0 if self.log.ended else len(text), OUTPUT_CHARACTERS):
+            self.log.append(to_json({"text": text[start : start + OUTPUT_CHARACTERS]}), Kind.OUTPUT)
+
+    def append_lost(self) -> None:
+        """Append that output was dropped, unless the task has ended: in its place stands one number."""
+        if not self.log.ended:
+            lost = Event.of_lost(self.log.last_id + 1, self.log.last_id + 1)
+            self.log.append(lost.data, lost.kind)
 
 
 async def frozen_in_turns(value: object) -> object:

@@ -25,8 +25,8 @@ class Update:
     data: object = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.message, str):
-            raise not_text("The message", self.message)
+        if self.message.__class__ is not str:  # no call on the way of an event
+            check_text("The message", self.message)
         try:
             valid = isfinite(self.progress)
         except (TypeError, ValueError, OverflowError):
@@ -43,8 +43,7 @@ class Output:
     text: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.text, str):
-            raise not_text("Output", self.text)
+        check_text("Output", self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,7 @@ class Result:
     message: str = "Done"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.message, str):
-            raise not_text("The message", self.message)
+        check_text("The message", self.message)
 
     @classmethod
     def of(cls, value: object) -> "Result":
@@ -71,9 +69,10 @@ Begin = Callable[[], Awaitable[Updates]]
 """Waits for a place; the work begins when its updates are iterated."""
 
 
-def not_text(what: str, value: object) -> InvalidUpdate:
-    """The error for a value that should be text."""
-    return InvalidUpdate(f"{what} has to be text (str), not {type_name(value)}")
+def check_text(what: str, value: object) -> None:
+    """Raise `InvalidUpdate` for what should be text."""
+    if not isinstance(value, str):
+        raise InvalidUpdate(f"{what} has to be text (str), not {type_name(value)}")
 
 
 def type_name(value: object) -> str:
