@@ -17,10 +17,11 @@ class InvalidUpdate(WorkError, TypeError):
 class Update:
     """How far some work has come: in percent, in words, and in whatever JSON it wants to add.
 
-    Raises `TypeError` if the progress is no finite number or the message is no text.
+    Without a percentage (`None`) it says words alone. Raises `TypeError` if the progress is something else
+    than a finite number, or the message no text.
     """
 
-    progress: float
+    progress: float | None
     message: str
     data: object = None
 
@@ -28,7 +29,7 @@ class Update:
         if self.message.__class__ is not str:  # no call on the way of an event
             check_text("The message", self.message)
         try:
-            valid = isfinite(self.progress)
+            valid = self.progress is None or isfinite(self.progress)
         except (TypeError, ValueError, OverflowError):
             valid = False
         if not valid:
