@@ -15,8 +15,8 @@ from typing import Self
 
 from taskstream.bridge import OUTPUT_CHARACTERS, OUTPUT_QUEUE_LENGTH, Reporter
 from taskstream.encoding import Json, encode, frozen, pieces, plain_text, to_json
+from taskstream.errors import explain, log_failure
 from taskstream.events import ENDED, Event, Kind, Snapshot, TaskStatus
-from taskstream.failures import explain, log_failure
 from taskstream.log import Log
 from taskstream.reporting import current_reporter
 from taskstream.updates import Begin, InvalidUpdate, Output, Result, Update, type_name
