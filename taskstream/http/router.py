@@ -29,7 +29,9 @@ Options = dict[str, Any]
 
 TaskIds = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
 
-find_context = getattr(fastapi.routing, "_get_scope_effective_route_context", None)
+find_context: Callable[[Scope], Any] = getattr(
+    fastapi.routing, "_get_scope_effective_route_context", lambda _: None
+)
 """Finds what a route is in an application, the dependencies of the routers that include it counted."""
 
 looked_up = attrgetter("dependencies", "query_params", "header_params", "cookie_params", "body_params")
@@ -80,7 +82,7 @@ class TaskRoute(APIRoute):
     def _dependant_of(self, scope: Scope) -> Any:  # noqa: ANN401 - FastAPI's names for it aren't public
         """What the endpoint takes, if nothing has to be looked up for it; `None` if that isn't certain."""
         with suppress(AttributeError):  # not where FastAPI has changed
-            context = find_context and find_context(scope)
+            context = find_context(scope)
             if context.original_route is self and not any(looked_up(context.dependant)):
                 return context.dependant
         return None
