@@ -56,6 +56,20 @@ class StartTaskBodies:
             raise InvalidParameters.of_pydantic(error) from None
 
 
+class TaskIds(BaseModel, extra="forbid", strict=True):
+    """The body that asks for the stream of many tasks: more than a request line has room for."""
+
+    task_ids: Annotated[list[str], Field(min_length=1, max_length=1000)]
+
+    @classmethod
+    def parse(cls, body: bytes) -> list[str]:
+        """The ids in a body. Raises `InvalidParameters`."""
+        try:
+            return cls.model_validate_json(body).task_ids
+        except ValidationError as error:
+            raise InvalidParameters.of_pydantic(error) from None
+
+
 class WorkOnly(BaseModel):
     """The first look at a body, for the work that it is about."""
 

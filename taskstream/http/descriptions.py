@@ -28,7 +28,7 @@ class Health(BaseModel):
     """The state of the server."""
 
     status: Literal["ok"] = "ok"
-    backend: Literal["memory", "redis"]
+    backend: Literal["memory", "sqlite", "redis"]
     tasks: int
     running: int
     streams: int

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from taskstream.errors import IDEMPOTENCY_KEY
-from taskstream.http.bodies import StartTaskBodies
+from taskstream.http.bodies import StartTaskBodies, TaskIds
 from taskstream.idempotency import PATTERN
 from taskstream.work_table import WorkTable
 
@@ -45,15 +45,14 @@ METRICS: Answers = {
     200: {"description": "Prometheus' text format", "content": {"text/plain": {}}},
     **UNAVAILABLE,
 }
-START: Answers = {
-    200: header("Location", "string", "Where the stream of the task is"),
+BODY: Answers = {
     **error(400, "The body was cut off"),
     **error(408, "The body took too long"),
     **error(413, "The body is too large"),
     **error(415, "The body is encoded", header("Accept-Encoding", "string", "Which codings are read")),
     **INVALID,
-    **BUSY,
 }
+START: Answers = {200: header("Location", "string", "Where the stream of the task is"), **BODY, **BUSY}
 STATUS = NOT_FOUND | UNAVAILABLE
 
 
@@ -88,6 +87,12 @@ STREAM_PARAMETERS = {
             maximum=30,
         ),
     ]
+}
+TASK_IDS = {
+    "requestBody": {
+        "content": {"application/json": {"schema": TaskIds.model_json_schema()}},
+        "required": True,
+    }
 }
 KEY = parameter(
     IDEMPOTENCY_KEY,

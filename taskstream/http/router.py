@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from taskstream.errors import IDEMPOTENCY_KEY, NO_STORE, InvalidParameters
 from taskstream.events import Snapshot
 from taskstream.http import openapi, page
-from taskstream.http.bodies import StartTaskBodies, read_body
+from taskstream.http.bodies import StartTaskBodies, TaskIds, read_body
 from taskstream.http.descriptions import add_descriptions
 from taskstream.tasks import Task
 
@@ -27,7 +27,7 @@ START = "/start-task"
 
 Options = dict[str, Any]
 
-TaskIds = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
+TaskIdQuery = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
 
 find_context: Callable[[Scope], Any] = getattr(
     fastapi.routing, "_get_scope_effective_route_context", lambda _: None
@@ -121,7 +121,10 @@ def add_start(router: APIRouter, tasks: "TaskStream") -> None:
         """Start some work, and answer the first snapshot of its task."""
         work, body = bodies.parse(await read_body(request) or b"{}")
         task = await tasks.start_parsed(work, body, body.name, request.headers.get(IDEMPOTENCY_KEY))
-        return snapshot_response(task, {"Location": f"{prefix_of(request)}/task-progress/{task.task_id}"})
+        root, path = request.scope.get("root_path", ""), str(request.scope["path"])
+        # Servers put the root path before the path, proxies that strip it leave it away.
+        prefix = quote((path if path.startswith(f"{root}/") else root + path).removesuffix(START))
+        return snapshot_response(task, {"Location": f"{prefix}/task-progress/{task.task_id}"})
 
 
 def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
@@ -131,6 +134,7 @@ def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
         "response_model": None,
         "openapi_extra": openapi.STREAM_PARAMETERS,
     }
+    stream_of_body: Options = {**stream, "openapi_extra": openapi.STREAM_PARAMETERS | openapi.TASK_IDS}
 
     @router.get("/tasks/{task_id}/stream", name="task_stream", responses=openapi.STREAM, **stream)
     @router.get("/task-progress/{task_id}", responses=openapi.STREAM, **stream)
@@ -139,9 +143,14 @@ def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
         return await tasks.stream(request, task_id)
 
     @router.get("/task-progress", responses=openapi.OVERVIEW, **stream)
-    async def tasks_progress(request: Request, task_id: TaskIds) -> Response:
+    async def tasks_progress(request: Request, task_id: TaskIdQuery) -> Response:
         """Stream many tasks at once: the latest snapshot of each, until all of them have ended."""
         return await tasks.stream_overview(request, task_id)
+
+    @router.post("/task-progress", responses=openapi.OVERVIEW | openapi.BODY, **stream_of_body)
+    async def tasks_progress_by_body(request: Request) -> Response:
+        """Stream many tasks at once: up to 1,000, whose ids are in the body."""
+        return await tasks.stream_overview(request, TaskIds.parse(await read_body(request)))
 
 
 def add_status(router: APIRouter, tasks: "TaskStream") -> None:
@@ -162,13 +171,6 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
     async def cancel_task(task_id: str) -> Response:
         """Ask a task to stop, and answer its snapshot; one that has ended stays as it is."""
         return snapshot_response(await tasks.registry.cancel(task_id))
-
-
-def prefix_of(request: Request) -> str:
-    """The prefix of the router in the URL of a request for `START`, percent-encoded."""
-    root, path = request.scope.get("root_path", ""), str(request.scope["path"])
-    # Servers put the root path before the path, proxies that strip it leave it away.
-    return quote((path if path.startswith(f"{root}/") else root + path).removesuffix(START))
 
 
 def snapshot_response(task: Task, headers: dict[str, str] | None = None) -> Response:
