@@ -29,7 +29,9 @@ Options = dict[str, Any]
 
 TaskIdQuery = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
 
-find_context = getattr(fastapi.routing, "_get_scope_effective_route_context", None)
+find_context: Callable[[Scope], Any] = getattr(
+    fastapi.routing, "_get_scope_effective_route_context", lambda _: None
+)
 """Finds what a route is in an application, the dependencies of the routers that include it counted."""
 
 looked_up = attrgetter("dependencies", "query_params", "header_params", "cookie_params", "body_params")
@@ -80,7 +82,7 @@ class TaskRoute(APIRoute):
     def _dependant_of(self, scope: Scope) -> Any:  # noqa: ANN401 - FastAPI's names for it aren't public
         """What the endpoint takes, if nothing has to be looked up for it; `None` if that isn't certain."""
         with suppress(AttributeError):  # not where FastAPI has changed
-            context: Any = find_context and find_context(scope)
+            context = find_context(scope)
             if context.original_route is self and not any(looked_up(context.dependant)):
                 return context.dependant
         return None
@@ -119,7 +121,10 @@ def add_start(router: APIRouter, tasks: "TaskStream") -> None:
         """Start some work, and answer the first snapshot of its task."""
         work, body = bodies.parse(await read_body(request) or b"{}")
         task = await tasks.start_parsed(work, body, body.name, request.headers.get(IDEMPOTENCY_KEY))
-        return snapshot_response(task, {"Location": f"{prefix_of(request)}/task-progress/{task.task_id}"})
+        root, path = request.scope.get("root_path", ""), str(request.scope["path"])
+        # Servers put the root path before the path, proxies that strip it leave it away.
+        prefix = quote((path if path.startswith(f"{root}/") else root + path).removesuffix(START))
+        return snapshot_response(task, {"Location": f"{prefix}/task-progress/{task.task_id}"})
 
 
 def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
@@ -166,13 +171,6 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
     async def cancel_task(task_id: str) -> Response:
         """Ask a task to stop, and answer its snapshot; one that has ended stays as it is."""
         return snapshot_response(await tasks.registry.cancel(task_id))
-
-
-def prefix_of(request: Request) -> str:
-    """The prefix of the router in the URL of a request for `START`, percent-encoded."""
-    root, path = request.scope.get("root_path", ""), str(request.scope["path"])
-    # Servers put the root path before the path, proxies that strip it leave it away.
-    return quote((path if path.startswith(f"{root}/") else root + path).removesuffix(START))
 
 
 def snapshot_response(task: Task, headers: dict[str, str] | None = None) -> Response:
