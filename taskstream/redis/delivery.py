@@ -67,12 +67,12 @@ class Delivery:
 
     async def _append(self) -> None:
         log = self._task.log
-        piece = log.events_after(self._sent_id)
+        piece, ended = log.events_after(self._sent_id), log.ended
         events = [event for event in piece if event.kind is not Kind.LOST][:BATCH]
         try:
             await self._send(events)
         except OutOfMemoryError:  # a full Redis takes nothing but the end
-            if not log.ended:
+            if not ended:
                 raise
             events = log.events_after(log.last_id - 1)
             await self._send(events)

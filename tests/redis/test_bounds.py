@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from taskstream.bridge import Reporter
 from taskstream.events import Event, Kind, TaskStatus
 from taskstream.log import Log
 from taskstream.redis.availability import Availability
@@ -82,6 +83,18 @@ async def test_more_than_redis_can_take(
     assert [event.lost for event in events if event.kind is Kind.LOST] == [range(3, events[3].id)]
     assert [event.id for event in events[3:]] == list(range(events[3].id, 30_004))
     assert events[-1].kind is Kind.LAST
+
+
+async def test_little_is_said_often(logs: RedisLogs) -> None:
+    """What a coroutine says while Redis takes nothing goes to the bounded log, also in small pieces."""
+    task = await started(logs)
+    task.reporter = reporter = Reporter(task, output_queue_length=10)
+    reporter.paused = True
+    for number in range(100):
+        reporter.report(number, "Going on", "x" * 10_000)
+        reporter.output("")
+    reporter.output(".")
+    assert task.snapshot.message == "Going on"
 
 
 async def test_batches_while_it_runs(logs: RedisLogs, monkeypatch: pytest.MonkeyPatch) -> None:
