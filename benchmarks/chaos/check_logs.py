@@ -48,7 +48,7 @@ def whole_runs(facts: Facts) -> Iterator[Violation]:
     for (who, task), view in facts.views.items():
         expected, told = 1, 0
         for each in view:
-            if each.what is What.LOST and each.number <= expected:
+            if each.what is What.LOST and each.number <= max(expected, told + 1):
                 told = max(told, int(each.until))
             if each.what is not What.EVENT:
                 continue

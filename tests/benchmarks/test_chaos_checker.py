@@ -121,6 +121,12 @@ GOOD = {
         seen(8, "{}", kind="output"),
         seen(9, SUCCESS),
     ],
+    "told of two gaps in a row": [
+        seen(1, PENDING),
+        of(What.LOST, 2, number=2, until=3),
+        of(What.LOST, 2, number=4, until=4),
+        seen(5, SUCCESS),
+    ],
     "replayed after Redis had lost the end": [
         *FINISHED[:2],
         loss(2.5, 3, since=1),

@@ -90,10 +90,9 @@ async def test_little_is_said_often(logs: RedisLogs) -> None:
     task = await started(logs)
     task.reporter = reporter = Reporter(task, output_queue_length=10)
     reporter.paused = True
-    for number in range(100):
-        reporter.report(number, "Going on", "x" * 10_000)
+    for number in range(101):
+        reporter.say(reporter.root, number, "Going on", "x" * 10_000)
         reporter.output("")
-    reporter.output(".")
     assert task.snapshot.message == "Going on"
 
 
