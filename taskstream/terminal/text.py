@@ -41,11 +41,7 @@ def shorten(text: str, cells: int) -> str:
     """The text in so many cells of a terminal, without its middle: the number at its end tells it apart."""
     if cell_len(text) <= cells:
         return text
-    tail = text[-1:]
-    while cell_len(tail) < (cells - 1) // 2:
-        tail = text[-len(tail) - 1 :]
-    if cell_len(tail) > cells - 1:
-        return set_cell_size(text, cells)
+    tail = set_cell_size(text[::-1], (cells - 1) // 2)[::-1]
     return set_cell_size(text, cells - 1 - cell_len(tail)) + "…" + tail
 
 

@@ -93,7 +93,7 @@ def test_no_proxy_for_the_machine_itself(url: str) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--count", "1001"], "'1001' is more than 1000"),
+        (["--count", "1001"], "'1001' is not a whole number, 1 to 1000"),
         (["--header", "secret"], "NAME:VALUE"),
         (["--header", "a b:secret"], "NAME:VALUE"),
         (["--header", "a:secret\r\nb:c"], "NAME:VALUE"),
