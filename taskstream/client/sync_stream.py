@@ -20,7 +20,12 @@ NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSErr
 
 
 class Adapter(HTTPAdapter):
-    """Connections whose certificates are checked as aiohttp's are."""
+    """Connections whose proxies and certificate authorities are those of `environment`."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]  # noqa: ANN401
+        """The same, whatever requests itself has found in the environment."""
+        own = {"verify": True, "proxies": environment.proxies(request.url or "")}
+        return super().send(request, **{**options, **own})
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - requests' own
         """The same with other authorities."""
@@ -36,7 +41,8 @@ def open_session(url: str, headers: Mapping[str, str] | None = None) -> requests
     session = requests.Session()
     session.headers.update(headers or {})
     session.trust_env = environment.proxies_count(url)
-    session.mount("https://", Adapter())
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, Adapter())
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # no traceback for a connection that is cut
     return session
 

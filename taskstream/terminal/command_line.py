@@ -16,7 +16,7 @@ from typing import NoReturn
 from urllib.parse import quote, urlsplit
 
 from taskstream.client.retrying import GIVE_UP_SECONDS
-from taskstream.terminal.text import printable
+from taskstream.terminal.text import printable, without_password
 
 MAX_COUNT = 1000
 BAD_FLAGS = 2
@@ -51,7 +51,7 @@ class FlagParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End the program."""
-        self.exit(BAD_FLAGS, f"{self.prog}: {printable(message)} (see --help)\n")
+        self.exit(BAD_FLAGS, f"{self.prog}: {printable(without_password(message))} (see --help)\n")
 
 
 def parse_arguments(doc: str, *, many: bool = False) -> Arguments:

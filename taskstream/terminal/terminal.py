@@ -18,7 +18,7 @@ from taskstream.client.protocol import ENDED, ServerError, SnapshotDict
 from taskstream.client.retrying import Retrying
 from taskstream.terminal.bars import Bars
 from taskstream.terminal.command_line import Arguments, python_command
-from taskstream.terminal.text import WholeLines, events_gone, printable, result_of
+from taskstream.terminal.text import WholeLines, events_gone, printable, result_of, without_password
 
 SUCCESS, FAILED, REFUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 """Exit codes; the last two are what a shell makes of the signals."""
@@ -112,6 +112,8 @@ class Terminal:
 
     def _print(self, text: str) -> None:
         """Print a line to stderr, or above the bars, which would overwrite it."""
+        if "@" in self._arguments.url:
+            text = without_password(text)
         if self._bars.live.is_started:
             self._print_output(printable(text))
         else:

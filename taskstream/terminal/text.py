@@ -32,6 +32,11 @@ def printable(text: str) -> str:
     )
 
 
+def without_password(text: str) -> str:
+    """The text without the user and the password of an address."""
+    return re.sub(r"[^\s/'\"]+:[^\s/'\"]*@", "***@", text)
+
+
 def for_terminal(line: str) -> str:
     """A line without its colours, and with all else that a terminal would obey spelled out."""
     return printable(ESCAPE_SEQUENCE.sub("", line).removesuffix("\r").expandtabs())
