@@ -31,9 +31,9 @@ def seen(number: int, data: str, at: float = 0, who: str = "viewer-1", **about: 
     return of(What.EVENT, at or number, who, number=number, data=data, **about)
 
 
-def final(number: int, data: str) -> Observation:
+def final(number: int, data: str, **about: Any) -> Observation:
     """An event, as Redis has it in the end."""
-    return of(What.FINAL_EVENT, 90, "redis", number=number, data=data)
+    return of(What.FINAL_EVENT, 90, "redis", number=number, data=data, **about)
 
 
 def start(at: float = 0.5, task: str = "a", **about: Any) -> Observation:
@@ -41,9 +41,9 @@ def start(at: float = 0.5, task: str = "a", **about: Any) -> Observation:
     return of(What.START, at, "s1", task, label="work-1", data=PENDING if task else "", **about)
 
 
-def work(what: What, at: float) -> Observation:
+def work(what: What, at: float, label: str = "work-1", **about: Any) -> Observation:
     """What some work says of itself."""
-    return of(what, at, "process 7", "", label="work-1")
+    return of(what, at, "process 7", "", label=label, key=label, **about)
 
 
 def fault(label: str, at: float, until: float) -> list[Observation]:
@@ -92,7 +92,10 @@ UNKNOWN: dict[str, Any] = {"status": 404, "outcome": Outcome.FAIL}
 SHORT = limits(retention_seconds=5)
 SMALL = limits(max_tasks=1)
 
+SAID = [final(1, PENDING), final(2, '{"text":"a\\nb\\n"}', kind="output"), final(3, SUCCESS)]
+
 GOOD = {
+    "all that was said": [*SAID, work(What.ENDED, 3, number=2)],
     "a whole life": [
         *(start(), *FINISHED, *RAN, *IN_REDIS),
         *(final_health(1, 0), of(What.FINAL_STATUS, 91, data=SUCCESS)),
@@ -102,6 +105,10 @@ GOOD = {
         seen(4, STARTED),
         seen(8, "{}", kind="output"),
         seen(9, SUCCESS),
+    ],
+    "told of two gaps in a row": [
+        *(seen(1, PENDING), of(What.LOST, 2, number=2, until=3)),
+        *(of(What.LOST, 2, number=4, until=4), seen(5, SUCCESS)),
     ],
     "replayed after Redis had lost the end": [
         *(*FINISHED[:2], loss(2.5, 3, since=1)),
@@ -151,6 +158,13 @@ GOOD = {
 }
 
 BAD = {
+    "a gap that is none": ([*IN_REDIS, of(What.LOST, 3, number=1, until=2)], "true gaps"),
+    "less than was said": ([*SAID, work(What.ENDED, 3, number=3)], "whole texts"),
+    "another secret": ([of(What.BEGUN, 1, label="a", key="***")], "same parameters"),
+    "files that stay open": (
+        [work(What.BEGUN, 1, number=20), work(What.BEGUN, 2, label="b", number=60)],
+        "nothing kept",
+    ),
     "one value: two viewers": (
         [*FINISHED, seen(1, PENDING, 4, "v2"), seen(2, FAILURE, 5, "v2")],
         "one value",
