@@ -19,7 +19,6 @@ from tests.core.running import (
     Form,
     Updates,
     cleans_up,
-    deaf,
     for_ever,
     generator,
     others,
@@ -36,6 +35,13 @@ def working() -> list[threading.Thread]:
 def is_ours(value: object) -> bool:
     """Whether something is a run of an async generator that stands in these tests."""
     return isinstance(value, AsyncGeneratorType) and "/tests/core/" in value.ag_code.co_filename
+
+
+async def deaf() -> Updates:
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.001)
+        yield Update(5, "Still here")
 
 
 async def breaks() -> Updates:
