@@ -130,12 +130,8 @@ GOOD = {
     "cancelled": [seen(1, PENDING), of(What.CANCEL, 2, data=REVOKED), seen(2, REVOKED)],
     "an overview": [*FINISHED, of(What.GLANCE, 2, data=PENDING), of(What.GLANCE, 3, data=SUCCESS)],
     "expired": [
-        SHORT,
-        start(),
-        *FINISHED,
-        *RAN,
-        of(What.OPEN, 8, since=7.9, **UNKNOWN),
-        final_health(0, 0),
+        *(SHORT, start(), *FINISHED, *RAN),
+        *(of(What.OPEN, 8, since=7.9, **UNKNOWN), final_health(0, 0)),
     ],
     "expired, as it was cancelled": [
         SHORT,
