@@ -116,7 +116,7 @@ pre {
 
 .cancel {
   height: 1.875rem;
-  min-width: 4.25rem;
+  min-width: 4.5rem;
   padding: 0 0.625rem;
   border: 1px solid var(--_line);
   border-radius: 0.375rem;

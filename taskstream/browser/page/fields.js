@@ -87,13 +87,18 @@ export class Field {
     const { control, parameter } = this;
     if (control instanceof HTMLInputElement && control.type === "checkbox") return control.checked;
     if (control.value === "") return this.#readEmpty();
-    if (control.type === "datetime-local") return this.changed ? new Date(control.value).toISOString() : undefined;
+    if (control.type === "datetime-local") return this.#readMoment();
     if (isText(control)) return control.value;
     try {
       return JSON.parse(control.value);
     } catch {
       throw new Error(`${parameter.name}: this is not JSON, such as 1, "text", [1, 2] or {"key": true}.`);
     }
+  }
+
+  /** With its time zone, which a default may not have: that is the server's own. */
+  #readMoment() {
+    return this.changed ? new Date(this.control.value).toISOString() : undefined;
   }
 
   #readEmpty() {
@@ -188,7 +193,11 @@ const FORMATS = {
   uri: { type: "url", hint: "https://example.com" },
 };
 
-/** Show a moment in the time zone of the reader. @param {HTMLInputElement} input @param {string | null} [moment] */
+/**
+ * Show a moment in the time zone of the reader.
+ * @param {HTMLInputElement} input
+ * @param {string | null} [moment]
+ */
 function setMoment(input, moment) {
   input.step = "1";
   if (moment == null) return;
