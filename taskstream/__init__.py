@@ -31,28 +31,18 @@ if TYPE_CHECKING:
 __version__ = "1.1.0"
 
 MODULES = {
-    "BackendUnavailable": "errors",
-    "Event": "events",
-    "IdempotencyKeyReused": "errors",
-    "InvalidParameters": "errors",
-    "Output": "updates",
-    "RegistryFull": "errors",
-    "Result": "updates",
-    "Snapshot": "events",
-    "StreamsFull": "errors",
-    "TaskNotFound": "errors",
-    "TaskStatus": "events",
-    "TaskStream": "http.task_stream",
-    "TaskStreamError": "errors",
-    "Update": "updates",
-    "WorkError": "updates",
-    "output": "reporting",
-    "report": "reporting",
-    "track": "reporting",
+    "errors": (
+        *("BackendUnavailable", "IdempotencyKeyReused", "InvalidParameters", "RegistryFull", "StreamsFull"),
+        *("TaskNotFound", "TaskStreamError"),
+    ),
+    "events": ("Event", "Snapshot", "TaskStatus"),
+    "http.task_stream": ("TaskStream",),
+    "reporting": ("output", "report", "track"),
+    "updates": ("Output", "Result", "Update", "WorkError"),
 }
-"""The module of each public name."""
+"""The public names of each module."""
 
-__all__ = [*MODULES]  # noqa: PLE0604 - they are names
+__all__ = sorted(name for names in MODULES.values() for name in names)  # noqa: PLE0605 - it is a list
 
 
 def __dir__() -> list[str]:
@@ -62,6 +52,7 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> object:
     """A public name, from its module."""
-    if name in MODULES:
-        return getattr(import_module(f"taskstream.{MODULES[name]}"), name)
+    for module, names in MODULES.items():
+        if name in names:
+            return getattr(import_module(f"taskstream.{module}"), name)
     raise AttributeError(f"module 'taskstream' has no attribute '{name}'")

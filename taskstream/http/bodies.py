@@ -4,28 +4,17 @@ import asyncio
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from fastapi import Header, HTTPException, Request
+from fastapi import HTTPException, Request
 from pydantic import BaseModel, Field, ValidationError, create_model
 from starlette.requests import ClientDisconnect
 
 from taskstream.application import MAX_NAME
-from taskstream.errors import IDEMPOTENCY_KEY, NO_STORE, InvalidParameters
-from taskstream.idempotency import PATTERN
+from taskstream.errors import NO_STORE, InvalidParameters
 from taskstream.work import Parameters, Work
 from taskstream.work_table import WorkTable
 
 BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10
-
-
-IdempotencyKeyHeader = Annotated[
-    str | None,
-    Header(
-        alias=IDEMPOTENCY_KEY,
-        description="the same key and body start one task, however often they are sent",
-        json_schema_extra={"pattern": PATTERN},
-    ),
-]
 
 
 class StartTask(Parameters):

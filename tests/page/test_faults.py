@@ -66,14 +66,14 @@ def test_trouble_is_said_and_overcome(page: Page, proxy: Gateway, fates: tuple[F
     proxy.fates = list(fates)
     script = f"{OPTIONS} {{ muteSeconds: 2.5, firstByteSeconds: 1 }}; {NOTE_PROBLEMS}"
     watch(page, proxy, script, seconds=4, steps=20)
-    expect_part(page, "badge", "Done")
+    expect_part(page, "badge", "SUCCESS")
     assert PROBLEMS[fates[0]] in page.evaluate("problems")
     expect_part(page, "problem", "")
     assert len(proxy.streams) == len(fates)
 
 
 def test_a_stream_that_is_held_back(page: Page, speaker: Server) -> None:
-    """Behind a proxy that hands over only what is finished, all is shown as it happens, and why."""
+    """Behind a proxy that hands over only what is finished, all is shown as it happens, and it is said."""
     body = {"work": "speech", "name": "Speech", "pieces": ["Hello", " world", "\n"]}
     with gateway(speaker.url) as proxy:
         proxy.fates = [Fate.HOLD]
@@ -113,7 +113,7 @@ def test_seven_tabs(page: Page, lively_server: Server) -> None:
     for number in range(7):
         tab = page.context.new_page()
         open_host_page(tab, lively_server, f'<task-progress src="/tasks/{task_id}"></task-progress>')
-        expect_part(tab, "badge", "Running")
+        expect_part(tab, "badge", "PROGRESS")
         if number < 6:
             turn_tab(tab, hidden=True)
     until_streams(tab, 1)
