@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 from typing import Self, cast
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
+from taskstream.backends import check_database
 from taskstream.settings import Settings, SettingsKeywords, shown
 
 
@@ -30,6 +31,14 @@ class ServerSettings(BaseSettings, Settings):
         None, description="names to answer under, separated by commas, beside those of the machine itself"
     )
     access_log: bool = Field(True, description="print a line for each request")
+
+    @field_validator("database")
+    @classmethod
+    def open_database(cls, database: str | None) -> str | None:
+        """A database that can be used, now: so that one that can't is a bad value."""
+        if database:
+            check_database(database)
+        return database
 
     @property
     def hosts(self) -> list[str]:
