@@ -12,8 +12,7 @@ from typing import Any
 
 from benchmarks.chaos.limits import Limits
 from taskstream.events import Event
-from taskstream.log import Log
-from taskstream.redis import connections
+from taskstream.redis import logs
 
 NO_LIMITS = Limits()
 
@@ -35,11 +34,11 @@ def edit(old: str, new: str) -> Callable[[], None]:
     """Edit the script that Redis runs. Raises `LookupError` if the script is not what it was."""
 
     def switch_off() -> None:
-        script = connections.script
+        script = logs.script
         if old not in script("keys", "commands"):
             raise LookupError(f"The script has no {old!r} any more: change the mutant.")
         # Before others import it from there.
-        connections.script = lambda *names: script(*names).replace(old, new)
+        logs.script = lambda *names: script(*names).replace(old, new)
 
     return switch_off
 
@@ -97,7 +96,7 @@ def forget_at_jumps() -> None:
     def receive_anew(task: RemoteTask, events: Iterable[Event]) -> None:
         for event in events:
             if event.id > task.log.last_id + FAR:
-                task.log = Log(task.log._history_length)
+                task.log._events.clear()
             receive(task, [event])
 
     replace("taskstream.redis.remote", "RemoteTask.receive", receive_anew)()
@@ -138,7 +137,7 @@ MUTANTS = {
     "no-lease-renewal": Mutant(
         "a worker whose work is silent for longer than a lease is presumed lost",
         ("pause",),
-        replace("taskstream.redis.leases", "Leases.renew", lambda *_: True),
+        replace("taskstream.redis.worker", "Leases.renew", lambda *_: True),
     ),
     "no-time-to-come-back": Mutant(
         "after everything was suspended, all workers are presumed lost",

@@ -7,8 +7,8 @@ import pytest
 from redis import Redis
 
 from taskstream.events import Event, Kind
-from taskstream.redis.leases import Leases
 from taskstream.redis.logs import RedisLogs
+from taskstream.redis.worker import Leases
 from taskstream.settings import Settings
 from tests.conftest import Start
 from tests.redis.proxy import RedisProxy
