@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
+from pydantic_core import to_json
+
 from benchmarks.chaos.limits import Limits
 from taskstream.events import Event
 from taskstream.redis import logs
@@ -73,6 +75,11 @@ def always_204() -> None:
     replace("taskstream", "TaskStream.stream", refuse)()
 
 
+def shown(values: dict[str, object]) -> str:
+    """Parameters as JSON for people, which hides secrets."""
+    return to_json(values).decode()
+
+
 def deaf_to_threads() -> None:
     """Take output in the event loop only."""
     from taskstream.bridge import Reporter
@@ -117,11 +124,7 @@ MUTANTS = {
     "secrets-hidden": Mutant(
         "parameters reach a worker as they would be shown",
         (),
-        replace(
-            "taskstream.work",
-            "Work.to_json",
-            lambda _, parameters: parameters.model_dump_json(by_alias=True),
-        ),
+        replace("taskstream.work", "Work.to_json", lambda _, parameters: shown(parameters.values())),
     ),
     "no-resuming": Mutant("whoever comes back is told that there is nothing more", (), always_204),
     "replay-from-the-start": Mutant(
