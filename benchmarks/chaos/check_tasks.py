@@ -94,7 +94,7 @@ def nothing_kept(facts: Facts) -> Iterator[Violation]:
 
 
 def honest_ends(facts: Facts) -> Iterator[Violation]:
-    """SUCCESS is of work that has come to its end, FAILURE of what was to fail or whose worker was struck."""
+    """SUCCESS is of work that has ended, FAILURE of what was to fail or whose worker was struck."""
     finished = {each.label for each in facts.of(What.ENDED) if each.outcome is Outcome.OK}
     works_known = bool(facts.of(What.BEGUN))
     for task in facts.by_task:
