@@ -48,11 +48,9 @@ class Notifications:
             try:
                 with suppress(*CLOSED):
                     while message := await self._next_message(pubsub):
-                        task_id = message["channel"].decode().removeprefix(self._prefix)
-                        if message["type"] == "message":
-                            self._on_news(task_id, message["data"])
-                        elif message["type"] == "subscribe":  # what came before is not notified
-                            self._on_news(task_id, b"")
+                        if message["type"] in ("message", "subscribe"):  # what came before is not notified
+                            told = message["data"] if message["type"] == "message" else b""
+                            self._on_news(message["channel"].decode().removeprefix(self._prefix), told)
             finally:
                 self._pubsub = None
         await asyncio.sleep(RECONNECT_SECONDS)
