@@ -15,9 +15,8 @@ def snapshot(status: str, message: str = "", name: str = "work-1") -> str:
     return json.dumps({"task_id": "a", "name": name, "status": status, "message": message})
 
 
-PENDING, STARTED, SUCCESS, FAILURE, REVOKED = map(
-    snapshot, ("PENDING", "STARTED", "SUCCESS", "FAILURE", "REVOKED")
-)
+PENDING, STARTED, SUCCESS, REVOKED = map(snapshot, ("PENDING", "STARTED", "SUCCESS", "REVOKED"))
+FAILURE = snapshot("FAILURE", "Failed on purpose")
 LOST = snapshot("FAILURE", "Worker lost")
 
 
@@ -198,6 +197,7 @@ BAD = {
     "begun twice": ([work(What.BEGUN, 1), work(What.BEGUN, 2)], "one beginning"),
     "refused, yet begun": ([start(task="", outcome=Outcome.FAIL), *RAN], "one beginning"),
     "SUCCESS of work that has not ended": ([*FINISHED, work(What.BEGUN, 2)], "honest ends"),
+    "failed without a reason": ([seen(1, PENDING), seen(2, snapshot("FAILURE", "?"))], "honest ends"),
     "lost without a reason": ([seen(1, PENDING), seen(2, LOST, 14)], "honest ends"),
     "a status that is not the last": (
         [*IN_REDIS, of(What.FINAL_STATUS, 91, data=STARTED)],
