@@ -52,7 +52,7 @@ def report(progress: float | None, message: str, data: object = None) -> None:
         reporter.latest = (step, progress, message, None)
         if reporter.scheduled:
             return
-    reporter.say(step.nearest_open, progress, message, data)
+    reporter.report(step.nearest_open, progress, message, data)
 
 
 def output(text: str, end: str = "") -> None:
@@ -95,13 +95,13 @@ def track(
     reporter, done, said = step.reporter, 0, None
     try:
         for item in iterable:
-            step.done = done
+            if reporter.latest is said:
+                step.done = done
             if reporter.latest is not said or not reporter.scheduled:
-                said = reporter.say(step)
+                said = reporter.move(step, done)
             yield item
             done += 1
-        step.done = done
-        reporter.say(step)
+        reporter.move(step, done)
     finally:
         step.closed = True
 
