@@ -44,7 +44,7 @@ class Reporter(Step):
         """Whether something was said that has not been taken."""
         self.paused = False
         """Whether the log can't take more for now: what is said waits until `resume`."""
-        self.reporter = self
+        self.reporter, self.closed = self, False
         self.outermost: Step | None = None
         """The step that was opened first, if it is open."""
         self.latest = NOTHING
