@@ -20,8 +20,8 @@ from taskstream.work_table import WorkTable
 
 WorkFunction = TypeVar("WorkFunction", bound=Function)
 
-OpenRegistry = Callable[[Settings, str], Registry]
-"""Opens the registry for some settings and a namespace, in the running event loop."""
+OpenRegistry = Callable[[Settings, str, WorkTable], Registry]
+"""Opens the registry for some settings, a namespace and works, in the running event loop."""
 
 MAX_NAME = 100
 """Characters in the name of a task."""
@@ -191,7 +191,7 @@ class Tasks:
     async def _run(self) -> AsyncIterator[Registry]:
         """Open the registry; in the end, let the viewers go and end what still runs."""
         self._loop = asyncio.get_running_loop()
-        self._registry = registry = self._open_registry(self.settings, self.namespace)
+        self._registry = registry = self._open_registry(self.settings, self.namespace, self.works)
         try:
             yield registry
         finally:

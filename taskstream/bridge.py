@@ -101,7 +101,7 @@ class Reporter(Step):
             self._said.append(text)
             self._outputs += 1
             self._characters += len(text)
-        if in_loop and self._characters >= OUTPUT_CHARACTERS:
+        if in_loop and (self._characters >= OUTPUT_CHARACTERS or self._outputs >= self._limit):
             self.flush()
         elif not self.scheduled:
             self._schedule()

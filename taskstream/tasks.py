@@ -94,7 +94,7 @@ class Task:
                 await checkpoint()  # before the work begins, as it may not be accepted
                 async for update in updates:
                     match update:
-                        case _ if self.log.ended:  # cancelled, but the work didn't want to hear of it
+                        case _ if self.log.sealed:  # cancelled, but the work didn't want to hear of it
                             return
                         case Update():
                             self.publish(TaskStatus.PROGRESS, update.message, update.progress, update.data)
@@ -110,7 +110,7 @@ class Task:
             result = result or Result()
             self.publish(TaskStatus.SUCCESS, result.message, data=await frozen_in_turns(result.data))
         except BaseException as error:  # not even `sys.exit()` in some work may stop the server
-            if isinstance(error, asyncio.CancelledError) and (self.ended or is_cancelled()):
+            if isinstance(error, asyncio.CancelledError) and (self.log.sealed or is_cancelled()):
                 self.publish(TaskStatus.REVOKED, "Cancelled")
                 raise
             self.publish(TaskStatus.FAILURE, explain(error))
@@ -139,7 +139,7 @@ class Task:
         steps: list[Count] | None = None,
     ) -> None:
         """Append a snapshot with frozen data, unless the task has ended."""
-        if self.log.ended:
+        if self.log.sealed:
             return
         before = self.outline
         if status is TaskStatus.SUCCESS:
@@ -167,7 +167,7 @@ class Task:
             json = data if type(data) is Json else encode(data)
             line = b"".join((before_data, NO_DATA[:-4], json, after_data))  # copied once, if large
         self.log.append(line, Kind.LAST if status in ENDED else Kind.SNAPSHOT)
-        if self.log.ended:
+        if self.log.sealed:
             if self.reporter is not None:
                 self.reporter.close()
                 self.reporter = None
@@ -175,12 +175,12 @@ class Task:
 
     def append_output(self, text: str) -> None:
         """Append output, unless the task has ended."""
-        for start in range(0, 0 if self.log.ended else len(text), OUTPUT_CHARACTERS):
+        for start in range(0, 0 if self.log.sealed else len(text), OUTPUT_CHARACTERS):
             self.log.append(to_json({"text": text[start : start + OUTPUT_CHARACTERS]}), Kind.OUTPUT)
 
     def append_lost(self) -> None:
         """Append that output was dropped, unless the task has ended: in its place stands one number."""
-        if not self.log.ended:
+        if not self.log.sealed:
             lost = Event.of_lost(self.log.last_id + 1, self.log.last_id + 1)
             self.log.append(lost.data, lost.kind)
 

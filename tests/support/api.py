@@ -11,8 +11,7 @@ import aiohttp
 
 ENDED = {"SUCCESS", "FAILURE", "REVOKED"}
 SNAPSHOT_KEYS = [
-    *("task_id", "name", "status", "progress", "message", "steps", "data"),
-    *("started_at", "updated_at"),
+    *("task_id", "name", "status", "progress", "message", "steps", "data", "started_at", "updated_at")
 ]
 
 LONG_TASK = {"seconds": 60, "steps": 600}
