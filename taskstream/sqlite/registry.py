@@ -180,12 +180,6 @@ class FileRegistry(MemoryRegistry):
         self._journal.require()
         self._written()
 
-    def _add(self, task: Task, key: IdempotencyKey | None) -> Record:
-        record = self._records[task.task_id] = Record(task, key)
-        if key:
-            self._keyed[key.key] = record
-        return record
-
     async def _find(
         self, column: Literal["task_id", "key"], value: str, *, whole: bool = True
     ) -> tuple[sqlite3.Row, Task] | None:
@@ -211,7 +205,9 @@ class FileRegistry(MemoryRegistry):
         self._starting.append((record, partial(self._begin, record, work, parameters, checkpoint)))
 
     def _add(self, task: Task, key: IdempotencyKey | None) -> Record:
-        record = super()._add(task, key)
+        record = self._records[task.task_id] = Record(task, key)
+        if key:
+            self._keyed[key.key] = record
         task.on_end = partial(self._ending.append, record)
         return record
 
