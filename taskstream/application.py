@@ -14,6 +14,7 @@ from taskstream.reporting import OutputHandler, forget_in_children
 from taskstream.settings import Settings, SettingsKeywords, replace
 from taskstream.signatures import Function
 from taskstream.tasks import Task
+from taskstream.tqdm_steps import tqdm_patch
 from taskstream.viewers import Follower
 from taskstream.work import Parameters, Work
 from taskstream.work_table import WorkTable
@@ -40,13 +41,16 @@ class Tasks:
         open_registry: OpenRegistry,
         *,
         namespace: str = "taskstream",
+        track_tqdm: bool = False,
         **settings: Unpack[SettingsKeywords],
     ) -> None:
         """Take settings; see `Settings` for units and defaults. Raises `ValueError` for a bad one.
 
-        `namespace` keeps applications that share a Redis apart: it begins the names of all keys.
+        `namespace` keeps applications that share a Redis apart: it begins the names of all keys. With
+        `track_tqdm`, bars of tqdm that are made in a task are steps of it.
         """
         self.namespace = namespace
+        self.track_tqdm = track_tqdm
         self.works = WorkTable()
         self.settings = replace(Settings(), settings)
         self._open_registry = open_registry
@@ -192,8 +196,9 @@ class Tasks:
         """Open the registry; in the end, let the viewers go and end what still runs."""
         self._loop = asyncio.get_running_loop()
         self._registry = registry = self._open_registry(self.settings, self.namespace, self.works)
-        try:
-            yield registry
-        finally:
-            registry.release_viewers()
-            await registry.close()
+        with tqdm_patch.applied(self.track_tqdm):
+            try:
+                yield registry
+            finally:
+                registry.release_viewers()
+                await registry.close()

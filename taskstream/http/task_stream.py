@@ -37,14 +37,20 @@ class TaskStream(Tasks):
     """
 
     def __init__(
-        self, *, page: bool = True, namespace: str = "taskstream", **settings: Unpack[SettingsKeywords]
+        self,
+        *,
+        page: bool = True,
+        namespace: str = "taskstream",
+        track_tqdm: bool = False,
+        **settings: Unpack[SettingsKeywords],
     ) -> None:
         """Take settings; see `Settings` for units and defaults. Raises `ValueError` for a bad one.
 
         `page` says whether the router has the web page. `namespace` keeps applications that share a Redis
-        apart: it begins the names of all keys, Celery's included.
+        apart: it begins the names of all keys, Celery's included. With `track_tqdm`, bars of tqdm that are
+        made in a task are steps of it.
         """
-        super().__init__(open_registry, namespace=namespace, **settings)
+        super().__init__(open_registry, namespace=namespace, track_tqdm=track_tqdm, **settings)
         self.page = page
 
     @cached_property

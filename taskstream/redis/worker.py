@@ -32,6 +32,7 @@ from taskstream.redis.queue import WorkRequest, create_celery, on_soft_time_limi
 from taskstream.redis.remote import RemoteTask, end_task, find_task
 from taskstream.settings import Settings
 from taskstream.threads import WorkThreads
+from taskstream.tqdm_steps import tqdm_patch
 from taskstream.updates import Updates, WorkError
 from taskstream.work_table import WorkTable
 
@@ -90,11 +91,14 @@ class Leases:
 class Worker:
     """The Celery application, whose one task runs any work of an application."""
 
-    def __init__(self, works: WorkTable, settings: Settings, namespace: str) -> None:
+    def __init__(
+        self, works: WorkTable, settings: Settings, namespace: str, track_tqdm: bool = False
+    ) -> None:
         check_namespace(namespace)
         self._works = works
         self._settings = settings
         self._namespace = namespace
+        self._track_tqdm = track_tqdm
         redis_url = settings.redis_url or ""
         self._leases = Leases(redis_url, namespace)
         self.celery = create_celery(redis_url, namespace)
@@ -148,7 +152,8 @@ class Worker:
         running = asyncio.create_task(task.run(begin, delivery.next, self._settings.output_queue_length))
         delivering = asyncio.create_task(delivery.run(running.cancel))
         lease = self._leases.hold(task.task_id, on_end=running.cancel)
-        with lease, on_soft_time_limit(end_at_soft_time_limit):
+        tracking = tqdm_patch.applied(self._track_tqdm)
+        with lease, on_soft_time_limit(end_at_soft_time_limit), tracking:
             await asyncio.wait([running])
             await delivery.flush()
         delivering.cancel()
