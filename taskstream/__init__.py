@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from taskstream.application import EVERYBODY as EVERYBODY
     from taskstream.errors import (
         BackendUnavailable as BackendUnavailable,
         IdempotencyKeyReused as IdempotencyKeyReused,
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
     )
     from taskstream.events import Event as Event, Snapshot as Snapshot, TaskStatus as TaskStatus
     from taskstream.http.task_stream import TaskStream as TaskStream
-    from taskstream.reporting import output as output, report as report, track as track
+    from taskstream.reporting import (
+        current_task_id as current_task_id,
+        output as output,
+        report as report,
+        track as track,
+    )
     from taskstream.updates import (
         Output as Output,
         Result as Result,
@@ -31,13 +37,14 @@ if TYPE_CHECKING:
 __version__ = "1.1.0"
 
 MODULES = {
+    "application": ("EVERYBODY",),
     "errors": (
         *("BackendUnavailable", "IdempotencyKeyReused", "InvalidParameters", "RegistryFull", "StreamsFull"),
         *("TaskNotFound", "TaskStreamError"),
     ),
     "events": ("Event", "Snapshot", "TaskStatus"),
     "http.task_stream": ("TaskStream",),
-    "reporting": ("output", "report", "track"),
+    "reporting": ("current_task_id", "output", "report", "track"),
     "updates": ("Output", "Result", "Update", "WorkError"),
 }
 """The public names of each module."""

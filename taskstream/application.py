@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from enum import Enum
 from typing import Any, Self, TypeVar, Unpack, overload
 
-from taskstream.errors import InvalidParameters
-from taskstream.events import Event, Snapshot
+from taskstream.errors import InvalidParameters, TaskNotFound
+from taskstream.events import Event, Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.registry import Registry
-from taskstream.reporting import OutputHandler, forget_in_children
+from taskstream.reporting import OutputHandler, current_reporter, forget_in_children
 from taskstream.settings import Settings, SettingsKeywords, replace
 from taskstream.signatures import Function
 from taskstream.tasks import Task
+from taskstream.updates import type_name
 from taskstream.viewers import Follower
 from taskstream.work import Parameters, Work
 from taskstream.work_table import WorkTable
@@ -29,11 +31,26 @@ MAX_NAME = 100
 ANOTHER_LOOP = "This TaskStream runs in another event loop"
 
 
+class Everybody(Enum):
+    """The type of `EVERYBODY`."""
+
+    EVERYBODY = "everybody"
+
+
+EVERYBODY = Everybody.EVERYBODY
+"""As a `scope`: the tasks of all scopes. What is started with it is in none, so no request sees it."""
+
+Scope = str | Everybody
+
+
 class Tasks:
     """Long-running tasks of one application; used in `async with`, which starts and ends them.
 
     Two of them share nothing, unless they have the same Redis and the same namespace.
     """
+
+    scoped = False
+    """Whether each task is somebody's: then the verbs have to be told whose by `scope`, except in work."""
 
     def __init__(
         self,
@@ -101,19 +118,21 @@ class Tasks:
         *,
         name: str | None = None,
         idempotency_key: str | None = None,
-        scope: str | None = None,
+        scope: Scope | None = None,
         **parameters: Any,  # noqa: ANN401 - they are checked against the signature of the work
     ) -> Snapshot:
         """Start some work with these parameters; the first snapshot of its task.
 
         The same `idempotency_key` with the same work, name and parameters, while the first task is
         remembered, answers that task's latest snapshot and starts nothing. A key has 1 to 255 printable
-        ASCII characters. Keys are one space, unless they are put into a `scope`, such as the id of a user.
+        ASCII characters. `scope` says whose the task is, such as the id of a user, and keys count within
+        it; a task that is started in work is in the scope of the one that starts it.
 
         Raises `InvalidParameters`, `IdempotencyKeyReused`, `RegistryFull`, `BackendUnavailable`.
         """
         found = self.works.get(work)
-        task = await self.start_parsed(found, found.parse(parameters), name, idempotency_key, scope)
+        whose = self.whose(scope_of_current() if scope is None else scope)
+        task = await self.start_parsed(found, found.parse(parameters), name, idempotency_key, whose)
         return task.snapshot
 
     async def start_parsed(
@@ -131,28 +150,66 @@ class Tasks:
         key = None
         if idempotency_key is not None:
             key = IdempotencyKey.of(idempotency_key, scope, [work.name, name, parameters.json_values()])
-        return await self.registry.start(work, parameters, name, key)
+        return await self.registry.start(work, parameters, name, key, scope)
 
-    async def get(self, task_id: str) -> Snapshot:
+    def whose(self, scope: Scope | None) -> str | None:
+        """The scope that is meant: that of the task that calls if none is said; `None` for all of them.
+
+        Raises `TypeError` if one has to be said, `ValueError` for what can't be one.
+        """
+        if scope is None and self.scoped and (scope := scope_of_current()) is None:
+            raise TypeError(
+                "Each task of this TaskStream is somebody's: say whose by scope=…, or EVERYBODY."
+            )
+        return None if scope is None or scope is EVERYBODY else check_scope(scope)
+
+    async def find(self, task_id: str, scope: str | None, last_event_id: str | None = None) -> Task:
+        """A task of this scope; another's is as unknown as none. See `Registry.get`."""
+        task = await self.registry.get(task_id, last_event_id)
+        if scope not in (None, task.scope):
+            raise TaskNotFound(task_id, self.settings.retention_seconds)
+        return task
+
+    async def find_many(self, task_ids: Iterable[str], scope: str | None) -> dict[str, Task | None]:
+        """Tasks by their ids; `None` for those that are unknown, or not of this scope."""
+        ids = [*dict.fromkeys(task_ids)]
+        tasks = await self.registry.get_many(ids)
+        return {
+            task_id: task if task and scope in (None, task.scope) else None
+            for task_id, task in zip(ids, tasks, strict=True)
+        }
+
+    async def get(self, task_id: str, *, scope: Scope | None = None) -> Snapshot:
         """The latest snapshot of a task. Raises `TaskNotFound`, `BackendUnavailable`."""
-        return (await self.registry.get(task_id)).snapshot
+        return (await self.find(task_id, self.whose(scope))).snapshot
 
-    async def cancel(self, task_id: str) -> Snapshot:
+    async def cancel(self, task_id: str, *, scope: Scope | None = None) -> Snapshot:
         """Ask a task to stop; its snapshot. Raises `TaskNotFound`, `BackendUnavailable`."""
+        await self.find(task_id, self.whose(scope))
         return (await self.registry.cancel(task_id)).snapshot
 
-    async def follow(self, task_id: str, after: int = 0) -> AsyncIterator[Event]:
+    async def follow(
+        self, task_id: str, after: int = 0, *, scope: Scope | None = None
+    ) -> AsyncIterator[Event]:
         """The events of a task that come after the one with this number, up to the last.
 
         It ends early if the server stops. Raises `TaskNotFound`, `BackendUnavailable`, when it is asked for
         the first event; a response that has begun can't tell of that: `get` the task before.
         """
         last_event_id = str(after) if after else None
-        task = await self.registry.get(task_id, last_event_id)
+        task = await self.find(task_id, self.whose(scope), last_event_id)
         with Follower(task.log, task.log.parse_id(last_event_id)) as viewer:
             while (events := viewer.take_events()) or await viewer.wait():
                 for event in events:
                     yield event
+
+    async def list(
+        self, scope: Scope | None = None, status: TaskStatus | None = None, limit: int = 100
+    ) -> Sequence[Snapshot]:
+        """The latest snapshots, those of the newest tasks first. Raises `BackendUnavailable`."""
+        return [
+            Snapshot.from_json(data) for data in await self.registry.list(self.whose(scope), status, limit)
+        ]
 
     @property
     def registry(self) -> Registry:
@@ -197,3 +254,16 @@ class Tasks:
         finally:
             registry.release_viewers()
             await registry.close()
+
+
+def scope_of_current() -> str | None:
+    """Whose the task is that runs, if one does."""
+    reporter = current_reporter.get()
+    return reporter.scope if reporter else None
+
+
+def check_scope(scope: object) -> str:
+    """The scope, if it can be one. Raises `ValueError`."""
+    if isinstance(scope, str) and scope and scope == scope.encode(errors="ignore").decode():
+        return scope
+    raise ValueError(f"A scope is text, not empty and without lone surrogates, and not {type_name(scope)}.")

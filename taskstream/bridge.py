@@ -37,6 +37,7 @@ class Reporter:
         """Whether something was said that has not been taken."""
         self.paused = False
         """Whether the log can't take more for now: what is said waits until `resume`."""
+        self.task_id, self.scope = task.task_id, task.scope
         self._task: Task | None = task
         self._limit = output_queue_length
         self._loop = asyncio.get_running_loop()

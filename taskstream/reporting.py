@@ -34,6 +34,12 @@ def forget_in_children() -> None:
         os.register_at_fork(after_in_child=partial(current_reporter.set, None))
 
 
+def current_task_id() -> str | None:
+    """The id of the task that runs; `None` outside of one."""
+    reporter = current_reporter.get()
+    return reporter.task_id if reporter else None
+
+
 def report(progress: float, message: str, data: object = None) -> None:
     """Say how far the current task is: in percent, in words, and in whatever JSON there is to add.
 

@@ -31,8 +31,11 @@ class Parameters(BaseModel):
 
     def values(self) -> dict[str, object]:
         """The keyword arguments of the function."""
-        names = [name for name in type(self).model_fields if name.startswith(PREFIX)]
-        return {name.removeprefix(PREFIX): getattr(self, name) for name in names}
+        values = {}
+        for name in type(self).model_fields:
+            if name.startswith(PREFIX):
+                values[name.removeprefix(PREFIX)] = getattr(self, name)
+        return values
 
     def json_values(self) -> str:
         """The same as canonical JSON. Raises `InvalidParameters` for what has none."""

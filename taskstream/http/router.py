@@ -14,9 +14,10 @@ from starlette.types import Receive, Scope, Send
 
 from taskstream.encoding import to_json
 from taskstream.errors import NO_STORE, InvalidParameters
-from taskstream.events import Snapshot
+from taskstream.events import Snapshot, TaskStatus
 from taskstream.http import openapi, page
 from taskstream.http.bodies import IdempotencyKeyHeader, StartTaskBodies, read_body
+from taskstream.http.scopes import SCOPE, dependencies_of
 from taskstream.tasks import Task
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ START = "/start-task"
 Options = dict[str, Any]
 
 TaskIds = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 class WorkDescription(BaseModel):
@@ -84,9 +87,11 @@ def uncached(error: HTTPException) -> HTTPException:
 def create_router(tasks: "TaskStream") -> APIRouter:
     """A router with all routes, and the lifespan, of a `TaskStream`."""
     router = APIRouter(route_class=NoStoreRoute, lifespan=tasks.lifespan, responses=openapi.METHOD)
+    router.dependencies = dependencies_of(tasks)
     add_start(router, tasks)
     add_streams(router, tasks)
     add_status(router, tasks)
+    router.dependencies = []  # what follows is nobody's
     add_descriptions(router, tasks)
     if tasks.page:
         router.add_api_route("/", page.index, methods=["GET", "HEAD"], include_in_schema=False)
@@ -106,7 +111,7 @@ def add_start(router: APIRouter, tasks: "TaskStream") -> None:
     async def start_task(request: Request, key: IdempotencyKeyHeader = None) -> Response:
         """Start some work, and answer the first snapshot of its task."""
         work, body = bodies.parse(await read_body(request) or b"{}")
-        task = await tasks.start_parsed(work, body, body.name, key)
+        task = await tasks.start_parsed(work, body, body.name, key, scope_of(tasks, request))
         return snapshot_response(task, {"Location": f"{prefix_of(request)}/task-progress/{task.task_id}"})
 
 
@@ -122,12 +127,12 @@ def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
     @router.get("/task-progress/{task_id}", responses=openapi.STREAM, **stream)
     async def task_progress(request: Request, task_id: str) -> Response:
         """Stream a task: all that follows Last-Event-ID, then live, until its last snapshot."""
-        return await tasks.stream(request, task_id)
+        return await tasks.stream(request, task_id, scope=scope_of(tasks, request))
 
     @router.get("/task-progress", responses=openapi.OVERVIEW, **stream)
     async def tasks_progress(request: Request, task_id: TaskIds) -> Response:
         """Stream many tasks at once: the latest snapshot of each, until all of them have ended."""
-        return await tasks.stream_overview(request, task_id)
+        return await tasks.stream_many(request, task_id, scope=scope_of(tasks, request))
 
 
 def add_status(router: APIRouter, tasks: "TaskStream") -> None:
@@ -137,17 +142,30 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
     @router.head("/task-status/{task_id}", include_in_schema=False)
     @router.get("/tasks/{task_id}", name="task", response_model=Snapshot, responses=openapi.STATUS)
     @router.get("/task-status/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
-    async def task_status(task_id: str) -> Response:
+    async def task_status(request: Request, task_id: str) -> Response:
         """Answer the latest snapshot of a task."""
-        return snapshot_response(await tasks.registry.get(task_id))
+        return snapshot_response(await tasks.find(task_id, scope_of(tasks, request)))
 
     @router.post(
         "/tasks/{task_id}/cancel", name="task_cancel", response_model=Snapshot, responses=openapi.STATUS
     )
     @router.post("/cancel-task/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
-    async def cancel_task(task_id: str) -> Response:
+    async def cancel_task(request: Request, task_id: str) -> Response:
         """Ask a task to stop, and answer its snapshot; one that has ended stays as it is."""
+        await tasks.find(task_id, scope_of(tasks, request))
         return snapshot_response(await tasks.registry.cancel(task_id))
+
+    if not tasks.scoped:
+        return  # ids are what one has to know
+
+    @router.head("/tasks", include_in_schema=False)
+    @router.get("/tasks", response_model=list[Snapshot], responses=openapi.UNAVAILABLE)
+    async def list_tasks(
+        request: Request, status: TaskStatus | None = None, limit: Limit = 100
+    ) -> Response:
+        """List the latest snapshots of one's own tasks, the newest task first."""
+        snapshots = await tasks.registry.list(scope_of(tasks, request), status, limit)
+        return Response(b"[%b]" % b",".join(snapshots), media_type="application/json")
 
 
 def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
@@ -179,6 +197,11 @@ def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
             statuses = await tasks.registry.count_by_status()
             text = render(tasks.streams, statuses, tasks.registry.events_published)
             return Response(text, media_type=CONTENT_TYPE)
+
+
+def scope_of(tasks: "TaskStream", request: Request) -> str | None:
+    """Whose a request is, which has been asked; `None` if that makes no difference."""
+    return str(request.scope[SCOPE]) if tasks.scoped else None
 
 
 def prefix_of(request: Request) -> str:

@@ -24,11 +24,13 @@ class Page:
     """Whether they follow the event after which they were asked for, as that is still in the log."""
     snapshot: Event | None
     """The latest snapshot, if it was read from its beginning."""
+    scope: str | None
+    """Whose the task is, likewise."""
 
     @classmethod
     def of(cls, reply: Sequence[Any]) -> "Page":
         """Decode a reply."""
-        newest_id, gapless, snapshot, *entries = reply
+        newest_id, gapless, snapshot, scope, *entries = reply
         ids, kinds, data = entries[::3], entries[1::3], entries[2::3]
         events = [
             Event(int(event_id), KINDS[kind], each)
@@ -36,8 +38,8 @@ class Page:
             if kind in KINDS
         ]
         first_id, last_id = (int(ids[0]), int(ids[-1])) if ids else (0, 0)
-        latest = logged_snapshot(snapshot)
-        return cls(events, first_id, last_id, int(newest_id), bool(gapless), latest)
+        latest, whose = logged_snapshot(snapshot), scope.decode() or None
+        return cls(events, first_id, last_id, int(newest_id), bool(gapless), latest, whose)
 
 
 @dataclass(frozen=True, slots=True)

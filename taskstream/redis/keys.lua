@@ -14,6 +14,8 @@ local snapshots = key('snapshots')  -- hash: the latest snapshot of a task, with
 local statuses = key('statuses')    -- hash: its status
 local keys = key('keys')            -- hash: what an idempotency key has started, and the fingerprint
 local key_of = key('key_of')        -- hash: the idempotency key of a task
+local scopes = key('scopes')        -- hash: whose a task is, if it is somebody's
+local started = key('started')      -- sorted set: tasks, by the time of their start; with a scope, its own
 local state = key('state')          -- hash: when a server has swept, and until when no worker is lost
 
 local time = redis.call('TIME')
@@ -47,6 +49,14 @@ local function forget_key(task_id)
     end
 end
 
+local function started_in(scope) return scope == '' and started or started .. ':' .. scope end
+
+local function forget_start(task_id)
+    redis.call('ZREM', started, task_id)
+    redis.call('ZREM', started_in(redis.call('HGET', scopes, task_id) or ''), task_id)
+    redis.call('HDEL', scopes, task_id)
+end
+
 local function no_longer_running(task_id)
     redis.call('SREM', running, task_id)
     redis.call('ZREM', leases, task_id)
@@ -70,12 +80,14 @@ local function forget(task_id)
     withdraw(task_id)
     no_longer_running(task_id)
     forget_key(task_id)
+    forget_start(task_id)
 end
 
 local function forget_expired()
     for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', ended, '-inf', now)) do
         forget_snapshot(task_id)  -- the log expires by itself
         forget_key(task_id)
+        forget_start(task_id)
     end
     redis.call('ZREMRANGEBYSCORE', ended, '-inf', now)
 end
@@ -102,11 +114,12 @@ local function add_entry(task_id, id, data, kind, writer, count, history)
         'data', data, 'kind', kind, 'writer', writer, 'count', count, 'history', history)
 end
 
--- The number of the latest event, and the latest snapshot.
+-- The number of the latest event, the latest snapshot, and whose the task is.
 local function latest(task_id)
     local entry = latest_entry(task_id)
     local snapshot = redis.call('HGET', snapshots, task_id)
-    return entry and snapshot and {entry.number, string.match(snapshot, ' (.*)')}
+    local scope = redis.call('HGET', scopes, task_id) or ''
+    return entry and snapshot and {entry.number, string.match(snapshot, ' (.*)'), scope}
 end
 
 -- How a task has to end, and what its last event follows; workers' events are refused from now on.

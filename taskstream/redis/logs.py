@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import Redis
 
@@ -70,6 +70,7 @@ class RedisLogs:
         message: str,
         max_tasks: int,
         key: IdempotencyKey | None = None,
+        scope: str | None = None,
         deadline: float = float("inf"),
     ) -> tuple[Creation, str]:
         """Begin a log with its first event, and queue the message for a worker.
@@ -79,7 +80,7 @@ class RedisLogs:
         """
         names = (key.key, key.fingerprint) if key else ("", "")
         outcome, created_id = await self._call(
-            "create", task_id, data, message, max_tasks, RESUBMIT_SECONDS, deadline, *names
+            "create", task_id, data, message, max_tasks, RESUBMIT_SECONDS, deadline, *names, scope or ""
         )
         return Creation(outcome.decode()), created_id.decode()
 
@@ -108,10 +109,14 @@ class RedisLogs:
             )
         return [Page.of(reply) for reply in replies]
 
-    async def latest(self, task_id: str) -> Event | None:
-        """The latest snapshot of a task that is remembered, under the number of its latest event."""
+    async def latest(self, task_id: str) -> tuple[Event, str | None] | None:
+        """The latest snapshot of a task that is remembered, numbered like its latest event; whose it is."""
         reply = await self._call("latest", task_id)
-        return Event(int(reply[0]), Kind.SNAPSHOT, reply[1]) if reply else None
+        return (Event(int(reply[0]), Kind.SNAPSHOT, reply[1]), reply[2].decode() or None) if reply else None
+
+    async def list_snapshots(self, scope: str | None, status: str | None, limit: int) -> list[bytes]:
+        """The latest snapshots in a scope and a status, unless `None`: newest task first."""
+        return cast("list[bytes]", await self._call("list", scope or "", status or "", limit))
 
     async def decide(self, task_id: str, status: str, message: str) -> Decision | None:
         """Decide how a task ends, if it has not ended and no other end was decided before.

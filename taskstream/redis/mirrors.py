@@ -140,6 +140,7 @@ class Mirrors:
             if position > 0 or not page.last_id:
                 return position > 0
             mirror = self._mirrors[task_id] = Mirror(task_id, self._settings)
+            mirror.scope = page.scope
             self.notifications.watch(task_id)
         elif position != mirror.position:
             return True  # another request has read it meanwhile

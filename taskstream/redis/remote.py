@@ -50,7 +50,10 @@ async def find_task(logs: RedisLogs, task_id: str) -> RemoteTask | None:
     """A task that is remembered, to be continued after its latest event."""
     if not (latest := await logs.latest(task_id)):
         return None
-    return RemoteTask.after(task_id, latest, logs.settings)
+    event, scope = latest
+    task = RemoteTask.after(task_id, event, logs.settings)
+    task.scope = scope
+    return task
 
 
 async def end_task(logs: RedisLogs, task_id: str, status: TaskStatus, message: str) -> None:
