@@ -11,9 +11,10 @@ from taskstream.errors import InvalidParameters, TaskNotFound
 from taskstream.events import Event, Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.registry import Registry
-from taskstream.reporting import OutputHandler, current_reporter, forget_in_children
+from taskstream.reporting import OutputHandler, forget_in_children
 from taskstream.settings import Settings, SettingsKeywords, replace
 from taskstream.signatures import Function
+from taskstream.steps import current_step
 from taskstream.tasks import Task
 from taskstream.updates import type_name
 from taskstream.viewers import Follower
@@ -22,8 +23,8 @@ from taskstream.work_table import WorkTable
 
 WorkFunction = TypeVar("WorkFunction", bound=Function)
 
-OpenRegistry = Callable[[Settings, str], Registry]
-"""Opens the registry for some settings and a namespace, in the running event loop."""
+OpenRegistry = Callable[[Settings, str, WorkTable], Registry]
+"""Opens the registry for some settings, a namespace and works, in the running event loop."""
 
 MAX_NAME = 100
 """Characters in the name of a task."""
@@ -248,7 +249,7 @@ class Tasks:
     async def _run(self) -> AsyncIterator[Registry]:
         """Open the registry; in the end, let the viewers go and end what still runs."""
         self._loop = asyncio.get_running_loop()
-        self._registry = registry = self._open_registry(self.settings, self.namespace)
+        self._registry = registry = self._open_registry(self.settings, self.namespace, self.works)
         try:
             yield registry
         finally:
@@ -258,8 +259,8 @@ class Tasks:
 
 def scope_of_current() -> str | None:
     """Whose the task is that runs, if one does."""
-    reporter = current_reporter.get()
-    return reporter.scope if reporter else None
+    step = current_step.get()
+    return step.reporter.scope if step else None
 
 
 def check_scope(scope: object) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from taskstream.registry import MemoryRegistry, Registry
 from taskstream.settings import Settings
+from taskstream.work_table import WorkTable
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -12,8 +13,12 @@ if TYPE_CHECKING:
     from taskstream.application import Tasks
 
 
-def open_registry(settings: Settings, namespace: str) -> Registry:
-    """The registry of this process; or, with a Redis URL, the one that it shares with others."""
+def open_registry(settings: Settings, namespace: str, works: WorkTable) -> Registry:
+    """The registry of this process; with a database, what it has left; with Redis, what is shared."""
+    if settings.database:
+        from taskstream.sqlite.registry import FileRegistry
+
+        return FileRegistry(settings, works)
     if settings.redis_url is None:
         return MemoryRegistry(settings)
     from taskstream.redis.registry import RedisRegistry

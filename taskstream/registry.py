@@ -44,7 +44,7 @@ class Record:
 class MemoryRegistry:
     """The tasks of this process, and an asyncio task for each that runs."""
 
-    backend: Literal["memory", "redis"] = "memory"
+    backend: Literal["memory", "sqlite", "redis"] = "memory"
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -52,6 +52,7 @@ class MemoryRegistry:
         self._records: dict[str, Record] = {}
         self._ended: dict[str, Record] = {}  # in the order in which they ended
         self._keyed: dict[str, Record] = {}
+        self._running: set[asyncio.Task[None]] = set()
         self._events_forgotten = 0
 
     async def start(
@@ -63,10 +64,8 @@ class MemoryRegistry:
         scope: str | None = None,
     ) -> Task:
         """Start some work; the oldest ended task makes room for it."""
-        if key and (earlier := self._keyed.get(key.key)):
-            if earlier.key != key:
-                raise IdempotencyKeyReused
-            return earlier.task
+        if earlier := self._keyed_task(key):
+            return earlier
         if len(self._records) >= self._settings.max_tasks:
             if not self._ended:
                 raise RegistryFull(self._settings.max_tasks)
@@ -74,13 +73,9 @@ class MemoryRegistry:
         settings = self._settings
         task = Task.create(name, Log(settings.history_length, settings.history_bytes))
         task.scope = scope
-        record = self._records[task.task_id] = Record(task, key)
-        if key:
-            self._keyed[key.key] = record
+        record = self._add(task, key)
         task.on_end = partial(self._expire, task.task_id)
-        begin = partial(work.begin, parameters, self._threads)
-        record.running = asyncio.create_task(task.run(begin, Checkpoint(), settings.output_queue_length))
-        record.running.add_done_callback(record.stopped)
+        self._begin(record, work, parameters, Checkpoint())
         return task
 
     async def get(self, task_id: str, last_event_id: str | None = None) -> Task:  # noqa: ARG002 - it has all
@@ -135,14 +130,40 @@ class MemoryRegistry:
         """Cancel what still runs, and give it a moment to clean up; blocking functions too."""
         for task_id in self._records:
             await self.cancel(task_id)
-        running = [each.running for each in self._records.values() if each.running]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                if running:
-                    await asyncio.wait(running)
-                await self._threads.join()
+        await self._wait_for_running()
         for task_id in [*self._ended]:
             self._forget(task_id)
+
+    async def _wait_for_running(self) -> None:
+        """Give what was cancelled a moment to clean up."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if self._running:
+                    await asyncio.wait(self._running)
+                await self._threads.join()
+
+    def _keyed_task(self, key: IdempotencyKey | None) -> Task | None:
+        """The task that a key has started, if that is remembered. Raises `IdempotencyKeyReused`."""
+        if key is None or not (record := self._keyed.get(key.key)):
+            return None
+        if record.key != key:
+            raise IdempotencyKeyReused
+        return record.task
+
+    def _add(self, task: Task, key: IdempotencyKey | None) -> Record:
+        record = self._records[task.task_id] = Record(task, key)
+        if key:
+            self._keyed[key.key] = record
+        return record
+
+    def _begin(self, record: Record, work: Work, parameters: Parameters, checkpoint: Checkpoint) -> None:
+        """Run the work of a task."""
+        begin = partial(work.begin, parameters, self._threads)
+        run = record.task.run(begin, checkpoint, self._settings.output_queue_length)
+        record.running = asyncio.create_task(run)
+        self._running.add(record.running)
+        record.running.add_done_callback(record.stopped)
+        record.running.add_done_callback(self._running.discard)
 
     def _expire(self, task_id: str) -> None:
         """Forget an ended task after some time."""
@@ -166,7 +187,7 @@ class MemoryRegistry:
 class Registry(Protocol):
     """The tasks of an application. All of its methods may raise `BackendUnavailable`."""
 
-    backend: Literal["memory", "redis"]
+    backend: Literal["memory", "sqlite", "redis"]
 
     async def start(
         self,

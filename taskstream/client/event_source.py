@@ -89,19 +89,22 @@ class EventSource:
         self._on_error = on_error or (lambda _: None)
 
     @asynccontextmanager
-    async def connect(self, open_timeout: float | None = None) -> AsyncIterator[AsyncIterator[Event]]:
+    async def connect(
+        self, open_timeout: float | None = None, first_byte_timeout: float | None = None
+    ) -> AsyncIterator[AsyncIterator[Event]]:
         """The events of one connection, until the server ends it; closed on leaving.
 
         Raises `EventSourceError`, or one of the `NETWORK_ERRORS`: `TimeoutError` when there is no answer
-        within `open_timeout` seconds.
+        within `open_timeout` seconds, `HeldBack` when its body has not begun within `first_byte_timeout`.
         """
         self.ready_state = ReadyState.CONNECTING
+        deadline = first_byte_timeout and asyncio.get_running_loop().time() + first_byte_timeout
         try:
-            async with asyncio.timeout(open_timeout):
+            async with asyncio.timeout(open_timeout), held_back_at(deadline):
                 response = await self._request()
             async with response:
                 self.ready_state = ReadyState.OPEN
-                async with aclosing(self._events(response)) as events:
+                async with aclosing(self._events(response, deadline)) as events:
                     yield events
         finally:
             self.ready_state = ReadyState.CLOSED
@@ -152,15 +155,20 @@ class EventSource:
             body = b"" if response.status == 200 else await read_beginning(response)
             raise errors.answer_error(response.status, response.reason, content_type, body)
 
-    async def _events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Event, None]:
+    async def _events(
+        self, response: aiohttp.ClientResponse, first_byte_deadline: float | None
+    ) -> AsyncGenerator[Event, None]:
         # The standard starts each connection with an empty id; browsers keep the one they have, so that
         # events without an id don't make them forget where they were. So do we.
         parser = Parser(self.last_event_id, self._max_event_bytes, self._on_comment and self._comment)
-        while chunk := await self._read(response):
+        async with held_back_at(first_byte_deadline):
+            chunk = await self._read(response)
+        while chunk:
             for event in parser.parse(chunk):
                 self._take(parser)
                 yield event
             self._take(parser)
+            chunk = await self._read(response)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The next bytes of the body: what decodes to nothing is silence, too."""
@@ -181,6 +189,18 @@ class EventSource:
         except Exception as error:
             self._comment_error = error
             raise
+
+
+@asynccontextmanager
+async def held_back_at(deadline: float | None) -> AsyncIterator[None]:
+    """Raise `HeldBack` when the event loop's clock has come to the deadline."""
+    try:
+        async with asyncio.timeout_at(deadline) as timeout:
+            yield
+    except TimeoutError:
+        if timeout.expired():
+            raise errors.HeldBack from None
+        raise
 
 
 async def read_beginning(response: aiohttp.ClientResponse) -> bytes:

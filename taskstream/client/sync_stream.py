@@ -1,8 +1,9 @@
 """One connection of an event stream over requests, as `EventSource.connect` is one over aiohttp."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from threading import Timer
 from typing import Any
 
 import requests
@@ -58,27 +59,34 @@ def connect(
     last_event_id: str = "",
     open_timeout: float,
     read_timeout: float,
+    first_byte_timeout: float | None = None,
     max_event_bytes: int = MAX_EVENT_BYTES,
 ) -> Iterator[Iterator[bytes]]:
     """The whole events of one connection, until the server ends it; closed on leaving.
 
-    Raises `EventSourceError`, or one of the `NETWORK_ERRORS`. Both timeouts are in seconds.
+    Raises `EventSourceError`, or one of the `NETWORK_ERRORS`: `HeldBack` when the body has not begun within
+    `first_byte_timeout` seconds, and after any silence of so many, as a socket has but one timeout.
     """
     headers = {"Accept": errors.MIME_TYPE, "Cache-Control": "no-cache"}
     if last_event_id:
         headers["Last-Event-ID"] = last_event_id
+    timeout = (open_timeout, first_byte_timeout or read_timeout)
     try:
-        response = send(session, "GET", url, headers=headers, timeout=(open_timeout, read_timeout))
+        response = send(session, "GET", url, headers=headers, timeout=timeout)
+    except requests.ReadTimeout:
+        if first_byte_timeout:
+            raise errors.HeldBack from None
+        raise
     except (ValueError, urllib3.exceptions.LocationParseError) as error:  # requests lets idna's pass
         raise errors.InvalidAddress(f"Expected an http address, got an invalid one: {error}") from error
     with response:
         content_type = response.headers.get("Content-Type", "")
         if not errors.is_event_stream(response.status_code, content_type):
-            body = read_beginning(response)
+            body = read_beginning(response, read_timeout)
             if response.status_code == 200 and not body:  # http.client takes a head that was cut for whole
                 raise requests.ConnectionError("The head of the answer was cut off.")
             raise errors.answer_error(response.status_code, response.reason, content_type, body)
-        yield whole_events(read_chunks(response), max_event_bytes)
+        yield whole_events(read_chunks(response, read_timeout, first_byte_timeout), max_event_bytes)
 
 
 def whole_events(chunks: Iterable[bytes], max_event_bytes: int = MAX_EVENT_BYTES) -> Iterator[bytes]:
@@ -101,17 +109,45 @@ def whole_events(chunks: Iterable[bytes], max_event_bytes: int = MAX_EVENT_BYTES
         check_size(event_bytes, max_event_bytes)
 
 
-def read_chunks(response: requests.Response) -> Iterator[bytes]:
+def read_chunks(
+    response: requests.Response, read_timeout: float, first_byte_timeout: float | None
+) -> Iterator[bytes]:
     """The body as it arrives: `iter_content` would wait for the end of each chunk, however far away."""
-    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
-        yield chunk
+    begun = False
+    try:
+        while chunk := read_within(read_timeout, response, response.raw.read1, CHUNK_BYTES):
+            begun = True
+            yield chunk
+    except urllib3.exceptions.ReadTimeoutError:
+        if first_byte_timeout:
+            raise errors.HeldBack(begun=begun) from None
+        raise
 
 
-def read_beginning(response: requests.Response) -> bytes:
+def read_beginning(response: requests.Response, seconds: float) -> bytes:
     """The body of an answer that is no stream, or its first `ERROR_BODY_BYTES`."""
-    body = bytearray()
-    for chunk in read_chunks(response):
-        body += chunk
-        if len(body) >= errors.ERROR_BODY_BYTES:
-            break
-    return bytes(body)
+    return read_within(seconds, response, response.raw.read, errors.ERROR_BODY_BYTES)
+
+
+def read_within(
+    seconds: float, response: requests.Response, read: Callable[..., bytes], count: int
+) -> bytes:
+    """Read up to so many bytes of a body. Raises `TimeoutError` if there are none within so many seconds.
+
+    A socket's timeout doesn't see what decodes to nothing, or the fields behind a body that never end.
+    """
+    timer = Timer(seconds, shut_down, [response])
+    timer.daemon = True  # Ctrl-C may come before `try`
+    timer.start()
+    try:
+        return read(count, decode_content=True)
+    finally:
+        if timer.finished.is_set():
+            raise TimeoutError
+        timer.cancel()
+
+
+def shut_down(response: requests.Response) -> None:
+    """End what is being read, unless it has ended."""
+    with suppress(OSError, RuntimeError, ValueError):
+        response.raw.shutdown()

@@ -1,12 +1,16 @@
 """Many streams of one log: an event is framed once, and written to each of them in one loop."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from taskstream.http.stream import Stream
-from taskstream.http.write_queue import SLICE, StreamCounts, WriteQueue, chunk
+from taskstream.http.write_queue import SLICE, chunk
 from taskstream.log import Log
 from taskstream.viewers import Follower
+
+if TYPE_CHECKING:
+    from taskstream.http.streams import Streams
 
 
 class Broadcast:
@@ -19,11 +23,10 @@ class Broadcast:
 
     steps_at_once = SLICE
 
-    def __init__(self, log: Log, queue: WriteQueue, counts: StreamCounts, now: Callable[[], float]) -> None:
+    def __init__(self, log: Log, streams: "Streams") -> None:
         self._log = log
-        self._listener = partial(queue.add, self)
-        self._counts = counts
-        self._now = now
+        self._listener = partial(streams.queue.add, self)
+        self._all = streams
         self._streams: set[Stream] = set()
         self._sent_id = log.last_id
 
@@ -50,7 +53,7 @@ class Broadcast:
                 self._sent_id = log.last_id
             else:
                 events, self._sent_id = log.after(start)
-            end, framed, now, written = self._sent_id, chunk(events), self._now(), 0
+            end, framed, now, written = self._sent_id, chunk(events), self._all.now(), 0
             for stream in list(self._streams):  # what is done in here is done for each viewer of each event
                 viewer: Follower = stream.viewer  # type: ignore[assignment] # `shared_log` says so
                 if events and stream.up_to_date and viewer.last_event_id == start:
@@ -64,7 +67,7 @@ class Broadcast:
                 elif stream.write_piece():
                     stream.resume()
                 yield
-            self._counts.events += events.count(b"\n\n") * written
-            self._counts.bytes += len(events) * written
+            self._all.counts.events += events.count(b"\n\n") * written
+            self._all.counts.bytes += len(events) * written
             if not events:
                 return

@@ -26,8 +26,8 @@ class Streams:
         self.stall_seconds = stall_seconds
         self.counts = StreamCounts()
         self.said_slower = False
-        self._queue = WriteQueue()
-        self._now = now
+        self.queue = WriteQueue()
+        self.now = now
         self._limit = limit
         self._attached: set[Stream] = set()
         self._broadcasts: dict[Log, Broadcast] = {}
@@ -51,7 +51,7 @@ class Streams:
 
     def attach(self, viewer: Viewer, connection: StreamConnection, retry: bytes) -> bool:
         """Have a viewer's events written to a connection, if that allows it."""
-        stream = Stream(viewer, connection, retry, self._queue, self.counts, self._now, self._remove)
+        stream = Stream(viewer, connection, retry, self)
         if not connection.attach(stream):
             return False
         self._attached.add(stream)
@@ -60,12 +60,12 @@ class Streams:
                 each.listeners.add(stream.resume)
         else:
             if log not in self._broadcasts:
-                self._broadcasts[log] = Broadcast(log, self._queue, self.counts, self._now)
+                self._broadcasts[log] = Broadcast(log, self)
             self._broadcasts[log].add(stream)
         stream.begin()
         return True
 
-    def _remove(self, stream: Stream, outcome: Outcome) -> None:
+    def remove(self, stream: Stream, outcome: Outcome) -> None:
         """Free the place of a stream that is closed."""
         self._attached.remove(stream)
         if (log := stream.viewer.shared_log) is None:
@@ -82,7 +82,8 @@ class Streams:
         """Break every silence and drop who has stopped reading, for ever: one timer for all streams."""
         while True:
             await asyncio.sleep(min(self.ping_seconds, self.stall_seconds) / 4)
+            now = self.now()
             for number, stream in enumerate(list(self._attached), 1):
-                stream.check(self.ping_seconds, self.stall_seconds)
+                stream.check(now, self.ping_seconds, self.stall_seconds)
                 if number % SLICE == 0:
                     await asyncio.sleep(0)

@@ -77,9 +77,19 @@ def on_soft_time_limit(call: Callable[[], object]) -> Iterator[None]:
 
 
 class TolerantChannel(Channel):
-    """kombu's channel, which drops what is in the queue but is no message: its worker would end."""
+    """kombu's channel, for which a worker neither ends nor connects anew where it need not."""
+
+    def _receive(self) -> object:
+        try:
+            return super()._receive()  # type: ignore[misc]
+        except Transport.connection_errors:
+            # Of these subscriptions, which carry Celery's commands. A worker that connected anew would lose
+            # the task that Redis hands at this moment to the connection on which it waits for one.
+            self.subclient.connection.disconnect()
+            return False
 
     def _brpop_read(self, **options: object) -> object:
+        """Drop what is in the queue but is no message."""
         try:
             return super()._brpop_read(**options)  # type: ignore[misc]
         except (ValueError, TypeError, LookupError, AttributeError) as error:

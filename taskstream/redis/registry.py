@@ -32,7 +32,7 @@ SWEEP_SECONDS = 2
 class RedisRegistry:
     """The tasks of all servers and workers that share a Redis and a namespace; see `Registry`."""
 
-    backend: Literal["memory", "redis"] = "redis"
+    backend: Literal["memory", "sqlite", "redis"] = "redis"
 
     def __init__(self, settings: Settings, namespace: str) -> None:
         check_namespace(namespace)

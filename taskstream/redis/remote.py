@@ -33,7 +33,9 @@ class RemoteTask(Task):
             self.reporter.flush()
             self.reporter.close()
 
-    def publish(self, status: TaskStatus, message: str, progress: float = 0, data: object = None) -> None:
+    def publish(
+        self, status: TaskStatus, message: str, progress: float | None = None, data: object = None
+    ) -> None:
         """Append a snapshot; work that was stopped because of its time limit has failed."""
         if self._overdue and status in (TaskStatus.REVOKED, TaskStatus.FAILURE):
             status, message = TaskStatus.FAILURE, "It took longer than its soft time limit"

@@ -11,7 +11,7 @@ import pytest
 from tests.support.programs import ROOT
 
 PACKAGE = ROOT / "taskstream"
-ROOMS = ("http", "server", "redis", "client", "terminal")
+ROOMS = ("http", "server", "sqlite", "redis", "client", "terminal")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 NOT_FOR_THE_CORE = {
@@ -61,7 +61,7 @@ CORE = [path for path in MODULES if path.parent == PACKAGE and path.name != "__i
 @pytest.mark.parametrize("path", CORE, ids=named)
 def test_the_core_knows_nobody(path: Path) -> None:
     """The core imports nothing of other rooms, HTTP, Redis or sockets, but for errors and back ends."""
-    assert rooms(path) <= ({"core", "redis"} if path.name == OPENER_OF_REDIS else {"core"})
+    assert rooms(path) <= ({"core", "redis", "sqlite"} if path.name == OPENER_OF_REDIS else {"core"})
     others = {each.partition(".")[0] for each in imported(path)}
     allowed = {"errors.py": {"starlette"}, OPENER_OF_REDIS: {"celery"}}.get(path.name, set())
     assert others & NOT_FOR_THE_CORE <= allowed
@@ -73,6 +73,7 @@ def test_rooms(path: Path) -> None:
     allowed = {
         "http": {"core", "http"},
         "redis": {"core", "redis"},
+        "sqlite": {"core", "sqlite"},
         "server": {"core", "http", "server"},
         "client": {"client"},
         "terminal": {"client", "terminal"},

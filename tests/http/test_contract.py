@@ -239,6 +239,21 @@ async def test_overview(api: Api) -> None:
         assert response.status == 204
 
 
+async def test_overview_by_body(api: Api) -> None:
+    """A body has room for 1,000 ids; all else is as with the ids in the query."""
+    running = await api.start(name="running", seconds=0.3, steps=3)
+    ids = [f"{number:032x}" for number in range(999)]
+    body = {"task_ids": [*ids, running["task_id"]]}
+    async with api.session.post(api.url("/task-progress"), json=body) as response:
+        stream = [event async for event in events(response)]
+    assert [event.snapshot["task_id"] for event in stream if event["event"] == "unknown"] == ids
+    assert stream[-1].snapshot["status"] == "SUCCESS"
+    assert [event["id"] for event in stream] == [None] * (len(stream) - 1) + ["end"]
+    headers = {"Last-Event-ID": "end"}
+    async with api.session.post(api.url("/task-progress"), json=body, headers=headers) as response:
+        assert response.status == 204
+
+
 async def test_overview_of_nothing_known(api: Api) -> None:
     """Ids that nobody knows are named, and the stream ends."""
     hostile = 'x\n\ndata: {"task_id": "forged"}'

@@ -25,7 +25,11 @@ async def user(name: Annotated[str, Depends(bearer)]) -> str:
     return name
 
 
-tasks = TaskStream(scope=user, redis_url=os.environ.get("TASKSTREAM_REDIS_URL") or None)
+tasks = TaskStream(
+    scope=user,
+    redis_url=os.environ.get("TASKSTREAM_REDIS_URL") or None,
+    database=os.environ.get("TASKSTREAM_DATABASE") or None,
+)
 
 
 @tasks.work
