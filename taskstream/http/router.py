@@ -19,7 +19,6 @@ from taskstream.http import openapi, page
 from taskstream.http.bodies import StartTaskBodies, TaskIds, read_body
 from taskstream.http.descriptions import add_descriptions
 from taskstream.http.scopes import SCOPE, dependencies_of
-from taskstream.tasks import Task
 
 if TYPE_CHECKING:
     from taskstream.http.task_stream import TaskStream
@@ -37,6 +36,12 @@ looked_up = attrgetter("dependencies", "query_params", "header_params", "cookie_
 """What of a `Dependant` FastAPI finds out for each request."""
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+class JsonResponse(Response):
+    """JSON that is encoded already."""
+
+    media_type = "application/json"
 
 
 class TaskRoute(APIRoute):
@@ -125,7 +130,9 @@ def add_start(router: APIRouter, tasks: "TaskStream") -> None:
         work, body = bodies.parse(await read_body(request) or b"{}")
         key, scope = request.headers.get(IDEMPOTENCY_KEY), scope_of(tasks, request)
         task = await tasks.start_parsed(work, body, body.name, key, scope)
-        return snapshot_response(task, {"Location": f"{prefix_of(request)}/task-progress/{task.task_id}"})
+        return JsonResponse(
+            task.log.latest, headers={"Location": f"{prefix_of(request)}/task-progress/{task.task_id}"}
+        )
 
 
 def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
@@ -164,7 +171,8 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
     @router.get("/task-status/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
     async def task_status(request: Request, task_id: str) -> Response:
         """Answer the latest snapshot of a task."""
-        return snapshot_response(await tasks.find(task_id, scope_of(tasks, request)))
+        task = await tasks.find(task_id, scope_of(tasks, request))
+        return JsonResponse(task.log.latest)
 
     @router.post(
         "/tasks/{task_id}/cancel", name="task_cancel", response_model=Snapshot, responses=openapi.STATUS
@@ -173,7 +181,8 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
     async def cancel_task(request: Request, task_id: str) -> Response:
         """Ask a task to stop, and answer its snapshot; one that has ended stays as it is."""
         await tasks.find(task_id, scope_of(tasks, request))
-        return snapshot_response(await tasks.registry.cancel(task_id))
+        task = await tasks.registry.cancel(task_id)
+        return JsonResponse(task.log.latest)
 
     if not tasks.scoped:
         return  # ids are what one has to know
@@ -185,7 +194,7 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
     ) -> Response:
         """List the latest snapshots of one's own tasks, the newest task first."""
         snapshots = await tasks.registry.list(scope_of(tasks, request), status, limit)
-        return Response(b"[%b]" % b",".join(snapshots), media_type="application/json")
+        return JsonResponse(b"[%b]" % b",".join(snapshots))
 
 
 def scope_of(tasks: "TaskStream", request: Request) -> str | None:
@@ -198,8 +207,3 @@ def prefix_of(request: Request) -> str:
     root, path = request.scope.get("root_path", ""), str(request.scope["path"])
     # Servers put the root path before the path, proxies that strip it leave it away.
     return quote((path if path.startswith(f"{root}/") else root + path).removesuffix(START))
-
-
-def snapshot_response(task: Task, headers: dict[str, str] | None = None) -> Response:
-    """The latest snapshot, as it stands in the log."""
-    return Response(task.log.latest, media_type="application/json", headers=headers)

@@ -19,7 +19,7 @@ from taskstream.errors import BackendUnavailable, InvalidParameters, RegistryFul
 from taskstream.events import Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
-from taskstream.registry import MemoryRegistry
+from taskstream.registry import MemoryRegistry, Record
 from taskstream.settings import Settings
 from taskstream.sqlite.file import DatabaseFile, problem_of, unusable
 from taskstream.sqlite.journal import Journal
@@ -73,7 +73,7 @@ class FileRegistry(MemoryRegistry):
         self._journal.require()
         json = work.to_json(parameters).encode()
         kept = key and await self._find("key", key.key)
-        if earlier := self._keyed_task(key) or kept:
+        if key and (earlier := self._keyed_task(key) or kept):
             await self._journal.written()
             return earlier
         if len(self._records) >= self._settings.max_tasks:
@@ -85,7 +85,9 @@ class FileRegistry(MemoryRegistry):
         of_key = (key.key, key.fingerprint) if key else (None, None)
         task.scope = scope
         log.row = (log.number, task.task_id, scope, *of_key, work.name, json)
-        record = self._add(task, key)
+        record = self._records[task.task_id] = Record(task, key)
+        if key:
+            self._keyed[key.key] = record
         self._begin_when_written[task.task_id] = partial(
             self._begin, record, work, parameters, self._checkpoint()
         )
@@ -162,7 +164,10 @@ class FileRegistry(MemoryRegistry):
             task = Task(row.task_id, log)
             task.scope = row.scope
             task.outline = Snapshot.from_json(log.latest)
-            record = self._add(task, IdempotencyKey(row.key, row.fingerprint) if row.key else None)
+            key = IdempotencyKey(row.key, row.fingerprint) if row.key else None
+            record = self._records[task.task_id] = Record(task, key)
+            if key:
+                self._keyed[key.key] = record
             if row.parameters is None:
                 task.publish(TaskStatus.FAILURE, STOPPED)
                 continue

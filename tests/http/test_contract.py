@@ -43,6 +43,7 @@ async def test_start_answers_the_first_snapshot(api: Api) -> None:
         "status": "PENDING",
         "progress": 0,
         "message": "Waiting to start",
+        "steps": [],
         "data": None,
         "started_at": None,
     }
