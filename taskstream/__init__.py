@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from taskstream.application import EVERYBODY as EVERYBODY
     from taskstream.errors import (
         BackendUnavailable as BackendUnavailable,
         IdempotencyKeyReused as IdempotencyKeyReused,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
         report as report,
         track as track,
     )
+    from taskstream.scopes import EVERYBODY as EVERYBODY
     from taskstream.updates import (
         Output as Output,
         Result as Result,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __version__ = "1.1.0"
 
 MODULES = {
-    "application": ("EVERYBODY",),
     "errors": (
         *("BackendUnavailable", "IdempotencyKeyReused", "InvalidParameters", "RegistryFull", "StreamsFull"),
         *("TaskNotFound", "TaskStreamError"),
@@ -45,6 +44,7 @@ MODULES = {
     "events": ("Event", "Snapshot", "TaskStatus"),
     "http.task_stream": ("TaskStream",),
     "reporting": ("current_task_id", "output", "report", "track"),
+    "scopes": ("EVERYBODY",),
     "updates": ("Output", "Result", "Update", "WorkError"),
 }
 """The public names of each module."""

@@ -3,48 +3,29 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from enum import Enum
-from typing import Any, Self, TypeVar, Unpack, overload
+from typing import Any, TypeVar, Unpack, overload
 
 from taskstream.errors import InvalidParameters, TaskNotFound
 from taskstream.events import Event, Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.registry import Registry
-from taskstream.reporting import OutputHandler, forget_in_children
-from taskstream.settings import Settings, SettingsKeywords, replace
+from taskstream.reporting import OutputHandler
+from taskstream.running import ANOTHER_LOOP, OpenRegistry, Running
+from taskstream.scopes import EVERYBODY, Scope, check_scope, scope_of_current
+from taskstream.settings import SettingsKeywords
 from taskstream.signatures import Function
-from taskstream.steps import current_step
+from taskstream.sync import SyncTasks
 from taskstream.tasks import Task
-from taskstream.updates import type_name
 from taskstream.viewers import Follower
 from taskstream.work import Parameters, Work
-from taskstream.work_table import WorkTable
 
 WorkFunction = TypeVar("WorkFunction", bound=Function)
-
-OpenRegistry = Callable[[Settings, str, WorkTable], Registry]
-"""Opens the registry for some settings, a namespace and works, in the running event loop."""
 
 MAX_NAME = 100
 """Characters in the name of a task."""
 
-ANOTHER_LOOP = "This TaskStream runs in another event loop"
 
-
-class Everybody(Enum):
-    """The type of `EVERYBODY`."""
-
-    EVERYBODY = "everybody"
-
-
-EVERYBODY = Everybody.EVERYBODY
-"""As a `scope`: the tasks of all scopes. What is started with it is in none, so no request sees it."""
-
-Scope = str | Everybody
-
-
-class Tasks:
+class Tasks(Running):
     """Long-running tasks of one application; used in `async with`, which starts and ends them.
 
     Two of them share nothing, unless they have the same Redis and the same namespace.
@@ -64,20 +45,8 @@ class Tasks:
 
         `namespace` keeps applications that share a Redis apart: it begins the names of all keys.
         """
-        self.namespace = namespace
-        self.works = WorkTable()
-        self.settings = replace(Settings(), settings)
-        self._open_registry = open_registry
-        self._registry: Registry | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._users = 0
-        self._stack = AsyncExitStack()
-
-    def configure(self, **settings: Unpack[SettingsKeywords]) -> None:
-        """Replace settings, until it starts. Raises `ValueError` for a bad one, else `RuntimeError`."""
-        if self._registry:
-            raise RuntimeError("This TaskStream runs: its settings can be replaced only before it starts.")
-        self.settings = replace(self.settings, settings)
+        super().__init__(open_registry, namespace, settings)
+        self.sync = SyncTasks(self)
 
     @overload
     def work(self, function: WorkFunction, /) -> WorkFunction: ...
@@ -111,6 +80,14 @@ class Tasks:
         `logging.getLogger().addHandler(tasks.log_handler())`
         """
         return OutputHandler(level)
+
+    @property
+    def registry(self) -> Registry:
+        """The registry of the tasks. Raises `RuntimeError` unless this runs in the current event loop."""
+        home = self._home or self.find_home()
+        if home.loop is not asyncio.get_running_loop():
+            raise RuntimeError(f"{ANOTHER_LOOP}: call `tasks.sync.start(…)`, in a thread that may wait.")
+        return home.registry
 
     async def start(
         self,
@@ -211,60 +188,3 @@ class Tasks:
         return [
             Snapshot.from_json(data) for data in await self.registry.list(self.whose(scope), status, limit)
         ]
-
-    @property
-    def registry(self) -> Registry:
-        """The registry of the tasks. Raises `RuntimeError` unless this runs in the current event loop."""
-        if self._registry is None:
-            raise RuntimeError(
-                "This TaskStream isn't running: include its router in the application that is served (the "
-                "lifespan of a mounted one never runs), or use it in `async with tasks:`."
-            )
-        if self._loop is not asyncio.get_running_loop():
-            raise RuntimeError(
-                f"{ANOTHER_LOOP}. In a `def` route, call `anyio.from_thread.run(partial(tasks.start, …))`, "
-                "in other threads `asyncio.run_coroutine_threadsafe(tasks.start(…), loop)`."
-            )
-        return self._registry
-
-    async def __aenter__(self) -> Self:
-        """Start, unless it has been started: a router that is included twice enters twice."""
-        if not self._users:
-            self.works.check()
-            forget_in_children()
-            await self._stack.enter_async_context(self._run())
-        elif self._loop is not asyncio.get_running_loop():
-            raise RuntimeError(f"{ANOTHER_LOOP}: make one for each.")
-        self._users += 1
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Stop, when the last one leaves: end what still runs."""
-        self._users -= 1
-        if not self._users:
-            self._registry = None
-            await self._stack.pop_all().aclose()  # who enters meanwhile has one of its own
-
-    @asynccontextmanager
-    async def _run(self) -> AsyncIterator[Registry]:
-        """Open the registry; in the end, let the viewers go and end what still runs."""
-        self._loop = asyncio.get_running_loop()
-        self._registry = registry = self._open_registry(self.settings, self.namespace, self.works)
-        try:
-            yield registry
-        finally:
-            registry.release_viewers()
-            await registry.close()
-
-
-def scope_of_current() -> str | None:
-    """Whose the task is that runs, if one does."""
-    step = current_step.get()
-    return step.reporter.scope if step else None
-
-
-def check_scope(scope: object) -> str:
-    """The scope, if it can be one. Raises `ValueError`."""
-    if isinstance(scope, str) and scope and scope == scope.encode(errors="ignore").decode():
-        return scope
-    raise ValueError(f"A scope is text, not empty and without lone surrogates, and not {type_name(scope)}.")

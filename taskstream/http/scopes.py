@@ -9,8 +9,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant
 from fastapi.params import Depends as Dependency
 
-from taskstream.application import check_scope
 from taskstream.errors import NO_STORE
+from taskstream.scopes import check_scope
 
 if TYPE_CHECKING:
     from taskstream.http.task_stream import TaskStream

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from fastapi import APIRouter, Request, Response
 
-from taskstream.application import Scope, Tasks
+from taskstream.application import Tasks
 from taskstream.backends import LazyCelery, open_registry
 from taskstream.encoding import to_json
 from taskstream.errors import NO_STORE, InvalidParameters
@@ -19,6 +19,7 @@ from taskstream.http.router import create_router
 from taskstream.http.stopping import on_server_stop
 from taskstream.http.streams import Streams
 from taskstream.registry import Registry
+from taskstream.scopes import Scope
 from taskstream.settings import SettingsKeywords
 from taskstream.viewers import Follower, Overview, Viewer
 

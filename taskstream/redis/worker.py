@@ -23,10 +23,9 @@ from taskstream.redis.logs import RedisLogs
 from taskstream.redis.messages import run_name
 from taskstream.redis.queue import WorkRequest, create_celery, on_soft_time_limit
 from taskstream.redis.remote import RemoteTask, end_task, find_task
-from taskstream.settings import Settings
+from taskstream.running import Running
 from taskstream.threads import WorkThreads
 from taskstream.updates import Updates, WorkError
-from taskstream.work_table import WorkTable
 
 STOP_SECONDS = 1
 """How long work may go on to its next report when it has reached its soft time limit."""
@@ -37,12 +36,13 @@ ANOTHER_VERSION = "The worker has another version of this work than the server"
 class Worker:
     """The Celery application, whose one task runs any work of an application."""
 
-    def __init__(self, works: WorkTable, settings: Settings, namespace: str) -> None:
+    def __init__(self, tasks: Running) -> None:
+        self._tasks = tasks
+        self._works = tasks.works
+        self._settings = tasks.settings
+        self._namespace = namespace = tasks.namespace
         check_namespace(namespace)
-        self._works = works
-        self._settings = settings
-        self._namespace = namespace
-        redis_url = settings.redis_url or ""
+        redis_url = tasks.settings.redis_url or ""
         self._leases = Leases(redis_url, namespace)
         self.celery = create_celery(redis_url, namespace)
 
@@ -70,7 +70,8 @@ class Worker:
             task = await retry_until_available(partial(find_task, logs, task_id))
             if task is None or task.snapshot.status is not TaskStatus.PENDING:
                 return  # forgotten, cancelled, or begun by another worker
-            await self._run_pending(task, logs, work_name, json_parameters)
+            async with self._tasks.in_worker():
+                await self._run_pending(task, logs, work_name, json_parameters)
 
     async def _run_pending(
         self, task: RemoteTask, logs: RedisLogs, work_name: str, json_parameters: str

@@ -249,6 +249,18 @@ async def test_list(session: aiohttp.ClientSession, server: Server) -> None:
     await user.json("POST", f"/tasks/{running}/cancel")
 
 
+async def test_children_over_http(alice: User, bob: User) -> None:
+    """What work starts, in a server, a worker, or a thread of either, is in the scope of its task."""
+    for work in ("parent", "parent_in_thread"):
+        parent = await alice.start(work=work)
+        await alice.until(parent, "SUCCESS")
+        answer = (await alice.json("GET", f"/tasks/{parent}"))["data"]
+        child = answer if work == "parent" else answer[0]
+        assert answer in (child, [child, "wait", parent])
+        await alice.until(child, "SUCCESS")
+        assert (await bob.ask("GET", f"/tasks/{child}"))[0] == 404
+
+
 async def test_a_scope_that_is_empty(session: aiohttp.ClientSession, server: Server) -> None:
     """An empty scope is nobody's, not everybody's."""
     nobody = User(session, server.url, {"Authorization": "Bearer -"})

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Header, HTTPException
 
-from taskstream import TaskStream, Update
+from taskstream import TaskStream, Update, current_task_id
 from taskstream.server import serve
 
 USERS = {"Bearer a": "alice", "Bearer b": "bob", "Bearer c": "bob's 🧀", "Bearer -": ""}
@@ -37,6 +37,19 @@ async def wait(*, secret: str = "", seconds: float = 600) -> AsyncIterator[Updat
     """Say something that is for its owner only, and wait."""
     yield Update(50, secret)
     await asyncio.sleep(seconds)
+
+
+@tasks.work
+async def parent() -> str:
+    """Start a task, where this one runs."""
+    return (await tasks.start(wait, seconds=0)).task_id
+
+
+@tasks.work
+def parent_in_thread() -> list[str]:
+    """The same in a thread, and ask for it."""
+    child = tasks.sync.start(wait, seconds=0)
+    return [child.task_id, tasks.sync.get(child.task_id).name, str(current_task_id())]
 
 
 app = FastAPI()
