@@ -72,8 +72,8 @@ def watch_stream(
                 address + retrying.next_query(),
                 last_event_id=last_event_id,
                 open_timeout=retrying.seconds_left,
-                read_timeout=retrying.silence_seconds,
-                first_byte_timeout=retrying.first_byte_seconds,
+                read_timeout=retrying.read_seconds,
+                on_bytes=retrying.heard,
                 max_event_bytes=protocol.EVENT_BYTES,
             ) as whole_events:
                 retrying.connected()

@@ -24,11 +24,13 @@ STALL_SECONDS = 5
 Said = tuple[Step, float | None, str | None, object]
 """Percent of the current item, words and data; without words, that the step is at another item."""
 
+NOTHING: Said = (Step.__new__(Step), None, "", None)
+
 Report = tuple[str, float, object, list[Count]]
 """The same as a snapshot has it: words, percent of the whole, data, and what is counted."""
 
 
-class Reporter:
+class Reporter(Step):
     """What one task says until the event loop takes it: its output whole, of reports in a row the latest.
 
     The loop is woken once for all that it has not taken, so work may report in a tight loop. A thread whose
@@ -42,12 +44,13 @@ class Reporter:
         """Whether something was said that has not been taken."""
         self.paused = False
         """Whether the log can't take more for now: what is said waits until `resume`."""
+        self.reporter = self
         self.task_id, self.scope = task.task_id, task.scope
-        self.root = self.outermost = Step(self)
-        """The task itself, and the step in it that was opened first of those that are open."""
-        self.latest: Said = (self.root, None, "", None)
+        self.outermost: Step | None = None
+        """The step that was opened first, if it is open."""
+        self.latest = NOTHING
         """What was said last; without a lock, which would double the cost of `report`."""
-        self._taken: tuple[Said, float] = self.latest, 0
+        self._taken: tuple[Said, float] = NOTHING, 0
         """What stands in `_said` or the log, and at which item."""
         self._task: Task | None = task
         self._limit = output_queue_length
@@ -59,7 +62,6 @@ class Reporter:
         self._waiting_since: float | None = None
         """When a thread began to wait for the loop, which has not turned since."""
         self._room = threading.Condition()
-        self._closed = False
 
     def say(
         self, step: Step, progress: float | None = None, message: str | None = None, data: object = None
@@ -69,7 +71,7 @@ class Reporter:
         What a step says while it is the latest, and this is `scheduled`, may be left to the next take.
         Raises `asyncio.CancelledError` once this is closed.
         """
-        if self._closed:
+        if self.closed:
             raise asyncio.CancelledError("The task has ended")
         # What was reported is what is sent, even if the work goes on filling its list.
         if data is not None:
@@ -95,7 +97,7 @@ class Reporter:
         in_loop = threading.get_ident() == self._loop_thread
         with self._room:
             has_room = in_loop or self._wait_for_room()
-            if self._closed:
+            if self.closed:
                 raise asyncio.CancelledError("The task has ended")
             if not has_room:
                 if self._said[-1] is not None:
@@ -105,7 +107,7 @@ class Reporter:
             self._said.append(text)
             self._outputs += 1
             self._characters += len(text)
-        if in_loop and self._characters >= OUTPUT_CHARACTERS:
+        if in_loop and (self._characters >= OUTPUT_CHARACTERS or self._outputs >= self._limit):
             self.flush()
         elif not self.scheduled:
             self._schedule()
@@ -139,16 +141,16 @@ class Reporter:
         self.paused = False
         self.flush()
 
-    def counts(self) -> list[Count]:
+    def open_counts(self) -> list[Count]:
         """What is counted at the moment, outermost first."""
         return self.latest[0].nearest_open.counts()
 
     def close(self) -> None:
         """Take nothing any more; who says something is told by an exception, and none waits for ever."""
         with self._room:
-            self._closed = True
+            self.closed = True
             self.scheduled = False  # so that who says something looks
-            self._task = None  # a cycle, which would keep the task and its log
+            self.latest, self._taken, self._task = NOTHING, (NOTHING, 0), None  # what may be large
             self._room.notify_all()
 
     def _take_latest(self) -> None:
@@ -161,7 +163,7 @@ class Reporter:
 
     def _wait_for_room(self) -> bool:
         """Wait while there are too many pieces; false if the loop doesn't turn."""
-        while self._outputs >= self._limit and not self._closed:
+        while self._outputs >= self._limit and not self.closed:
             now = time.monotonic()
             if self._waiting_since is None:
                 self._waiting_since = now

@@ -94,9 +94,10 @@ def track(
     Raises `asyncio.CancelledError` between two items once the task is cancelled.
     """
     count = total if total is not None else length_hint(iterable) or None
-    if (step := Step.open(description, count, unit)) is None:
+    if (here := current_step.get()) is None:
         yield from draw(iterable, description, count)
         return
+    step = Step(description, count, unit, here)
     reporter, done, said = step.reporter, 0, None
     try:
         for item in iterable:

@@ -29,13 +29,15 @@ Options = dict[str, Any]
 
 TaskIdQuery = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
 
-find_context = getattr(fastapi.routing, "_get_scope_effective_route_context", None)
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+find_context: Callable[[Scope], Any] = getattr(
+    fastapi.routing, "_get_scope_effective_route_context", lambda _: None
+)
 """Finds what a route is in an application, the dependencies of the routers that include it counted."""
 
 looked_up = attrgetter("dependencies", "query_params", "header_params", "cookie_params", "body_params")
 """What of a `Dependant` FastAPI finds out for each request."""
-
-Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
 class JsonResponse(Response):
@@ -88,7 +90,7 @@ class TaskRoute(APIRoute):
     def _dependant_of(self, scope: Scope) -> Any:  # noqa: ANN401 - FastAPI's names for it aren't public
         """What the endpoint takes, if nothing has to be looked up for it; `None` if that isn't certain."""
         with suppress(AttributeError):  # not where FastAPI has changed
-            context: Any = find_context and find_context(scope)
+            context = find_context(scope)
             if context.original_route is self and not any(looked_up(context.dependant)):
                 return context.dependant
         return None
@@ -130,9 +132,11 @@ def add_start(router: APIRouter, tasks: "TaskStream") -> None:
         work, body = bodies.parse(await read_body(request) or b"{}")
         key, scope = request.headers.get(IDEMPOTENCY_KEY), scope_of(tasks, request)
         task = await tasks.start_parsed(work, body, body.name, key, scope)
-        return JsonResponse(
-            task.log.latest, headers={"Location": f"{prefix_of(request)}/task-progress/{task.task_id}"}
-        )
+        root, path = request.scope.get("root_path", ""), str(request.scope["path"])
+        # Servers put the root path before the path, proxies that strip it leave it away.
+        prefix = quote((path if path.startswith(f"{root}/") else root + path).removesuffix(START))
+        location = f"{prefix}/task-progress/{task.task_id}"
+        return JsonResponse(task.log.latest, headers={"Location": location})
 
 
 def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
@@ -200,10 +204,3 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
 def scope_of(tasks: "TaskStream", request: Request) -> str | None:
     """Whose a request is, which has been asked; `None` if that makes no difference."""
     return str(request.scope[SCOPE]) if tasks.scoped else None
-
-
-def prefix_of(request: Request) -> str:
-    """The prefix of the router in the URL of a request for `START`, percent-encoded."""
-    root, path = request.scope.get("root_path", ""), str(request.scope["path"])
-    # Servers put the root path before the path, proxies that strip it leave it away.
-    return quote((path if path.startswith(f"{root}/") else root + path).removesuffix(START))

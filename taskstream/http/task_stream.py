@@ -95,13 +95,10 @@ class TaskStream(Tasks):
         last_event_id, wait = last_event_id_of(request), wait_of(request)
         task = await self.find(task_id, self.whose(scope), last_event_id)
         after = task.log.parse_id(last_event_id)
-
-        def viewer() -> Follower:
-            return NamedFollower(task.log, after, name_event) if name_event else Follower(task.log, after)
-
-        if task.ended and not viewer().take():
+        viewer = NamedFollower(task.log, after, name_event) if name_event else Follower(task.log, after)
+        if task.ended and viewer.caught_up:
             return Response(status_code=204, headers=NO_STORE)  # or EventSource would ask again, for ever
-        return self._respond(viewer(), wait)
+        return self._respond(viewer, wait)
 
     async def stream_many(
         self, request: Request, task_ids: Iterable[str], *, scope: Scope | None = None
@@ -110,10 +107,10 @@ class TaskStream(Tasks):
 
         Raises `InvalidParameters`, `StreamsFull`, `BackendUnavailable`.
         """
-        wait = wait_of(request)
-        if last_event_id_of(request) == "end":
+        wait, whose, ids = wait_of(request), self.whose(scope), [*task_ids]
+        if not ids or last_event_id_of(request) == "end":
             return Response(status_code=204, headers=NO_STORE)
-        tasks = await self.find_many(task_ids, self.whose(scope))
+        tasks = await self.find_many(ids, whose)
         unknown = [
             b"event: unknown\ndata: %b\n\n" % to_json({"task_id": task_id})
             for task_id, task in tasks.items()
