@@ -9,8 +9,8 @@ from benchmarks.chaos.facts import Facts, first_of, snapshot_of
 from benchmarks.chaos.history import Observation, Outcome, What
 from benchmarks.chaos.violations import Violation
 
-WORKER_LOST = "worker lost"
-"""In the message of a task whose worker has died."""
+LOST = ("worker lost", "the server stopped")
+"""In the message of a task whose worker has died, or whose server has."""
 
 
 def kept_starts(facts: Facts) -> Iterator[Violation]:
@@ -81,7 +81,7 @@ def honest_ends(facts: Facts) -> Iterator[Violation]:
         end, snapshot = first_of(ends), snapshot_of(first_of(ends).data)
         if works_known and snapshot["status"] == "SUCCESS" and snapshot["name"] not in finished:
             yield Violation("honest ends", f"Task {task} is a SUCCESS, but its work has not ended.", (end,))
-        lost = snapshot["status"] == "FAILURE" and WORKER_LOST in snapshot["message"].lower()
+        lost = snapshot["status"] == "FAILURE" and any(each in snapshot["message"].lower() for each in LOST)
         if lost and not facts.struck(task, end.at):
             text = f"The worker of task {task} was presumed lost, although nothing had happened to it."
             yield Violation("honest ends", text, (end,))
