@@ -9,7 +9,7 @@ from benchmarks.chaos.mutants import Mutant, replace
 from taskstream.sqlite.log import FileLog
 from taskstream.sqlite.tables import Tables
 
-LATE_SECONDS = 0.3
+LATE_SECONDS = 1
 
 
 def show_before_written() -> None:

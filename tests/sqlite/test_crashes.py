@@ -26,7 +26,7 @@ def test_killed_at_random(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mutant", "promise"),
     [
-        ("shown-before-written", "whole runs"),
+        ("shown-before-written", "kept starts"),
         ("keys-apart", "one task per key"),
         ("ids-from-memory", "one value"),
     ],
