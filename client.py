@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from taskstream.client import EventSource, EventSourceError, protocol
+from taskstream.client import Event, EventSource, EventSourceError, protocol
 from taskstream.client.cursor import Cursor
 from taskstream.client.event_source import NETWORK_ERRORS, open_session, read_beginning
 from taskstream.client.protocol import SnapshotDict
@@ -54,29 +54,39 @@ async def watch_task(
     """The snapshots of a task, each of them once, up to its last one; `on_output` gets its output."""
     retrying = retrying or Retrying(url)
     cursor = Cursor(url, retrying, on_output)
+    address = f"{url}/task-progress/{quote(task_id, safe='')}"
+    async with aclosing(watch_stream(session, address, retrying)) as events:
+        async for event in events:
+            if snapshot := cursor.advance(event.type, event.last_event_id, event.data):
+                yield snapshot
+            if cursor.finished:
+                return
+
+
+async def watch_stream(
+    session: aiohttp.ClientSession, address: str, retrying: Retrying
+) -> AsyncGenerator[Event, None]:
+    """The events of a stream, over as many connections as it takes; it doesn't end by itself."""
     source = EventSource(
         session,
-        f"{url}/task-progress/{quote(task_id, safe='')}",
+        address,
         reconnection_seconds=retrying.retry_seconds,
-        read_timeout=retrying.silence_seconds,
         max_event_bytes=protocol.EVENT_BYTES,
+        on_comment=retrying.heard,
     )
     while True:
+        error: Exception | None = None
+        source.url, source.read_timeout = address + retrying.next_query(), retrying.read_seconds
         try:
             # Each connection sends the Last-Event-ID of the one before.
             async with source.connect(retrying.seconds_left) as events:
                 retrying.connected()
                 async for event in events:
-                    if snapshot := cursor.advance(event.type, event.last_event_id, event.data):
-                        yield snapshot
-                    if cursor.finished:
-                        return
-            why = "the stream ended"
-        except EventSourceError as error:
-            why = retrying.rejected(error.status, error.body)
-        except NETWORK_ERRORS as error:
-            why = cursor.reason(error)
-        await asyncio.sleep(retrying.disconnected(why, source.reconnection_seconds))
+                    retrying.heard()
+                    yield event
+        except (EventSourceError, *NETWORK_ERRORS) as problem:
+            error = problem
+        await asyncio.sleep(retrying.disconnected(error, source.reconnection_seconds))
 
 
 async def main(arguments: Arguments, terminal: Terminal) -> None:

@@ -5,7 +5,8 @@ python sse_client.py --task-id <id>      watch a task that somebody else has sta
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -32,7 +33,7 @@ def start_task(
             with send(
                 session, "POST", address, json=fields, headers=key, timeout=timeout, allow_redirects=False
             ) as response:
-                body = read_beginning(response)
+                body = read_beginning(response, timeout)
                 return protocol.read_answer(url, response.status_code, response.headers, body)
         except (*NETWORK_ERRORS, protocol.Unavailable) as error:
             seconds = retrying.start_failed(error)
@@ -45,33 +46,44 @@ def watch_task(
     task_id: str,
     retrying: Retrying | None = None,
     on_output: Callable[[str], object] | None = None,
-) -> Iterator[SnapshotDict]:
+) -> Generator[SnapshotDict, None, None]:
     """The snapshots of a task, each of them once, up to its last one; `on_output` gets its output."""
     retrying = retrying or Retrying(url)
     cursor = Cursor(url, retrying, on_output)
+    address = f"{url}/task-progress/{quote(task_id, safe='')}"
+    with closing(watch_stream(session, address, retrying)) as events:
+        for event in events:
+            if snapshot := cursor.advance(*event):
+                yield snapshot
+            if cursor.finished:
+                return
+
+
+def watch_stream(
+    session: requests.Session, address: str, retrying: Retrying
+) -> Generator[tuple[str, str, str], None, None]:
+    """Type, last id and data of each event, over as many connections as it takes, without an end."""
+    last_event_id = ""
     while True:
+        error: Exception | None = None
         try:
             with connect(
                 session,
-                f"{url}/task-progress/{quote(task_id, safe='')}",
-                last_event_id=cursor.last_event_id,  # SSEClient doesn't keep it
+                address + retrying.next_query(),
+                last_event_id=last_event_id,
                 open_timeout=retrying.seconds_left,
-                read_timeout=retrying.silence_seconds,
+                read_timeout=retrying.read_seconds,
+                on_bytes=retrying.heard,
                 max_event_bytes=protocol.EVENT_BYTES,
             ) as whole_events:
                 retrying.connected()
                 for event in SSEClient(whole_events).events():
                     retrying.set_retry(event.retry)
-                    if snapshot := cursor.advance(event.event, event.id, event.data):
-                        yield snapshot
-                    if cursor.finished:
-                        return
-            why = "the stream ended"
-        except EventSourceError as error:
-            why = retrying.rejected(error.status, error.body)
-        except NETWORK_ERRORS as error:
-            why = cursor.reason(error)
-        time.sleep(retrying.disconnected(why, retrying.retry_seconds))
+                    last_event_id = event.id or last_event_id  # SSEClient doesn't keep it
+                    yield event.event, last_event_id, event.data
+        except (EventSourceError, *NETWORK_ERRORS) as problem:
+            error = problem
+        time.sleep(retrying.disconnected(error, retrying.retry_seconds))
 
 
 def main(arguments: Arguments, terminal: Terminal) -> None:

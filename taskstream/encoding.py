@@ -1,5 +1,6 @@
 """JSON of anything: what work adds to its updates must not be able to break a stream."""
 
+import re
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -10,6 +11,11 @@ from taskstream.updates import InvalidUpdate, type_name
 
 MAX_DEPTH = 100
 """Arrays and objects in one another; pydantic's parser reads up to 200."""
+
+MAX_DIGITS = 4300
+"""Of a number that Python's `json` reads."""
+
+LONG_NUMBER = re.compile(rb"\d{%d}" % (MAX_DIGITS + 1))
 
 PIECE_LENGTH = 1000
 """Items that are encoded in one go, while no other thread can run."""
@@ -101,11 +107,13 @@ def key_json(key: object) -> bytes:
 
 
 def encoded(value: object) -> bytes | None:
-    """The JSON of a value in one piece; `None` if it has none, or one that is nested too deeply."""
+    """The JSON of a value in one piece; `None` if it has none, or none that every client reads."""
     try:
         json = encode(value)
         if json.count(b"[") + json.count(b"{") > MAX_DEPTH:
             pydantic_core.from_json(json)
+        if len(json) > MAX_DIGITS and LONG_NUMBER.search(json):
+            return None
     except Exception:  # noqa: BLE001 - a value's own methods may raise anything
         return None
     return json if json.isascii() else one_line(json)

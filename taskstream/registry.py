@@ -58,7 +58,7 @@ class MemoryRegistry:
         self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None = None
     ) -> Task:
         """Start some work; the oldest ended task makes room for it."""
-        if earlier := self._keyed_task(key):
+        if key and (earlier := self._keyed_task(key)):
             return earlier
         if len(self._records) >= self._settings.max_tasks:
             if not self._ended:
@@ -66,7 +66,9 @@ class MemoryRegistry:
             self._forget(next(iter(self._ended)))
         settings = self._settings
         task = Task.create(name, Log(settings.history_length, settings.history_bytes))
-        record = self._add(task, key)
+        record = self._records[task.task_id] = Record(task, key)
+        if key:
+            self._keyed[key.key] = record
         task.on_end = partial(self._expire, task.task_id)
         self._begin(record, work, parameters, Checkpoint())
         return task
@@ -125,19 +127,13 @@ class MemoryRegistry:
                     await asyncio.wait(self._running)
                 await self._threads.join()
 
-    def _keyed_task(self, key: IdempotencyKey | None) -> Task | None:
+    def _keyed_task(self, key: IdempotencyKey) -> Task | None:
         """The task that a key has started, if that is remembered. Raises `IdempotencyKeyReused`."""
-        if key is None or not (record := self._keyed.get(key.key)):
+        if not (record := self._keyed.get(key.key)):
             return None
         if record.key != key:
             raise IdempotencyKeyReused
         return record.task
-
-    def _add(self, task: Task, key: IdempotencyKey | None) -> Record:
-        record = self._records[task.task_id] = Record(task, key)
-        if key:
-            self._keyed[key.key] = record
-        return record
 
     def _begin(self, record: Record, work: Work, parameters: Parameters, checkpoint: Checkpoint) -> None:
         """Run the work of a task."""

@@ -16,9 +16,9 @@ from typing import Self
 from taskstream.bridge import OUTPUT_CHARACTERS, OUTPUT_QUEUE_LENGTH, Reporter
 from taskstream.encoding import Json, encode, frozen, pieces, plain_text, to_json
 from taskstream.errors import explain, log_failure
-from taskstream.events import ENDED, Event, Kind, Snapshot, TaskStatus
+from taskstream.events import ENDED, Count, Event, Kind, Snapshot, TaskStatus
 from taskstream.log import Log
-from taskstream.reporting import current_reporter
+from taskstream.steps import current_step
 from taskstream.updates import Begin, InvalidUpdate, Output, Result, Update, type_name
 
 NO_DATA = b'"data":null'
@@ -62,10 +62,7 @@ class Task:
             task_id=task.task_id,
             name=name if name.isprintable() else plain_text(name),
             status=TaskStatus.PENDING,
-            progress=0,
             message="Waiting to start",
-            data=None,
-            started_at=None,
             updated_at=datetime.now(UTC).isoformat(),
         )
         log.append(encode(task.outline))
@@ -89,7 +86,7 @@ class Task:
     ) -> None:
         """Advance it from its start to its end. Awaits `checkpoint()` after each event but the last."""
         self.reporter = reporter = Reporter(self, output_queue_length)
-        current_reporter.set(reporter)
+        current_step.set(reporter)
         result: Result | None = None
         try:
             async with aclosing(await begin()) as updates:
@@ -119,7 +116,9 @@ class Task:
             self.publish(TaskStatus.FAILURE, explain(error))
             log_failure(f"Task {self.task_id} ({self.outline.name!r}) failed", error)
 
-    def publish(self, status: TaskStatus, message: str, progress: float = 0, data: object = None) -> None:
+    def publish(
+        self, status: TaskStatus, message: str, progress: float | None = None, data: object = None
+    ) -> None:
         """Append a snapshot, unless the task has ended: of two last events the first one counts.
 
         What the work has said before comes first; and before that the JSON of the data, as making it may
@@ -129,34 +128,35 @@ class Task:
             data = frozen(data, iterators=False)
         if self.reporter is not None and self.reporter.scheduled:
             self.reporter.flush()
-        self._append(status, message, progress, data)
+        self.append(status, message, progress, data)
 
-    def append_report(self, progress: float, message: str, data: object) -> None:
-        """Append what `report` was called with, its data frozen."""
-        self._append(TaskStatus.PROGRESS, message, progress, data)
-
-    def append_output(self, text: str) -> None:
-        """Append output, unless the task has ended."""
-        for start in range(0, 0 if self.log.sealed else len(text), OUTPUT_CHARACTERS):
-            self.log.append(to_json({"text": text[start : start + OUTPUT_CHARACTERS]}), Kind.OUTPUT)
-
-    def append_lost(self) -> None:
-        """Append that output was dropped, unless the task has ended: in its place stands one number."""
-        if not self.log.sealed:
-            lost = Event.of_lost(self.log.last_id + 1, self.log.last_id + 1)
-            self.log.append(lost.data, lost.kind)
-
-    def _append(self, status: TaskStatus, message: str, progress: float, data: object) -> None:
+    def append(
+        self,
+        status: TaskStatus,
+        message: str,
+        progress: float | None,
+        data: object,
+        steps: list[Count] | None = None,
+    ) -> None:
+        """Append a snapshot with frozen data, unless the task has ended."""
         if self.log.sealed:
             return
         before = self.outline
+        if status is TaskStatus.SUCCESS:
+            progress, steps = 100, []
+        else:
+            progress = min(99, round(float(progress or 0)))
+            if steps is None:
+                still_counted = status is TaskStatus.PROGRESS and before.steps and self.reporter
+                steps = still_counted.open_counts() if still_counted else before.steps
         now = datetime.now(UTC).isoformat()
         self.outline = Snapshot(
             before.task_id,
             before.name,
             status,
-            100 if status is TaskStatus.SUCCESS else max(before.progress, min(99, round(float(progress)))),
+            max(before.progress, progress),
             message if message.isprintable() else plain_text(message),
+            steps,
             None,
             now if status is TaskStatus.STARTED else before.started_at,
             now,
@@ -172,6 +172,17 @@ class Task:
                 self.reporter.close()
                 self.reporter = None
             self.on_end()
+
+    def append_output(self, text: str) -> None:
+        """Append output, unless the task has ended."""
+        for start in range(0, 0 if self.log.sealed else len(text), OUTPUT_CHARACTERS):
+            self.log.append(to_json({"text": text[start : start + OUTPUT_CHARACTERS]}), Kind.OUTPUT)
+
+    def append_lost(self) -> None:
+        """Append that output was dropped, unless the task has ended: in its place stands one number."""
+        if not self.log.sealed:
+            lost = Event.of_lost(self.log.last_id + 1, self.log.last_id + 1)
+            self.log.append(lost.data, lost.kind)
 
 
 async def frozen_in_turns(value: object) -> object:

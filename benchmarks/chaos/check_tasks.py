@@ -9,6 +9,9 @@ from benchmarks.chaos.facts import Facts, first_of, snapshot_of
 from benchmarks.chaos.history import Observation, Outcome, What
 from benchmarks.chaos.violations import Violation
 
+SPARE_DESCRIPTORS = 30
+"""How many more a process may have: the files of one piece of work, and some connections."""
+
 LOST = ("worker lost", "the server stopped")
 """In the message of a task whose worker has died, or whose server has."""
 
@@ -69,6 +72,24 @@ def one_beginning(facts: Facts) -> Iterator[Violation]:
             yield Violation(
                 "one beginning", f"The work {label} was refused, and has begun.", (beginnings[0],)
             )
+
+
+def same_parameters(facts: Facts) -> Iterator[Violation]:
+    """Work gets the parameters with which it was started."""
+    for each in facts.of(What.BEGUN):
+        if each.key != each.label:
+            text = f"The secret of the work {each.label} was {each.key!r} when it began."
+            yield Violation("same parameters", text, (each,))
+
+
+def nothing_kept(facts: Facts) -> Iterator[Violation]:
+    """The process of a worker has no more files open than before: what has failed is let go."""
+    first_of_process: dict[str, Observation] = {}
+    for each in facts.of(What.BEGUN):
+        first = first_of_process.setdefault(each.who, each)
+        if each.number > first.number + SPARE_DESCRIPTORS:
+            text = f"{each.who} had {first.number} descriptors at first, and has {each.number}."
+            yield Violation("nothing kept", text, (first, each))
 
 
 def honest_ends(facts: Facts) -> Iterator[Violation]:

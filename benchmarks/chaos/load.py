@@ -117,15 +117,16 @@ class Load:
         silent = self._draw.random() < 0.08
         return {
             **self._label("work"),
-            "work": self._draw.choice(["steps", "blocking"]),
+            "work": self._draw.choice(["steps", "blocking", "in_threads"]),
             "steps": 1 if silent else self._draw.randint(1, 15),
             "seconds": 13 if silent else self._draw.choice([0, 0.2, 1, 2, 4]),
-            "fail": self._draw.random() < 0.1,
+            "fail": self._draw.random() < 0.2,
+            "kib": self._draw.choice([0] * 9 + [100]),
         }
 
     def _label(self, kind: str) -> dict[str, str]:
         label = f"{kind}-{self._draw.getrandbits(48):012x}"
-        return {"label": label, "name": label}
+        return {"label": label, "name": label, "secret": label}
 
     async def _start_surely(self, body: dict[str, Any], key: str) -> str:
         """Start a task under a key, at both servers at once or at one after another; its id."""

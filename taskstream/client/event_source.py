@@ -71,8 +71,8 @@ class EventSource:
         """`read_timeout` is in seconds without a byte; None waits for ever, as browsers do.
 
         `on_comment` is called with each comment, when the events before it have been taken; what it raises
-        is raised. `on_error` is called before each reconnection
-        of `async for`, with the network error; with None if the server ended the stream.
+        is raised. `on_error` is called before each reconnection of `async for`, with the network error, or
+        None if the server ended the stream. `url` and `read_timeout` may be changed between connections.
         """
         self.url = url
         self.last_event_id = last_event_id
@@ -82,7 +82,7 @@ class EventSource:
         self._method = method
         self._headers = dict(headers or {})
         self._body = body
-        self._read_timeout = read_timeout
+        self.read_timeout = read_timeout
         self._max_event_bytes = max_event_bytes
         self._on_comment = on_comment
         self._comment_error: Exception | None = None
@@ -140,7 +140,7 @@ class EventSource:
                 data=self._body,
                 max_redirects=MAX_REDIRECTS,
                 # Or aiohttp would end every stream after five minutes.
-                timeout=aiohttp.ClientTimeout(total=None, sock_read=self._read_timeout),
+                timeout=aiohttp.ClientTimeout(total=None, sock_read=self.read_timeout),
                 raise_for_status=False,
             )
         except (ValueError, aiohttp.NonHttpUrlClientError) as error:  # yarl's and idna's own come here too
@@ -164,7 +164,7 @@ class EventSource:
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The next bytes of the body: what decodes to nothing is silence, too."""
-        async with asyncio.timeout(self._read_timeout):
+        async with asyncio.timeout(self.read_timeout):
             return await response.content.readany()
 
     def _take(self, parser: Parser) -> None:

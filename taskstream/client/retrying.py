@@ -4,9 +4,9 @@ import random
 import time
 from collections.abc import Callable
 
-from taskstream.client.errors import TIMED_OUT, is_unreachable, reason
+from taskstream.client.errors import TIMED_OUT, EventSourceError, is_unreachable, reason
 from taskstream.client.parser import parse_retry
-from taskstream.client.protocol import BUSY, NoServer, Rejected, Unavailable, Unreachable, rejection
+from taskstream.client.protocol import BUSY, NoServer, Unavailable, Unreachable, rejection
 
 SILENCE_SECONDS = 45
 """A stream that is silent for so long is dead: the server's heartbeat would have come three times."""
@@ -15,6 +15,15 @@ RETRY_SECONDS = 1.0
 """When to reconnect for the first time, as long as the server hasn't said."""
 SHORTEST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 10
+
+FIRST_BYTE_SECONDS = 5
+"""A stream of which nothing has come for so long is held back, as by a proxy that keeps it to its end."""
+POLL_SECONDS = 10
+"""What is asked for then: an answer that ends with the next events, or after so many seconds."""
+PAUSE_SECONDS = 1
+"""The least time between two of these."""
+STREAM_AGAIN_SECONDS = 60
+"""How long until a stream is tried again."""
 
 
 class Retrying:
@@ -54,7 +63,10 @@ class Retrying:
         self._wait = 0.0
         self._deadline = time.monotonic() + seconds
         self._connected_at: float | None = None
-        self._was_connected = self._received_event = False
+        self._received_event = False
+        self._asked_at = self._stream_at = 0.0
+        self._poll_seconds = 0
+        self._probing = self._heard = self._held_back = False
 
     @property
     def seconds_left(self) -> float:
@@ -66,10 +78,29 @@ class Retrying:
         if (seconds := parse_retry(value or "")) is not None:
             self.retry_seconds = seconds
 
+    def next_query(self) -> str:
+        """The query of the next connection: none for a stream, `?wait=10` while those are held back."""
+        self._asked_at = time.monotonic()
+        self._poll_seconds = 0
+        if self._asked_at < self._stream_at:
+            self._poll_seconds = max(1, min(POLL_SECONDS, int(self.seconds_left) - 2))
+        slow = self._probing and self._heard
+        self._probing = self.silence_seconds > FIRST_BYTE_SECONDS and not (self._poll_seconds or slow)
+        self._heard = False
+        return f"?wait={self._poll_seconds}" if self._poll_seconds else ""
+
+    @property
+    def read_seconds(self) -> float:
+        """Seconds without a byte that end this connection: few, to find out whether any gets through."""
+        return FIRST_BYTE_SECONDS if self._probing else self.silence_seconds
+
+    def heard(self, _: object = None) -> None:
+        """The connection has brought something, if only a comment."""
+        self._heard = True
+
     def connected(self) -> None:
         """There is a connection."""
-        self._connected_at = time.monotonic()
-        self._was_connected, self._received_event = True, False
+        self._connected_at, self._received_event = time.monotonic(), False
         if self._notified:
             self._notify("Connected again")
         self._notified = False
@@ -77,35 +108,33 @@ class Retrying:
     def received_event(self) -> None:
         """The connection has brought a new event."""
         self._tries, self._received_event = 0, True
+        if self._held_back and not self._poll_seconds:
+            self._held_back = False
+            self._notify("Streaming again")
 
-    def rejected(self, status: int | None, body: bytes) -> str:
-        """The answer was no stream: why, if another try may help. Raises `Rejected` if it won't."""
-        if status in BUSY:
-            return f"status {status}"
-        if status == 404 and self._was_connected:
-            raise Rejected(
-                f"The server at {self._url} doesn't know the task any more: it has been restarted, "
-                "or has forgotten a task that ended."
-            )
-        raise rejection(self._url, status, body)
+    def disconnected(self, error: Exception | None, retry_seconds: float) -> float:
+        """A connection has ended, or failed: seconds until the next one.
 
-    def disconnected(self, why: str, retry_seconds: float, doing: str = "Reconnecting") -> float:
-        """There is no connection: seconds until the next try. Raises `Unreachable` when it is too late."""
+        Raises `Rejected` if another would not help, `Unreachable` when it is too late.
+        """
+        match error:
+            case None:
+                why = "the stream ended"
+            case EventSourceError(status=int(status)) if status in BUSY:
+                why = f"status {status}"
+            case EventSourceError():
+                raise rejection(self._url, error.status, error.body)
+            case _:
+                why = reason(error)
+        if self._probing and why == TIMED_OUT:
+            return self._change()
+        self._probing = False
         now = time.monotonic()
-        if self._connected_at is not None:
-            passed = now - self._connected_at
-            was_alive = self._received_event or (passed > self._wait and why != TIMED_OUT)
-            self._deadline = now + self._seconds if was_alive else self._deadline + passed
-            self._connected_at = None
-        left = self._deadline - now
-        if left < 0.001:  # waiting to the very end may leave a rounding error
-            raise Unreachable(
-                f"Gave up after {self._seconds:.15g} s without a connection to {self._url} ({why})."
-            )
-        if not self._notified:
-            self._notify(f"{doing} ({why}) for up to {self._seconds:.15g} s")
-        self._notified = True
-        return min(self._back_off(retry_seconds), left)
+        waited = now - self._asked_at > 0.9 * self._poll_seconds
+        if error is None and self._poll_seconds and (waited or self._received_event):
+            self._tries, self._connected_at, self._deadline = 0, None, now + self._seconds
+            return max(retry_seconds, PAUSE_SECONDS)
+        return self._try_again(why, retry_seconds, "Reconnecting")
 
     def start_failed(self, error: Exception) -> float:
         """A start has no answer, or none yet: seconds until it is sent again, with the same key.
@@ -115,12 +144,45 @@ class Retrying:
         if isinstance(error, Unavailable):
             try:
                 wait = max(error.retry_seconds, self.retry_seconds)
-                return self.disconnected(str(error), wait, "Trying again")
+                return self._try_again(str(error), wait, "Trying again")
             except Unreachable:
                 raise error.rejected from None
         if self._tries == 0 and is_unreachable(error):
             raise NoServer(f"No answer from {self._url} ({reason(error)}).") from error
-        return self.disconnected(reason(error), self.retry_seconds, "Trying again")
+        return self._try_again(reason(error), self.retry_seconds, "Trying again")
+
+    def _change(self) -> float:
+        """Nothing has come for too long: take more time for a slow stream, else change to `?wait=`."""
+        self._end_connection(silent=True)
+        if not self._heard:
+            self._stream_at = time.monotonic() + STREAM_AGAIN_SECONDS
+            if not self._held_back:
+                seconds = FIRST_BYTE_SECONDS
+                self._notify(f"No byte for {seconds} s, as if a proxy held the stream back: polling")
+            self._held_back = True
+        return 0
+
+    def _end_connection(self, *, silent: bool) -> None:
+        """Count the seconds without a connection anew, if there was one that was of use."""
+        if self._connected_at is not None:
+            now = time.monotonic()
+            passed = now - self._connected_at
+            was_alive = self._received_event or (passed > self._wait and not silent)
+            self._deadline = now + self._seconds if was_alive else self._deadline + passed
+            self._connected_at = None
+
+    def _try_again(self, why: str, retry_seconds: float, doing: str) -> float:
+        """There is no connection: seconds until the next try. Raises `Unreachable` when it is too late."""
+        self._end_connection(silent=why == TIMED_OUT)
+        left = self._deadline - time.monotonic()
+        if left < 0.001:  # waiting to the very end may leave a rounding error
+            raise Unreachable(
+                f"Gave up after {self._seconds:.15g} s without a connection to {self._url} ({why})."
+            )
+        if not self._notified:
+            self._notify(f"{doing} ({why}) for up to {self._seconds:.15g} s")
+        self._notified = True
+        return min(self._back_off(retry_seconds), left)
 
     def _back_off(self, retry_seconds: float) -> float:
         """Twice as long each time, never less than `retry_seconds`, and not in step with everyone else."""

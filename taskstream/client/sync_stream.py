@@ -1,8 +1,9 @@
 """One connection of an event stream over requests, as `EventSource.connect` is one over aiohttp."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from threading import Timer
 from typing import Any
 
 import requests
@@ -19,7 +20,12 @@ NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSErr
 
 
 class Adapter(HTTPAdapter):
-    """Connections whose certificates are checked as aiohttp's are."""
+    """Connections whose proxies and certificate authorities are those of `environment`."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]  # noqa: ANN401
+        """The same, whatever requests itself has found in the environment."""
+        own = {"verify": True, "proxies": environment.proxies(request.url or "")}
+        return super().send(request, **{**options, **own})
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - requests' own
         """The same with other authorities."""
@@ -35,7 +41,8 @@ def open_session(url: str, headers: Mapping[str, str] | None = None) -> requests
     session = requests.Session()
     session.headers.update(headers or {})
     session.trust_env = environment.proxies_count(url)
-    session.mount("https://", Adapter())
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, Adapter())
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # no traceback for a connection that is cut
     return session
 
@@ -59,10 +66,12 @@ def connect(
     open_timeout: float,
     read_timeout: float,
     max_event_bytes: int = MAX_EVENT_BYTES,
+    on_bytes: Callable[[bytes], object] = lambda _: None,
 ) -> Iterator[Iterator[bytes]]:
     """The whole events of one connection, until the server ends it; closed on leaving.
 
     Raises `EventSourceError`, or one of the `NETWORK_ERRORS`. Both timeouts are in seconds.
+    `on_bytes` is called with all that arrives, comments too, which SSEClient drops.
     """
     headers = {"Accept": errors.MIME_TYPE, "Cache-Control": "no-cache"}
     if last_event_id:
@@ -74,11 +83,11 @@ def connect(
     with response:
         content_type = response.headers.get("Content-Type", "")
         if not errors.is_event_stream(response.status_code, content_type):
-            body = read_beginning(response)
+            body = read_beginning(response, read_timeout)
             if response.status_code == 200 and not body:  # http.client takes a head that was cut for whole
                 raise requests.ConnectionError("The head of the answer was cut off.")
             raise errors.answer_error(response.status_code, response.reason, content_type, body)
-        yield whole_events(read_chunks(response), max_event_bytes)
+        yield whole_events(read_chunks(response, read_timeout, on_bytes), max_event_bytes)
 
 
 def whole_events(chunks: Iterable[bytes], max_event_bytes: int = MAX_EVENT_BYTES) -> Iterator[bytes]:
@@ -101,17 +110,39 @@ def whole_events(chunks: Iterable[bytes], max_event_bytes: int = MAX_EVENT_BYTES
         check_size(event_bytes, max_event_bytes)
 
 
-def read_chunks(response: requests.Response) -> Iterator[bytes]:
+def read_chunks(
+    response: requests.Response, read_timeout: float, on_bytes: Callable[[bytes], object]
+) -> Iterator[bytes]:
     """The body as it arrives: `iter_content` would wait for the end of each chunk, however far away."""
-    while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
+    while chunk := read_within(read_timeout, response, response.raw.read1, CHUNK_BYTES):
+        on_bytes(chunk)
         yield chunk
 
 
-def read_beginning(response: requests.Response) -> bytes:
+def read_beginning(response: requests.Response, seconds: float) -> bytes:
     """The body of an answer that is no stream, or its first `ERROR_BODY_BYTES`."""
-    body = bytearray()
-    for chunk in read_chunks(response):
-        body += chunk
-        if len(body) >= errors.ERROR_BODY_BYTES:
-            break
-    return bytes(body)
+    return read_within(seconds, response, response.raw.read, errors.ERROR_BODY_BYTES)
+
+
+def read_within(
+    seconds: float, response: requests.Response, read: Callable[..., bytes], count: int
+) -> bytes:
+    """Read up to so many bytes of a body. Raises `TimeoutError` if there are none within so many seconds.
+
+    A socket's timeout doesn't see what decodes to nothing, or the fields behind a body that never end.
+    """
+    timer = Timer(seconds, shut_down, [response])
+    timer.daemon = True  # Ctrl-C may come before `try`
+    timer.start()
+    try:
+        return read(count, decode_content=True)
+    finally:
+        if timer.finished.is_set():
+            raise TimeoutError
+        timer.cancel()
+
+
+def shut_down(response: requests.Response) -> None:
+    """End what is being read, unless it has ended."""
+    with suppress(OSError, RuntimeError, ValueError):
+        response.raw.shutdown()

@@ -78,23 +78,19 @@ class TaskStream(Tasks):
         last_event_id, wait = last_event_id_of(request), wait_of(request)
         task = await self.registry.get(task_id, last_event_id)
         after = task.log.parse_id(last_event_id)
-
-        def viewer() -> Follower:
-            return NamedFollower(task.log, after, name_event) if name_event else Follower(task.log, after)
-
-        if task.ended and not viewer().take():
+        viewer = NamedFollower(task.log, after, name_event) if name_event else Follower(task.log, after)
+        if task.ended and viewer.caught_up:
             return Response(status_code=204, headers=NO_STORE)  # or EventSource would ask again, for ever
-        return self._respond(viewer(), wait)
+        return self._respond(viewer, wait)
 
     async def stream_overview(self, request: Request, task_ids: Iterable[str]) -> Response:
         """The response that streams the latest snapshots of many tasks, until all of them have ended.
 
         Raises `InvalidParameters`, `StreamsFull`, `BackendUnavailable`.
         """
-        wait = wait_of(request)
-        if last_event_id_of(request) == "end":
+        wait, ids = wait_of(request), list(dict.fromkeys(task_ids))
+        if not ids or last_event_id_of(request) == "end":
             return Response(status_code=204, headers=NO_STORE)
-        ids = list(dict.fromkeys(task_ids))
         tasks = await self.registry.get_many(ids)
         unknown = [
             b"event: unknown\ndata: %b\n\n" % to_json({"task_id": task_id})

@@ -5,15 +5,8 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from redis.exceptions import (
-    AskError,
-    ClusterDownError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
+from redis import exceptions
+from redis.exceptions import RedisError, ResponseError
 
 from taskstream.errors import BackendUnavailable
 from taskstream.redis.connections import RETRY_SECONDS, Answer
@@ -24,12 +17,11 @@ REFUSES = "Redis refuses to change anything: the server's log says why."
 
 CLUSTER = "This Redis is a node of a cluster, which is not supported: name a single Redis."
 
-REFUSALS: dict[type[ResponseError], str] = {
-    OutOfMemoryError: FULL,
-    ReadOnlyError: "This Redis is a replica, which takes no changes: name its primary.",
-    AskError: CLUSTER,
-    ClusterDownError: CLUSTER,
-    NoPermissionError: "Redis forbids this user a command that is needed: its access rules (ACL) lack it.",
+REFUSALS: dict[type[ResponseError] | tuple[type[ResponseError], ...], str] = {
+    exceptions.OutOfMemoryError: FULL,
+    exceptions.ReadOnlyError: "This Redis is a replica, which takes no changes: name its primary.",
+    (exceptions.AskError, exceptions.ClusterDownError): CLUSTER,
+    exceptions.NoPermissionError: "Redis forbids this user a command: its access rules (ACL) lack it.",
 }
 """What is said of errors that Redis answers."""
 

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from redis import Redis
 from redis.exceptions import RedisError
 
-from taskstream.redis import scripts
 from taskstream.redis.availability import Availability
-from taskstream.redis.connections import CONNECTION_OPTIONS
+from taskstream.redis.connections import ANSWER_SECONDS, CONNECTION_OPTIONS, script
 from taskstream.redis.logs import LEASE_SECONDS
 
 RENEW_SECONDS = 1
@@ -23,8 +22,8 @@ class Leases:
     def __init__(self, redis_url: str, namespace: str) -> None:
         self._prefix = f"{namespace}:"
         self._availability = Availability()
-        redis = Redis.from_url(redis_url, **CONNECTION_OPTIONS)
-        self._script = redis.register_script(scripts.source())
+        redis = Redis.from_url(redis_url, **CONNECTION_OPTIONS | {"socket_timeout": ANSWER_SECONDS})
+        self._script = redis.register_script(script("keys", "commands"))
 
     def renew(self, task_id: str) -> bool:
         """Renew a lease; whether the task still has to be run. Raises `RedisError`."""
@@ -40,10 +39,16 @@ class Leases:
         done = threading.Event()
 
         def keep_renewing() -> None:
-            while self._has_to_run(task_id):
-                if done.wait(RENEW_SECONDS):
-                    return
-            loop.call_soon_threadsafe(on_end)
+            has_to_run = True
+            while has_to_run and not done.is_set():
+                try:
+                    has_to_run = self.renew(task_id)
+                    self._availability.record_answer()
+                except RedisError as error:  # as far as is known, it has to
+                    self._availability.record_error(error)
+                done.wait(RENEW_SECONDS if has_to_run else 0)
+            if not has_to_run:
+                loop.call_soon_threadsafe(on_end)
 
         thread = threading.Thread(target=keep_renewing, daemon=True)
         thread.start()
@@ -52,13 +57,3 @@ class Leases:
         finally:
             done.set()
             thread.join()
-
-    def _has_to_run(self, task_id: str) -> bool:
-        """Whether a task has to be run as far as is known: while Redis is out of reach, it does."""
-        try:
-            has_to_run = self.renew(task_id)
-        except RedisError as error:
-            self._availability.record_error(error)
-            return True
-        self._availability.record_answer()
-        return has_to_run

@@ -43,13 +43,9 @@ class RedisRegistry:
         self._mirrors = Mirrors(self._logs, self._redis, settings)
         self._clock_ahead = float("inf")
         """By how many seconds Redis' clock is ahead of ours; unknown at first."""
-        in_background = (
-            self._mirrors.notifications.listen,
-            self._mirrors.notifications.subscribe,
-            self._mirrors.refresh_stale,
-            self._sweep,
-        )
-        self._owned = [asyncio.create_task(self._redis.repeat(step)) for step in in_background]
+        notifications = self._mirrors.notifications
+        steps = (notifications.listen, notifications.subscribe, self._mirrors.refresh_stale, self._sweep)
+        self._owned = [asyncio.create_task(self._redis.repeat(step)) for step in steps]
 
     async def start(
         self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None = None
@@ -142,8 +138,7 @@ class RedisRegistry:
 
     async def _sweep(self) -> None:
         """Drop idle mirrors, refresh the others, and append the ends that were decided."""
-        self._mirrors.drop_idle()
-        self._mirrors.refresh_all_soon()
+        self._mirrors.check_all()
         redis_time, decisions = await self._logs.sweep()
         self._clock_ahead = redis_time - time.time()
         self._redis.record_answer()

@@ -14,7 +14,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from taskstream.server.connection import Connection
+from taskstream.server.connection import AccessLines, Connection
 
 GRACE_SECONDS = 2.0
 """How long a stopping server lets connections end by themselves."""
@@ -62,24 +62,30 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    app: FastAPI, host: str = "127.0.0.1", port: int = 8000, allowed_hosts: Iterable[str] = ()
+    app: FastAPI,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    allowed_hosts: Iterable[str] = (),
+    *,
+    access_log: bool = True,
 ) -> None:
     """Serve an application until SIGTERM or Ctrl-C; gone within 3 s, whatever is open or blocked.
 
     On a loopback address it answers under loopback names, its `host` and `allowed_hosts` only, so that no
-    page can have its own name lead here (DNS rebinding); "*" allows any. Elsewhere that
-    is the default.
+    page can have its own name lead here (DNS rebinding); "*" allows any. Elsewhere that is the default.
+    `access_log` prints a line for each request.
 
     If it hasn't come to its end 2.7 s after the signal, the process is ended around it.
     """
     allow_many_connections()
     collect_garbage_rarely()
 
-    class ConnectionOfHost(Connection):
+    class Served(Connection):
         hosts = host_pattern(host, list(allowed_hosts))
+        access_lines = AccessLines("access") if access_log else None
 
     config = uvicorn.Config(
-        app, host=host, port=port, http=ConnectionOfHost, ws="none", timeout_graceful_shutdown=3
+        app, host=host, port=port, http=Served, ws="none", access_log=False, timeout_graceful_shutdown=3
     )
     with suppress(KeyboardInterrupt):  # Ctrl-C, which uvicorn raises again after a clean end
         Server(config).run()

@@ -17,6 +17,7 @@ class ServerSettings(BaseSettings, Settings):
     model_config = SettingsConfigDict(
         env_prefix="TASKSTREAM_",
         cli_prog_name=Path(sys.argv[0]).name,
+        cli_implicit_flags=True,
         cli_kebab_case=True,
         cli_show_env_vars=True,
     )
@@ -26,10 +27,10 @@ class ServerSettings(BaseSettings, Settings):
     cors_origins: str = Field(
         "*", description="origins whose pages may use the API, separated by commas; * means any"
     )
-
     allowed_hosts: str | None = Field(
         None, description="names to answer under, separated by commas, beside those of the machine itself"
     )
+    access_log: bool = Field(True, description="print a line for each request")
 
     @field_validator("database")
     @classmethod

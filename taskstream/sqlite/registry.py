@@ -95,7 +95,7 @@ class FileRegistry(MemoryRegistry):
         self._journal.require()
         json = work.to_json(parameters).encode()
         ended = await self._find("key", key.key) if key else None
-        if earlier := self._keyed_task(key):
+        if key and (earlier := self._keyed_task(key)):
             await self._journal.written()
             return earlier
         if key and ended:
@@ -211,7 +211,9 @@ class FileRegistry(MemoryRegistry):
         self._starting.append((record, partial(self._begin, record, work, parameters, checkpoint)))
 
     def _add(self, task: Task, key: IdempotencyKey | None) -> Record:
-        record = super()._add(task, key)
+        record = self._records[task.task_id] = Record(task, key)
+        if key:
+            self._keyed[key.key] = record
         task.on_end = partial(self._ending.append, record)
         return record
 

@@ -75,10 +75,6 @@ class Bars(Progress):
         self.snapshots[snapshot["task_id"]] = snapshot
         self._update_row(snapshot)
 
-    def note(self, task_id: str, text: str) -> None:
-        """Show something in the place of a task's message, until there is a new one."""
-        self.update(self._rows[task_id], message=printable(text))
-
     def abandon(self, task_id: str | None, error: ServerError) -> None:
         """Give up a task, or see it refused; without an id, one that wasn't started."""
         why = "given up" if isinstance(error, Unreachable) else "refused"

@@ -42,9 +42,11 @@ def start(at: float = 0.5, task: str = "a", **about: Any) -> Observation:
     )
 
 
-def work(what: What, at: float, outcome: Outcome = Outcome.OK, label: str = "work-1") -> Observation:
+def work(
+    what: What, at: float, outcome: Outcome = Outcome.OK, label: str = "work-1", **about: Any
+) -> Observation:
     """What some work says of itself."""
-    return Observation(at=at, who="process 7", what=what, label=label, outcome=outcome)
+    return Observation(at=at, who="process 7", what=what, label=label, outcome=outcome, key=label, **about)
 
 
 def of(what: What, at: float, **about: Any) -> Observation:
@@ -101,7 +103,10 @@ UNKNOWN = {"status": 404, "outcome": Outcome.FAIL}
 SHORT = limits(retention_seconds=5)
 SMALL = limits(max_tasks=1)
 
+SAID = [final(1, PENDING), final(2, '{"text":"a\\nb\\n"}', kind="output"), final(3, SUCCESS)]
+
 GOOD = {
+    "all that was said": [*SAID, work(What.ENDED, 3, number=2)],
     "a whole life": [
         start(),
         *FINISHED,
@@ -115,6 +120,12 @@ GOOD = {
         seen(4, STARTED),
         seen(8, "{}", kind="output"),
         seen(9, SUCCESS),
+    ],
+    "told of two gaps in a row": [
+        seen(1, PENDING),
+        of(What.LOST, 2, number=2, until=3),
+        of(What.LOST, 2, number=4, until=4),
+        seen(5, SUCCESS),
     ],
     "replayed after Redis had lost the end": [
         *FINISHED[:2],
@@ -179,6 +190,13 @@ GOOD = {
 }
 
 BAD = {
+    "a gap that is none": ([*IN_REDIS, of(What.LOST, 3, number=1, until=2)], "true gaps"),
+    "less than was said": ([*SAID, work(What.ENDED, 3, number=3)], "whole texts"),
+    "another secret": ([Observation(at=1, what=What.BEGUN, label="a", key="***")], "same parameters"),
+    "files that stay open": (
+        [work(What.BEGUN, 1, number=20), work(What.BEGUN, 2, label="b", number=60)],
+        "nothing kept",
+    ),
     "one value: two viewers": (
         [*FINISHED, seen(1, PENDING, 4, "v2"), seen(2, FAILURE, 5, "v2")],
         "one value",

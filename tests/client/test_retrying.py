@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from taskstream.client.errors import TIMED_OUT, is_event_stream
+from taskstream.client.errors import is_event_stream
 from taskstream.client.protocol import Unreachable
 from taskstream.client.retrying import LONGEST_WAIT_SECONDS, Retrying
 from tests.client.running import ONE, Run, refused, snapshot, stream_of
@@ -25,14 +25,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def lose(retrying: Retrying, clock: Clock, connected_seconds: float | None = None, why: str = "why") -> int:
+def lose(
+    retrying: Retrying, clock: Clock, connected_seconds: float | None = None, error: Exception | None = None
+) -> int:
     """Lose the connection again and again until patience is at its end; how often that was."""
     for number in range(1000):
         if connected_seconds is not None:
             retrying.connected()
             clock.now += connected_seconds
         try:
-            clock.now += retrying.disconnected(why, 0)
+            clock.now += retrying.disconnected(error, 0)
         except Unreachable:
             return number
     return 1000
@@ -54,7 +56,7 @@ def test_time_with_a_connection(clock: Clock) -> None:
 def test_silent_connections(clock: Clock) -> None:
     """A connection that never says anything earns nothing: such a server is given up."""
     retrying = Retrying("http://a", 30)
-    assert 7 <= lose(retrying, clock, connected_seconds=45, why=TIMED_OUT) <= 10
+    assert 7 <= lose(retrying, clock, connected_seconds=45, error=TimeoutError()) <= 10
 
 
 def test_new_event(clock: Clock) -> None:
@@ -63,7 +65,7 @@ def test_new_event(clock: Clock) -> None:
     for _ in range(100):
         retrying.connected()
         retrying.received_event()
-        wait = retrying.disconnected("why", 0)
+        wait = retrying.disconnected(None, 0)
         assert 0.1 <= wait <= 0.15
         clock.now += wait
 
@@ -72,10 +74,10 @@ def test_new_event(clock: Clock) -> None:
 def test_waits() -> None:
     """Waits double up to a limit, and are never shorter than what the server asks for."""
     retrying = Retrying("http://a", 1e6)
-    waits = [retrying.disconnected("why", 1) for _ in range(20)]
+    waits = [retrying.disconnected(None, 1) for _ in range(20)]
     assert all(2**n <= wait <= 1.5 * 2**n for n, wait in enumerate(waits[:3]))
     assert all(LONGEST_WAIT_SECONDS <= wait <= 1.5 * LONGEST_WAIT_SECONDS for wait in waits[4:])
-    assert retrying.disconnected("why", 60) >= 60
+    assert retrying.disconnected(None, 60) >= 60
 
 
 @pytest.mark.parametrize("retry", ["٣", "²", "1.5", "-1", "", None])

@@ -58,6 +58,7 @@ for _ in range(100_000):
         (BROKEN_CIRCLE, ["?", "..."]),
         ({(1, 2): "\ud800"}, {"1,2": "?"}),
         (10**30, 10**30),
+        ({"a": [7, 10**5000, "8" * 5000]}, {"a": [7, "<Unserializable int object>", "8" * 5000]}),
         (ValueError("text"), "text"),
         ("two\nlines\r\u2028", "two\nlines\r\u2028"),
     ],

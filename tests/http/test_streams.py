@@ -349,16 +349,16 @@ async def test_heartbeat(streams: Streams, log: Log, clock: list[float]) -> None
     socket = connect(streams, Follower(log, 1))
     for now, pings in ((14, 0), (15, 1), (29, 1), (30, 2)):
         clock[0] = now
-        socket.stream.check(15, 60)
+        socket.stream.check(clock[0], 15, 60)
         assert socket.received == b": ping\n\n" * pings
     clock[0] = 40
     log.append(b"2")
     await turn()
     clock[0] = 54
-    socket.stream.check(15, 60)
+    socket.stream.check(clock[0], 15, 60)
     assert socket.received.count(b": ping") == 2
     clock[0] = 55
-    socket.stream.check(15, 60)
+    socket.stream.check(clock[0], 15, 60)
     assert socket.received.count(b": ping") == 3
 
 
@@ -368,7 +368,7 @@ async def test_a_heartbeat_that_fails(
     """A failure ends its own stream, not the timer of all."""
     socket = connect(streams, Follower(log, 1), Socket(fail_after=0))
     clock[0] = 15
-    socket.stream.check(15, 60)
+    socket.stream.check(clock[0], 15, 60)
     assert socket.aborted
     assert "broken pipe" in caplog.text
     assert streams.counts.outcomes == {"failed": 1}
@@ -379,23 +379,23 @@ async def test_stall(streams: Streams, log: Log, clock: list[float]) -> None:
     socket = connect(streams, Follower(log, 0), Socket(lambda: 3600))
     for now, unsent in ((1, 9000), (60, 9000), (61 - 0.1, 9000), (61 - 0.1, 8999), (120, 8999)):
         clock[0], socket.unsent_bytes = now, unsent
-        socket.stream.check(15, 60)
+        socket.stream.check(clock[0], 15, 60)
         assert not socket.aborted
     socket._full = lambda: None
     socket.drain()
     await turn()
     clock[0] = 500
-    socket.stream.check(15, 60)
+    socket.stream.check(clock[0], 15, 60)
     assert socket.received.endswith(b": ping\n\n")
     socket._full = lambda: 3600
     log.append(b"2")
     await turn()
     for now in (501, 560):
         clock[0] = now
-        socket.stream.check(15, 60)
+        socket.stream.check(clock[0], 15, 60)
         assert not socket.aborted
     clock[0] = 561
-    socket.stream.check(15, 60)
+    socket.stream.check(clock[0], 15, 60)
     assert socket.aborted
     assert streams.counts.outcomes == {"stalled": 1}
     assert not log.listeners

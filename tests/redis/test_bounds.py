@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from taskstream.bridge import Reporter
 from taskstream.events import Event, Kind, TaskStatus
 from taskstream.log import Log
 from taskstream.redis.availability import Availability
 from taskstream.redis.delivery import BATCH, Delivery
-from taskstream.redis.entries import Page
-from taskstream.redis.logs import PAGE_BYTES, RedisLogs
+from taskstream.redis.logs import PAGE_BYTES, Page, RedisLogs
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.redis.remote import RemoteTask, find_task
 from taskstream.settings import Settings
@@ -72,7 +72,7 @@ async def test_more_than_redis_can_take(
 
     monkeypatch.setattr(logs, "append", append)
     for number in range(30_000):
-        task.append_report(number / 300, f"Row {number}", None)
+        task.append(TaskStatus.PROGRESS, f"Row {number}", number / 300, None)
     task.publish(TaskStatus.SUCCESS, "Done")
     await delivery.flush()
     assert sum(map(len, batches)) <= logs.settings.history_length + 1
@@ -83,6 +83,17 @@ async def test_more_than_redis_can_take(
     assert [event.lost for event in events if event.kind is Kind.LOST] == [range(3, events[3].id)]
     assert [event.id for event in events[3:]] == list(range(events[3].id, 30_004))
     assert events[-1].kind is Kind.LAST
+
+
+async def test_little_is_said_often(logs: RedisLogs) -> None:
+    """What a coroutine says while Redis takes nothing goes to the bounded log, also in small pieces."""
+    task = await started(logs)
+    task.reporter = reporter = Reporter(task, output_queue_length=10)
+    reporter.paused = True
+    for number in range(101):
+        reporter.say(reporter.root, number, "Going on", "x" * 10_000)
+        reporter.output("")
+    assert task.snapshot.message == "Going on"
 
 
 async def test_batches_while_it_runs(logs: RedisLogs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,12 +240,12 @@ async def test_a_log_that_cannot_be_read(
     assert (await mirror_of(mirrors, other)).ended
     match wrong:
         case "a later version":
-            assert [event.id for event in everything(mirror)] == [1, 5, 6]
+            assert [event.id for event in everything(mirror)] == [1, 4, 5, 6]
         case "another type":
             assert mirror.log.closed
             assert mirrors.get(odd.task_id) is None
         case "no event":
-            assert [event.id for event in everything(mirror)] == [1]
+            assert [event.id for event in everything(mirror)] == [1, 4, 5]
     assert bool(await logs.decide(odd.task_id, "REVOKED", "Cancelled")) == (wrong != "another type")
     await logs.sweep()
 

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from redis import Redis
 
+from taskstream.redis.queue import create_celery
 from tests.conftest import Start
 from tests.redis.proxy import RedisProxy
 from tests.support.api import LONG_TASK, Api, check_story, events
@@ -85,6 +86,18 @@ async def test_a_worker_whose_connections_are_cut(api: Api, start: Start, proxy:
     assert len(stream) == 403
     async with asyncio.timeout(FOUND_SECONDS):
         check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
+
+
+async def test_a_worker_whose_subscription_is_cut(
+    redis: RedisServer, api: Api, start: Start, client: Redis
+) -> None:
+    """What is started at that moment is run at once, and commands reach the worker again."""
+    start(Worker(redis.url, processes=1))
+    for _ in range(3):
+        client.client_kill_filter(_type="pubsub")
+        async with asyncio.timeout(3):
+            check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
+    assert create_celery(redis.url, "taskstream").control.ping()
 
 
 # Connections of a server
@@ -198,11 +211,10 @@ async def test_a_worker_waits_while_redis_refuses_changes(
     """When it is started, and when it reconnects, also with a task that it runs; no task is lost."""
     first = (await api.start(seconds=0))["task_id"]
     client.config_set(setting, "1")
-    worker = start(Worker(redis.url, processes=1, until=f"{words}.*{WAITING}"))
+    worker = start(Worker(redis.url, processes=2, until=f"{words}.*{WAITING}"))
     check_waiting(worker, client)
     client.config_set(setting, "0")
     running = (await api.start(seconds=3, steps=6))["task_id"]
-    queued = (await api.start(seconds=0))["task_id"]
     await api.until(running, "PROGRESS")
     client.config_set(setting, "1")
     client.client_kill_filter(_type="normal", skipme=True)
@@ -210,7 +222,7 @@ async def test_a_worker_waits_while_redis_refuses_changes(
     worker.wait_for(f"{words}.*{WAITING}")
     check_waiting(worker, client, times=2)
     client.config_set(setting, "0")
-    for task_id in (first, running, queued):
+    for task_id in (first, running, (await api.start(seconds=0))["task_id"]):
         async with asyncio.timeout(FOUND_SECONDS):
             check_story(await api.watch(task_id), "SUCCESS")
 

@@ -10,8 +10,7 @@ from taskstream.events import Event, Kind, TaskStatus
 from taskstream.log import Log
 from taskstream.redis import mirrors as module
 from taskstream.redis.availability import Availability
-from taskstream.redis.entries import Page
-from taskstream.redis.logs import PAGE, RedisLogs
+from taskstream.redis.logs import PAGE, Page, RedisLogs
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.settings import Settings
 from taskstream.tasks import Task
@@ -103,10 +102,10 @@ async def test_a_mirror_is_dropped(
     await mirror_of(mirrors, unwatched)
     mirror = await mirror_of(mirrors, watched)
     with Follower(mirror.log, 0):
-        mirrors.drop_idle()
+        mirrors.check_all()
         assert mirrors.get(watched.task_id) is mirror
         assert mirrors.get(unwatched.task_id) is None
-    mirrors.drop_idle()
+    mirrors.check_all()
     assert mirrors.get(watched.task_id) is None
     again = await mirror_of(mirrors, watched)
     assert again.log.after(0) == mirror.log.after(0)
