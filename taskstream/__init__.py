@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     )
     from taskstream.events import Event as Event, Snapshot as Snapshot, TaskStatus as TaskStatus
     from taskstream.http.task_stream import TaskStream as TaskStream
-    from taskstream.reporting import output as output, report as report, track as track
+    from taskstream.reporting import (
+        current_task_id as current_task_id,
+        output as output,
+        report as report,
+        track as track,
+    )
+    from taskstream.scopes import EVERYBODY as EVERYBODY
     from taskstream.updates import (
         Output as Output,
         Result as Result,
@@ -31,28 +37,19 @@ if TYPE_CHECKING:
 __version__ = "1.1.0"
 
 MODULES = {
-    "BackendUnavailable": "errors",
-    "Event": "events",
-    "IdempotencyKeyReused": "errors",
-    "InvalidParameters": "errors",
-    "Output": "updates",
-    "RegistryFull": "errors",
-    "Result": "updates",
-    "Snapshot": "events",
-    "StreamsFull": "errors",
-    "TaskNotFound": "errors",
-    "TaskStatus": "events",
-    "TaskStream": "http.task_stream",
-    "TaskStreamError": "errors",
-    "Update": "updates",
-    "WorkError": "updates",
-    "output": "reporting",
-    "report": "reporting",
-    "track": "reporting",
+    "errors": (
+        *("BackendUnavailable", "IdempotencyKeyReused", "InvalidParameters", "RegistryFull", "StreamsFull"),
+        *("TaskNotFound", "TaskStreamError"),
+    ),
+    "events": ("Event", "Snapshot", "TaskStatus"),
+    "http.task_stream": ("TaskStream",),
+    "reporting": ("current_task_id", "output", "report", "track"),
+    "scopes": ("EVERYBODY",),
+    "updates": ("Output", "Result", "Update", "WorkError"),
 }
-"""The module of each public name."""
+"""The public names of each module."""
 
-__all__ = [*MODULES]  # noqa: PLE0604 - they are names
+__all__ = sorted(name for names in MODULES.values() for name in names)  # noqa: PLE0605 - it is a list
 
 
 def __dir__() -> list[str]:
@@ -62,6 +59,7 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> object:
     """A public name, from its module."""
-    if name in MODULES:
-        return getattr(import_module(f"taskstream.{MODULES[name]}"), name)
+    for module, names in MODULES.items():
+        if name in names:
+            return getattr(import_module(f"taskstream.{module}"), name)
     raise AttributeError(f"module 'taskstream' has no attribute '{name}'")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from taskstream.registry import MemoryRegistry, Registry
 from taskstream.settings import Settings
+from taskstream.work_table import WorkTable
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -12,13 +13,24 @@ if TYPE_CHECKING:
     from taskstream.application import Tasks
 
 
-def open_registry(settings: Settings, namespace: str) -> Registry:
-    """The registry of this process; or, with a Redis URL, the one that it shares with others."""
+def open_registry(settings: Settings, namespace: str, works: WorkTable) -> Registry:
+    """The registry of this process; with a database, what it has left; with Redis, what is shared."""
+    if settings.database:
+        from taskstream.sqlite.registry import FileRegistry
+
+        return FileRegistry(settings, works)
     if settings.redis_url is None:
         return MemoryRegistry(settings)
     from taskstream.redis.registry import RedisRegistry
 
     return RedisRegistry(settings, namespace)
+
+
+def check_database(database: str) -> None:
+    """Open a database, and close it. Raises `ValueError`, with a sentence, if it can't be used."""
+    from taskstream.sqlite.file import DatabaseFile
+
+    DatabaseFile(database).close(clean=True)
 
 
 class LazyCelery:
@@ -49,4 +61,4 @@ class LazyCelery:
         from taskstream.redis.worker import Worker
 
         tasks.works.check()
-        return Worker(tasks.works, tasks.settings, tasks.namespace).celery
+        return Worker(tasks).celery

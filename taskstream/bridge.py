@@ -6,6 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from taskstream.encoding import frozen
+from taskstream.events import Count, TaskStatus
+from taskstream.steps import Step
 
 if TYPE_CHECKING:
     from taskstream.tasks import Task
@@ -19,11 +21,16 @@ OUTPUT_CHARACTERS = 16 * 1024
 STALL_SECONDS = 5
 """How long a thread waits for an event loop that doesn't turn; then its output is dropped."""
 
-Report = tuple[float, str, object]
-"""The arguments of `report`."""
+Said = tuple[Step, float | None, str | None, object]
+"""Percent of the current item, words and data; without words, that the step is at another item."""
+
+NOTHING: Said = (Step.__new__(Step), None, "", None)
+
+Report = tuple[str, float, object, list[Count]]
+"""The same as a snapshot has it: words, percent of the whole, data, and what is counted."""
 
 
-class Reporter:
+class Reporter(Step):
     """What one task says until the event loop takes it: its output whole, of reports in a row the latest.
 
     The loop is woken once for all that it has not taken, so work may report in a tight loop. A thread whose
@@ -37,35 +44,44 @@ class Reporter:
         """Whether something was said that has not been taken."""
         self.paused = False
         """Whether the log can't take more for now: what is said waits until `resume`."""
+        self.reporter, self.closed = self, False
+        self.task_id, self.scope = task.task_id, task.scope
+        self.outermost: Step | None = None
+        """The step that was opened first, if it is open."""
+        self.latest = NOTHING
+        """What was said last; without a lock, which would double the cost of `report`."""
+        self._taken: tuple[Said, float] = NOTHING, 0
+        """What stands in `_said` or the log, and at which item."""
         self._task: Task | None = task
         self._limit = output_queue_length
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._said: list[str | Report | None] = []
         """`None` in the place of output that was dropped."""
-        self._latest: Report | None = None
-        """The latest report; without a lock, which would double the cost of `report`."""
-        self._latest_said: Report | None = None
-        """The latest report that stands in `_said`."""
         self._outputs = self._characters = 0
         self._waiting_since: float | None = None
         """When a thread began to wait for the loop, which has not turned since."""
         self._room = threading.Condition()
-        self._closed = False
 
-    def report(self, progress: float, message: str, data: object = None) -> None:
-        """Put a report in the place of the one before, unless there was output between them.
+    def report(self, step: Step, progress: float | None, message: str, data: object) -> None:
+        """Put a report of a step in the place of what was said last, unless there was output since.
 
         Raises `asyncio.CancelledError` once this is closed.
         """
-        if self._closed:
-            raise asyncio.CancelledError("The task has ended")
         # What was reported is what is sent, even if the work goes on filling its list.
         if data is not None:
             data = frozen(data, iterators=threading.get_ident() != self._loop_thread)
-        self._latest = (progress, message, data)
-        if not self.scheduled:
-            self._schedule()
+        self._overtake(step)
+        self._say((step, progress, message, data))
+
+    def move(self, step: Step, done: float) -> Said:
+        """Put a step that comes to another item in the place of what was said last, likewise.
+
+        As long as that is `latest`, and this is `scheduled`, the step need not do more than count.
+        """
+        self._overtake(step)
+        step.done, step.inner = done, 0
+        return self._say((step, None, None, None))
 
     def output(self, text: str) -> None:
         """Add a piece of output; in another thread than the loop's, wait while there are too many.
@@ -76,17 +92,17 @@ class Reporter:
         in_loop = threading.get_ident() == self._loop_thread
         with self._room:
             has_room = in_loop or self._wait_for_room()
-            if self._closed:
+            if self.closed:
                 raise asyncio.CancelledError("The task has ended")
             if not has_room:
                 if self._said[-1] is not None:
                     self._said.append(None)
                 return
-            self._say_latest()  # which came before
+            self._take_latest()  # which came before
             self._said.append(text)
             self._outputs += 1
             self._characters += len(text)
-        if in_loop and self._characters >= OUTPUT_CHARACTERS:
+        if in_loop and (self._characters >= OUTPUT_CHARACTERS or self._outputs >= self._limit):
             self.flush()
         elif not self.scheduled:
             self._schedule()
@@ -95,7 +111,7 @@ class Reporter:
         """Tell all that was said, in its order. To be called in the event loop."""
         self.scheduled = False  # first: what is said from now on wakes the loop again
         with self._room:
-            self._say_latest()
+            self._take_latest()
             said, self._said = self._said, []
             self._outputs = self._characters = 0
             self._waiting_since = None
@@ -112,7 +128,7 @@ class Reporter:
             if each is None:
                 self._task.append_lost()
             else:
-                self._task.append_report(*each)
+                self._task.append(TaskStatus.PROGRESS, *each)
         self._task.append_output("".join(text))
 
     def resume(self) -> None:
@@ -120,21 +136,43 @@ class Reporter:
         self.paused = False
         self.flush()
 
+    def open_counts(self) -> list[Count]:
+        """What is counted at the moment, outermost first."""
+        return self.latest[0].nearest_open.counts()
+
     def close(self) -> None:
         """Take nothing any more; who says something is told by an exception, and none waits for ever."""
         with self._room:
-            self._closed = True
-            self._task = None  # a cycle, which would keep the task and its log
+            self.closed = True
+            self.scheduled = False  # so that who says something looks
+            self.latest, self._taken, self._task = NOTHING, (NOTHING, 0), None  # what may be large
             self._room.notify_all()
 
-    def _say_latest(self) -> None:
-        if self._latest is not None and self._latest is not self._latest_said:
-            self._latest_said = self._latest
-            self._said.append(self._latest)
+    def _overtake(self, step: Step) -> None:
+        if self.latest[0] is not step:
+            self.latest[0].advance(self.latest[1])
+        if step.parent:
+            step.parent = step.parent.nearest_open
+
+    def _say(self, said: Said) -> Said:
+        if self.closed:
+            raise asyncio.CancelledError("The task has ended")
+        self.latest = said
+        if not self.scheduled:
+            self._schedule()
+        return said
+
+    def _take_latest(self) -> None:
+        taken = self.latest, self.latest[0].done
+        if taken[0] is not self._taken[0] or taken[1] != self._taken[1]:
+            self._taken = taken
+            step, progress, message, data = taken[0]
+            words = step.words() if message is None else message
+            self._said.append((words, step.advance(progress), data, step.counts()))
 
     def _wait_for_room(self) -> bool:
         """Wait while there are too many pieces; false if the loop doesn't turn."""
-        while self._outputs >= self._limit and not self._closed:
+        while self._outputs >= self._limit and not self.closed:
             now = time.monotonic()
             if self._waiting_since is None:
                 self._waiting_since = now

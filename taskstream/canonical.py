@@ -1,16 +1,21 @@
 """Canonical JSON of parameters: equal values have the same, and a worker reads the same values from it."""
 
 import base64
+import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import partial
 from typing import Any
 
 import pydantic_core
 from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr
 
+json_of = partial(json.dumps, ensure_ascii=False, sort_keys=True)
+"""The JSON of what `canonical` returns, with the members of objects in the order of their names."""
+
 
 def canonical(value: object, base64_bytes: bool = True) -> Any:  # noqa: ANN401 - whatever JSON has
-    """What the JSON of a value is made of: members of objects and items of sets sorted, secrets in clear.
+    """What the JSON of a value is made of: items of sets sorted, secrets in clear.
 
     Fields stand under the names by which they are validated, also those that are left out elsewhere, and
     computed ones don't. Bytes become base64, but for models, which read UTF-8. Raises `ValueError` for what
@@ -22,11 +27,11 @@ def canonical(value: object, base64_bytes: bool = True) -> Any:  # noqa: ANN401 
         case RootModel():
             return canonical(value.root, False)
         case BaseModel():
-            return sorted_object({**fields_of(value), **(value.model_extra or {})}, False)
+            return canonical({**fields_of(value), **(value.model_extra or {})}, False)
         case _ if is_dataclass(value) and not isinstance(value, type):
-            return sorted_object(fields_of(value), False)
+            return canonical(fields_of(value), False)
         case Mapping():
-            return sorted_object({key_of(key): each for key, each in value.items()}, base64_bytes)
+            return {key_of(key): canonical(each, base64_bytes) for key, each in value.items()}
         case set() | frozenset():
             return sorted((canonical(each, base64_bytes) for each in value), key=json_of)
         case list() | tuple():
@@ -34,16 +39,6 @@ def canonical(value: object, base64_bytes: bool = True) -> Any:  # noqa: ANN401 
         case bytes() if base64_bytes:
             return base64.urlsafe_b64encode(value).decode()
     return pydantic_core.to_jsonable_python(value, inf_nan_mode="constants")
-
-
-def json_of(value: object) -> str:
-    """The JSON of what `canonical` returns."""
-    return pydantic_core.to_json(value, inf_nan_mode="constants").decode()
-
-
-def sorted_object(values: Mapping[str, object], base64_bytes: bool) -> dict[str, object]:
-    """The members of an object, in the order of their names."""
-    return {name: canonical(values[name], base64_bytes) for name in sorted(values)}
 
 
 def fields_of(value: object) -> dict[str, object]:

@@ -1,10 +1,9 @@
 """JSON of anything: what work adds to its updates must not be able to break a stream."""
 
+import re
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import islice
 
 import pydantic_core
 
@@ -12,6 +11,11 @@ from taskstream.updates import InvalidUpdate, type_name
 
 MAX_DEPTH = 100
 """Arrays and objects in one another; pydantic's parser reads up to 200."""
+
+MAX_DIGITS = 4300
+"""Of a number that Python's `json` reads."""
+
+LONG_NUMBER = re.compile(rb"\d{%d}" % (MAX_DIGITS + 1))
 
 PIECE_LENGTH = 1000
 """Items that are encoded in one go, while no other thread can run."""
@@ -51,62 +55,67 @@ def pieces(value: object, iterators: bool = True, inside: tuple[object, ...] = (
     kind = type(value)
     if len(inside) > MAX_DEPTH or any(value is each for each in inside):
         yield b'"..."'
-    elif kind in ARRAYS:
-        yield from pieces_of_array(value, iterators, (*inside, value))  # type: ignore[arg-type]
-    elif kind in OBJECTS:
-        yield from pieces_of_object(value, iterators, (*inside, value))  # type: ignore[arg-type]
+    elif kind in ARRAYS or kind in OBJECTS:
+        yield from pieces_of_items(value, iterators, (*inside, value))
     elif isinstance(value, Json):
         yield value
-    elif not hasattr(kind, "__next__"):
-        yield json_of(value)
-    elif iterators:
-        yield json_of(text_of(value))
-    else:
+    elif hasattr(kind, "__next__") and not iterators:
         raise InvalidUpdate(f"The data has a {type_name(value)} in it, which is no JSON: make it a list")
+    else:
+        json = None if hasattr(kind, "__next__") else encoded(value)
+        yield encode(plain_text(text_of(value))) if json is None else json
 
 
-def pieces_of_array(
-    values: Iterable[object], iterators: bool, inside: tuple[object, ...]
-) -> Iterator[bytes]:
-    """The JSON of what is an array there."""
-    items = iter(values if type(values) is list else list(values))  # a set may grow meanwhile
-    comma = b"["
-    while piece := list(islice(items, PIECE_LENGTH)):
-        yield comma
-        comma = b","
-        if set(map(type, piece)) <= SCALARS:
-            yield json_of(piece)[1:-1]
-            continue
-        for number, each in enumerate(piece):
-            if number:
-                yield comma
-            yield from pieces(each, iterators, inside)
-    yield b"]" if comma == b"," else b"[]"
-
-
-def pieces_of_object(
-    values: Mapping[object, object], iterators: bool, inside: tuple[object, ...]
-) -> Iterator[bytes]:
-    """The JSON of what is an object there."""
-    if len(values) <= PIECE_LENGTH and set(map(type, values.values())) <= SCALARS:
-        yield json_of(values)
-        return
-    comma = b"{"
-    for key, each in list(values.items()):
-        yield comma + json_of({key: None})[1:-5]
-        comma = b","
+def pieces_of_items(value: object, iterators: bool, inside: tuple[object, ...]) -> Iterator[bytes]:
+    """The JSON of an array, or of an object."""
+    items: Iterator[tuple[bytes, object]]
+    if isinstance(value, dict):
+        if len(value) <= PIECE_LENGTH and all_scalars(value.values()) and (json := encoded(value)):
+            yield json
+            return
+        before, end = b"{", b"}"
+        items = ((key_json(key), each) for key, each in list(value.items()))  # it may grow meanwhile
+    else:
+        before, end = b"[", b"]"
+        items = ((b"", each) for each in in_batches(list(value)))  # type: ignore[call-overload]
+    for key, each in items:
+        yield before + key
+        before = b","
         yield from pieces(each, iterators, inside)
-    yield b"}"
+    yield end if before == b"," else before + end
 
 
-def json_of(value: object) -> bytes:
-    """The JSON of a value in one piece."""
+def in_batches(values: list[object]) -> Iterator[object]:
+    """The values; scalars as the JSON of many, which is encoded at once."""
+    for start in range(0, len(values), PIECE_LENGTH):
+        batch = values[start : start + PIECE_LENGTH]
+        if all_scalars(batch) and (json := encoded(batch)):
+            yield Json(json[1:-1])
+        else:
+            yield from batch
+
+
+def all_scalars(values: Iterable[object]) -> bool:
+    """Whether JSON has each of these as it is, unless it is text with half of a surrogate pair."""
+    return set(map(type, values)) <= SCALARS
+
+
+def key_json(key: object) -> bytes:
+    """The name of a member and its colon."""
+    json = encoded({key: None}) or encode({plain_text(text_of(key)): None})
+    return json[1:-5]
+
+
+def encoded(value: object) -> bytes | None:
+    """The JSON of a value in one piece; `None` if it has none, or none that every client reads."""
     try:
         json = encode(value)
         if json.count(b"[") + json.count(b"{") > MAX_DEPTH:
             pydantic_core.from_json(json)
+        if len(json) > MAX_DIGITS and LONG_NUMBER.search(json):
+            return None
     except Exception:  # noqa: BLE001 - a value's own methods may raise anything
-        json = encode(plain(value))
+        return None
     return json if json.isascii() else one_line(json)
 
 
@@ -128,40 +137,9 @@ def known(value: object) -> object:
 encode = partial(pydantic_core.to_json, bytes_mode="base64", inf_nan_mode="strings", fallback=known)
 
 
-def plain(value: object, inside: tuple[object, ...] = ()) -> object:
-    """The same of nothing but dicts, lists, strings, numbers and booleans: slow, but it never fails."""
-    if len(inside) > MAX_DEPTH or any(value is each for each in inside):
-        return "..."
-    inside = (*inside, value)
-    try:
-        match value:
-            case str():
-                return plain_text(value)
-            case Mapping():
-                return {key_of(key): plain(each, inside) for key, each in value.items()}
-            case list() | tuple() | set() | frozenset():
-                return [plain(each, inside) for each in value]
-            case _ if is_dataclass(value) and not isinstance(value, type):
-                return {each.name: plain(getattr(value, each.name), inside) for each in fields(value)}
-        return pydantic_core.from_json(encode(value))
-    except Exception:  # noqa: BLE001 - such as an enum of surrogates, or a datetime with a broken time zone
-        return plain_text(text_of(value))
-
-
-def key_of(key: object) -> str:
-    """The key as JSON has it: a string."""
-    if isinstance(key, str):
-        return plain_text(key)
-    try:
-        (name,) = pydantic_core.from_json(encode({key: None}))
-    except Exception:  # noqa: BLE001 - a key of a type that JSON has no string for
-        name = text_of(key)
-    return plain_text(name)
-
-
 def plain_text(text: str) -> str:
     """The text with `?` for half of a surrogate pair, which UTF-8 has no bytes for."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return str.encode(text, "utf-8", "replace").decode("utf-8")
 
 
 def text_of(value: object) -> str:

@@ -1,22 +1,31 @@
-"""What the package raises. Each error is an `HTTPException` too, so that any route answers it right.
+"""What the package raises, and what viewers and the log of the server are told of work that raises.
 
-This is the one place of the core that knows of HTTP: a router carries no exception handlers, so errors that
-leave a route of somebody's own application have to bring their status with them.
+Each error is an `HTTPException` too: a router carries no exception handlers, so errors that leave a route
+of somebody's own application have to bring their status with them. Nothing else of the core knows of HTTP.
 """
 
+import logging
+import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 
+from taskstream.encoding import text_of
+from taskstream.updates import WorkError
+
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
 """What a 503 tells the client to wait."""
 
 MAX_ERRORS = 20
-"""At most this many errors of one request are reported."""
+"""Errors of one request that are reported."""
+
 MAX_FIELD_NAME = 100
 """Characters of a field's name that are reported, as it may be whatever the client has sent."""
 
@@ -80,14 +89,13 @@ class InvalidParameters(TaskStreamError, ValueError):
 
     def __init__(self, errors: Sequence[Mapping[str, Any]], part: str | None = None) -> None:
         """Take errors as pydantic lists them; `loc` names the field, in some `part` of the request."""
-        within = () if part is None else (part,)
-        # Without the input, which FastAPI would echo: JSON can't hold all that it may be.
-        self.errors = [
-            {"type": each["type"], "loc": [*within, *map(shortened, each["loc"])], "msg": each["msg"]}
-            for each in errors[:MAX_ERRORS]
-        ]
+        within = [] if part is None else [part]
+        self.errors: list[dict[str, Any]] = []
+        for each in errors[:MAX_ERRORS]:  # without the input: JSON can't hold all that it may be
+            names = [name[:MAX_FIELD_NAME] if isinstance(name, str) else name for name in each["loc"]]
+            self.errors.append({"type": each["type"], "loc": within + names, "msg": each["msg"]})
         if more := len(errors) - len(self.errors):
-            self.errors.append({"type": "too_many", "loc": list(within), "msg": f"… and {more} more"})
+            self.errors.append({"type": "too_many", "loc": within, "msg": f"… and {more} more"})
         super().__init__(422, self.errors)
 
     @classmethod
@@ -117,13 +125,26 @@ class IdempotencyKeyReused(InvalidParameters):
         super().__init__([error], "header")
 
 
-def detail_of(error: BaseException) -> str | None:
-    """What an error says that is made for the client: `HTTPException`s are."""
-    if isinstance(error, TaskStreamError):
-        return str(error)
-    return error.detail if isinstance(error, HTTPException) and isinstance(error.detail, str) else None
+def explain(error: BaseException) -> str:
+    """An error in words for the viewers, who must not be shown a traceback."""
+    if isinstance(error, WorkError | TaskStreamError):
+        return text_of(error) or "Failed"  # its own `__str__` may fail: the task has to end all the same
+    if isinstance(error, HTTPException) and error.detail and isinstance(error.detail, str):
+        return error.detail
+    return f"Unexpected {type(error).__name__}: the server's log has the details"
 
 
-def shortened(name: object) -> object:
-    """A part of the path to a field, at no more than some length."""
-    return name[:MAX_FIELD_NAME] if isinstance(name, str) else name
+def log_failure(message: str, error: BaseException) -> None:
+    """Log an error with its traceback, in which no text of a client can look like a line of the log."""
+    info = (type(error), error, error.__traceback__)
+    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, message, (), info)
+    with suppress(Exception):  # what formats the record tries again
+        lines = "".join(traceback.format_exception(error)).rstrip("\n").split("\n")
+        record.exc_text = "\n".join(f"  {printable(line)}" for line in lines)
+    if logger.isEnabledFor(logging.ERROR):
+        logger.handle(record)
+
+
+def printable(line: str) -> str:
+    """The line with escapes for what a terminal would obey."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)

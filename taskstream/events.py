@@ -1,10 +1,11 @@
 """What the log of a task is made of: numbered events, most of them snapshots."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, NotRequired
 
 import pydantic_core
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 
 class TaskStatus(StrEnum):
@@ -26,6 +27,15 @@ class TaskStatus(StrEnum):
 ENDED = frozenset((TaskStatus.SUCCESS, TaskStatus.FAILURE, TaskStatus.REVOKED))
 
 
+class Count(TypedDict):
+    """How far something has come that a task counts; its total is null where it isn't known."""
+
+    label: str
+    done: float
+    total: float | None
+    unit: NotRequired[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """All there is to show of a task at one moment."""
@@ -33,17 +43,20 @@ class Snapshot:
     task_id: str
     name: str
     status: TaskStatus
-    progress: int
-    message: str
-    data: object
-    started_at: str | None
-    updated_at: str
+    progress: int = 0
+    message: str = ""
+    steps: list[Count] = field(default_factory=list)
+    """What is counted at the moment, outermost first."""
+    data: object = None
+    started_at: str | None = None
+    updated_at: str = ""
 
     @classmethod
     def from_json(cls, data: bytes) -> "Snapshot":
-        """The snapshot that is the data of an event."""
+        """The snapshot that is the data of an event, perhaps of another version of this package."""
         fields = pydantic_core.from_json(data)
-        return cls(**{**fields, "status": TaskStatus(fields["status"])})
+        known = {name: fields[name] for name in cls.__match_args__ if name in fields}
+        return cls(**{**known, "status": TaskStatus(fields["status"])})
 
 
 class Kind(StrEnum):

@@ -34,6 +34,8 @@ class Log:
         self.latest_id = 0
         """The number of the latest snapshot."""
         self.ended = False
+        self.sealed = False
+        """Whether the last event was appended; where a log is kept in a file, it shows a moment later."""
         self.closed = False
         """Whether nothing will be added: the task has ended, or the server stops."""
         self.listeners: set[Callable[[], object]] = set()
@@ -52,7 +54,7 @@ class Log:
         self.last_id = event_id or self.last_id + 1
         if kind is Kind.SNAPSHOT or kind is Kind.LAST:
             self.latest, self.latest_id = data, self.last_id
-            self.ended = kind is Kind.LAST
+            self.ended = self.sealed = kind is Kind.LAST
             self.closed = self.closed or self.ended
         self._events.append(Event(self.last_id, kind, data))
         self._bytes += len(data)

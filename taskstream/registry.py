@@ -11,6 +11,7 @@ from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Literal, Protocol
 
 from taskstream.errors import IdempotencyKeyReused, RegistryFull, TaskNotFound
@@ -43,7 +44,7 @@ class Record:
 class MemoryRegistry:
     """The tasks of this process, and an asyncio task for each that runs."""
 
-    backend: Literal["memory", "redis"] = "memory"
+    backend: Literal["memory", "sqlite", "redis"] = "memory"
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -51,29 +52,32 @@ class MemoryRegistry:
         self._records: dict[str, Record] = {}
         self._ended: dict[str, Record] = {}  # in the order in which they ended
         self._keyed: dict[str, Record] = {}
+        self._running: set[asyncio.Task[None]] = set()
         self._events_forgotten = 0
 
     async def start(
-        self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None = None
+        self,
+        work: Work,
+        parameters: Parameters,
+        name: str,
+        key: IdempotencyKey | None = None,
+        scope: str | None = None,
     ) -> Task:
         """Start some work; the oldest ended task makes room for it."""
-        if key and (earlier := self._keyed.get(key.key)):
-            if earlier.key != key:
-                raise IdempotencyKeyReused
-            return earlier.task
+        if key and (earlier := self._keyed_task(key)):
+            return earlier
         if len(self._records) >= self._settings.max_tasks:
             if not self._ended:
                 raise RegistryFull(self._settings.max_tasks)
             self._forget(next(iter(self._ended)))
         settings = self._settings
         task = Task.create(name, Log(settings.history_length, settings.history_bytes))
+        task.scope = scope
         record = self._records[task.task_id] = Record(task, key)
         if key:
             self._keyed[key.key] = record
         task.on_end = partial(self._expire, task.task_id)
-        begin = partial(work.begin, parameters, self._threads)
-        record.running = asyncio.create_task(task.run(begin, Checkpoint(), settings.output_queue_length))
-        record.running.add_done_callback(record.stopped)
+        self._begin(record, work, parameters, Checkpoint())
         return task
 
     async def get(self, task_id: str, last_event_id: str | None = None) -> Task:  # noqa: ARG002 - it has all
@@ -82,10 +86,20 @@ class MemoryRegistry:
             return record.task
         raise TaskNotFound(task_id, self._settings.retention_seconds)
 
-    async def get_many(self, task_ids: Sequence[str]) -> list[Task | None]:
+    async def get_many(self, task_ids: Sequence[str]) -> Sequence[Task | None]:
         """The tasks with these ids."""
         records = map(self._records.get, task_ids)
         return [record.task if record else None for record in records]
+
+    async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
+        """The latest snapshots, newest task first."""
+        tasks = (record.task for record in reversed(self._records.values()))
+        found = (
+            task.log.latest
+            for task in tasks
+            if scope in (None, task.scope) and status in (None, task.outline.status)
+        )
+        return [*islice(found, limit)]
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED, and stop its work."""
@@ -118,14 +132,34 @@ class MemoryRegistry:
         """Cancel what still runs, and give it a moment to clean up; blocking functions too."""
         for task_id in self._records:
             await self.cancel(task_id)
-        running = [each.running for each in self._records.values() if each.running]
+        await self._wait_for_running()
+        for task_id in [*self._ended]:
+            self._forget(task_id)
+
+    async def _wait_for_running(self) -> None:
+        """Give what was cancelled a moment to clean up."""
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                if running:
-                    await asyncio.wait(running)
+                if self._running:
+                    await asyncio.wait(self._running)
                 await self._threads.join()
-        for task_id in list(self._ended):
-            self._forget(task_id)
+
+    def _keyed_task(self, key: IdempotencyKey) -> Task | None:
+        """The task that a key has started, if that is remembered. Raises `IdempotencyKeyReused`."""
+        if not (record := self._keyed.get(key.key)):
+            return None
+        if record.key != key:
+            raise IdempotencyKeyReused
+        return record.task
+
+    def _begin(self, record: Record, work: Work, parameters: Parameters, checkpoint: Checkpoint) -> None:
+        """Run the work of a task."""
+        begin = partial(work.begin, parameters, self._threads)
+        run = record.task.run(begin, checkpoint, self._settings.output_queue_length)
+        record.running = asyncio.create_task(run)
+        self._running.add(record.running)
+        record.running.add_done_callback(record.stopped)
+        record.running.add_done_callback(self._running.discard)
 
     def _expire(self, task_id: str) -> None:
         """Forget an ended task after some time."""
@@ -149,12 +183,17 @@ class MemoryRegistry:
 class Registry(Protocol):
     """The tasks of an application. All of its methods may raise `BackendUnavailable`."""
 
-    backend: Literal["memory", "redis"]
+    backend: Literal["memory", "sqlite", "redis"]
 
     async def start(
-        self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None = None
+        self,
+        work: Work,
+        parameters: Parameters,
+        name: str,
+        key: IdempotencyKey | None = None,
+        scope: str | None = None,
     ) -> Task:
-        """Start some work; the oldest ended task makes room for it.
+        """Start some work, whose task is put into a scope; the oldest ended task makes room for it.
 
         With a key that has started a task that is still remembered: that task.
         Raises `RegistryFull` and `IdempotencyKeyReused`.
@@ -168,6 +207,9 @@ class Registry(Protocol):
 
     async def get_many(self, task_ids: Sequence[str]) -> Sequence[Task | None]:
         """The tasks with these ids, with all that anybody has seen; `None` for each that is not there."""
+
+    async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
+        """The latest snapshots as JSON, newest task first: those of a scope, in a status, unless `None`."""
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED, and stop its work. Raises `TaskNotFound`."""

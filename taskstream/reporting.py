@@ -10,34 +10,35 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from contextvars import ContextVar
 from functools import cache, partial
 from math import isfinite
 from operator import length_hint
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from taskstream.updates import Update, not_text
-
-if TYPE_CHECKING:
-    from taskstream.bridge import Reporter
+from taskstream.steps import Step, current_step
+from taskstream.updates import Update, check_text
 
 Item = TypeVar("Item")
-
-current_reporter: ContextVar["Reporter | None"] = ContextVar("taskstream_reporter", default=None)
-"""Where what the current task says goes to; `None` outside of a task."""
 
 
 @cache
 def forget_in_children() -> None:
     """Have forked processes be outside of the task: nobody reads there what they say to it."""
     if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-        os.register_at_fork(after_in_child=partial(current_reporter.set, None))
+        os.register_at_fork(after_in_child=partial(current_step.set, None))
 
 
-def report(progress: float, message: str, data: object = None) -> None:
+def current_task_id() -> str | None:
+    """The id of the task that runs; `None` outside of one."""
+    step = current_step.get()
+    return step.reporter.task_id if step else None
+
+
+def report(progress: float | None, message: str, data: object = None) -> None:
     """Say how far the current task is: in percent, in words, and in whatever JSON there is to add.
 
-    Works in any function that the work calls, also in threads that it starts with a copied context
+    Inside of `track`, the percentage is that of the current item; with `None`, the words stand alone. Works
+    in any function that the work calls, also in threads that it starts with a copied context
     (`asyncio.to_thread`); does nothing outside of a task. Only the latest report counts: one that is
     overtaken before the event loop could take it is left out.
 
@@ -45,13 +46,19 @@ def report(progress: float, message: str, data: object = None) -> None:
     progress is no finite number or the message is no text.
     """
     try:
-        valid = message.__class__ is str and isfinite(progress)
+        finite = isfinite(progress)  # type: ignore[arg-type]
     except Exception:  # noqa: BLE001 - whatever is no number
-        valid = False
-    if not valid:
-        Update(progress, message)  # which raises, unless it is another kind of text
-    if (reporter := current_reporter.get()) is not None:
-        reporter.report(progress, message, data)
+        finite = False
+    if not finite or message.__class__ is not str:
+        Update(progress, message)  # which raises, unless it is `None`, or another kind of text
+    if (step := current_step.get()) is None:
+        return
+    reporter = step.reporter
+    if data is None and step is reporter.latest[0] and not step.closed:
+        reporter.latest = (step, progress, message, data)
+        if reporter.scheduled:
+            return
+    reporter.report(step.nearest_open, progress, message, data)
 
 
 def output(text: str, end: str = "") -> None:
@@ -63,41 +70,46 @@ def output(text: str, end: str = "") -> None:
     Raises `asyncio.CancelledError` once the task is cancelled; `TypeError`, also outside of a task, for
     what is no text.
     """
-    if not (isinstance(text, str) and isinstance(end, str)):
-        raise not_text("Output", end if isinstance(text, str) else text)
-    if (reporter := current_reporter.get()) is not None:
-        reporter.output(text + end)
+    check_text("Output", text)
+    check_text("Output", end)
+    if (step := current_step.get()) is not None:
+        step.reporter.output(text + end)
     else:
         sys.stdout.write(text + end)
 
 
 def track(
-    iterable: Iterable[Item], description: str = "Working", total: float | None = None
+    iterable: Iterable[Item],
+    description: str = "Working",
+    total: float | None = None,
+    *,
+    unit: str | None = None,
 ) -> Iterator[Item]:
     """The items, with a report before each and after the last: `Resizing: 3 of 20`.
 
     `total` is the number of items, if `iterable` has no length; without any, the reports count the items
-    and the percentage stays as it is. Outside of a task, draws a bar if stderr is a terminal.
+    and the percentage stays as it is. `unit` is what they are, such as "pages". Inside of another `track`,
+    this is how far its current item is. Outside of a task, draws a bar if stderr is a terminal.
 
     Raises `asyncio.CancelledError` between two items once the task is cancelled.
     """
     count = total if total is not None else length_hint(iterable) or None
-    if current_reporter.get() is None:
+    if (here := current_step.get()) is None:
         yield from draw(iterable, description, count)
         return
-    done = 0
-    for item in iterable:
-        report(*step(description, done, count))
-        yield item
-        done += 1
-    report(*step(description, done, count))
-
-
-def step(description: str, done: int, total: float | None) -> tuple[float, str]:
-    """Percent and words for so many items."""
-    if not total:
-        return 0, f"{description}: {done}"
-    return 100 * min(1, done / total), f"{description}: {done} of {total:g}"
+    step = Step(description, count, unit, here)
+    reporter, done, said = step.reporter, 0, None
+    try:
+        for item in iterable:
+            if reporter.latest is said:
+                step.done = done
+            if reporter.latest is not said or not reporter.scheduled:
+                said = reporter.move(step, done)
+            yield item
+            done += 1
+        reporter.move(step, done)
+    finally:
+        step.closed = True
 
 
 def draw(iterable: Iterable[Item], description: str, total: float | None) -> Iterator[Item]:
@@ -129,8 +141,8 @@ class OutputHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Add a record to the output of a task that has not ended."""
-        reporter = current_reporter.get()
-        if reporter is None or record.name.partition(".")[0] == __package__:
+        step = current_step.get()
+        if step is None or record.name.partition(".")[0] == __package__:
             return  # what the package says of a task that failed is for the server's log as well
         try:
             line = self.format(record)
@@ -138,4 +150,4 @@ class OutputHandler(logging.Handler):
             self.handleError(record)
             return
         with suppress(asyncio.CancelledError):  # a logging handler never raises
-            reporter.output(f"{line}\n")
+            step.reporter.output(f"{line}\n")

@@ -6,7 +6,16 @@ from importlib.util import find_spec
 from typing import TypedDict
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, RedisDsn, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    RedisDsn,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from taskstream.bridge import OUTPUT_QUEUE_LENGTH
 
@@ -19,12 +28,16 @@ class Settings(BaseModel):
     redis_url: str | None = Field(
         None, repr=False, description="Redis whose Celery workers run the tasks, instead of the server"
     )
+    database: str | None = Field(
+        None, min_length=1, description="file that keeps tasks when the server stops, instead of its memory"
+    )
     retention_seconds: float = Field(
         300, ge=0, le=2_592_000, description="seconds for which an ended task is remembered"
     )
     max_tasks: int = Field(
         1000, ge=1, description="tasks that are kept at a time: the oldest ended one makes room"
     )
+    max_kept: int = Field(100_000, ge=1, description="ended tasks that are kept in a database")
     max_streams: int = Field(10_000, ge=1, description="streams that are open at a time")
     history_length: int = Field(1000, ge=1, description="events that are kept of each task")
     history_bytes: int = Field(
@@ -66,13 +79,23 @@ class Settings(BaseModel):
             )
         return redis_url
 
+    @field_validator("database")
+    @classmethod
+    def check_database(cls, database: str | None, info: ValidationInfo) -> str | None:
+        """One place for tasks, not two."""
+        if database and info.data.get("redis_url"):
+            raise ValueError("tasks are kept in a database or in Redis: there is a redis_url as well")
+        return database
+
 
 class SettingsKeywords(TypedDict, total=False):
     """The same as the keywords of `TaskStream`, for type checkers."""
 
     redis_url: str | None
+    database: str | None
     retention_seconds: float
     max_tasks: int
+    max_kept: int
     max_streams: int
     history_length: int
     history_bytes: int

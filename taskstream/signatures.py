@@ -12,20 +12,22 @@ RESERVED = frozenset({"work", "name", "idempotency_key", "scope"})
 """What `start` and `POST /start-task` call their own arguments."""
 
 
-def problem_of(parameter: inspect.Parameter) -> str | None:
-    """Why a function with this parameter can't be work, in words, if it can't."""
-    name = parameter.name
-    match parameter.kind:
-        case parameter.VAR_POSITIONAL:
-            return f"can't have *{name}: name each parameter"
-        case parameter.VAR_KEYWORD:
-            return f"can't have **{name}: name each parameter"
-        case parameter.POSITIONAL_ONLY:
-            return f"can't have the positional-only parameter '{name}': parameters are passed by name"
-    if name in RESERVED:
-        return f"can't have a parameter called '{name}': starting a task has an argument of that name"
-    if parameter.annotation is parameter.empty:
-        return f"has to say the type of its parameter '{name}'"
+def problem_of(function: Function) -> str | None:
+    """Why a function can't be work, in words that follow its name, if it can't."""
+    if inspect.isclass(function):
+        return "can't be a class: decorate a function"
+    if inspect.isgeneratorfunction(written(function)):
+        return "can't be a generator: make it an async one, or call `report` instead of yielding"
+    for name, parameter in inspect.signature(function).parameters.items():
+        match parameter.kind:
+            case parameter.VAR_POSITIONAL | parameter.VAR_KEYWORD:
+                return f"can't have {str(parameter).partition(':')[0]}: name each parameter"
+            case parameter.POSITIONAL_ONLY:
+                return f"can't have the positional-only parameter '{name}': parameters are passed by name"
+        if name in RESERVED:
+            return f"can't have a parameter called '{name}': starting a task has an argument of that name"
+        if parameter.annotation is parameter.empty:
+            return f"has to say the type of its parameter '{name}'"
     return None
 
 
@@ -53,8 +55,7 @@ def written(function: Function) -> Function:
 def types_of(function: Function) -> dict[str, Any]:
     """The types of its parameters. Raises whatever its annotations raise, if they are strings."""
     # Without that of what it returns, which may name what is imported for type checkers only.
-    annotations = {
-        name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()
-    }
+    parameters = inspect.signature(function).parameters.items()
+    annotations = {name: parameter.annotation for name, parameter in parameters}
     names = getattr(written(function), "__globals__", {})
     return get_type_hints(SimpleNamespace(__annotations__=annotations), names, include_extras=True)

@@ -15,10 +15,10 @@ from typing import Self
 
 from taskstream.bridge import OUTPUT_CHARACTERS, OUTPUT_QUEUE_LENGTH, Reporter
 from taskstream.encoding import Json, encode, frozen, pieces, plain_text, to_json
-from taskstream.events import ENDED, Event, Kind, Snapshot, TaskStatus
-from taskstream.failures import explain, log_failure
+from taskstream.errors import explain, log_failure
+from taskstream.events import ENDED, Count, Event, Kind, Snapshot, TaskStatus
 from taskstream.log import Log
-from taskstream.reporting import current_reporter
+from taskstream.steps import current_step
 from taskstream.updates import Begin, InvalidUpdate, Output, Result, Update, type_name
 
 NO_DATA = b'"data":null'
@@ -46,6 +46,8 @@ class Task:
 
     outline: Snapshot
     """The latest snapshot, but without its data, which stands in the log as JSON."""
+    scope: str | None = None
+    """Whose it is, where that makes a difference."""
     reporter: Reporter | None = None
     """What its work says by `report` and `output`, while it runs here."""
 
@@ -62,10 +64,7 @@ class Task:
             task_id=task.task_id,
             name=name if name.isprintable() else plain_text(name),
             status=TaskStatus.PENDING,
-            progress=0,
             message="Waiting to start",
-            data=None,
-            started_at=None,
             updated_at=datetime.now(UTC).isoformat(),
         )
         log.append(encode(task.outline))
@@ -89,7 +88,7 @@ class Task:
     ) -> None:
         """Advance it from its start to its end. Awaits `checkpoint()` after each event but the last."""
         self.reporter = reporter = Reporter(self, output_queue_length)
-        current_reporter.set(reporter)
+        current_step.set(reporter)
         result: Result | None = None
         try:
             async with aclosing(await begin()) as updates:
@@ -97,7 +96,7 @@ class Task:
                 await checkpoint()  # before the work begins, as it may not be accepted
                 async for update in updates:
                     match update:
-                        case _ if self.log.ended:  # cancelled, but the work didn't want to hear of it
+                        case _ if self.log.sealed:  # cancelled, but the work didn't want to hear of it
                             return
                         case Update():
                             self.publish(TaskStatus.PROGRESS, update.message, update.progress, update.data)
@@ -113,13 +112,15 @@ class Task:
             result = result or Result()
             self.publish(TaskStatus.SUCCESS, result.message, data=await frozen_in_turns(result.data))
         except BaseException as error:  # not even `sys.exit()` in some work may stop the server
-            if isinstance(error, asyncio.CancelledError) and (self.ended or is_cancelled()):
+            if isinstance(error, asyncio.CancelledError) and (self.log.sealed or is_cancelled()):
                 self.publish(TaskStatus.REVOKED, "Cancelled")
                 raise
             self.publish(TaskStatus.FAILURE, explain(error))
             log_failure(f"Task {self.task_id} ({self.outline.name!r}) failed", error)
 
-    def publish(self, status: TaskStatus, message: str, progress: float = 0, data: object = None) -> None:
+    def publish(
+        self, status: TaskStatus, message: str, progress: float | None = None, data: object = None
+    ) -> None:
         """Append a snapshot, unless the task has ended: of two last events the first one counts.
 
         What the work has said before comes first; and before that the JSON of the data, as making it may
@@ -129,34 +130,35 @@ class Task:
             data = frozen(data, iterators=False)
         if self.reporter is not None and self.reporter.scheduled:
             self.reporter.flush()
-        self._append(status, message, progress, data)
+        self.append(status, message, progress, data)
 
-    def append_report(self, progress: float, message: str, data: object) -> None:
-        """Append what `report` was called with, its data frozen."""
-        self._append(TaskStatus.PROGRESS, message, progress, data)
-
-    def append_output(self, text: str) -> None:
-        """Append output, unless the task has ended."""
-        for start in range(0, 0 if self.log.ended else len(text), OUTPUT_CHARACTERS):
-            self.log.append(to_json({"text": text[start : start + OUTPUT_CHARACTERS]}), Kind.OUTPUT)
-
-    def append_lost(self) -> None:
-        """Append that output was dropped, unless the task has ended: in its place stands one number."""
-        if not self.log.ended:
-            lost = Event.of_lost(self.log.last_id + 1, self.log.last_id + 1)
-            self.log.append(lost.data, lost.kind)
-
-    def _append(self, status: TaskStatus, message: str, progress: float, data: object) -> None:
-        if self.log.ended:
+    def append(
+        self,
+        status: TaskStatus,
+        message: str,
+        progress: float | None,
+        data: object,
+        steps: list[Count] | None = None,
+    ) -> None:
+        """Append a snapshot with frozen data, unless the task has ended."""
+        if self.log.sealed:
             return
         before = self.outline
+        if status is TaskStatus.SUCCESS:
+            progress, steps = 100, []
+        else:
+            progress = min(99, round(float(progress or 0)))
+            if steps is None:
+                still_counted = status is TaskStatus.PROGRESS and before.steps and self.reporter
+                steps = still_counted.open_counts() if still_counted else before.steps
         now = datetime.now(UTC).isoformat()
         self.outline = Snapshot(
             before.task_id,
             before.name,
             status,
-            100 if status is TaskStatus.SUCCESS else max(before.progress, min(99, round(float(progress)))),
+            max(before.progress, progress),
             message if message.isprintable() else plain_text(message),
+            steps,
             None,
             now if status is TaskStatus.STARTED else before.started_at,
             now,
@@ -167,11 +169,22 @@ class Task:
             json = data if type(data) is Json else encode(data)
             line = b"".join((before_data, NO_DATA[:-4], json, after_data))  # copied once, if large
         self.log.append(line, Kind.LAST if status in ENDED else Kind.SNAPSHOT)
-        if self.log.ended:
+        if self.log.sealed:
             if self.reporter is not None:
                 self.reporter.close()
                 self.reporter = None
             self.on_end()
+
+    def append_output(self, text: str) -> None:
+        """Append output, unless the task has ended."""
+        for start in range(0, 0 if self.log.sealed else len(text), OUTPUT_CHARACTERS):
+            self.log.append(to_json({"text": text[start : start + OUTPUT_CHARACTERS]}), Kind.OUTPUT)
+
+    def append_lost(self) -> None:
+        """Append that output was dropped, unless the task has ended: in its place stands one number."""
+        if not self.log.sealed:
+            lost = Event.of_lost(self.log.last_id + 1, self.log.last_id + 1)
+            self.log.append(lost.data, lost.kind)
 
 
 async def frozen_in_turns(value: object) -> object:

@@ -17,18 +17,19 @@ class InvalidUpdate(WorkError, TypeError):
 class Update:
     """How far some work has come: in percent, in words, and in whatever JSON it wants to add.
 
-    Raises `TypeError` if the progress is no finite number or the message is no text.
+    Without a percentage (`None`) it says words alone. Raises `TypeError` if the progress is something else
+    than a finite number, or the message no text.
     """
 
-    progress: float
+    progress: float | None
     message: str
     data: object = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.message, str):
-            raise not_text("The message", self.message)
+        if self.message.__class__ is not str:  # no call on the way of an event
+            check_text("The message", self.message)
         try:
-            valid = isfinite(self.progress)
+            valid = self.progress is None or isfinite(self.progress)
         except (TypeError, ValueError, OverflowError):
             valid = False
         if not valid:
@@ -43,8 +44,7 @@ class Output:
     text: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.text, str):
-            raise not_text("Output", self.text)
+        check_text("Output", self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,7 @@ class Result:
     message: str = "Done"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.message, str):
-            raise not_text("The message", self.message)
+        check_text("The message", self.message)
 
     @classmethod
     def of(cls, value: object) -> "Result":
@@ -71,9 +70,10 @@ Begin = Callable[[], Awaitable[Updates]]
 """Waits for a place; the work begins when its updates are iterated."""
 
 
-def not_text(what: str, value: object) -> InvalidUpdate:
-    """The error for a value that should be text."""
-    return InvalidUpdate(f"{what} has to be text (str), not {type_name(value)}")
+def check_text(what: str, value: object) -> None:
+    """Raise `InvalidUpdate` for what should be text."""
+    if not isinstance(value, str):
+        raise InvalidUpdate(f"{what} has to be text (str), not {type_name(value)}")
 
 
 def type_name(value: object) -> str:

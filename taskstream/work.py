@@ -3,9 +3,8 @@
 import inspect
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from enum import StrEnum
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Literal
 
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
@@ -20,11 +19,8 @@ PREFIX = "parameter_"
 """Of the names of fields: a parameter may be called like a method of pydantic's models."""
 
 
-class WorkKind(StrEnum):
-    """How some work is run: in the event loop, or in a thread."""
-
-    ASYNC = "async"
-    BLOCKING = "blocking"
+class UnreadableAnnotation(TypeError):
+    """An annotation names what isn't defined, or not yet."""
 
 
 class Parameters(BaseModel):
@@ -44,7 +40,7 @@ class Parameters(BaseModel):
     def json_values(self) -> str:
         """The same as canonical JSON. Raises `InvalidParameters` for what has none."""
         values = {}
-        for name, value in self.values().items():
+        for name, value in sorted(self.values().items()):
             try:
                 values[name] = canonical(value)
             except ValueError:
@@ -53,7 +49,7 @@ class Parameters(BaseModel):
                     values |= self.model_dump(mode="json", include=only, by_alias=True, round_trip=True)
                 except ValueError:
                     raise InvalidParameters.of(name, "There is no JSON for this value") from None
-        return json_of(dict(sorted(values.items())))
+        return json_of(values)
 
 
 class Work:
@@ -68,45 +64,35 @@ class Work:
         self.name = name or name_of(function)
         self.public = public
         self.description = inspect.getdoc(function) or ""
-        undecorated = written(function)
-        if inspect.isclass(function):
-            raise TypeError(f"The work '{self.name}' can't be a class: decorate a function.")
-        if inspect.isgeneratorfunction(undecorated):
-            raise TypeError(
-                f"The work '{self.name}' can't be a generator: make it an async one, or call `report` "
-                "instead of yielding."
-            )
-        for parameter in inspect.signature(function).parameters.values():
-            if problem := problem_of(parameter):
-                raise TypeError(f"The work '{self.name}' {problem}.")
-        types: Mapping[str, object] = {}
-        with suppress(Exception):  # an annotation may name what is defined further down
-            types = types_of(function)
-        self._refuse_requests(types)
-        self._is_coroutine_function = inspect.iscoroutinefunction(undecorated)
-        is_async = self._is_coroutine_function or inspect.isasyncgenfunction(undecorated)
-        self.kind = WorkKind.ASYNC if is_async else WorkKind.BLOCKING
+        if problem := problem_of(function):
+            raise TypeError(f"The work '{self.name}' {problem}.")
+        with suppress(UnreadableAnnotation):  # it may name what is defined further down
+            _ = self.fields
+        self._is_coroutine_function = inspect.iscoroutinefunction(written(function))
+        is_async = self._is_coroutine_function or inspect.isasyncgenfunction(written(function))
+        self.kind: Literal["async", "blocking"] = "async" if is_async else "blocking"
+        """Whether it runs in the event loop, or in a thread."""
 
     @cached_property
     def fields(self) -> dict[str, Any]:
-        """A pydantic field for each parameter. Raises `TypeError` if an annotation can't be resolved.
-
-        At first use and not before: annotations may name what the module defines further down.
-        """
+        """A pydantic field for each parameter. Raises `TypeError` for one that can't be checked."""
         try:
             types = types_of(self.function)
         except Exception as error:
-            raise TypeError(
+            raise UnreadableAnnotation(
                 f"The work '{self.name}' has an annotation that can't be read: {error}."
             ) from error
-        self._refuse_requests(types)
-        return {
-            PREFIX + name: (
-                types[name],
-                Field(... if parameter.default is parameter.empty else parameter.default, alias=name),
-            )
-            for name, parameter in inspect.signature(self.function).parameters.items()
-        }
+        fields = {}
+        for name, parameter in inspect.signature(self.function).parameters.items():
+            if thing := part_of_request(types[name]) or part_of_request(parameter.default):
+                raise TypeError(
+                    f"The work '{self.name}' can't have the parameter '{name}', which is of a request "
+                    f"({thing}): take it in a route of your own, and start the work with what it says; "
+                    "copy an uploaded file to disk, and pass its path."
+                )
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[PREFIX + name] = types[name], Field(default, alias=name)
+        return fields
 
     @cached_property
     def parameters(self) -> type[Parameters]:
@@ -132,9 +118,8 @@ class Work:
     def _carried(self) -> type[Parameters]:
         """The model that reads `Parameters.json_values`, where bytes are base64."""
         config = ConfigDict(val_json_bytes="base64")
-        return type(
-            self.parameters.__name__, (self.parameters,), {"model_config": config, "__module__": __name__}
-        )
+        members = {"model_config": config, "__module__": __name__}
+        return type(self.parameters.__name__, (self.parameters,), members)
 
     def to_json(self, parameters: Parameters) -> str:
         """The parameters for a worker. Raises `InvalidParameters` if it would get others than these."""
@@ -160,25 +145,12 @@ class Work:
             "parameters": self.parameters.model_json_schema(),
         }
 
-    def _refuse_requests(self, types: Mapping[str, object]) -> None:
-        """Raise `TypeError` for a parameter that only a request has."""
-        for name, parameter in inspect.signature(self.function).parameters.items():
-            if thing := part_of_request(types.get(name)) or part_of_request(parameter.default):
-                raise TypeError(
-                    f"The work '{self.name}' can't have the parameter '{name}', which is of a request "
-                    f"({thing}): take it in a route of your own, and start the work with what it says; "
-                    "copy an uploaded file to disk, and pass its path."
-                )
-
     async def begin(self, parameters: Parameters, threads: WorkThreads) -> Updates:
         """The updates of a run, as soon as there is a place for it; it begins when they are iterated."""
-        call = partial(self.function, **parameters.values())
-        if self.kind is WorkKind.BLOCKING:
+        call: Callable[[], Any] = partial(self.function, **parameters.values())
+        if self.kind == "blocking":
             return await threads.call(call, f"work {name_of(self.function)}")
-        if self._is_coroutine_function:
-            return result_of(call)
-        updates: Updates = call()  # type: ignore[assignment]
-        return updates
+        return result_of(call) if self._is_coroutine_function else call()
 
 
 async def result_of(call: Callable[[], Any]) -> Updates:

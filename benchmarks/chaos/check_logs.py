@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from benchmarks.chaos.facts import NUMBERED, Facts, first_of, is_last, snapshot_of
-from benchmarks.chaos.history import Observation, What
+from benchmarks.chaos.history import Observation, Outcome, What
 from benchmarks.chaos.violations import Violation
 
 SIGHT_SECONDS = 15
@@ -48,7 +48,7 @@ def whole_runs(facts: Facts) -> Iterator[Violation]:
     for (who, task), view in facts.views.items():
         expected, told = 1, 0
         for each in view:
-            if each.what is What.LOST and each.number <= expected:
+            if each.what is What.LOST and each.number <= max(expected, told + 1):
                 told = max(told, int(each.until))
             if each.what is not What.EVENT:
                 continue
@@ -59,6 +59,30 @@ def whole_runs(facts: Facts) -> Iterator[Violation]:
                 text = f"{who} has seen event {each.number} of task {task} again."
                 yield Violation("whole runs", text, (each,))
             expected = max(expected, each.number + 1)
+
+
+def true_gaps(facts: Facts) -> Iterator[Violation]:
+    """No viewer is told that something is lost which Redis still has in the end."""
+    final = facts.final_events()
+    for each in facts.of(What.LOST):
+        kept = (event for event in final.get(each.task, ()) if event.kind in ("", "output"))
+        found = [event for event in kept if each.number <= event.number <= each.until]
+        if found and not facts.rolled_back(each.task):
+            text = f"{each.who} was told that event {found[0].number} of task {each.task} is lost."
+            yield Violation("true gaps", text, (each, found[0]))
+
+
+def whole_texts(facts: Facts) -> Iterator[Violation]:
+    """All that work has said is in its log, if that is whole."""
+    lines = {each.label: each.number for each in facts.of(What.ENDED) if each.outcome is Outcome.OK}
+    for task, log in facts.final_events().items():
+        end = snapshot_of(log[-1].data) if is_last(log[-1]) else {}
+        if end.get("status") != "SUCCESS" or len(log) != log[-1].number or facts.rolled_back(task):
+            continue
+        said = "".join(snapshot_of(each.data)["text"] for each in log if each.kind == "output").count("\n")
+        if said != lines.get(end["name"], said):
+            text = f"Task {task} has said {lines[end['name']]} lines, of which its log has {said}."
+            yield Violation("whole texts", text, (log[-1],))
 
 
 def one_end(facts: Facts) -> Iterator[Violation]:

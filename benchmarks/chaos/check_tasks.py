@@ -9,8 +9,12 @@ from benchmarks.chaos.facts import Facts, first_of, snapshot_of
 from benchmarks.chaos.history import Observation, Outcome, What
 from benchmarks.chaos.violations import Violation
 
-WORKER_LOST = "worker lost"
-"""In the message of a task whose worker has died."""
+SPARE_DESCRIPTORS = 30
+"""How many more a process may have: the files of one piece of work, and some connections."""
+
+ON_PURPOSE = "failed on purpose"
+LOST = ("worker lost", "the server stopped")
+"""The message of work that was to fail; and in that of a task whose worker has died, or whose server has."""
 
 
 def kept_starts(facts: Facts) -> Iterator[Violation]:
@@ -71,8 +75,26 @@ def one_beginning(facts: Facts) -> Iterator[Violation]:
             )
 
 
+def same_parameters(facts: Facts) -> Iterator[Violation]:
+    """Work gets the parameters with which it was started."""
+    for each in facts.of(What.BEGUN):
+        if each.key != each.label:
+            text = f"The secret of the work {each.label} was {each.key!r} when it began."
+            yield Violation("same parameters", text, (each,))
+
+
+def nothing_kept(facts: Facts) -> Iterator[Violation]:
+    """The process of a worker has no more files open than before: what has failed is let go."""
+    first_of_process: dict[str, Observation] = {}
+    for each in facts.of(What.BEGUN):
+        first = first_of_process.setdefault(each.who, each)
+        if each.number > first.number + SPARE_DESCRIPTORS:
+            text = f"{each.who} had {first.number} descriptors at first, and has {each.number}."
+            yield Violation("nothing kept", text, (first, each))
+
+
 def honest_ends(facts: Facts) -> Iterator[Violation]:
-    """SUCCESS means that the work has come to its end; a worker is lost only if something struck it."""
+    """SUCCESS is of work that has ended, FAILURE of what was to fail or whose worker was struck."""
     finished = {each.label for each in facts.of(What.ENDED) if each.outcome is Outcome.OK}
     works_known = bool(facts.of(What.BEGUN))
     for task in facts.by_task:
@@ -81,7 +103,10 @@ def honest_ends(facts: Facts) -> Iterator[Violation]:
         end, snapshot = first_of(ends), snapshot_of(first_of(ends).data)
         if works_known and snapshot["status"] == "SUCCESS" and snapshot["name"] not in finished:
             yield Violation("honest ends", f"Task {task} is a SUCCESS, but its work has not ended.", (end,))
-        lost = snapshot["status"] == "FAILURE" and WORKER_LOST in snapshot["message"].lower()
+        failed, message = snapshot["status"] == "FAILURE", snapshot["message"].lower()
+        lost = failed and any(each in message for each in LOST)
+        if failed and not lost and message != ON_PURPOSE:
+            yield Violation("honest ends", f"Task {task} has failed: {message}.", (end,))
         if lost and not facts.struck(task, end.at):
             text = f"The worker of task {task} was presumed lost, although nothing had happened to it."
             yield Violation("honest ends", text, (end,))

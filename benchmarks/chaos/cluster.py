@@ -120,14 +120,14 @@ class Cluster:
                 await asyncio.sleep(0.02)
 
     async def logs(self) -> AsyncIterator[tuple[str, int, str, str]]:
-        """All events in Redis: the task's id, the number, the name (`output` or nothing) and the data."""
+        """All events in Redis: the task's id, the number, the kind (nothing for snapshots) and the data."""
         prefix = f"{NAMESPACE}:log:"
         async for key in self.redis.scan_iter(f"{prefix}?*"):
             entries: list[Any] = await self.redis.xrange(key) or []
             for entry_id, fields in entries:
-                name = "output" if fields.get(b"kind") == b"output" else ""
+                kind = fields[b"kind"].decode().removeprefix("last")
                 number = int(entry_id.split(b"-")[0])
-                yield key.decode().removeprefix(prefix), number, name, fields[b"data"].decode()
+                yield key.decode().removeprefix(prefix), number, kind, fields[b"data"].decode()
 
     async def idle(self) -> None:
         """Wait until every task has ended, also those that nobody watches."""

@@ -24,10 +24,14 @@ from benchmarks.chaos.program_faults import (
     worker_orphans,
 )
 from benchmarks.chaos.redis_faults import (
+    clients_killed,
+    clock_set_back,
+    later_version,
     messages_twice,
     redis_failed_over,
     redis_flushed,
     redis_full,
+    redis_restarted,
     redis_rolled_back,
 )
 from benchmarks.chaos.scene import Fault, Scene
@@ -51,11 +55,16 @@ FAULTS: dict[str, Fault] = {
     "lid": lid,
     "redis-killed": killed(redis),
     "redis-suspended": suspended(redis),
+    "redis-restarted": redis_restarted,
     "redis-full": redis_full,
+    "clients-killed": clients_killed,
+    "clock-set-back": clock_set_back,
+    "later-version": later_version,
     "redis-flushed": redis_flushed,
     "redis-rolled-back": redis_rolled_back,
     "redis-failed-over": redis_failed_over,
     "lines-reset": lines_reset,
+    "lines-narrow": damaged(all_lines, bytes_per_second=1_000_000),
     "lines-slow": damaged(all_lines, delay_seconds=0.1),
     "lines-split": damaged(all_lines, splits=True),
     "server-line-cut": damaged(server_line, refuses=True),

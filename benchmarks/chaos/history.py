@@ -68,9 +68,9 @@ class Observation:
     label: str = ""
     """Of work: its unique name, which is that of its task too. Of a fault: what it is."""
     key: str = ""
-    """The idempotency key of a start."""
+    """The idempotency key of a start; of work that begins, its secret parameter, which is its label."""
     number: int = 0
-    """The number of an event."""
+    """The number of an event; of work, the descriptors of its process at first, its lines in the end."""
     until: float = 0
     since: float = 0
     """When the request was sent."""

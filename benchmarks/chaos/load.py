@@ -83,12 +83,18 @@ class Load:
         self._latest.append(task)
         async with asyncio.TaskGroup() as group:
             for _ in range(self._draw.choice([1, 1, 2, 3])):
-                viewer = TaskViewer(self._new_viewer(), task, self._surroundings)
-                group.create_task(viewer.watch())
+                group.create_task(self._watch(task, self._draw.choice([0, 0, 0, 1, 3])))
             if self._draw.random() < 0.25:
                 group.create_task(self._cancel(task, self._draw.choice([0, 0.02, 0.1, 0.5, 1])))
             if self._draw.random() < 0.3:
                 group.create_task(self._look(task))
+            if key and self._draw.random() < 0.5:
+                await asyncio.sleep(self._draw.random())
+                await self._start_surely(body, key)
+
+    async def _watch(self, task: str, after_seconds: float) -> None:
+        await asyncio.sleep(after_seconds)
+        await TaskViewer(self._new_viewer(), task, self._surroundings).watch()
 
     async def _overlook(self, until: float) -> None:
         """Watch the latest tasks over one stream, again and again."""
@@ -114,15 +120,16 @@ class Load:
         silent = self._draw.random() < 0.08
         return {
             **self._label("work"),
-            "work": self._draw.choice(["steps", "blocking"]),
+            "work": self._draw.choice(["steps", "blocking", "in_threads"]),
             "steps": 1 if silent else self._draw.randint(1, 15),
             "seconds": 13 if silent else self._draw.choice([0, 0.2, 1, 2, 4]),
-            "fail": self._draw.random() < 0.1,
+            "fail": self._draw.random() < 0.2,
+            "kib": self._draw.choice([0] * 9 + [100]),
         }
 
     def _label(self, kind: str) -> dict[str, str]:
         label = f"{kind}-{self._draw.getrandbits(48):012x}"
-        return {"label": label, "name": label}
+        return {"label": label, "name": label, "secret": label}
 
     async def _start_surely(self, body: dict[str, Any], key: str) -> str:
         """Start a task under a key, at both servers at once or at one after another; its id."""

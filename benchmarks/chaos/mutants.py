@@ -3,15 +3,23 @@
 Each patches the modules of `taskstream` in the process that is about to run them.
 """
 
+import asyncio
 import dataclasses
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
+from pydantic_core import to_json
+
 from benchmarks.chaos.limits import Limits
-from taskstream.redis import scripts
+from taskstream.events import Event
+from taskstream.redis import logs
 
 NO_LIMITS = Limits()
+
+FAR = 1_000_000
+"""No task has so many events: the numbers have jumped."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +36,11 @@ def edit(old: str, new: str) -> Callable[[], None]:
     """Edit the script that Redis runs. Raises `LookupError` if the script is not what it was."""
 
     def switch_off() -> None:
-        source = scripts.source()
-        if old not in source:
+        script = logs.script
+        if old not in script("keys", "commands"):
             raise LookupError(f"The script has no {old!r} any more: change the mutant.")
-        replace("taskstream.redis.scripts", "source", lambda: source.replace(old, new))()
+        # Before others import it from there.
+        logs.script = lambda *names: script(*names).replace(old, new)
 
     return switch_off
 
@@ -66,7 +75,57 @@ def always_204() -> None:
     replace("taskstream", "TaskStream.stream", refuse)()
 
 
+def shown(values: dict[str, object]) -> str:
+    """Parameters as JSON for people, which hides secrets."""
+    return to_json(values).decode()
+
+
+def deaf_to_threads() -> None:
+    """Take output in the event loop only."""
+    from taskstream.bridge import Reporter
+
+    take = Reporter.output
+
+    def output(reporter: Reporter, text: str) -> None:
+        with suppress(RuntimeError):  # there is no loop in this thread
+            asyncio.get_running_loop()
+            take(reporter, text)
+
+    replace("taskstream.bridge", "Reporter.output", output)()
+
+
+def forget_at_jumps() -> None:
+    """Drop what a server knows of a log when its numbers jump."""
+    from taskstream.redis.remote import RemoteTask
+
+    receive = RemoteTask.receive
+
+    def receive_anew(task: RemoteTask, events: Iterable[Event]) -> None:
+        for event in events:
+            if event.id > task.log.last_id + FAR:
+                task.log._events.clear()
+            receive(task, [event])
+
+    replace("taskstream.redis.remote", "RemoteTask.receive", receive_anew)()
+
+
 MUTANTS = {
+    "no-last-event": Mutant(
+        "a worker goes on with a task that was cancelled",
+        (),
+        edit("if before.kind == 'last' then return false end", ""),
+    ),
+    "deaf-to-threads": Mutant("what work says in threads is lost", (), deaf_to_threads),
+    "forgotten-at-jumps": Mutant(
+        "after a restart of Redis, late viewers don't get what it still has",
+        ("redis-restarted",),
+        forget_at_jumps,
+    ),
+    "secrets-hidden": Mutant(
+        "parameters reach a worker as they would be shown",
+        (),
+        replace("taskstream.work", "Work.to_json", lambda _, parameters: shown(parameters.values())),
+    ),
     "no-resuming": Mutant("whoever comes back is told that there is nothing more", (), always_204),
     "replay-from-the-start": Mutant(
         "whoever comes back sees everything again",
@@ -81,7 +140,7 @@ MUTANTS = {
     "no-lease-renewal": Mutant(
         "a worker whose work is silent for longer than a lease is presumed lost",
         ("pause",),
-        replace("taskstream.redis.leases", "Leases.renew", lambda *_: True),
+        replace("taskstream.redis.worker", "Leases.renew", lambda *_: True),
     ),
     "no-time-to-come-back": Mutant(
         "after everything was suspended, all workers are presumed lost",

@@ -63,7 +63,7 @@ def redis(scene: Scene) -> Program:
 async def worker_orphans(scene: Scene) -> AsyncIterator[None]:
     """A worker dies, but not its children, which run on; and it is started again."""
     worker = any_worker(scene)
-    worker.signal_parent(signal.SIGKILL)
+    worker.kill_parent()
     try:
         yield
     finally:

@@ -60,10 +60,11 @@ class Program:
             with suppress(ProcessLookupError):
                 os.killpg(self._processes[-1].pid, number)
 
-    def signal_parent(self, number: int) -> None:
-        """Send a signal to it, but not to its children."""
+    def kill_parent(self) -> None:
+        """Kill it, but not its children."""
         if self.running:
-            self._processes[-1].send_signal(number)
+            self._processes[-1].kill()
+            self._processes[-1].wait()
 
     def children(self) -> list[psutil.Process]:
         """Its children."""
@@ -75,6 +76,13 @@ class Program:
     def kill(self) -> None:
         """Kill it with all of its children, as if the machine had lost its power."""
         self.signal(signal.SIGKILL)
+        if self._processes:
+            self._processes[-1].wait()
+
+    def terminate(self) -> None:
+        """End it in good order, also if it is suspended."""
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
         if self._processes:
             self._processes[-1].wait()
 

@@ -1,6 +1,7 @@
 """A TCP proxy that damages what it carries, on the line of one program to Redis."""
 
 import asyncio
+import math
 import socket
 import struct
 from contextlib import suppress
@@ -22,6 +23,7 @@ class Damage:
     """Bytes are taken and go nowhere, both ways; on the connections that meet this, for ever."""
     delay_seconds: float = 0
     """Each piece is this late, on its way to Redis and back."""
+    bytes_per_second: float = 0
     splits: bool = False
     """Bytes arrive in small pieces."""
     reply_losses: float = 0
@@ -102,8 +104,9 @@ class Proxy:
     ) -> None:
         """Carry bytes one way until either side ends; while the connection is not `lost`."""
         while piece := await reader.read(PIECE_BYTES):
-            if self.damage.delay_seconds:
-                await asyncio.sleep(self.damage.delay_seconds)
+            if self.damage.delay_seconds or self.damage.bytes_per_second:
+                sending_seconds = len(piece) / (self.damage.bytes_per_second or math.inf)
+                await asyncio.sleep(self.damage.delay_seconds + sending_seconds)
             if self.damage.swallows:
                 lost.set()
             if lost.is_set():

@@ -1,4 +1,4 @@
-"""What can happen to what Redis keeps: there is no room for it, it is lost, or some of it comes twice."""
+"""What can happen to Redis: no room, a restart, less data, lost connections, and what others write."""
 
 import asyncio
 import math
@@ -13,6 +13,29 @@ from redis.exceptions import RedisError
 from benchmarks.chaos.cluster import NAMESPACE
 from benchmarks.chaos.history import What
 from benchmarks.chaos.scene import Scene
+
+SET_BACK = """
+for _, times in ipairs({KEYS[1] .. 'leases', KEYS[1] .. 'due'}) do
+    for _, task in ipairs(redis.call('ZRANGE', times, 0, -1)) do
+        redis.call('ZINCRBY', times, 3600, task)
+    end
+end
+for _, field in ipairs(redis.call('HKEYS', KEYS[1] .. 'state')) do
+    redis.call('HINCRBYFLOAT', KEYS[1] .. 'state', field, 3600)
+end
+"""
+
+APPEND_LATER_KIND = """
+local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x%x%x%x%x%x%x%x)')
+for _, task in ipairs(redis.call('SMEMBERS', KEYS[1] .. 'running')) do
+    local log = KEYS[1] .. 'log:' .. task
+    for _, entry in ipairs(redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)) do
+        local id, fields = string.format('%.0f', string.match(entry[1], '%d+') + 1), entry[2]
+        fields[2], fields[4] = '{"later":' .. id .. '}', 'later'
+        if fields[10] == history then redis.call('XADD', log, id .. '-0', unpack(fields)) end
+    end
+end
+"""
 
 
 @asynccontextmanager
@@ -29,6 +52,44 @@ async def redis_full(scene: Scene) -> AsyncIterator[None]:
             scene.cluster.redis_server.signal(signal.SIGCONT)
             await scene.cluster.redis_ready()
             await redis.config_set("maxmemory", 0)
+
+
+@asynccontextmanager
+async def redis_restarted(scene: Scene) -> AsyncIterator[None]:
+    """Redis is stopped in good order, and started again with all that it had."""
+    scene.cluster.redis_server.terminate()
+    try:
+        yield
+    finally:
+        scene.cluster.redis_server.start()
+
+
+@asynccontextmanager
+async def clients_killed(scene: Scene) -> AsyncIterator[None]:
+    """Redis ends all connections of a kind, once or several times."""
+    for _ in range(scene.draw.randint(1, 5)):
+        with suppress(RedisError):
+            await scene.cluster.redis.client_kill_filter(_type=scene.draw.choice(["normal", "pubsub"]))
+        await asyncio.sleep(scene.draw.choice([0, 0.05, 0.5]))
+    yield
+
+
+@asynccontextmanager
+async def clock_set_back(scene: Scene) -> AsyncIterator[None]:
+    """The clock of Redis goes back by an hour: as seen from there, what is due comes an hour later."""
+    with suppress(RedisError):
+        await scene.cluster.redis.eval(SET_BACK, 1, f"{NAMESPACE}:")
+    yield
+
+
+@asynccontextmanager
+async def later_version(scene: Scene) -> AsyncIterator[None]:
+    """Logs of tasks that run get events of a kind that only a later version knows."""
+    for _ in range(3):
+        with suppress(RedisError):
+            await scene.cluster.redis.eval(APPEND_LATER_KIND, 1, f"{NAMESPACE}:")
+        await asyncio.sleep(0.2)
+    yield
 
 
 @asynccontextmanager

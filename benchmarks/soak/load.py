@@ -51,19 +51,14 @@ class Load:
         """One task after another: long and short, light and heavy, with any end."""
         while time.monotonic() < until:
             seconds = self.draw.uniform(1, 4)
+            steps = self.draw.randint(5, 20)
+            body: dict[str, object] = {"steps": steps, "pause": seconds / steps}
             if self.draw.random() < 0.1:
-                first = await self.post("/start-task", work="scraping", seconds=seconds, steps=5)
+                body |= {"work": "hold", "fail": self.draw.random() < 0.5}
             else:
-                steps = self.draw.randint(5, 20)
-                first = await self.post(
-                    "/start-task",
-                    work="ticks",
-                    steps=steps,
-                    pause=seconds / steps,
-                    kib=self.draw.choice([0] * 19 + [32]),
-                    fail=self.draw.random() < 0.2,
-                )
-            task_id = first["task_id"]
+                kib = self.draw.choice([0] * 19 + [32])
+                body |= {"work": "ticks", "kib": kib, "fail": self.draw.random() < 0.2}
+            task_id = (await self.post("/start-task", **body))["task_id"]
             self.tasks[task_id] = {}
             self.counts["tasks"] += 1
             cancelled = self.draw.random() < 0.2

@@ -1,4 +1,4 @@
-"""The server that is soaked: `app.py` with two works more, in each way in which it can stream.
+"""The server that is soaked: `app.py` with three works more, in each way in which it can stream.
 
 python -m benchmarks.soak.server --way attached --loop uvloop
 """
@@ -6,13 +6,15 @@ python -m benchmarks.soak.server --way attached --loop uvloop
 import argparse
 import asyncio
 import ctypes
-import gc
 import linecache
+import os
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
-from taskstream import Result, Update, WorkError
+from taskstream import Result, Update, WorkError, track
 from tests.support.programs import Server
 
 WAYS = {
@@ -26,6 +28,7 @@ ALLOCATORS = {
     "pymalloc": "Python's own, which counts its blocks, but keeps 1 MiB while one of them in it is used",
 }
 """Values of PYTHONMALLOC."""
+HELD_KIB = 1024
 
 
 async def ticks(*, steps: int, pause: float, kib: int, fail: bool) -> AsyncIterator[Update]:
@@ -37,10 +40,19 @@ async def ticks(*, steps: int, pause: float, kib: int, fail: bool) -> AsyncItera
         raise WorkError("Failed on purpose")
 
 
+def hold(*, steps: int, pause: float, fail: bool) -> int:
+    """Blocking work with a file that is open, and much in memory, as long as its variables live."""
+    file, weight = Path(os.devnull).open(), bytearray(HELD_KIB * 1024)  # noqa: SIM115
+    for _ in track(range(steps)):
+        time.sleep(pause)
+    if fail:
+        raise WorkError(f"Failed on purpose, with {file.name} open")
+    return len(weight)
+
+
 async def census() -> AsyncIterator[Result]:
-    """What only the server itself can count, when all that it doesn't need has been given back."""
+    """What only the server itself can count. Nothing is collected: what is left in cycles counts too."""
     linecache.clearcache()  # the source lines in the tracebacks of tasks that have failed
-    gc.collect()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc keeps what was freed
         trim(0)
     yield Result(
@@ -80,6 +92,7 @@ def main() -> None:
     from taskstream.server.serve import allow_many_connections
 
     app.tasks.work(ticks)
+    app.tasks.work(hold)
     app.tasks.work(census)
     app.tasks.configure(retention_seconds=arguments.retention_seconds)
     if arguments.way == "attached":

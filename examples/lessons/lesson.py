@@ -29,6 +29,7 @@ ORDER = (
     "subscribing_after_replay",
     "nobody_watches",
     "buffering_proxy",
+    "closing_stream",
     "compressing_middleware",
     "five_minute_timeout",
     "mute_connection",

@@ -10,7 +10,8 @@ Cause:    a reverse proxy collects the response until a buffer is full, which ta
           you by luck.
 Cure:     the header `X-Accel-Buffering: no`, which tells nginx to pass on each piece as it arrives.
           sse-starlette sends it; with a StreamingResponse you have to. (Or `proxy_buffering off;` in
-          nginx.conf: but then whoever installs the application has to know it.)
+          nginx.conf: but then whoever installs the application has to know it.) For a proxy that heeds
+          neither there is a second cure, a stream that closes on purpose: closing_stream.py.
 """
 
 import asyncio

@@ -4,28 +4,17 @@ import asyncio
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from fastapi import Header, HTTPException, Request
+from fastapi import HTTPException, Request
 from pydantic import BaseModel, Field, ValidationError, create_model
 from starlette.requests import ClientDisconnect
 
 from taskstream.application import MAX_NAME
-from taskstream.errors import IDEMPOTENCY_KEY, NO_STORE, InvalidParameters
-from taskstream.idempotency import PATTERN
+from taskstream.errors import NO_STORE, InvalidParameters
 from taskstream.work import Parameters, Work
 from taskstream.work_table import WorkTable
 
 BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10
-
-
-IdempotencyKeyHeader = Annotated[
-    str | None,
-    Header(
-        alias=IDEMPOTENCY_KEY,
-        description="the same key and body start one task, however often they are sent",
-        json_schema_extra={"pattern": PATTERN},
-    ),
-]
 
 
 class StartTask(Parameters):
@@ -63,6 +52,20 @@ class StartTaskBodies:
                 raise InvalidParameters.of("work", f"Input should be {one_of(works)}")
             model = self._models.get(work.name) or self.model(work)
             return work, model.model_validate_json(body)
+        except ValidationError as error:
+            raise InvalidParameters.of_pydantic(error) from None
+
+
+class TaskIds(BaseModel, extra="forbid", strict=True):
+    """The body that asks for the stream of many tasks: more than a request line has room for."""
+
+    task_ids: Annotated[list[str], Field(min_length=1, max_length=1000)]
+
+    @classmethod
+    def parse(cls, body: bytes) -> list[str]:
+        """The ids in a body. Raises `InvalidParameters`."""
+        try:
+            return cls.model_validate_json(body).task_ids
         except ValidationError as error:
             raise InvalidParameters.of_pydantic(error) from None
 

@@ -5,7 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from taskstream.http.bodies import StartTaskBodies
+from taskstream.errors import IDEMPOTENCY_KEY
+from taskstream.http.bodies import StartTaskBodies, TaskIds
+from taskstream.idempotency import PATTERN
 from taskstream.work_table import WorkTable
 
 Answers = dict[int | str, dict[str, Any]]
@@ -43,15 +45,14 @@ METRICS: Answers = {
     200: {"description": "Prometheus' text format", "content": {"text/plain": {}}},
     **UNAVAILABLE,
 }
-START: Answers = {
-    200: header("Location", "string", "Where the stream of the task is"),
+BODY: Answers = {
     **error(400, "The body was cut off"),
     **error(408, "The body took too long"),
     **error(413, "The body is too large"),
     **error(415, "The body is encoded", header("Accept-Encoding", "string", "Which codings are read")),
     **INVALID,
-    **BUSY,
 }
+START: Answers = {200: header("Location", "string", "Where the stream of the task is"), **BODY, **BUSY}
 STATUS = NOT_FOUND | UNAVAILABLE
 
 
@@ -68,29 +69,30 @@ def stream(events: str) -> Answers:
     }
 
 
-def parameter(name: str, part: str, schema: Schema, description: str) -> Schema:
-    """A parameter of a stream; none of its route, as FastAPI would take 7 % of the time of an opening."""
+def parameter(name: str, part: str, description: str, **schema: object) -> Schema:
+    """A parameter that a route looks up by itself: FastAPI would take 7 % of the time of an opening."""
     return {"name": name, "in": part, "schema": schema, "description": description}
+
+
+def request_body(schema: Schema, **more: object) -> Schema:
+    """What the body of a request is."""
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}, **more}}
 
 
 STREAM_PARAMETERS = {
     "parameters": [
-        parameter("Last-Event-ID", "header", {"type": "string"}, "What EventSource sends on reconnecting"),
-        parameter("last_event_id", "query", {"type": "string"}, "The same, where there is no header"),
+        parameter("Last-Event-ID", "header", "What EventSource sends on reconnecting", type="string"),
+        parameter("last_event_id", "query", "The same, where there is no header", type="string"),
         parameter(
-            "wait",
-            "query",
-            {"type": "integer", "minimum": 0, "maximum": 30},
-            "Seconds to wait for the first event, with which the response is over",
+            "wait", "query", "Seconds to wait for a first event", type="integer", minimum=0, maximum=30
         ),
     ]
 }
-STREAM = (
-    stream(
-        "Unnamed ones have a `Snapshot` as their data, `output` has `text`, and `lost` the numbers of the "
-        "events that are gone, `from` and `to`; the others are numbered"
-    )
-    | NOT_FOUND
+TASK_IDS = request_body(TaskIds.model_json_schema(), required=True)
+KEY = parameter(IDEMPOTENCY_KEY, "header", "One key starts one task", type="string", pattern=PATTERN)
+STREAM = NOT_FOUND | stream(
+    "Unnamed ones have a `Snapshot` as their data, `output` has `text`, and `lost` the numbers of the "
+    "events that are gone, `from` and `to`; the others are numbered"
 )
 OVERVIEW = stream(
     "Unnamed ones have a `Snapshot` as their data, `unknown` a `task_id`; the last one has the id `end`"
@@ -98,7 +100,7 @@ OVERVIEW = stream(
 
 
 class StartTaskOperation(Mapping[str, Any]):
-    """What `POST /start-task` adds to its OpenAPI operation: the bodies that it accepts.
+    """What `POST /start-task` adds to its OpenAPI operation: its key, and the bodies that it accepts.
 
     Made when the document is, not when the router is: works may be added after the router is included, and
     their annotations may name what is defined further down.
@@ -109,17 +111,16 @@ class StartTaskOperation(Mapping[str, Any]):
         self._bodies = bodies
 
     def __getitem__(self, key: str) -> object:
-        schemas = [
-            inlined(self._bodies.model(work).model_json_schema()) for work in self._works.public.values()
-        ]
+        works = self._works.public.values()
+        schemas = [inlined(self._bodies.model(work).model_json_schema()) for work in works]
         schema: Schema = {"oneOf": schemas} if schemas else {"not": {}}  # where there is nothing to start
-        return {"requestBody": {"content": {"application/json": {"schema": schema}}}}[key]
+        return {"parameters": [KEY], **request_body(schema)}[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(("requestBody",))
+        return iter(("parameters", "requestBody"))
 
     def __len__(self) -> int:
-        return 1
+        return 2
 
 
 def inlined(schema: Schema) -> Schema:

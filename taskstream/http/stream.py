@@ -8,10 +8,13 @@ fast as the connection takes it. The cursor of the viewer is all that it needs t
 import logging
 import math
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from taskstream.http.write_queue import Outcome, StreamCounts, WriteQueue, chunk
+from taskstream.http.write_queue import Outcome, chunk
 from taskstream.viewers import Viewer
+
+if TYPE_CHECKING:
+    from taskstream.http.streams import Streams
 
 CONNECTION = "taskstream.connection"
 """The key in the ASGI scope under which a connection offers itself for a stream."""
@@ -60,11 +63,8 @@ class Stream:
     steps_at_once = 1  # each may be a large piece
 
     __slots__ = (
-        "_counts",
-        "_now",
-        "_on_close",
-        "_queue",
         "_retry",
+        "_streams",
         "_unsent",
         "active_at",
         "closed",
@@ -78,28 +78,18 @@ class Stream:
     """Writes one chunk of the body. The connection sets it: an attribute, as it is called most."""
 
     def __init__(
-        self,
-        viewer: Viewer,
-        connection: StreamConnection,
-        retry: bytes,
-        queue: WriteQueue,
-        counts: StreamCounts,
-        now: Callable[[], float],
-        on_close: Callable[["Stream", Outcome], object],
+        self, viewer: Viewer, connection: StreamConnection, retry: bytes, streams: "Streams"
     ) -> None:
         self.viewer = viewer
         self.connection = connection
         self.closed = False
         self.up_to_date = False
-        """Whether it can be written to with others: it has begun, and its connection takes more."""
-        self.active_at = now()
+        """Whether it can be written to with others of its log: it has begun, and can take more."""
+        self.active_at = streams.now()
         """When it was last written to; if the connection takes no more, when that last sent something."""
         self._retry = retry
         self._unsent = math.inf
-        self._queue = queue
-        self._counts = counts
-        self._now = now
-        self._on_close = on_close
+        self._streams = streams
 
     def begin(self) -> None:
         """Write what the viewer has missed, or a comment: proxies may hold back a head without a body."""
@@ -110,7 +100,7 @@ class Stream:
 
     def resume(self) -> None:
         """Write soon what is new, in turn with others."""
-        self._queue.add(self)
+        self._streams.queue.add(self)
 
     def pause(self) -> None:
         """Write nothing more until `resume` is called."""
@@ -124,17 +114,43 @@ class Stream:
 
     def write_piece(self) -> bool:
         """Write the next piece of what the viewer has not seen, if any; whether there is more."""
+        viewer = self.viewer
+        if self.closed or self.connection.write_paused:
+            return False
         try:
-            return not (self.closed or self.connection.write_paused) and self._write_piece()
+            if events := viewer.take():
+                self._streams.counts.events += events.count(b"\n\n")
+                self._streams.counts.bytes += len(events)
+                if self._retry:
+                    events, self._retry = events.replace(b"\n", self._retry, 1), b""
+                self.write(chunk(events))
+                self.active_at = self._streams.now()
+            if self.connection.write_paused:
+                return False
+            if not viewer.caught_up:
+                return True
+            if viewer.finished:
+                self.end("ended" if viewer.ended else "stopped")
+            else:
+                self.up_to_date = viewer.shared_log is not None and not self._retry
         except Exception:  # noqa: BLE001 - it is logged, and the other streams are served
             self.fail()
-            return False
+        return False
 
-    def check(self, ping_seconds: float, stall_seconds: float) -> None:
+    def check(self, now: float, ping_seconds: float, stall_seconds: float) -> None:
         """Break a silence that has lasted for too long; give up on a viewer that has stopped reading."""
+        connection = self.connection
+        if self.closed:
+            return
         try:
-            if not self.closed:
-                self._check(ping_seconds, stall_seconds)
+            if connection.write_paused:
+                if connection.unsent_bytes < self._unsent:
+                    self._unsent, self.active_at = connection.unsent_bytes, now
+                elif now - self.active_at >= stall_seconds:
+                    self._cut("stalled")
+            elif now - self.active_at >= ping_seconds:
+                self.write(PING)
+                self.active_at = now
         except Exception:  # noqa: BLE001 - it is logged, and the other streams are checked
             self.fail()
 
@@ -154,39 +170,9 @@ class Stream:
         if not self.closed:
             self.closed = True
             self.up_to_date = False
-            self._on_close(self, outcome)
-
-    def _check(self, ping_seconds: float, stall_seconds: float) -> None:
-        now, connection = self._now(), self.connection
-        if connection.write_paused:
-            if connection.unsent_bytes < self._unsent:
-                self._unsent, self.active_at = connection.unsent_bytes, now
-            elif now - self.active_at >= stall_seconds:
-                self._cut("stalled")
-        elif now - self.active_at >= ping_seconds:
-            self.write(PING)
-            self.active_at = now
+            self._streams.remove(self, outcome)
 
     def _cut(self, outcome: Outcome) -> None:
         if not self.closed:
             self.close(outcome)
             self.connection.abort()
-
-    def _write_piece(self) -> bool:
-        viewer = self.viewer
-        if events := viewer.take():
-            self._counts.events += events.count(b"\n\n")
-            self._counts.bytes += len(events)
-            if self._retry:
-                events, self._retry = events.replace(b"\n", self._retry, 1), b""
-            self.write(chunk(events))
-            self.active_at = self._now()
-        if self.connection.write_paused:
-            return False
-        if not viewer.caught_up:
-            return True
-        if viewer.finished:
-            self.end("ended" if viewer.ended else "stopped")
-        else:
-            self.up_to_date = not self._retry
-        return False

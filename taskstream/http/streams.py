@@ -13,7 +13,7 @@ from taskstream.viewers import Viewer
 
 
 class Streams:
-    """The streams that are open, those of one log in a broadcast."""
+    """The streams that are open, and a broadcast for each log that they show."""
 
     def __init__(
         self,
@@ -26,8 +26,8 @@ class Streams:
         self.stall_seconds = stall_seconds
         self.counts = StreamCounts()
         self.said_slower = False
-        self._queue = WriteQueue()
-        self._now = now
+        self.queue = WriteQueue()
+        self.now = now
         self._limit = limit
         self._attached: set[Stream] = set()
         self._broadcasts: dict[Log, Broadcast] = {}
@@ -51,30 +51,26 @@ class Streams:
 
     def attach(self, viewer: Viewer, connection: StreamConnection, retry: bytes) -> bool:
         """Have a viewer's events written to a connection, if that allows it."""
-        stream = Stream(viewer, connection, retry, self._queue, self.counts, self._now, self._remove)
+        stream = Stream(viewer, connection, retry, self)
         if not connection.attach(stream):
             return False
         self._attached.add(stream)
-        if (log := viewer.shared_log) is None:
-            for each in viewer.logs:
-                each.listeners.add(stream.resume)
-        else:
+        for log in viewer.logs:
             if log not in self._broadcasts:
-                self._broadcasts[log] = Broadcast(log, self._queue, self.counts, self._now)
-            self._broadcasts[log].add(stream)
+                self._broadcasts[log] = Broadcast(log, self)
+                log.listeners.add(self._broadcasts[log].listener)
+            self._broadcasts[log].streams.add(stream)
         stream.begin()
         return True
 
-    def _remove(self, stream: Stream, outcome: Outcome) -> None:
+    def remove(self, stream: Stream, outcome: Outcome) -> None:
         """Free the place of a stream that is closed."""
         self._attached.remove(stream)
-        if (log := stream.viewer.shared_log) is None:
-            for each in stream.viewer.logs:
-                each.listeners.discard(stream.resume)
-        else:
+        for log in stream.viewer.logs:
             broadcast = self._broadcasts[log]
-            broadcast.discard(stream)
-            if not broadcast:
+            broadcast.streams.remove(stream)
+            if not broadcast.streams:
+                log.listeners.discard(broadcast.listener)
                 del self._broadcasts[log]
         self.free_place(outcome)
 
@@ -82,7 +78,8 @@ class Streams:
         """Break every silence and drop who has stopped reading, for ever: one timer for all streams."""
         while True:
             await asyncio.sleep(min(self.ping_seconds, self.stall_seconds) / 4)
+            now = self.now()
             for number, stream in enumerate(list(self._attached), 1):
-                stream.check(self.ping_seconds, self.stall_seconds)
+                stream.check(now, self.ping_seconds, self.stall_seconds)
                 if number % SLICE == 0:
                     await asyncio.sleep(0)

@@ -1,12 +1,9 @@
 -- The commands that change tasks: Redis runs each as a whole or not at all. The first argument names one.
---
 -- Of many last events that race, one wins; what has ended is never appended to; what was forgotten does not
 -- come back; each command may be sent twice.
---
 -- An event gets its number when it enters a log, not before; its writer counts what it sends, so that what
 -- it sends again is known. The first event that enters a log after Redis was restarted, or a replica took
 -- over, is numbered by the clock, in microseconds: beyond all that was lost, which a viewer may have seen.
---
 -- A full Redis refuses what may need memory until a script has written something. So a command that has to
 -- succeed, because it frees memory in the end, begins with a write that needs none.
 
@@ -14,7 +11,7 @@ local commands = {}
 
 -- Begin a log with the first event of a task, and queue the message for a worker.
 function commands.create(
-    task_id, data, message, max_tasks, resubmit_seconds, deadline, idempotency_key, fingerprint
+    task_id, data, message, max_tasks, resubmit_seconds, deadline, idempotency_key, fingerprint, scope
 )
     if remembered(task_id) then return {'created', task_id} end  -- sent again
     if now > tonumber(deadline) then return {'late', ''} end
@@ -30,14 +27,19 @@ function commands.create(
     while redis.call('SCARD', running) + redis.call('ZCARD', ended) >= tonumber(max_tasks) do
         local oldest = redis.call('ZRANGE', ended, 0, 0)[1]
         if not oldest then return {'full', ''} end
-        forget(oldest)
+        forget_now(oldest)
     end
-    add_entry(task_id, '1', data, '', '', 1, current_history())
+    add_entry(task_id, 1, '1', data, '', '', 1, current_history())
     save_snapshot(task_id, '1', data)
     redis.call('SADD', running, task_id)
     redis.call('HSET', messages, task_id, message)
     redis.call('ZADD', due, now + resubmit_seconds, task_id)
     redis.call('LPUSH', queue, message)
+    redis.call('ZADD', started, now, task_id)
+    if scope ~= '' then
+        redis.call('HSET', scopes, task_id, scope)
+        redis.call('ZADD', started_in(scope), now, task_id)
+    end
     if idempotency_key ~= '' then
         redis.call('HSET', keys, idempotency_key, task_id .. ' ' .. fingerprint)
         redis.call('HSET', key_of, task_id, idempotency_key)
@@ -48,12 +50,36 @@ end
 -- The writer that has begun a task may append until its end is decided. That end has no writer, and has to
 -- follow the event that it was made from.
 local function may_append(task_id, writer, count, before)
-    if writer == '' then return tonumber(count) == before.number + 1 end
+    if before.kind == 'last' then return false end
+    if writer == '' then return tonumber(count) == before.id + 1 end
     return not must_end(task_id) and (before.writer == '' or before.writer == writer)
 end
 
-local function trim(task_id, history_length, history_bytes)
-    redis.call('XTRIM', log(task_id), 'MAXLEN', history_length)
+local EVENTS = 10  -- where in ARGV the events begin, three arguments each: too many to be parameters
+local NOTIFIED_BYTES = 4096
+
+-- Add those of the events that are not in the log yet; the number of the last one. What its writer has left
+-- out takes its numbers.
+local function add_events(task_id, writer, before, history_length)
+    local counted = before.writer == writer and before.count or tonumber(ARGV[EVENTS]) - 1
+    local history, number = current_history(), tonumber(before.id)
+    if before.history ~= history then  -- even if the clock is a little behind
+        number = math.max(number + 1e9, math.floor(now * 1e6)) - 1
+    end
+    local id, snapshot_id, snapshot
+    for i = EVENTS, #ARGV, 3 do
+        local count, kind, data = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+        if tonumber(count) > counted then  -- or it is sent again after a lost reply
+            id = string.format('%.0f', number + count - counted)  -- Lua by itself would round it
+            add_entry(task_id, history_length, id, data, kind, writer, count, history)
+            if kind ~= 'output' then snapshot_id, snapshot = id, data end
+        end
+    end
+    if snapshot then save_snapshot(task_id, snapshot_id, snapshot) end
+    return id
+end
+
+local function trim_bytes(task_id, history_bytes)
     local too_large = redis.call('MEMORY', 'USAGE', log(task_id)) / history_bytes
     if too_large > 1 then  -- by count, as if all were of a size: exact enough, as it is done each time
         local length = math.max(1, math.floor(redis.call('XLEN', log(task_id)) / too_large))
@@ -61,45 +87,33 @@ local function trim(task_id, history_length, history_bytes)
     end
 end
 
-local EVENTS = 10  -- where in ARGV the events begin, three arguments each: too many to be parameters
-
--- Add those of the events that are not in the log yet. What its writer has left out takes its numbers.
-local function add_events(task_id, writer, before)
-    local counted = before.writer == writer and before.count or tonumber(ARGV[EVENTS]) - 1
-    local history, number = current_history(), before.number
-    if before.history ~= history then  -- even if the clock is a little behind
-        number = math.max(number + 1e9, math.floor(now * 1e6)) - 1
-    end
-    local snapshot_id, snapshot
-    for i = EVENTS, #ARGV, 3 do
-        local count, kind, data = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-        if tonumber(count) > counted then  -- or it is sent again after a lost reply
-            local id = string.format('%.0f', number + count - counted)  -- Lua by itself would round it
-            add_entry(task_id, id, data, kind, writer, count, history)
-            if kind ~= 'output' then snapshot_id, snapshot = id, data end
-        end
-    end
-    if snapshot then save_snapshot(task_id, snapshot_id, snapshot) end
+-- Tell servers that there is something to read; one small event they need not read, if they have the one
+-- before it.
+local function notify(task_id, before, id)
+    local kind, data, next_event = unpack(ARGV, EVENTS + 1, EVENTS + 3)
+    local told = id and not next_event and #data < NOTIFIED_BYTES
+    redis.call('PUBLISH', log(task_id), told and table.concat({before.id, id, kind, data}, ' ') or '')
 end
 
 -- Append events to the log of a task; whether that was done.
 function commands.append(
     task_id, writer, last, lease_seconds, history_length, history_bytes, retention_seconds, log_seconds
 )
-    local before = runs(task_id) and latest_entry(task_id)
+    local before = latest_entry(task_id)
     if not before or not may_append(task_id, writer, ARGV[EVENTS], before) then return 0 end
     if last == '1' then redis.call('ZREM', leases, task_id) end
-    add_events(task_id, writer, before)
-    trim(task_id, history_length, history_bytes)
-    delete_message(task_id)
+    local id = add_events(task_id, writer, before, history_length)
+    trim_bytes(task_id, history_bytes)
+    if before.writer == '' then  -- it begins: from now on its worker renews the lease
+        delete_message(task_id)
+        redis.call('ZADD', leases, now + lease_seconds, task_id)
+    end
     if last == '1' then
         no_longer_running(task_id)
         redis.call('ZADD', ended, now + retention_seconds, task_id)
         redis.call('PEXPIRE', log(task_id), math.ceil(1000 * log_seconds))
-    else
-        redis.call('ZADD', leases, now + lease_seconds, task_id)
     end
-    redis.call('PUBLISH', log(task_id), '')
+    notify(task_id, before, id)
     return 1
 end
 
@@ -133,6 +147,20 @@ end
 function commands.statuses()
     forget_expired()
     return redis.call('HVALS', statuses)
+end
+
+-- The latest snapshots in a scope and a status, newest task first; '' means any.
+function commands.list(scope, status, limit)
+    forget_expired()
+    local found = {}
+    for _, task_id in ipairs(redis.call('ZREVRANGE', started_in(scope), 0, -1)) do
+        if #found == tonumber(limit) then break end
+        local snapshot = redis.call('HGET', snapshots, task_id)
+        if snapshot and (status == '' or redis.call('HGET', statuses, task_id) == status) then
+            table.insert(found, string.match(snapshot, ' (.*)'))
+        end
+    end
+    return found
 end
 
 -- Queue messages again that were lost on their way to a worker. A worker that has one twice begins once.
@@ -185,4 +213,4 @@ function commands.sweep(lease_seconds, resubmit_seconds, pause_seconds, lost)
     return {tostring(now), decisions}
 end
 
-return commands[ARGV[1]](unpack(ARGV, 2, math.min(#ARGV, EVENTS - 1)))
+return commands[ARGV[1]](unpack(ARGV, 2, math.min(#ARGV, EVENTS)))

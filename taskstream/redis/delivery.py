@@ -67,21 +67,20 @@ class Delivery:
 
     async def _append(self) -> None:
         log = self._task.log
-        piece = log.events_after(self._sent_id)
-        events = [event for event in piece if event.kind is not Kind.LOST]  # whose numbers are left out
-        if not log.ended:
-            await self._send(events[:BATCH], piece[-1].id)
-            return
+        piece, ended = log.events_after(self._sent_id), log.ended
+        events = [event for event in piece if event.kind is not Kind.LOST][:BATCH]
         try:
-            await self._send(events, piece[-1].id)
+            await self._send(events)
         except OutOfMemoryError:  # a full Redis takes nothing but the end
-            await self._send(log.events_after(log.last_id - 1), log.last_id)
+            if not ended:
+                raise
+            events = log.events_after(log.last_id - 1)
+            await self._send(events)
+        self._sent_id = (events or piece)[-1].id
 
-    async def _send(self, events: list[Event], last_id: int) -> None:
-        if events:
+    async def _send(self, events: list[Event]) -> None:
+        if events:  # the numbers of those that are lost are left out
             self._refused = not await self._logs.append(self._task.task_id, events, self._writer)
-            last_id = events[-1].id
-        self._sent_id = last_id
 
     def _published(self) -> None:
         if self._task.reporter is not None and self._waiting >= BATCH:

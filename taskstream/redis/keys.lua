@@ -14,6 +14,8 @@ local snapshots = key('snapshots')  -- hash: the latest snapshot of a task, with
 local statuses = key('statuses')    -- hash: its status
 local keys = key('keys')            -- hash: what an idempotency key has started, and the fingerprint
 local key_of = key('key_of')        -- hash: the idempotency key of a task
+local scopes = key('scopes')        -- hash: whose a task is, if it is somebody's
+local started = key('started')      -- sorted set: tasks, by the time of their start; with a scope, its own
 local state = key('state')          -- hash: when a server has swept, and until when no worker is lost
 
 local time = redis.call('TIME')
@@ -39,49 +41,43 @@ local function withdraw(task_id)
     if message then redis.call('LREM', queue, -1, message); delete_message(task_id) end
 end
 
-local function forget_key(task_id)
-    local idempotency_key = redis.call('HGET', key_of, task_id)
-    if idempotency_key then
-        redis.call('HDEL', keys, idempotency_key)
-        redis.call('HDEL', key_of, task_id)
-    end
-end
-
 local function no_longer_running(task_id)
     redis.call('SREM', running, task_id)
     redis.call('ZREM', leases, task_id)
     redis.call('HDEL', ending, task_id)
 end
 
-local function save_snapshot(task_id, id, data)
-    redis.call('HSET', snapshots, task_id, id .. ' ' .. data)
-    redis.call('HSET', statuses, task_id, string.match(data, '"status":"(%u+)"') or '')
-end
+local function started_in(scope) return scope == '' and started or started .. ':' .. scope end
 
-local function forget_snapshot(task_id)
-    redis.call('HDEL', snapshots, task_id)
-    redis.call('HDEL', statuses, task_id)
-end
-
+-- Forget all of a task but its log, which expires by itself if the task has ended.
 local function forget(task_id)
-    redis.call('DEL', log(task_id))
-    forget_snapshot(task_id)
-    redis.call('ZREM', ended, task_id)
     withdraw(task_id)
     no_longer_running(task_id)
-    forget_key(task_id)
+    redis.call('ZREM', ended, task_id)
+    redis.call('HDEL', snapshots, task_id)
+    redis.call('HDEL', statuses, task_id)
+    local idempotency_key = redis.call('HGET', key_of, task_id)
+    if idempotency_key then redis.call('HDEL', keys, idempotency_key) end
+    redis.call('HDEL', key_of, task_id)
+    redis.call('ZREM', started, task_id)
+    redis.call('ZREM', started_in(redis.call('HGET', scopes, task_id) or ''), task_id)
+    redis.call('HDEL', scopes, task_id)
 end
 
+local function forget_now(task_id) forget(task_id); redis.call('DEL', log(task_id)) end
+
 local function forget_expired()
-    for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', ended, '-inf', now)) do
-        forget_snapshot(task_id)  -- the log expires by itself
-        forget_key(task_id)
-    end
-    redis.call('ZREMRANGEBYSCORE', ended, '-inf', now)
+    for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', ended, '-inf', now)) do forget(task_id) end
+    redis.call('ZREMRANGEBYSCORE', ended, '-inf', now)  -- even if there is none: a write that needs no memory
 end
 
 -- Fail if Redis is full, or takes no changes for another reason. This one changes nothing.
 local function refuse_if_full() redis.call('SETRANGE', logs, 0, '') end
+
+local function save_snapshot(task_id, id, data)
+    redis.call('HSET', snapshots, task_id, id .. ' ' .. data)
+    redis.call('HSET', statuses, task_id, string.match(data, '"status":"(%u+)"') or '')
+end
 
 -- The name of one history of Redis' data: another begins with a restart, or when a replica takes over.
 local function current_history()
@@ -92,13 +88,13 @@ end
 local function latest_entry(task_id)
     local entry = redis.pcall('XREVRANGE', log(task_id), '+', '-', 'COUNT', 1)[1]
     if not entry then return nil end
-    local _, _, _, _, _, writer, _, count, _, history = unpack(entry[2])
-    local number = tonumber(string.match(entry[1], '%d+'))
-    return {number = number, writer = writer, count = tonumber(count), history = history}
+    local _, _, _, kind, _, writer, _, count, _, history = unpack(entry[2])
+    local id = string.match(entry[1], '%d+')
+    return {id = id, kind = kind, writer = writer, count = tonumber(count), history = history}
 end
 
-local function add_entry(task_id, id, data, kind, writer, count, history)
-    redis.call('XADD', log(task_id), id .. '-0',
+local function add_entry(task_id, history_length, id, data, kind, writer, count, history)
+    redis.call('XADD', log(task_id), 'MAXLEN', history_length, id .. '-0',
         'data', data, 'kind', kind, 'writer', writer, 'count', count, 'history', history)
 end
 
@@ -106,13 +102,14 @@ end
 local function latest(task_id)
     local entry = latest_entry(task_id)
     local snapshot = redis.call('HGET', snapshots, task_id)
-    return entry and snapshot and {entry.number, string.match(snapshot, ' (.*)')}
+    local scope = redis.call('HGET', scopes, task_id) or ''
+    return entry and snapshot and {entry.id, string.match(snapshot, ' (.*)'), scope}
 end
 
 -- How a task has to end, and what its last event follows; workers' events are refused from now on.
 local function decision(task_id)
     local event = latest(task_id)
-    if not event then forget(task_id); return nil end
+    if not event then forget_now(task_id); return nil end
     local status, message = string.match(redis.call('HGET', ending, task_id), '(%S+) (.*)')
     return {task_id, status, message, event[1], event[2]}
 end

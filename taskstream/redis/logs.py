@@ -1,17 +1,17 @@
 """The logs of tasks in Redis: one stream for each, whose entry `7-0` is event 7."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from enum import StrEnum
-from typing import Any
+from importlib.resources import files
+from typing import Any, NamedTuple, cast
 
 from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
 
 from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
-from taskstream.redis import scripts
-from taskstream.redis.connections import CONNECTION_OPTIONS, retry_once
-from taskstream.redis.entries import Decision, Page
+from taskstream.redis.availability import CONNECTION_OPTIONS, retry_once
 from taskstream.settings import Settings
 
 LEASE_SECONDS = 10
@@ -26,27 +26,72 @@ PAUSE_SECONDS = 5
 LAST_EVENT_SECONDS = 2
 """How long a log is kept after its end, at the least, so that every server can read it."""
 
-PAGE = 100
-"""Entries of a log that are read at a time."""
-
-PAGE_BYTES = 64 * 1024
-"""Bytes that are read at a time, of any number of logs, unless a single event has more."""
+PAGE, PAGE_BYTES = 100, 64 * 1024
+"""Entries of a log that are read at a time, and bytes of any number of logs, unless one event has more."""
 
 LOST = "FAILURE worker lost"
 """The end of a task whose lease was not renewed: status and message."""
 
+KINDS = {kind.encode(): kind for kind in Kind}
+
 
 class Creation(StrEnum):
-    """The outcome of an attempt to create a task."""
+    """The outcome of an attempt to create a task; its key may be known, with the same start or another."""
 
     CREATED = "created"
     KNOWN = "known"
-    """The idempotency key has created this task before."""
     KEY_REUSED = "key reused"
-    """The idempotency key has created a different task before."""
     FULL = "full"
     LATE = "late"
-    """The request reached Redis after its deadline."""
+
+
+class Page(NamedTuple):
+    """Some events of a log, and what is said about them."""
+
+    events: list[Event]
+    newest_id: int
+    """The number of the newest entry of the log, if this page doesn't reach it; else 0."""
+    gapless: bool
+    """Whether they follow the event after which they were asked for, as that is still in the log."""
+    snapshot: Event | None
+    """The latest snapshot, if it was read from its beginning."""
+    scope: str | None
+    """Whose the task is, likewise."""
+
+    @classmethod
+    def of(cls, reply: Sequence[Any]) -> "Page":
+        """Decode a reply."""
+        newest_id, gapless, snapshot, scope, *entries = reply
+        events = [logged_event(*entries[i : i + 3]) for i in range(0, len(entries), 3)]
+        snapshot_id, _, data = snapshot.partition(b" ")
+        latest = logged_event(snapshot_id, b"", data) if snapshot else None
+        return cls(events, int(newest_id), bool(gapless), latest, scope.decode() or None)
+
+
+class Decision(NamedTuple):
+    """How a task has to end, and its latest snapshot, under the number that its last event follows."""
+
+    task_id: str
+    status: str
+    message: str
+    latest: Event
+
+    @classmethod
+    def of(cls, reply: Sequence[bytes]) -> "Decision":
+        """Decode a reply."""
+        task_id, status, message = (word.decode() for word in reply[:3])
+        return cls(task_id, status, message, logged_event(reply[3], b"", reply[4]))
+
+
+def logged_event(event_id: bytes, kind: bytes, data: bytes) -> Event:
+    """An event as Redis has it; of a kind that only a later version knows, it is lost here."""
+    number = int(event_id)
+    return Event(number, KINDS[kind], data) if kind in KINDS else Event.of_lost(number, number)
+
+
+def script(*names: str) -> str:
+    """The Lua in some files, as one script, whose one key is the namespace with a colon."""
+    return "".join((files(__package__) / f"{name}.lua").read_text(encoding="utf-8") for name in names)
 
 
 class RedisLogs:
@@ -55,13 +100,15 @@ class RedisLogs:
     def __init__(self, settings: Settings, namespace: str, connections: int) -> None:
         self.prefix = f"{namespace}:log:"
         """Before the id of a task: the key of its log, and the channel of its notifications."""
-        self.redis = Redis.from_url(settings.redis_url or "", **CONNECTION_OPTIONS)
-        self._namespace = namespace
         self.settings = settings
+        self._namespace = namespace
+        # A single one need not be taken from a pool each time.
+        single = {"single_connection_client": connections == 1}
+        self.redis = Redis.from_url(settings.redis_url or "", **single, **CONNECTION_OPTIONS)
         # Not redis-py's BlockingConnectionPool, which deadlocks when many of those who wait are cancelled.
         self._connections = asyncio.Semaphore(connections)
-        self._script = self.redis.register_script(scripts.source())
-        self._read_script = self.redis.register_script(scripts.read_source())
+        self._commands = self.redis.register_script(script("keys", "commands"))
+        self._read = self.redis.register_script(script("read"))
 
     async def create(
         self,
@@ -70,6 +117,7 @@ class RedisLogs:
         message: str,
         max_tasks: int,
         key: IdempotencyKey | None = None,
+        scope: str | None = None,
         deadline: float = float("inf"),
     ) -> tuple[Creation, str]:
         """Begin a log with its first event, and queue the message for a worker.
@@ -79,7 +127,7 @@ class RedisLogs:
         """
         names = (key.key, key.fingerprint) if key else ("", "")
         outcome, created_id = await self._call(
-            "create", task_id, data, message, max_tasks, RESUBMIT_SECONDS, deadline, *names
+            "create", task_id, data, message, max_tasks, RESUBMIT_SECONDS, deadline, *names, scope or ""
         )
         return Creation(outcome.decode()), created_id.decode()
 
@@ -92,26 +140,25 @@ class RedisLogs:
         settings = self.settings
         lengths = (settings.history_length, settings.history_bytes)
         times = (settings.retention_seconds, max(settings.retention_seconds, LAST_EVENT_SECONDS))
-        values = [value for event in events for value in (event.id, event.kind, event.data)]
+        values = [value for event in events for value in event]
         last = int(events[-1].kind is Kind.LAST)
-        appended = await self._call(
-            "append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values
+        return bool(
+            await self._call("append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values)
         )
-        return bool(appended)
 
     async def read(self, positions: Sequence[tuple[str, int]]) -> list[Page]:
         """A page of each log, after the event at a position; of the first logs only, if there is much."""
-        arguments = [PAGE, PAGE_BYTES, *(each for position in positions for each in position)]
-        async with self._connections:
-            replies = await retry_once(
-                self.redis, lambda: self._read_script([f"{self._namespace}:"], arguments)
-            )
-        return [Page.of(reply) for reply in replies]
+        arguments = (each for position in positions for each in position)
+        return [Page.of(reply) for reply in await self._run(self._read, PAGE, PAGE_BYTES, *arguments)]
 
-    async def latest(self, task_id: str) -> Event | None:
-        """The latest snapshot of a task that is remembered, under the number of its latest event."""
+    async def latest(self, task_id: str) -> tuple[Event, str | None] | None:
+        """The latest snapshot of a task that is remembered, numbered like its latest event; whose it is."""
         reply = await self._call("latest", task_id)
-        return Event(int(reply[0]), Kind.SNAPSHOT, reply[1]) if reply else None
+        return (logged_event(reply[0], b"", reply[1]), reply[2].decode() or None) if reply else None
+
+    async def list_snapshots(self, scope: str | None, status: str | None, limit: int) -> list[bytes]:
+        """The latest snapshots in a scope and a status, unless `None`: newest task first."""
+        return cast("list[bytes]", await self._call("list", scope or "", status or "", limit))
 
     async def decide(self, task_id: str, status: str, message: str) -> Decision | None:
         """Decide how a task ends, if it has not ended and no other end was decided before.
@@ -139,9 +186,10 @@ class RedisLogs:
         """Close all connections."""
         await self.redis.aclose()
 
-    async def _call(self, command: str, *arguments: str | bytes | float) -> Any:  # noqa: ANN401 - a reply
+    def _call(self, command: str, *arguments: str | bytes | float) -> Awaitable[Any]:
         """Run one of the commands in `commands.lua`."""
+        return self._run(self._commands, command, *arguments)
+
+    async def _run(self, script: AsyncScript, *arguments: str | bytes | float) -> Any:  # noqa: ANN401 - a reply
         async with self._connections:
-            return await retry_once(
-                self.redis, lambda: self._script([f"{self._namespace}:"], [command, *arguments])
-            )
+            return await retry_once(self.redis, lambda: script([f"{self._namespace}:"], arguments))

@@ -1,18 +1,18 @@
 """Mirrors: copies, in a server, of the tasks that workers run.
 
 A server mirrors the tasks that its clients ask for. A mirror is a task like any other, so viewers, replay
-and limits are the same as in one process. It is refreshed when a notification comes and, as notifications
-may be missed, with each sweep.
+and limits are the same as in one process. A notification may have the event that follows what a mirror has;
+otherwise the log is read and, as notifications may be missed, with each sweep.
 """
 
 import asyncio
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from taskstream.events import Kind
+from taskstream.events import Event, Kind
 from taskstream.redis.availability import Availability
-from taskstream.redis.entries import Page
-from taskstream.redis.logs import RedisLogs
+from taskstream.redis.logs import Page, RedisLogs, logged_event
 from taskstream.redis.notifications import Notifications
 from taskstream.redis.remote import RemoteTask
 from taskstream.settings import Settings
@@ -31,29 +31,30 @@ class Mirror(RemoteTask):
         super().__init__(task_id, settings)
         self.position = 0
         """The event in Redis after which to read on: 0, if something before may be missing."""
-        self.ask()
+        self.asked_at = time.monotonic()
 
-    def ask(self) -> None:
-        """Keep it for `IDLE_SECONDS` from now on."""
-        self._asked_at = asyncio.get_running_loop().time()
+    def add_next(self, notification: bytes) -> bool:
+        """Add the event that a notification has; false if it has none, or not the next one."""
+        before, _, event = notification.partition(b" ")
+        if before != b"%d" % self.position:
+            return False
+        self._add([logged_event(*event.split(b" ", 2))])
+        return True
 
-    @property
-    def idle(self) -> bool:
-        """Whether nobody watches it, nor has asked for it for `IDLE_SECONDS`."""
-        unasked_seconds = asyncio.get_running_loop().time() - self._asked_at
-        return not self.log.listeners and unasked_seconds > IDLE_SECONDS
-
-    def add(self, page: Page) -> bool:
-        """Add a page that was read after `position`; whether to read on at once."""
-        trimmed = self.position > 0 and not page.gapless
+    def add(self, page: Page, position: int) -> bool:
+        """Add a page that was read after a position; whether to read on at once."""
+        trimmed = position > 0 and not page.gapless
         if trimmed and all(event.kind is Kind.OUTPUT for event in page.events):
             self.position = 0  # the latest snapshot may be among what was trimmed, or all is lost
             return True
-        if page.snapshot and self.log.latest_id < page.snapshot.id < page.first_id:
+        if page.snapshot and page.events and self.log.latest_id < page.snapshot.id < page.events[0].id:
             self.receive([page.snapshot])  # its place in the log was trimmed
-        self.receive(page.events)
-        self.position = max(self.position, page.last_id)
-        return page.newest_id > page.last_id
+        self._add(page.events)
+        return page.newest_id > self.position
+
+    def _add(self, events: Sequence[Event]) -> None:
+        self.receive(events)
+        self.position = max(self.position, events[-1].id if events else 0)
 
 
 class Mirrors:
@@ -66,12 +67,12 @@ class Mirrors:
         self._mirrors: dict[str, Mirror] = {}
         self._stale: set[str] = set()
         self._notified = asyncio.Event()
-        self.notifications = Notifications(logs.redis, logs.prefix, self.refresh_soon)
+        self.notifications = Notifications(logs.redis, logs.prefix, self._mirrors, self._notified_of)
 
     def get(self, task_id: str) -> Mirror | None:
         """The mirror of a task, as far as it has been read."""
         if mirror := self._mirrors.get(task_id):
-            mirror.ask()
+            mirror.asked_at = time.monotonic()
         return mirror
 
     async def refresh(self, task_ids: Iterable[str]) -> None:
@@ -92,22 +93,18 @@ class Mirrors:
                 else:
                     newest_ids[task_id] = newest_id
 
-    def refresh_soon(self, task_id: str) -> None:
-        """Schedule a refresh of the mirror of a task, if there is one."""
-        if task_id in self._mirrors:
-            self._stale.add(task_id)
-            self._notified.set()
-
-    def refresh_all_soon(self) -> None:
-        """Schedule a refresh of the mirrors of all tasks that have not ended."""
-        self._stale.update(task_id for task_id, mirror in self._mirrors.items() if not mirror.ended)
+    def refresh_soon(self, *task_ids: str) -> None:
+        """Schedule a refresh of these mirrors."""
+        self._stale.update(task_ids)
         self._notified.set()
 
-    def drop_idle(self) -> None:
-        """Drop the mirrors that are idle."""
+    def check_all(self) -> None:
+        """Drop the mirrors that are idle; schedule a refresh of the others whose tasks have not ended."""
         for task_id, mirror in list(self._mirrors.items()):
-            if mirror.idle:
+            if not mirror.log.listeners and time.monotonic() > mirror.asked_at + IDLE_SECONDS:
                 self._drop(task_id)
+            elif not mirror.ended:
+                self.refresh_soon(task_id)
 
     def release_viewers(self) -> None:
         """End every stream."""
@@ -118,14 +115,11 @@ class Mirrors:
         """Wait for a scheduled refresh, and do it. Raises `RedisError`."""
         await self._notified.wait()
         self._notified.clear()
-        stale, self._stale = self._stale, set()
-        if not stale:
-            return
+        stale, self._stale = self._stale & self._mirrors.keys(), set()
         try:
             await self.refresh(stale)
         except BaseException:
-            self._stale |= stale
-            self._notified.set()
+            self.refresh_soon(*stale)
             raise
         self._availability.record_answer()
 
@@ -137,18 +131,24 @@ class Mirrors:
         """Add a page that was asked for from this position; whether there may be more."""
         mirror = self._mirrors.get(task_id)
         if mirror is None:
-            if position > 0 or not page.last_id:
+            if position > 0 or not page.events:
                 return position > 0
             mirror = self._mirrors[task_id] = Mirror(task_id, self._settings)
-            self.notifications.watch(task_id)
-        elif position != mirror.position:
-            return True  # another request has read it meanwhile
-        elif position == 0 and not page.last_id:
+            mirror.scope = page.scope
+            self.notifications.changed.set()
+        elif position > mirror.position:
+            return True  # it has to be read again from its beginning
+        elif position == 0 and not page.events:
             mirror.log.close()  # nothing from the beginning on: the log is lost, or can't be read
             self._drop(task_id)
             return False
-        return mirror.add(page)
+        return mirror.add(page, position)
+
+    def _notified_of(self, task_id: str, notification: bytes) -> None:
+        mirror = self._mirrors.get(task_id)
+        if mirror and not mirror.add_next(notification):
+            self.refresh_soon(task_id)
 
     def _drop(self, task_id: str) -> None:
         del self._mirrors[task_id]
-        self.notifications.forget(task_id)
+        self.notifications.changed.set()

@@ -4,7 +4,7 @@ All subscriptions, one for each log, share one connection.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as ConnectionLost
 
-from taskstream.redis.connections import ANSWER_SECONDS, RECONNECT_SECONDS
+from taskstream.redis.availability import ANSWER_SECONDS, RECONNECT_SECONDS, answer_to
 
 SILENCE_SECONDS = 3
 """Seconds without a notification until the connection is checked by a ping."""
@@ -24,49 +24,45 @@ CLOSED = (ConnectionLost, RuntimeError)
 class Notifications:
     """The subscriptions of one server. Raises `RedisError`."""
 
-    def __init__(self, redis: Redis, prefix: str, on_news: Callable[[str], object]) -> None:
-        """`on_news` is called with the id of a task that has new events, or may have."""
+    def __init__(
+        self, redis: Redis, prefix: str, wanted: Collection[str], on_news: Callable[[str, bytes], object]
+    ) -> None:
+        """`wanted` are the ids of tasks: what is added or taken away counts when `changed` is set.
+
+        `on_news` is called with the id of a task that may have new events, and the notification.
+        """
+        self.changed = asyncio.Event()
         self._redis = redis
         self._prefix = prefix
         self._on_news = on_news
-        self._wanted: set[str] = set()
+        self._wanted = wanted
         self._subscribed: set[str] = set()
         self._pubsub: PubSub | None = None
-        self._changed = asyncio.Event()
-
-    def watch(self, task_id: str) -> None:
-        """Subscribe to a log, soon."""
-        self._wanted.add(task_id)
-        self._changed.set()
-
-    def forget(self, task_id: str) -> None:
-        """Unsubscribe, soon."""
-        self._wanted.discard(task_id)
-        self._changed.set()
 
     async def listen(self) -> None:
         """Receive notifications, until the connection is lost."""
         async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(self._prefix)  # to nothing: get_message() needs one
+            await answer_to(lambda: pubsub.subscribe(self._prefix))  # to nothing: get_message() needs one
             self._pubsub, self._subscribed = pubsub, set()
-            self._changed.set()
+            self.changed.set()
             try:
                 with suppress(*CLOSED):
                     while message := await self._next_message(pubsub):
                         if message["type"] in ("message", "subscribe"):  # what came before is not notified
-                            self._on_news(message["channel"].decode().removeprefix(self._prefix))
+                            told = message["data"] if message["type"] == "message" else b""
+                            self._on_news(message["channel"].decode().removeprefix(self._prefix), told)
             finally:
                 self._pubsub = None
         await asyncio.sleep(RECONNECT_SECONDS)
 
     async def subscribe(self) -> None:
         """Wait for a change of what is wanted, then subscribe and unsubscribe accordingly."""
-        await self._changed.wait()
-        self._changed.clear()
+        await self.changed.wait()
+        self.changed.clear()
         if self._pubsub is None:
             return
-        new, old = self._wanted - self._subscribed, self._subscribed - self._wanted
-        self._subscribed = set(self._wanted)
+        wanted = set(self._wanted)
+        new, old, self._subscribed = wanted - self._subscribed, self._subscribed - wanted, wanted
         with suppress(*CLOSED):  # then the next connection subscribes to all
             if new:
                 await self._pubsub.subscribe(*(self._prefix + task_id for task_id in new))

@@ -15,10 +15,9 @@ from celery.worker.request import Request
 from celery.worker.state import maybe_shutdown
 from kombu import Connection, Queue
 from kombu.transport.redis import Channel, Transport
-from redis import Redis
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from taskstream.redis.connections import RETRY_SECONDS, SOCKET_OPTIONS
+from taskstream.redis.availability import RETRY_SECONDS, SOCKET_OPTIONS
 from taskstream.redis.messages import QUEUE
 
 SETTINGS: dict[str, Any] = {
@@ -77,9 +76,19 @@ def on_soft_time_limit(call: Callable[[], object]) -> Iterator[None]:
 
 
 class TolerantChannel(Channel):
-    """kombu's channel, which drops what is in the queue but is no message: its worker would end."""
+    """kombu's channel, for which a worker neither ends nor connects anew where it need not."""
+
+    def _receive(self) -> object:
+        try:
+            return super()._receive()  # type: ignore[misc]
+        except Transport.connection_errors:
+            # Of these subscriptions, which carry Celery's commands. A worker that connected anew would lose
+            # the task that Redis hands at this moment to the connection on which it waits for one.
+            self.subclient.connection.disconnect()
+            return False
 
     def _brpop_read(self, **options: object) -> object:
+        """Drop what is in the queue but is no message."""
         try:
             return super()._brpop_read(**options)  # type: ignore[misc]
         except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -111,18 +120,13 @@ class TaskConsumer(Consumer):
         super().__init__(on_task_request, task_events=task_events, **options)
 
     def ensure_connected(self, conn: Connection) -> Connection:
-        """Connect, however long Redis is out of reach or refuses changes."""
+        """Connect once Redis accepts the changes that kombu makes then; log once why it waits."""
         connection = super().ensure_connected(conn)
         channel: Any = connection.default_channel
-        self._wait_for_changes(channel.client)
-        return connection
-
-    def _wait_for_changes(self, redis: Redis) -> None:
-        """Return when Redis accepts changes, which kombu makes while it connects; log once why it waits."""
         waiting = False
         while True:
             try:
-                redis.setrange(f"{self.app.main}:probe", 0, "")  # which changes nothing
+                channel.client.setrange(f"{self.app.main}:probe", 0, "")  # which changes nothing
             except ResponseError as error:
                 if not waiting:
                     full = isinstance(error, OutOfMemoryError)
@@ -130,7 +134,7 @@ class TaskConsumer(Consumer):
                     logger.warning("%s: this worker waits until that is over", reason)
                     waiting = True
             else:
-                return
+                return connection
             time.sleep(RETRY_SECONDS)
             maybe_shutdown()
 

@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from typing import Self
 
-from taskstream.events import Event, Kind, Snapshot, TaskStatus
+from taskstream.events import Event, Snapshot, TaskStatus
 from taskstream.log import Log
-from taskstream.redis.entries import Decision
-from taskstream.redis.logs import RedisLogs
+from taskstream.redis.logs import Decision, RedisLogs
 from taskstream.settings import Settings
 from taskstream.tasks import Task
 
@@ -33,7 +32,9 @@ class RemoteTask(Task):
             self.reporter.flush()
             self.reporter.close()
 
-    def publish(self, status: TaskStatus, message: str, progress: float = 0, data: object = None) -> None:
+    def publish(
+        self, status: TaskStatus, message: str, progress: float | None = None, data: object = None
+    ) -> None:
         """Append a snapshot; work that was stopped because of its time limit has failed."""
         if self._overdue and status in (TaskStatus.REVOKED, TaskStatus.FAILURE):
             status, message = TaskStatus.FAILURE, "It took longer than its soft time limit"
@@ -48,9 +49,12 @@ class RemoteTask(Task):
 
 async def find_task(logs: RedisLogs, task_id: str) -> RemoteTask | None:
     """A task that is remembered, to be continued after its latest event."""
-    if not (latest := await logs.latest(task_id)):
+    if not (found := await logs.latest(task_id)):
         return None
-    return RemoteTask.after(task_id, latest, logs.settings)
+    latest, scope = found
+    task = RemoteTask.after(task_id, latest, logs.settings)
+    task.scope = scope
+    return task
 
 
 async def end_task(logs: RedisLogs, task_id: str, status: TaskStatus, message: str) -> None:
@@ -67,5 +71,4 @@ async def carry_out(logs: RedisLogs, decision: Decision) -> bool:
     """
     task = RemoteTask.after(decision.task_id, decision.latest, logs.settings)
     task.publish(TaskStatus(decision.status), decision.message)
-    last = Event(task.log.last_id, Kind.LAST, task.log.latest)
-    return await logs.append(task.task_id, [last], writer="")
+    return await logs.append(task.task_id, task.log.events_after(decision.latest.id), writer="")

@@ -43,6 +43,7 @@ async def test_start_answers_the_first_snapshot(api: Api) -> None:
         "status": "PENDING",
         "progress": 0,
         "message": "Waiting to start",
+        "steps": [],
         "data": None,
         "started_at": None,
     }
@@ -236,6 +237,21 @@ async def test_overview(api: Api) -> None:
     assert [each["status"] for each in shown if each["name"] == "running"][-1] == "SUCCESS"
     assert [event["id"] for event in stream] == [None] * (len(stream) - 1) + ["end"]
     async with api.open(f"/task-progress?task_id={done['task_id']}", "end") as response:
+        assert response.status == 204
+
+
+async def test_overview_by_body(api: Api) -> None:
+    """A body has room for 1,000 ids; all else is as with the ids in the query."""
+    running = await api.start(name="running", seconds=0.3, steps=3)
+    ids = [f"{number:032x}" for number in range(999)]
+    body = {"task_ids": [*ids, running["task_id"]]}
+    async with api.session.post(api.url("/task-progress"), json=body) as response:
+        stream = [event async for event in events(response)]
+    assert [event.snapshot["task_id"] for event in stream if event["event"] == "unknown"] == ids
+    assert stream[-1].snapshot["status"] == "SUCCESS"
+    assert [event["id"] for event in stream] == [None] * (len(stream) - 1) + ["end"]
+    headers = {"Last-Event-ID": "end"}
+    async with api.session.post(api.url("/task-progress"), json=body, headers=headers) as response:
         assert response.status == 204
 
 

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from fastapi.testclient import TestClient
 
+from taskstream import TaskStream
 from tests.support.api import Api
 from tests.support.programs import OwnApp
 
@@ -90,11 +93,14 @@ async def test_private_work(guarded: OwnApp, session: aiohttp.ClientSession) -> 
         async with session.get(guarded.url + path, headers=SECRET) as response:
             text = await response.text()
             assert "Work that only the application starts" not in text
-            assert '"number"' not in text
+            assert '"number":' not in text
     async with session.get(
         f"{guarded.url}/jobs/tasks/{task['task_id']}/stream", headers=SECRET
     ) as response:
-        assert '"status":"SUCCESS","progress":100,"message":"Done","data":7' in await response.text()
+        assert (
+            '"status":"SUCCESS","progress":100,"message":"Done","steps":[],"data":7'
+            in await response.text()
+        )
 
 
 async def test_a_work_of_any_name(guarded: OwnApp, session: aiohttp.ClientSession) -> None:
@@ -111,3 +117,37 @@ async def test_without_the_page(tmp_path: Path, session: aiohttp.ClientSession) 
         await jobs.json("GET", "/", 404, headers=SECRET)
         async with session.get(jobs.url("/static/task-progress.js")) as response:
             assert response.status == 200
+
+
+def refuse() -> None:
+    """Let nobody in."""
+    raise HTTPException(401)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("guarded", range(3))
+def test_no_guard_is_skipped(monkeypatch: pytest.MonkeyPatch, guarded: int, known: bool) -> None:
+    """Wherever a dependency was given, it is asked; also if FastAPI's name for it is no longer there."""
+    if not known:
+        monkeypatch.setattr("taskstream.http.router.find_context", lambda _: None)
+    guards = [[Depends(refuse)] if number == guarded else [] for number in range(3)]
+    app, outer, tasks = FastAPI(dependencies=guards[0]), APIRouter(dependencies=guards[1]), TaskStream()
+    outer.include_router(tasks.router, prefix="/inner", dependencies=guards[2])
+    app.include_router(outer, prefix="/outer")
+    with TestClient(app) as client:
+        for path in ("works", "task-status/1", "task-progress/1", "metrics", "health"):
+            assert client.get(f"/outer/inner/{path}").status_code == 401
+        assert client.post("/outer/inner/start-task").status_code == 401
+
+
+def test_nothing_is_looked_up_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without dependencies, endpoints are called without FastAPI; where it isn't sure of that, with it."""
+    monkeypatch.delattr("fastapi.routing.solve_dependencies")
+    tasks = TaskStream()
+    app = FastAPI()
+    app.include_router(tasks.router, prefix="/{tenant}")
+    with TestClient(app, raise_server_exceptions=False) as client:
+        assert client.get("/me/works").status_code == 200
+        assert client.get("/me/task-status/1").status_code == 404
+        monkeypatch.setattr("taskstream.http.router.find_context", lambda _: None)
+        assert client.get("/me/works").status_code == 500

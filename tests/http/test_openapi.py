@@ -65,8 +65,8 @@ EVENTS["/tasks/{task_id}/stream"] = EVENTS["/task-progress/{task_id}"]
 def with_events(document: dict[str, Any]) -> dict[str, Any]:
     """The document with a schema of events, for which OpenAPI 3.1 has no word yet; 3.2 has."""
     for path, schema in EVENTS.items():
-        content = document["paths"][path]["get"]["responses"]["200"]["content"]
-        content["text/event-stream"] = {"itemSchema": schema}
+        for operation in document["paths"][path].values():
+            operation["responses"]["200"]["content"]["text/event-stream"] = {"itemSchema": schema}
     return document
 
 
@@ -77,6 +77,7 @@ EXPECTED = {
     "GET /task-progress/{task_id}": {200, 204, 404},
     "GET /tasks/{task_id}/stream": {200, 204, 404},
     "GET /task-progress": {200, 204, 422},
+    "POST /task-progress": {200, 204, 422},
     "GET /task-status/{task_id}": {200, 404},
     "GET /tasks/{task_id}": {200, 404},
     "POST /cancel-task/{task_id}": {200, 404},

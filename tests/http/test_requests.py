@@ -127,6 +127,29 @@ async def test_overview_bounds(api: Api, count: int) -> None:
     assert answer["detail"][0]["loc"] == ["query", "task_id"]
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "where"),
+    [
+        (b"", 422, []),
+        (b"[]", 422, []),
+        (b"{}", 422, ["task_ids"]),
+        (b'{"task_ids": []}', 422, ["task_ids"]),
+        (b'{"task_ids": "x"}', 422, ["task_ids"]),
+        (b'{"task_ids": [1]}', 422, ["task_ids", 0]),
+        (b'{"task_ids": ["\\ud800"]}', 422, []),
+        (b'{"task_ids": ["x"], "task_id": "x"}', 422, ["task_id"]),
+        (json.dumps({"task_ids": ["x"] * 1001}).encode(), 422, ["task_ids"]),
+        (b" " * 70_000, 413, None),
+    ],
+    ids=range(10),
+)
+async def test_overview_of_a_bad_body(api: Api, body: bytes, status: int, where: list[str] | None) -> None:
+    """A body of ids is as strict, and as bounded, as one that starts a task."""
+    answer = await api.json("POST", "/task-progress", status, data=body)
+    if where is not None:
+        assert answer["detail"][0]["loc"] == ["body", *where]
+
+
 @pytest.mark.parametrize("task_id", NO_IDS)
 async def test_unknown_task(api: Api, task_id: str) -> None:
     """A task that nobody knows gets a 404 in words, at once, and no stream."""

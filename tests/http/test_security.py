@@ -27,6 +27,8 @@ REQUESTS: list[tuple[str, str, bytes | None, dict[str, str], int]] = [
     ("GET", f"/task-progress?{IDS}", None, {}, 422),
     ("GET", f"/task-progress?task_id={NO_TASK}", None, {}, 200),
     ("GET", f"/task-progress?task_id={NO_TASK}", None, {"Last-Event-ID": "end"}, 204),
+    ("POST", "/task-progress", b"{}", {}, 422),
+    ("POST", "/task-progress", b'{"task_ids": ["x"]}', {}, 200),
     ("GET", "/works", None, {}, 200),
     ("GET", "/health", None, {}, 200),
     ("GET", "/metrics", None, {}, 200),

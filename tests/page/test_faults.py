@@ -22,8 +22,8 @@ PROBLEMS = {
     Fate.CUT: "The connection was lost. Trying again.",
     Fate.BAD_GATEWAY: "The server is not available at the moment (502). Trying again.",
     Fate.MUTE: "The connection has gone silent. Trying again.",
-    Fate.HOLD: "No stream gets through: a proxy holds it back.",
 }
+HELD_BACK = "No stream gets through: a proxy holds it back."
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,11 @@ def expect_part(page: Page, part: str, text: str) -> None:
         (Fate.CUT, Fate.CUT, Fate.PASS),
         (Fate.BAD_GATEWAY, Fate.PASS),
         (Fate.MUTE, Fate.PASS),
-        (Fate.HOLD, Fate.PASS),
     ],
     ids=lambda fates: fates[0].name.lower(),
 )
 def test_trouble_is_said_and_overcome(page: Page, proxy: Gateway, fates: tuple[Fate, ...]) -> None:
-    """After a cut, a 502, silence without a close, or a stream that is held back, the end is seen."""
+    """After a cut, a 502, or silence without a close, the end is seen."""
     proxy.fates = list(fates)
     script = f"{OPTIONS} {{ muteSeconds: 2.5, firstByteSeconds: 1 }}; {NOTE_PROBLEMS}"
     watch(page, proxy, script, seconds=4, steps=20)
@@ -71,6 +70,23 @@ def test_trouble_is_said_and_overcome(page: Page, proxy: Gateway, fates: tuple[F
     assert PROBLEMS[fates[0]] in page.evaluate("problems")
     expect_part(page, "problem", "")
     assert len(proxy.streams) == len(fates)
+
+
+def test_a_stream_that_is_held_back(page: Page, speaker: Server) -> None:
+    """Behind a proxy that hands over only what is finished, all is shown as it happens, and it is said."""
+    body = {"work": "speech", "name": "Speech", "pieces": ["Hello", " world", "\n"]}
+    with gateway(speaker.url) as proxy:
+        proxy.fates = [Fate.HOLD]
+        task_id = start_task(proxy, **body, seconds=0.2, times=100)
+        element = f'<task-progress src="/tasks/{task_id}" output></task-progress>'
+        open_host_page(page, proxy, element, f"{OPTIONS} {{ firstByteSeconds: 1, pollSeconds: 0.1 }}")
+        expect(page.locator("task-progress [part=output]")).to_contain_text("Hello world\nHello world\n")
+        expect_part(page, "problem", HELD_BACK)
+        proxy.fates = [Fate.PASS]
+        expect_part(page, "problem", "")
+        assert "wait=" not in proxy.streams[-1].raw_path
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.locator("task-progress")).to_have_attribute("status", "REVOKED")
 
 
 def test_time_stands_still_while_nothing_is_known(page: Page, proxy: Gateway) -> None:

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.page.test_element import part, tag
-from tests.support.browser import start_task
+from tests.support.browser import start_task, until_streams
 from tests.support.host_page import open_host_page
 from tests.support.programs import Server
 
@@ -87,6 +87,20 @@ def test_cards_out_of_sight_are_not_rendered(server: Server, page: Page) -> None
     page.evaluate(FRAMES, 5)
     assert last.evaluate(is_rendered)
     assert heights[-1] == last.evaluate("name => name.closest('[part=card]').offsetHeight")
+
+
+@pytest.mark.slow
+def test_a_thousand_elements(page: Page) -> None:
+    """They share one stream, and those with output two more, so a click on Cancel finds a connection."""
+    with Server("--work-threads", "1") as server:
+        ids = [start_task(server, seconds=3600, steps=10) for _ in range(1000)]
+        tags = [tag(task_id, "output" if number < 5 else "") for number, task_id in enumerate(ids)]
+        open_host_page(page, server, "".join(tags))
+        expect(page.locator("task-progress[status=STARTED]")).to_have_count(1000)
+        until_streams(page, 3)
+        for number in (0, 4, 999):  # with a stream, without one, among many
+            page.locator("task-progress").nth(number).get_by_role("button").click()
+        expect(page.locator("task-progress[status=REVOKED]")).to_have_count(3)
 
 
 def test_output_is_laid_out_once_a_frame(server: Server, page: Page) -> None:

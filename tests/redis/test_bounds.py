@@ -7,41 +7,24 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from taskstream.bridge import Reporter
 from taskstream.events import Event, Kind, TaskStatus
-from taskstream.log import Log
 from taskstream.redis.availability import Availability
 from taskstream.redis.delivery import BATCH, Delivery
-from taskstream.redis.entries import Page
-from taskstream.redis.logs import PAGE_BYTES, RedisLogs
+from taskstream.redis.logs import PAGE_BYTES, Page, RedisLogs
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.redis.remote import RemoteTask, find_task
 from taskstream.settings import Settings
-from taskstream.tasks import Task
+from tests.redis.conftest import mirror_of, new_task
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = Settings(history_length=1000)
-
-
-@pytest.fixture
-async def mirrors(logs: RedisLogs) -> Mirrors:
-    return Mirrors(logs, Availability(), SETTINGS)
-
 
 async def started(logs: RedisLogs) -> RemoteTask:
-    """A task whose log in Redis has its first event."""
-    task = Task.create("a name", Log(1))
-    await logs.create(task.task_id, task.log.latest, "message", 1000)
-    found = await find_task(logs, task.task_id)
+    """A new task, as its worker knows it."""
+    found = await find_task(logs, (await new_task(logs)).task_id)
     assert found
     return found
-
-
-async def mirror_of(mirrors: Mirrors, task: Task) -> Mirror:
-    await mirrors.refresh([task.task_id])
-    mirror = mirrors.get(task.task_id)
-    assert mirror
-    return mirror
 
 
 def everything(mirror: Mirror) -> list[Event]:
@@ -72,7 +55,7 @@ async def test_more_than_redis_can_take(
 
     monkeypatch.setattr(logs, "append", append)
     for number in range(30_000):
-        task.append_report(number / 300, f"Row {number}", None)
+        task.append(TaskStatus.PROGRESS, f"Row {number}", number / 300, None)
     task.publish(TaskStatus.SUCCESS, "Done")
     await delivery.flush()
     assert sum(map(len, batches)) <= logs.settings.history_length + 1
@@ -83,6 +66,17 @@ async def test_more_than_redis_can_take(
     assert [event.lost for event in events if event.kind is Kind.LOST] == [range(3, events[3].id)]
     assert [event.id for event in events[3:]] == list(range(events[3].id, 30_004))
     assert events[-1].kind is Kind.LAST
+
+
+async def test_little_is_said_often(logs: RedisLogs) -> None:
+    """What a coroutine says while Redis takes nothing goes to the bounded log, also in small pieces."""
+    task = await started(logs)
+    task.reporter = reporter = Reporter(task, output_queue_length=10)
+    reporter.paused = True
+    for number in range(101):
+        reporter.report(reporter, number, "Going on", "x" * 10_000)
+        reporter.output("")
+    assert task.snapshot.message == "Going on"
 
 
 async def test_batches_while_it_runs(logs: RedisLogs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +189,7 @@ async def test_late_viewers_after_a_jump(logs: RedisLogs, mirrors: Mirrors, clie
     }
     client.xadd(logs.prefix + task.task_id, before, "41-0")
     await logs.append(task.task_id, [Event(42, Kind.OUTPUT, b"after")], "me")
-    late = await mirror_of(Mirrors(logs, Availability(), SETTINGS), task)
+    late = await mirror_of(Mirrors(logs, Availability(), Settings()), task)
     await mirrors.refresh([task.task_id])
     for mirror in (early, late):
         events = everything(mirror)
@@ -229,12 +223,12 @@ async def test_a_log_that_cannot_be_read(
     assert (await mirror_of(mirrors, other)).ended
     match wrong:
         case "a later version":
-            assert [event.id for event in everything(mirror)] == [1, 5, 6]
+            assert [event.id for event in everything(mirror)] == [1, 4, 5, 6]
         case "another type":
             assert mirror.log.closed
             assert mirrors.get(odd.task_id) is None
         case "no event":
-            assert [event.id for event in everything(mirror)] == [1]
+            assert [event.id for event in everything(mirror)] == [1, 4, 5]
     assert bool(await logs.decide(odd.task_id, "REVOKED", "Cancelled")) == (wrong != "another type")
     await logs.sweep()
 

@@ -10,7 +10,9 @@ from typing import Any
 import aiohttp
 
 ENDED = {"SUCCESS", "FAILURE", "REVOKED"}
-SNAPSHOT_KEYS = ["task_id", "name", "status", "progress", "message", "data", "started_at", "updated_at"]
+SNAPSHOT_KEYS = [
+    *("task_id", "name", "status", "progress", "message", "steps", "data", "started_at", "updated_at")
+]
 
 LONG_TASK = {"seconds": 60, "steps": 600}
 

@@ -15,7 +15,7 @@ import pytest
 from benchmarks.peers.ports import free_port
 from tests.support.programs import ROOT, Program, Server
 
-BACKENDS = {"redis": 1, "redis-two-servers": 2, "nginx": 1}
+BACKENDS = {"sqlite": 1, "redis": 1, "redis-two-servers": 2, "nginx": 1}
 """The set-ups, besides one server by itself, and how many servers there are."""
 
 RETRY = ("--retry-milliseconds", "20")
@@ -126,6 +126,10 @@ def sharing_server(redis_url: str, *flags: str) -> Server:
 def backend(name: str) -> Iterator[list[str]]:
     """Where the servers of a set-up answer."""
     with ExitStack() as stack:
+        if name == "sqlite":
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="progress-")))
+            yield [stack.enter_context(Server(*RETRY, "--database", str(folder / "tasks.db"))).url]
+            return
         if name == "nginx":
             server = stack.enter_context(Server(*RETRY))
             nginx = stack.enter_context(Nginx(server.url, buffering=True))

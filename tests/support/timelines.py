@@ -110,6 +110,20 @@ EXPECTED = {
         [BROKEN, *numbered("event {}", 1, 2, 3, 4, 5), END],
         [FIXED, *numbered("event {}", 1, 2, 3, 4, 5), END],
     ),
+    "closing_stream": Expected(
+        [
+            BROKEN, *numbered("event {0}  (id {0})", 1, 2, 3, 4, 5), END,
+            WAIT, f"{BROKEN}, Last-Event-ID: 5", CLOSED,
+        ],
+        [
+            FIXED, "event event 1  (id 1)", END, WAIT,
+            f"{FIXED}, Last-Event-ID: 1", "event event 2  (id 2)", END, WAIT,
+            f"{FIXED}, Last-Event-ID: 2", "event event 3  (id 3)", END, WAIT,
+            f"{FIXED}, Last-Event-ID: 3", "event event 4  (id 4)", END, WAIT,
+            f"{FIXED}, Last-Event-ID: 4", "event event 5  (id 5)", END, WAIT,
+            f"{FIXED}, Last-Event-ID: 5", CLOSED,
+        ],
+    ),
     "compressing_middleware": Expected(
         [BROKEN, f"{BROKEN}/", *numbered("event {}", 1, 2, 3, 4, 5), END],
         [FIXED, f"{FIXED}/", *numbered("event {}", 1, 2, 3, 4, 5), END],

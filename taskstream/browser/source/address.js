@@ -33,8 +33,21 @@ export class Address {
   }
 }
 
-/** The address of the stream of many tasks, for these. @param {string} many @param {string[]} ids */
-export function streamOf(many, ids) {
-  const parameters = new URLSearchParams(ids.map((id) => ["task_id", id]));
-  return `${many}${many.includes("?") ? "&" : "?"}${parameters}`;
+/** The ids that a request line has room for: nginx takes 8 KiB. */
+const MAX_IN_QUERY = 100;
+
+/**
+ * What asks for a stream.
+ * @typedef {{ url: string, method?: "POST", body?: string }} StreamRequest
+ */
+
+/** The request for the stream of many tasks. @type {(many: string, ids: string[]) => StreamRequest} */
+export function requestForMany(many, ids) {
+  if (ids.length > MAX_IN_QUERY) return { url: many, method: "POST", body: JSON.stringify({ task_ids: ids }) };
+  return { url: withQuery(many, ids.map((id) => ["task_id", id])) };
+}
+
+/** The address with these parameters added. @param {string} url @param {string[][]} parameters */
+export function withQuery(url, parameters) {
+  return `${url}${url.includes("?") ? "&" : "?"}${new URLSearchParams(parameters)}`;
 }

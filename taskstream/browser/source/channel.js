@@ -1,11 +1,13 @@
-// A channel: one connection for up to 100 tasks, or for one task with its output.
+// A channel: one connection for up to 1,000 tasks, or for one task, with its output if that is wanted.
 
-import { streamOf } from "./address.js";
+import { requestForMany } from "./address.js";
 import { forgotten, notFound } from "./errors.js";
 import { isHidden, onChange } from "./page-life.js";
+import { Places } from "./places.js";
 import { Polling } from "./polling.js";
 import { Reconnecting } from "./reconnecting.js";
 import { hasEnded, isNews } from "./snapshot.js";
+import { heldBack } from "./stream.js";
 
 /** @typedef {import("./address.js").Address} Address */
 /** @typedef {import("./snapshot.js").Snapshot} Snapshot */
@@ -38,12 +40,8 @@ import { hasEnded, isNews } from "./snapshot.js";
 
 const GATHER_MILLISECONDS = 50;
 
-/** Streams without output that a page has at once: of six connections to a host all else needs one. */
-const MAX_STREAMS = 5;
-/** @type {Set<Channel>} those that have one */
-const streaming = new Set();
-/** @type {Set<Channel>} those that ask for the status until there is one for them */
-const waiting = new Set();
+/** Streams that a page has at once. */
+const PLACES = { bars: new Places(2), output: new Places(2) };
 
 export class Channel {
   /** @type {ChannelState} */
@@ -57,6 +55,7 @@ export class Channel {
   #streamed = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  #places;
   #stream;
   #polling;
   #unlisten;
@@ -72,9 +71,10 @@ export class Channel {
     this.options = options;
     this.onEmpty = onEmpty;
     this.limits = { ...options };
+    this.#places = options.output ? PLACES.output : PLACES.bars;
     this.#unlisten = onChange(() => this.#pageChanged());
     this.#stream = new Reconnecting(requests, this.limits, {
-      onOpen: () => this.#opened(),
+      onOpen: (isStream) => this.#opened(isStream),
       onEvent: (event) => this.#receive(event),
       isDone: () => this.#streamed.every((id) => !this.#isUnfinished(id)),
       onTrouble: (error, failures) => this.#trouble(error, failures),
@@ -110,7 +110,9 @@ export class Channel {
   /** @param {Address} address @param {Watcher} watcher */
   remove({ id }, watcher) {
     this.#tasks.get(id)?.watchers.delete(watcher);
-    this.#schedule(); // another watcher may come first
+    if (this.#isWatched()) return this.#schedule();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#update(), 0); // another watcher may come first
   }
 
   /** Take in a snapshot that was the answer to a request. @param {string} id @param {Snapshot} snapshot */
@@ -134,11 +136,11 @@ export class Channel {
 
   /** Look soon at what is to be streamed: tasks come, go and move many at a time. */
   #schedule() {
-    const update = () => {
-      this.#timer = undefined;
-      this.#update();
-    };
-    this.#timer ??= setTimeout(update, this.#stream.isRunning ? GATHER_MILLISECONDS : 0);
+    this.#timer ??= setTimeout(() => this.#update(), this.#stream.isRunning ? GATHER_MILLISECONDS : 0);
+  }
+
+  #isWatched() {
+    return [...this.#tasks.values()].some(({ watchers }) => watchers.size > 0);
   }
 
   /** @param {Address} address */
@@ -152,14 +154,21 @@ export class Channel {
   }
 
   #update() {
+    this.#timer = undefined;
     for (const [id, { watchers }] of this.#tasks) if (watchers.size === 0) this.#tasks.delete(id);
     const ids = this.#unfinished();
     if (ids.length === 0) this.#stop("idle");
     else if (isHidden()) this.#pause();
-    else if (!this.#stream.isRunning || ids.some((id) => !this.#streamed.includes(id))) this.#start(ids);
+    else if (!this.#stream.isRunning || this.#places.isFreeFor(this) || this.#isMore(ids)) this.#start(ids);
     if (this.#tasks.size > 0) return;
     this.#unlisten();
     this.onEmpty();
+  }
+
+  /** Whether one of them is not in the stream. @param {string[]} ids */
+  #isMore(ids) {
+    const streamed = new Set(this.#streamed);
+    return ids.some((id) => !streamed.has(id));
   }
 
   /** @param {string[]} ids */
@@ -167,18 +176,14 @@ export class Channel {
     if (this.state === "paused") this.#polling.stop();
     // With a longer list, a live connection stays live: it would only flicker.
     if (this.state === "idle" || this.state === "paused") this.#setState("connecting");
-    const { output, pollSeconds } = this.options;
-    if (!output && !streaming.has(this) && streaming.size >= MAX_STREAMS) {
-      waiting.add(this);
-      this.#setState("polling");
-      return this.#polling.start(pollSeconds, 0);
-    }
-    if (!output) streaming.add(this);
-    waiting.delete(this);
+    const hasPlace = this.#places.take(this, () => this.#schedule());
+    if (!hasPlace) this.#setState("polling");
+    const isAskable = this.many || this.options.output; // a stream of the application's own may not know `wait`
+    if (!hasPlace && !isAskable) return this.#polling.start(this.options.pollSeconds, 0);
     this.#streamed = ids;
     const [own] = this.#tasks.values();
-    if (this.many) this.#stream.start(streamOf(this.many, ids), false);
-    else if (own) this.#stream.start(own.address.stream, true);
+    if (this.many) this.#stream.start(requestForMany(this.many, ids), { resume: false, hasPlace });
+    else if (own) this.#stream.start({ url: own.address.stream }, { resume: true, hasPlace });
   }
 
   /** Read what is left of a task that has ended, which no proxy holds back: that stream ends at once. */
@@ -191,8 +196,7 @@ export class Channel {
 
   /** @param {ChannelState} state */
   #stop(state) {
-    waiting.delete(this);
-    if (streaming.delete(this)) for (const channel of waiting) channel.#schedule();
+    this.#places.leave(this);
     this.#stream.stop();
     this.#polling.stop();
     this.#setState(state);
@@ -212,9 +216,11 @@ export class Channel {
 
   // ---- What the stream and the polling tell.
 
-  #opened() {
+  /** @param {boolean} isStream or a piece of one */
+  #opened(isStream) {
     this.#polling.stop();
-    this.#setState("live");
+    const isHeldBack = !isStream && !this.#places.isWaiting(this);
+    this.#setState(isStream ? "live" : "polling", isHeldBack ? heldBack() : null);
   }
 
   /** @param {StreamEvent} event */
@@ -240,7 +246,7 @@ export class Channel {
 
   /** @param {TaskSourceError} error */
   #failed(error) {
-    if (!this.many || error.code !== "not-found") return this.#streamed.forEach((id) => this.#lose(id, error));
+    if (!this.many || ![404, 405].includes(error.status ?? 0)) return this.#streamed.forEach((id) => this.#lose(id, error));
     for (const watcher of this.#watchers()) watcher.onAlone();
   }
 

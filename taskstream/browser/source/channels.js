@@ -1,11 +1,11 @@
-// The channels of the page: sources that ask for the same with the same headers share one for each 100 tasks.
+// The channels of the page: sources that ask for the same with the same headers share one for each 1,000 tasks.
 
 import { Channel } from "./channel.js";
 import { Requests, keyOf } from "./requests.js";
 
 /** @typedef {import("./channel.js").ChannelOptions} ChannelOptions */
 
-const MAX_TASKS = 100; // the ids that the server takes in one request
+const MAX_TASKS = 1000; // the ids that the server takes in one request
 
 /** @type {Map<string, Set<Channel>>} */
 const channels = new Map();

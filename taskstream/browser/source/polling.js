@@ -1,6 +1,7 @@
-// Asking for the status of tasks, one after the other, while no stream gets through or nobody looks.
+// Asking for the status of tasks, one after the other, while there is no stream or nobody looks.
 
 import { TaskSourceError } from "./errors.js";
+import { inTurn } from "./places.js";
 import { wait } from "./waiting.js";
 
 /** @typedef {import("./snapshot.js").Snapshot} Snapshot */
@@ -60,7 +61,7 @@ export class Polling {
   /** Whether there were answers. @param {AbortSignal} signal */
   async #askForAll(signal) {
     for (const id of this.handlers.ids()) {
-      const answer = await this.#ask(id, signal);
+      const answer = await inTurn(() => this.#ask(id, signal));
       if (signal.aborted) return true;
       if (!(answer instanceof TaskSourceError)) {
         this.handlers.onSnapshot(id, answer);

@@ -1,20 +1,29 @@
 // A stream that is kept up: after a cut, a failure or silence it is asked for again, after longer and longer.
+// Where a proxy holds it back, or the page has no place for it, it is asked for piece by piece.
 
 import { TaskSourceError } from "./errors.js";
+import { inTurn } from "./places.js";
 import { readStream } from "./stream.js";
 import { Backoff, wait } from "./waiting.js";
 
+/** @typedef {import("./address.js").StreamRequest} StreamRequest */
 /** @typedef {import("./parser.js").StreamEvent} StreamEvent */
 
 /**
  * @typedef {object} Handlers
- * @property {() => void} onOpen a stream has got through
+ * @property {(isStream: boolean) => void} onOpen a stream has got through, or a piece of it
  * @property {(event: StreamEvent) => void} onEvent
  * @property {() => boolean} isDone whether there is no need for another connection
  * @property {(error: TaskSourceError, failures: number) => void} onTrouble there will be another one
  * @property {(error: TaskSourceError) => void} onFatal there won't
  * @property {() => void} onOver nothing will follow, says the server (204)
  */
+
+/** How long the server may wait for the first event of a piece; proxies have patience for 30 s and more. */
+const WAIT_SECONDS = 10;
+
+/** So many pieces later it is tried again whether a stream gets through. */
+const PIECES = 15;
 
 export class Reconnecting {
   #cursor = { lastEventId: "", retryMilliseconds: 1000 };
@@ -23,10 +32,13 @@ export class Reconnecting {
   #running = null;
   /** Ends the time until the next attempt. */
   #waiting = new AbortController();
+  /** How many more pieces to ask for, as streams are held back. */
+  #pieces = 0;
+  #hasPlace = true;
 
   /**
    * @param {import("./requests.js").Requests} requests
-   * @param {import("./stream.js").Limits} limits
+   * @param {import("./stream.js").Limits & { pollSeconds: number }} limits
    * @param {Handlers} handlers
    */
   constructor(requests, limits, handlers) {
@@ -39,13 +51,18 @@ export class Reconnecting {
     return this.#running !== null;
   }
 
-  /** Follow this stream instead of the one before. @param {string} url @param {boolean} resume */
-  start(url, resume) {
+  /**
+   * Follow this stream instead of the one before.
+   * @param {StreamRequest} request
+   * @param {{ resume: boolean, hasPlace: boolean }} how `hasPlace`: whether it may keep a connection
+   */
+  start(request, { resume, hasPlace }) {
     this.#running?.abort();
     this.#running = new AbortController();
+    this.#hasPlace = hasPlace;
     // A new object: the stream before may still hold the one that was.
     this.#cursor = { ...this.#cursor, ...(resume ? {} : { lastEventId: "" }) };
-    this.#follow(url, this.#cursor, this.#running.signal);
+    this.#follow(request, this.#cursor, this.#running.signal);
   }
 
   stop() {
@@ -59,47 +76,64 @@ export class Reconnecting {
     this.#waiting.abort();
   }
 
-  /** @param {string} url @param {import("./stream.js").Cursor} cursor @param {AbortSignal} signal */
-  async #follow(url, cursor, signal) {
+  /** @param {StreamRequest} request @param {import("./stream.js").Cursor} cursor @param {AbortSignal} signal */
+  async #follow(request, cursor, signal) {
     while (!signal.aborted) {
-      const error = await this.#connect(url, cursor, signal);
+      const outcome = await this.#connect(request, cursor, signal);
       if (signal.aborted) return;
-      if (error === null || error.fatal) this.#running = null;
-      if (error === null) return;
-      if (error.fatal) return this.handlers.onFatal(error);
+      if (outcome === "over" || (outcome !== "piece" && outcome.fatal)) this.#running = null;
+      if (outcome === "over") return;
+      if (outcome === "piece") {
+        this.#backoff = new Backoff();
+        await this.#pause(1000 * this.limits.pollSeconds, signal);
+        continue;
+      }
+      if (outcome.fatal) return this.handlers.onFatal(outcome);
       this.#backoff.closed();
-      this.handlers.onTrouble(error, this.#backoff.failures);
-      if (signal.aborted) return;
-      this.#waiting = new AbortController();
-      const { signal: until } = this.#waiting;
-      signal.addEventListener("abort", () => this.hasten(), { once: true, signal: until });
-      await wait(this.#delay(error, cursor), until);
-      this.hasten(); // which forgets the listener
+      this.handlers.onTrouble(outcome, this.#backoff.failures);
+      if (!signal.aborted) await this.#pause(this.#delay(outcome, cursor), signal);
     }
   }
 
+  /** @param {number} milliseconds @param {AbortSignal} signal */
+  async #pause(milliseconds, signal) {
+    this.#waiting = new AbortController();
+    const { signal: until } = this.#waiting;
+    signal.addEventListener("abort", () => this.hasten(), { once: true, signal: until });
+    await wait(milliseconds, until);
+    this.hasten(); // which forgets the listener
+  }
+
   /**
-   * One connection; what has ended it, or null if there is no need for another.
-   * @param {string} url @param {import("./stream.js").Cursor} cursor @param {AbortSignal} signal
+   * One connection; what has ended it: an error, the end of a piece, or that there is no need for another.
+   * @param {StreamRequest} request @param {import("./stream.js").Cursor} cursor @param {AbortSignal} signal
+   * @returns {Promise<TaskSourceError | "piece" | "over">}
    */
-  async #connect(url, cursor, signal) {
+  async #connect(request, cursor, signal) {
     const { requests, limits, handlers } = this;
+    const waitSeconds = !this.#hasPlace ? 0 : this.#pieces > 0 ? WAIT_SECONDS : undefined;
+    const isPiece = waitSeconds !== undefined;
     const onOpen = () => {
       if (signal.aborted) return;
       this.#backoff.opened();
-      handlers.onOpen();
+      handlers.onOpen(!isPiece);
     };
     const onEvent = (/** @type {StreamEvent} */ event) => !signal.aborted && handlers.onEvent(event);
+    const read = () => readStream(request, { requests, cursor, limits, waitSeconds, signal, onOpen, onEvent });
     try {
-      const over = await readStream(url, { requests, cursor, limits, signal, onOpen, onEvent });
-      if (signal.aborted || handlers.isDone()) return null;
-      if (!over) return new TaskSourceError("cut", "The server has ended the stream.");
+      const isOver = await (this.#hasPlace ? read() : inTurn(read));
+      this.#pieces = Math.max(0, this.#pieces - 1);
+      if (signal.aborted || handlers.isDone()) return "over";
+      if (!isOver) return isPiece ? "piece" : new TaskSourceError("cut", "The server has ended the stream.");
       this.#running = null;
       handlers.onOver();
-      return null;
+      return "over";
     } catch (error) {
-      if (error instanceof TaskSourceError) return handlers.isDone() ? null : error;
-      return new TaskSourceError("not-a-stream", "The stream can’t be understood.", { cause: error });
+      if (!(error instanceof TaskSourceError)) {
+        return new TaskSourceError("not-a-stream", "The stream can’t be understood.", { cause: error });
+      }
+      if (error.code === "buffered") this.#pieces = isPiece ? 0 : PIECES;
+      return handlers.isDone() ? "over" : error;
     }
   }
 

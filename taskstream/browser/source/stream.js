@@ -1,5 +1,6 @@
 // One connection: from the request to what has ended it.
 
+import { withQuery } from "./address.js";
 import { TaskSourceError, refusal } from "./errors.js";
 import { mimeType } from "./mime-type.js";
 import { Parser } from "./parser.js";
@@ -19,44 +20,60 @@ import { Watchdog } from "./waiting.js";
  * @property {number} muteSeconds after the last byte: the server sends a heartbeat three times as often
  */
 
+/** What to say of a stream, or of an answer, of which nothing comes. */
+export const heldBack = () => new TaskSourceError("buffered", BUFFERED);
+
 const MIME_TYPE = "text/event-stream";
 const BUFFERED = "No stream gets through: a proxy holds it back.";
 const MUTE = "The connection has gone silent.";
 
 /**
  * Read a stream until it ends; whether that was the end for good (204). Throws a TaskSourceError.
- * @param {string} url
+ *
+ * With `waitSeconds` it ends with the first events, or after so many seconds without: proxies that hand over
+ * only what is finished let such an answer through.
+ * @param {import("./address.js").StreamRequest} request
  * @param {object} how
  * @param {import("./requests.js").Requests} how.requests
  * @param {Cursor} how.cursor
  * @param {Limits} how.limits
+ * @param {number} [how.waitSeconds]
  * @param {AbortSignal} how.signal
- * @param {() => void} how.onOpen called with the first byte, or with the head of a stream that resumes
+ * @param {() => void} how.onOpen called with the first byte, or with the head of an answer
  * @param {(event: StreamEvent) => void} how.onEvent
  */
-export async function readStream(url, { requests, cursor, limits, signal, onOpen, onEvent }) {
+export async function readStream(request, { requests, cursor, limits, waitSeconds, signal, onOpen, onEvent }) {
   const watchdog = new Watchdog(signal);
+  const isAnswer = waitSeconds !== undefined;
+  let hasBegun = false;
   try {
-    watchdog.within(limits.firstByteSeconds, () => new TaskSourceError("buffered", BUFFERED));
-    const response = await requests.send(url, { headers: headersOf(cursor), signal: watchdog.signal });
+    watchdog.within(limits.firstByteSeconds + (waitSeconds ?? 0), heldBack);
+    const url = isAnswer ? withQuery(request.url, [["wait", String(waitSeconds)]]) : request.url;
+    const headers = headersOf(cursor, request);
+    const response = await requests.send(url, { ...request, headers, signal: watchdog.signal });
     if (response.status === 204) return true;
     await check(response);
-    if (cursor.lastEventId) onOpen(); // the next event may be far away
-    const heard = () => watchdog.within(limits.muteSeconds, () => new TaskSourceError("mute", MUTE));
-    if (cursor.lastEventId) heard();
-    for await (const events of eventsOf(response, cursor, () => (heard(), onOpen()))) events.forEach(onEvent);
+    if (isAnswer) onOpen(); // it may be empty
+    const heard = () => {
+      hasBegun = true;
+      if (!isAnswer) watchdog.within(limits.muteSeconds, () => new TaskSourceError("mute", MUTE));
+      onOpen();
+    };
+    for await (const events of eventsOf(response, cursor, heard)) events.forEach(onEvent);
     return false;
   } catch (error) {
+    if (isAnswer && hasBegun && watchdog.reason) return false; // of a server that doesn't know `wait`
     throw watchdog.reason ?? error;
   } finally {
     watchdog.end();
   }
 }
 
-/** @param {Cursor} cursor */
-function headersOf({ lastEventId }) {
+/** @param {Cursor} cursor @param {import("./address.js").StreamRequest} request */
+function headersOf({ lastEventId }, { body }) {
   /** @type {Record<string, string>} */
   const headers = { Accept: MIME_TYPE };
+  if (body) headers["Content-Type"] = "application/json";
   // A header is bytes; fetch takes one character for each.
   if (lastEventId) headers["Last-Event-ID"] = String.fromCharCode(...new TextEncoder().encode(lastEventId));
   return headers;

@@ -2,7 +2,7 @@
 
 import { createServer } from "node:http";
 
-/** @typedef {{ method: string, url: string, headers: object, response: import("node:http").ServerResponse }} Exchange */
+/** @typedef {{ method: string, url: string, headers: object, body: string, response: import("node:http").ServerResponse }} Exchange */
 
 export const HEARTBEAT = ": ping\n\n";
 
@@ -16,9 +16,12 @@ export class FakeServer {
     const fake = new FakeServer();
     fake.server = createServer((request, response) => {
       const { method, url, headers } = request;
-      const exchange = { method, url, headers, response };
-      fake.requests.push(exchange);
-      fake.answer(exchange, fake.requests.length);
+      const exchange = { method, url, headers, response, body: "" };
+      request.on("data", (chunk) => (exchange.body += chunk));
+      request.on("end", () => {
+        fake.requests.push(exchange);
+        fake.answer(exchange, fake.requests.length);
+      });
     });
     await new Promise((resolve) => fake.server.listen(0, "127.0.0.1", resolve));
     fake.origin = `http://127.0.0.1:${fake.server.address().port}`;
@@ -35,7 +38,7 @@ export class FakeServer {
   }
 
   get streams() {
-    return this.requests.filter(({ url }) => /task-progress|\/stream$/.test(url));
+    return this.requests.filter(({ url }) => /task-progress|\/stream/.test(url));
   }
 
   get polls() {
@@ -50,6 +53,10 @@ export function snapshot(progress, status = "PROGRESS", task_id = "a") {
 }
 
 export const success = (task_id = "a") => snapshot(100, "SUCCESS", task_id);
+
+/** The tasks that a stream of many is asked for. @param {Exchange} exchange */
+export const idsOf = ({ method, url, body }) =>
+  method === "POST" ? JSON.parse(body).task_ids : new URL(url, "http://host").searchParams.getAll("task_id");
 
 /** An event of a stream. */
 export function event(data, { id, retry, type } = {}) {

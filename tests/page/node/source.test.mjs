@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { TaskSource, TaskSourceError } from "../../../taskstream/browser/task-source.js";
-import { FakeServer, HEARTBEAT, event, inState, json, next, snapshot, stream, success } from "./server.mjs";
+import { FakeServer, HEARTBEAT, event, idsOf, inState, json, next, snapshot, stream, success } from "./server.mjs";
 
 /** @type {FakeServer} */
 let server;
@@ -14,9 +14,10 @@ beforeEach(async () => {
   server = await FakeServer.start();
   sources = [];
 });
-afterEach(() => {
+afterEach(async () => {
   for (const each of sources) each.close();
   server.stop();
+  await new Promise(setTimeout); // by now their places are free
 });
 
 function watch(urls = server.task(), options = {}) {
@@ -67,7 +68,7 @@ test("a loop over a source that fails throws", async () => {
 
 test("sources with the same headers share one connection, whenever they come", async () => {
   server.answer = ({ response, url }) => {
-    const ids = new URL(url, server.origin).searchParams.getAll("task_id");
+    const ids = idsOf({ url });
     stream(response, ...ids.map((id) => event(snapshot(10, "PROGRESS", id))));
   };
   const first = [1, 2, 3].map((id) => watch(server.task(id), { headers: { Token: "x" } }));
@@ -85,16 +86,16 @@ test("sources with the same headers share one connection, whenever they come", a
   assert.equal(server.streams.filter(({ response }) => !response.destroyed).length, 2);
 });
 
-test("there is one connection for each hundred tasks", async () => {
-  server.answer = ({ response, url }) => {
-    const ids = new URL(url, server.origin).searchParams.getAll("task_id");
-    stream(response, ...ids.map((id) => event(success(id)))).end();
-  };
-  const ids = Array.from({ length: 250 }, (_, index) => String(index));
-  const source = watch(ids.map((id) => server.task(id)));
-  await inState(source, "ended");
-  assert.deepEqual(source.snapshots.map(({ task_id }) => task_id), ids);
-  assert.deepEqual(server.streams.map(({ url }) => url.split("task_id").length - 1), [100, 100, 50]);
+test("a thousand tasks share a connection, to which their ids are sent in a body, and a hundred in the query", async () => {
+  server.answer = (exchange) => stream(exchange.response, ...idsOf(exchange).map((id) => event(success(id)))).end();
+  for (const [count, shares] of [[100, ["GET 100"]], [2100, ["POST 1000", "POST 1000", "GET 100"]]]) {
+    server.requests.length = 0;
+    const ids = Array.from({ length: count }, (_, index) => `${count}-${index}`);
+    const source = watch(ids.map((id) => server.task(id)));
+    await inState(source, "ended");
+    assert.deepEqual(source.snapshots.map(({ task_id }) => task_id), ids);
+    assert.deepEqual(server.streams.map((exchange) => `${exchange.method} ${idsOf(exchange).length}`), shares);
+  }
 });
 
 test("a second source of a task begins with the snapshot that is known", async () => {
@@ -218,7 +219,7 @@ for (const [name, path, asked] of [
 
 test("signed addresses don't share what is signed, the same ones share all", async () => {
   server.answer = ({ response, url }) => {
-    const ids = new URL(url, server.origin).searchParams.getAll("task_id");
+    const ids = idsOf({ url });
     stream(response, ...ids.map((id) => event(snapshot(10, "PROGRESS", id))));
   };
   const sources = ["a?sig=1", "b?sig=1", "c?sig=2"].map((id) => watch(server.task(id)));
@@ -227,9 +228,9 @@ test("signed addresses don't share what is signed, the same ones share all", asy
   assert.deepEqual(asked, ["sig=1&task_id=a&task_id=b", "sig=2&task_id=c"]);
 });
 
-test("where there is no stream of many tasks, each task has its own, which resumes, and which sources share", async () => {
+for (const status of [404, 405]) test(`where there is no stream of many tasks (${status}), each task has its own, which resumes, and which sources share`, async () => {
   server.answer = ({ response, url, headers }) => {
-    if (url.includes("task-progress?")) return json(response, { detail: "Not Found" }, 404);
+    if (url.includes("task-progress?")) return json(response, { detail: "No" }, status);
     if (headers["last-event-id"]) return stream(response, event(success(), { id: 2 })).end();
     const calledOtherwise = { ...snapshot(10), task_id: "0123" };
     stream(response, event(calledOtherwise, { id: 1, retry: 20 })).end();
@@ -257,12 +258,12 @@ test("many streams leave a connection for all else: the others' tasks are asked 
   const sources = ids.map((id) => watch(`${server.origin}/exports/${id}`, { pollSeconds: 0.05 }));
   await Promise.all(sources.map((source) => next(source, "snapshot")));
   const among = (state) => sources.filter((source) => source.state === state);
-  while (among("live").length < 5) await next(among("polling")[0], "state"); // those before may still be open
-  assert.equal(among("polling").length, 3);
+  while (among("live").length < 2) await next(among("polling")[0], "state"); // those before may still be open
+  assert.equal(among("polling").length, 6);
   await among("live")[0].cancel();
   await Promise.any(among("polling").map((source) => inState(source, "live")));
   await new Promise((resolve) => setTimeout(resolve, 200));
-  assert.equal(server.streams.filter(({ response }) => !response.destroyed).length, 5);
+  assert.equal(server.streams.filter(({ response }) => !response.destroyed).length, 2);
 });
 
 const ENDS_AT_ONCE = {
@@ -366,13 +367,14 @@ test("headers that can't be had for a while are asked for again", async () => {
   await end(source);
 });
 
-test("while a proxy holds the stream back the status is asked for; and the stream is back when it gets through", async () => {
+test("while a proxy holds all of it back the status is asked for, until something gets through", async () => {
   const held = [];
   let progress = 10;
   let open = false;
+  const tell = (response) => stream(response, event(snapshot(50)), event(success()));
   server.answer = ({ response, url }) => {
     if (!url.includes("progress")) return json(response, snapshot(progress++));
-    if (open) stream(response, event(snapshot(50)), event(success()));
+    if (open) tell(response);
     else held.push(response);
   };
   const source = watch(server.task(), { firstByteSeconds: 0.2, pollSeconds: 0.05 });
@@ -383,11 +385,106 @@ test("while a proxy holds the stream back the status is asked for; and the strea
   open = true;
   const states = [];
   source.addEventListener("state", ({ detail }) => states.push(detail.state));
+  held.slice(1).forEach(tell);
   await end(source);
-  assert.deepEqual(states.slice(0, 2), ["live", "ended"].slice(0, states.length));
+  await inState(source, "ended");
+  assert.deepEqual(states, ["ended"]);
   const { length } = server.polls;
   await new Promise((resolve) => setTimeout(resolve, 200));
   assert.equal(server.polls.length, length);
+});
+
+/** A proxy that hands over only what is finished: a stream never is, an answer with `wait` is. */
+function holdBack(answer) {
+  return (exchange) => {
+    if (!/progress|stream/.test(exchange.url)) json(exchange.response, snapshot(10));
+    else if (exchange.url.includes("wait=")) answer(exchange);
+  };
+}
+
+test("a stream that is held back is asked for piece by piece, output too, and this is told", async () => {
+  const texts = ["a", "b", "c"];
+  server.answer = holdBack(({ response, headers }) => {
+    const number = Number(headers["last-event-id"] ?? 0);
+    if (number === 3) return stream(response, event(success(), { id: 4 })).end();
+    stream(response, event({ text: texts[number] }, { type: "output", id: number + 1 })).end();
+  });
+  const source = watch(server.task(), { output: true, firstByteSeconds: 0.1, pollSeconds: 0.02 });
+  const said = [];
+  source.addEventListener("output", ({ detail }) => said.push(detail.text));
+  await inState(source, "polling");
+  assert.match(source.problem, /proxy/);
+  await end(source);
+  assert.deepEqual(said, texts);
+  assert.deepEqual(server.streams.map(({ url }) => url.split("/a/")[1]), ["stream", ...Array(4).fill("stream?wait=10")]);
+  assert.ok(server.streams[0].response.destroyed, "the stream that was held back is let go of");
+});
+
+test("many tasks whose stream is held back are asked for together", async () => {
+  let progress = 10;
+  server.answer = holdBack((exchange) => {
+    progress += 30;
+    stream(exchange.response, ...idsOf(exchange).map((id) => event(progress < 100 ? snapshot(progress, "PROGRESS", id) : success(id)))).end();
+  });
+  const source = watch(["a", "b"].map(server.task, server), { firstByteSeconds: 0.1, pollSeconds: 0.02 });
+  await inState(source, "ended");
+  assert.deepEqual(source.snapshots.map(({ status }) => status), ["SUCCESS", "SUCCESS"]);
+  assert.equal(server.streams.at(-1).url, "/jobs/task-progress?task_id=a&task_id=b&wait=10");
+});
+
+test("an answer without an event is no trouble; now and then a stream is tried, and kept when it gets through", async () => {
+  let open = false;
+  const piecewise = holdBack(({ response }) => stream(response).end());
+  server.answer = (exchange) => {
+    if (open && exchange.url.endsWith("stream")) stream(exchange.response, event({ text: "All" }, { type: "output", id: 1 }));
+    else piecewise(exchange);
+  };
+  const source = watch(server.task(), { output: true, firstByteSeconds: 0.1, pollSeconds: 0.02 });
+  await inState(source, "polling");
+  const states = [];
+  source.addEventListener("state", ({ detail }) => states.push(detail.state));
+  while (server.streams.length < 20) await new Promise((resolve) => setTimeout(resolve, 20)); // one stream among them
+  open = true;
+  await inState(source, "live");
+  assert.equal(source.problem, "");
+  assert.deepEqual(states, ["live"]);
+});
+
+test("a stream that resumes is held back, too, when nothing follows its head", async () => {
+  server.answer = ({ response, url, headers }) => {
+    if (!url.includes("stream")) return json(response, snapshot(10));
+    if (!headers["last-event-id"]) return stream(response, event(snapshot(10), { id: 1, retry: 20 })).end();
+    if (url.includes("wait")) stream(response, event(success(), { id: 2 })).end();
+    else stream(response);
+  };
+  await end(watch(server.task(), { output: true, firstByteSeconds: 0.1, pollSeconds: 0.02 }));
+});
+
+test("output that finds no place for a stream is asked for, by all of them over one connection", async () => {
+  const open = [];
+  server.answer = ({ response, url }) => {
+    if (!url.includes("wait=")) return stream(response, event({ text: "Streamed" }, { type: "output", id: 1 }));
+    open.push(response);
+    assert.equal(open.filter(({ writableEnded }) => !writableEnded).length, 1);
+    setTimeout(() => stream(response, event({ text: "Asked" }, { type: "output", id: 1 })).end(), 20);
+  };
+  const sources = [0, 1, 2, 3, 4].map((id) => watch(server.task(id), { output: true, pollSeconds: 0.02 }));
+  const said = await Promise.all(sources.map((source) => next(source, "output")));
+  assert.deepEqual(said.map(({ text }) => text), ["Streamed", "Streamed", "Asked", "Asked", "Asked"]);
+  assert.deepEqual(sources.map(({ state, problem }) => state + problem), ["live", "live", ...Array(3).fill("polling")]);
+  sources[0].close();
+  await Promise.any(sources.slice(2).map((source) => inState(source, "live")));
+});
+
+test("a stream that doesn't know `wait` and goes on is asked for again all the same", async () => {
+  server.answer = ({ response, url, headers }) => {
+    if (!url.includes("stream")) return json(response, snapshot(10));
+    if (!url.includes("wait=0")) return stream(response, event(snapshot(10), { id: 1 }));
+    const id = Number(headers["last-event-id"] ?? 0) + 1;
+    stream(response, event(id < 3 ? { text: "Asked" } : success(), { type: id < 3 ? "output" : undefined, id }));
+  };
+  for (const id of [1, 2]) watch(server.task(id), { output: true });
+  await end(watch(server.task(3), { output: true, firstByteSeconds: 0.1, pollSeconds: 0.02 }));
 });
 
 test("a task may end while it is only asked for", async () => {
@@ -489,7 +586,7 @@ test("a source that comes as another goes takes over its connection", async () =
 
 test("a task that has ended and left can be watched again while others run", async () => {
   server.answer = ({ response, url }) => {
-    const ids = new URL(url, server.origin).searchParams.getAll("task_id");
+    const ids = idsOf({ url });
     stream(response, ...ids.map((id) => event(id === "a" ? success("a") : snapshot(10, "PROGRESS", id))));
   };
   const running = watch(server.task("b"));

@@ -1,0 +1,1 @@
+"""Tasks in one file, so that they outlive the process."""

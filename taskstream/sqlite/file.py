@@ -1,0 +1,195 @@
+"""The file: how one process at a time opens it, and what is said of one that can't be opened or written."""
+
+import os
+import sqlite3
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+APPLICATION_ID = 0x7461736B
+"""What tells our files from those of others: "task" in ASCII."""
+VERSION = 1
+"""The version of the schema."""
+
+SCHEMA = f"""
+BEGIN;
+CREATE TABLE life (boot TEXT, inode INTEGER, clean INTEGER);
+INSERT INTO life VALUES (NULL, NULL, 1);
+CREATE TABLE tasks (
+    number INTEGER PRIMARY KEY, task_id TEXT UNIQUE, scope TEXT, key TEXT UNIQUE, fingerprint TEXT,
+    work TEXT, parameters BLOB, status TEXT, ended_at REAL, last_id INTEGER, latest BLOB
+);
+CREATE INDEX ended ON tasks (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX scoped ON tasks (scope, number) WHERE scope IS NOT NULL;
+CREATE TABLE events (number INTEGER PRIMARY KEY, task INTEGER, id INTEGER, kind TEXT, data BLOB);
+CREATE TABLE logs (task INTEGER PRIMARY KEY, events BLOB);
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+"""`events` has those of tasks that have not ended, as they come: an index on the task, or a key that begins
+with it, would double what an event costs. With its end, a log moves to `logs`."""
+
+JUMP = """
+INSERT INTO events (task, id, kind, data)
+SELECT task, (SELECT max(?, max(id) + 1) FROM events), kind, data FROM events
+WHERE number IN (SELECT max(number) FROM events WHERE kind = '' GROUP BY task);
+"""
+"""Has logs that are not over go on, after their latest snapshot, with a number that nobody has seen."""
+
+GONE = "The database was deleted or replaced: restart the server."
+OTHERWISE = "The database can't be read or written: the server's log says why."
+PROBLEMS = {
+    sqlite3.SQLITE_FULL: "The disk of the database is full: nothing is started until there is space again.",
+    sqlite3.SQLITE_READONLY: "The database can't be written: it, or its disk, is read-only.",
+    sqlite3.SQLITE_BUSY: "The database is locked by another program.",
+    sqlite3.SQLITE_CORRUPT: "The database is damaged.",
+    sqlite3.SQLITE_NOTADB: "The database is no SQLite database, or is encrypted.",
+}
+
+_open: set[Path] = set()
+"""What this process has open: a lock doesn't keep out the process that has it, and is gone as soon as that
+closes the file anywhere."""
+
+
+class DatabaseUnusable(ValueError):
+    """A database can't be opened; `str()` is a sentence that says why."""
+
+
+class DatabaseFile:
+    """A database of tasks, which only this process has open. Raises `DatabaseUnusable`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path).resolve()
+        try:
+            self._lock = lock(self.path)
+            try:
+                self._connect()
+            except BaseException:
+                self._unlock()
+                raise
+        except sqlite3.Error as error:
+            raise DatabaseUnusable(f"{problem_of(error)} It is '{path}'.") from error
+        except OSError as error:
+            raise DatabaseUnusable(f"The database '{path}' can't be opened: {error.strerror}.") from error
+
+    @property
+    def in_place(self) -> bool:
+        """Whether what is open is still the file at its path: a deleted one can be written to as well."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    @property
+    def wal_bytes(self) -> int:
+        """The size of the write-ahead log."""
+        return os.fstat(self._wal).st_size
+
+    def sync(self) -> None:
+        """Wait until all that is committed is on the disk; in a thread."""
+        os.fsync(self._wal)
+
+    def checkpoint(self) -> None:
+        """Move what is in the write-ahead log to its place, and empty it; in a thread."""
+        self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+    def close(self, *, clean: bool = False) -> None:
+        """Close it; `clean` says that it has all that anybody has seen."""
+        os.close(self._wal)
+        try:
+            if clean:
+                self.connection.execute("UPDATE life SET clean = 1")
+            self.connection.close()  # which does a checkpoint
+        finally:
+            self._unlock()
+
+    def _connect(self) -> None:
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))  # raises what SQLite has no words for
+        self._inode = self.path.stat().st_ino
+        self.connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare()
+            self._wal = os.open(f"{self.path}-wal", os.O_RDWR)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def _prepare(self) -> None:
+        """Make it a database of ours, unless it is, and note in it that it was not closed."""
+        is_empty = self._pragma("schema_version") == 0
+        if not is_empty and self._pragma("application_id") != APPLICATION_ID:
+            raise DatabaseUnusable(f"The database '{self.path}' belongs to another program.")
+        if self._pragma("user_version") > VERSION:
+            raise DatabaseUnusable(f"The database '{self.path}' was made by a newer version of taskstream.")
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").chmod(0o600)  # it has what tasks were started with
+        if self._pragma("journal_mode = WAL") != "wal":
+            raise DatabaseUnusable(
+                f"The disk of '{self.path}' has no shared memory: take one of this machine."
+            )
+        self._pragma("wal_autocheckpoint = 0")
+        self._pragma("secure_delete = ON")
+        if is_empty:
+            self.connection.executescript(SCHEMA)
+        boot, inode, clean = self.connection.execute("SELECT * FROM life").fetchone()
+        self.connection.execute("BEGIN")
+        if inode is not None and (inode != self._inode or not (clean or boot == boot_id())):
+            # It may lack what somebody has seen: after a power failure, or as it is a copy.
+            self.connection.execute(JUMP, (time.time_ns() // 1000,))
+        self.connection.execute("UPDATE life SET boot = ?, inode = ?, clean = 0", (boot_id(), self._inode))
+        self.connection.execute("COMMIT")
+        self.checkpoint()  # or a power failure could take back that it was opened
+        self._pragma("synchronous = NORMAL")
+        self._pragma("busy_timeout = 10")  # milliseconds, for which the event loop would wait
+
+    def _pragma(self, text: str) -> Any:  # noqa: ANN401 - a number or text
+        row = self.connection.execute(f"PRAGMA {text}").fetchone()
+        return row[0] if row else None
+
+    def _unlock(self) -> None:
+        os.close(self._lock)
+        _open.discard(self.path)
+
+
+def lock(path: Path) -> int:
+    """A lock on `tasks.db.lock`, which says whose it is. Raises `DatabaseUnusable`, `OSError`."""
+    if path in _open:
+        raise DatabaseUnusable(f"The database '{path}' is open in this process already.")
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            import fcntl
+
+            fcntl.lockf(
+                descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB
+            )  # not flock, which a forked process keeps
+        except ImportError:  # Windows
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except OSError:
+        owner = os.read(descriptor, 20).decode().strip()
+        os.close(descriptor)
+        raise DatabaseUnusable(
+            f"The database '{path}' is open in another process ({owner}): several processes need Redis."
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, b"%d\n" % os.getpid())
+    _open.add(path)
+    return descriptor
+
+
+def problem_of(error: sqlite3.Error) -> str:
+    """What is wrong, in words that don't say where the file is."""
+    return PROBLEMS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, OTHERWISE)
+
+
+def boot_id() -> str:
+    """What is the same until the machine is started again."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+    except OSError:
+        return f"{(time.time() - time.monotonic()) / 60:.0f}"

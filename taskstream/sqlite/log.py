@@ -1,0 +1,81 @@
+"""The log of a task that is kept in a file."""
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from taskstream.encoding import one_line
+from taskstream.events import Event, Kind
+from taskstream.log import Log
+from taskstream.settings import Settings
+
+TRIMMED_AT_ONCE = 64
+"""Events that have fallen out of a log are deleted from the file so many at a time."""
+
+
+class FileLog(Log):
+    """A log whose events show once they are in the file, so that nobody sees what may be gone."""
+
+    row: tuple[object, ...] | None = None
+    """What the file is to know of the task, until it is in there."""
+    begun = False
+    """Whether the file has more than its first event; with that go the parameters."""
+
+    def __init__(self, number: int, settings: Settings, on_append: Callable[["FileLog"], object]) -> None:
+        """`number` is that of its task in the file."""
+        super().__init__(settings.history_length, settings.history_bytes)
+        self.number = number
+        self.appended: list[Event] = []
+        """What doesn't show yet."""
+        self.rows: deque[int] = deque()
+        """The numbers, in the file, of the events that show."""
+        self._appended_bytes = 0
+        self._next_id = 1
+        self._snapshot_id = 0
+        self._snapshot_row = 0
+        self._on_append = on_append
+
+    def append(self, data: bytes, kind: Kind = Kind.SNAPSHOT, event_id: int = 0) -> None:
+        """Add an event; what doesn't show yet is bounded as the rest is."""
+        if not data.isascii():
+            data = one_line(data)
+        event = Event(event_id or self._next_id, kind, data)
+        self._next_id = event.id + 1
+        if kind is Kind.SNAPSHOT or kind is Kind.LAST:
+            self._snapshot_id = event.id
+            self.sealed = kind is Kind.LAST
+        self.appended.append(event)
+        self._appended_bytes += len(data)
+        while len(self.appended) > 1 and (
+            len(self.appended) > self._history_length or self._appended_bytes > self._history_bytes
+        ):
+            oldest = int(self.appended[0].id == self._snapshot_id)  # the latest snapshot is kept
+            self._appended_bytes -= len(self.appended.pop(oldest).data)
+        self._on_append(self)
+
+    def restore(self, rows: Iterable[sqlite3.Row]) -> None:
+        """Show what the file has."""
+        for row in rows:
+            self.appended.append(Event(row["id"], Kind(row["kind"]), row["data"]))
+            self.show([row["number"]])
+            self._next_id = row["id"] + 1
+
+    def show(self, rows: Iterable[int]) -> list[int]:
+        """Show what was appended, with its numbers in the file; those of what has fallen out of the log."""
+        for event, row in zip(self.appended, rows, strict=False):
+            super().append(event.data, event.kind, event.id)
+            self.rows.append(row)
+            if self.latest_id == event.id:
+                self._snapshot_row = row
+        self.appended = []
+        self._appended_bytes = 0
+        excess = len(self.rows) - len(self._events)
+        trimmed = [self.rows.popleft() for _ in range(excess if excess > TRIMMED_AT_ONCE else 0)]
+        if self._snapshot_row in trimmed:  # the latest snapshot is kept
+            trimmed.remove(self._snapshot_row)
+            self.rows.appendleft(self._snapshot_row)
+        return trimmed
+
+    def whole(self) -> list[Event]:
+        """All events that there are, also those that don't show yet."""
+        return [*self._events, *self.appended]

@@ -1,0 +1,285 @@
+"""The registry of a process whose tasks outlive it: what it appends to their logs is in a file, too.
+
+Tasks that have not ended are in memory, as without a file; the others are read when somebody asks for them.
+"""
+
+import asyncio
+import math
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Literal
+from weakref import WeakValueDictionary
+
+from pydantic import ValidationError
+
+from taskstream.errors import (
+    BackendUnavailable,
+    IdempotencyKeyReused,
+    InvalidParameters,
+    RegistryFull,
+    TaskNotFound,
+)
+from taskstream.events import Kind, Snapshot, TaskStatus
+from taskstream.idempotency import IdempotencyKey
+from taskstream.log import Log
+from taskstream.registry import MemoryRegistry, Record
+from taskstream.settings import Settings
+from taskstream.sqlite.file import DatabaseFile, DatabaseUnusable, problem_of
+from taskstream.sqlite.journal import Journal
+from taskstream.sqlite.log import FileLog
+from taskstream.tasks import Checkpoint, Task
+from taskstream.work import Parameters, Work
+from taskstream.work_table import WorkTable
+
+LOOK_SECONDS = 1
+"""How often the file is synced and looked after, and tasks are forgotten."""
+
+STOPPED = "The server stopped while this task ran"
+
+
+class FileCheckpoint(Checkpoint):
+    """Where work waits, besides, until the file has that it begins, and as long as it can't be written."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self._journal = journal
+        self._begun = False
+
+    async def __call__(self) -> None:
+        """Wait for the file, then let the others go first."""
+        while not self._begun:  # or after a crash it would begin again
+            await self._journal.writable.wait()
+            with suppress(BackendUnavailable):
+                await self._journal.written()
+                self._begun = True
+        await self._journal.writable.wait()
+        await super().__call__()
+
+
+class FileRegistry(MemoryRegistry):
+    """The tasks of one process, in a file; see `Registry`."""
+
+    backend: Literal["memory", "sqlite", "redis"] = "sqlite"
+
+    def __init__(self, settings: Settings, works: WorkTable) -> None:
+        """Open the file, and go on where the last process has stopped. Raises `DatabaseUnusable`."""
+        super().__init__(settings)
+        self._logs: WeakValueDictionary[str, Log] = WeakValueDictionary()
+        """Logs of tasks that have ended, as long as somebody reads them."""
+        self._starting: list[tuple[Record, Callable[[], None]]] = []
+        """Tasks on their way into the file, and what begins their work then."""
+        self._ending: list[Record] = []
+        """Tasks whose end is on its way into the file."""
+        self._file = DatabaseFile(str(settings.database))
+        try:
+            self._journal = Journal(self._file, self._written, self._problem_changed)
+            self._tables = self._journal.tables
+            self._restore(works)
+        except BaseException as error:
+            self._file.close()
+            if isinstance(error, sqlite3.Error | BackendUnavailable):
+                sentence = str(error) if isinstance(error, BackendUnavailable) else problem_of(error)
+                raise DatabaseUnusable(f"{sentence} It is '{settings.database}'.") from error
+            raise
+        self._stopping = asyncio.Event()
+        self._owned = asyncio.create_task(self._look_after())
+
+    async def start(
+        self,
+        work: Work,
+        parameters: Parameters,
+        name: str,
+        key: IdempotencyKey | None = None,
+        scope: str | None = None,
+    ) -> Task:
+        """Start some work, once that is in the file."""
+        self._journal.require()
+        json = work.to_json(parameters).encode()
+        ended = await self._find("key", key.key) if key else None
+        if key and (earlier := self._keyed_task(key)):
+            await self._journal.written()
+            return earlier
+        if key and ended:
+            if ended[0]["fingerprint"] != key.fingerprint:
+                raise IdempotencyKeyReused
+            return ended[1]
+        if len(self._records) >= self._settings.max_tasks:
+            raise RegistryFull(self._settings.max_tasks)
+        self._tables.task_number += 1
+        log = FileLog(self._tables.task_number, self._settings, self._journal.add)
+        task = Task.create(name, log)
+        keyed = (key.key, key.fingerprint) if key else (None, None)
+        task.scope = scope
+        log.row = (log.number, task.task_id, scope, *keyed, work.name, json)
+        self._start_when_written(task, key, work, parameters)
+        await self._journal.written()
+        return task
+
+    async def get(self, task_id: str, last_event_id: str | None = None) -> Task:  # noqa: ARG002 - it has all
+        """The task with this id."""
+        [task] = await self.get_many([task_id], whole=True)
+        if task is None:
+            raise TaskNotFound(task_id, self._settings.retention_seconds)
+        return task
+
+    async def get_many(self, task_ids: Sequence[str], *, whole: bool = False) -> Sequence[Task | None]:
+        """The tasks with these ids; of those that have ended only the end, unless `whole`."""
+        tasks: list[Task | None] = []
+        for task_id in task_ids:
+            if (record := self._records.get(task_id)) and record.task.log.last_id:
+                tasks.append(record.task)
+            else:
+                found = await self._find("task_id", task_id, whole=whole)
+                tasks.append(found[1] if found else None)
+        return tasks
+
+    async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
+        """The latest snapshots, newest task first."""
+        async with self._journal.idle():
+            found = self._tables.list_ended(scope, status, limit)
+            for task in (record.task for record in self._records.values()):
+                own = scope in (None, task.scope) and status in (None, task.snapshot.status)
+                if isinstance(task.log, FileLog) and task.log.last_id and own:
+                    found.append((task.log.number, task.log.latest))
+        return [latest for _, latest in sorted(found, reverse=True)[:limit]]
+
+    async def cancel(self, task_id: str) -> Task:
+        """End a task that still runs as REVOKED, and stop its work."""
+        task = await self.get(task_id)
+        if not task.ended:
+            self._journal.require()
+            await super().cancel(task_id)
+            await self._journal.written()
+        return task
+
+    async def count(self) -> tuple[int, int]:
+        """How many tasks there are, and how many of them have not ended."""
+        self._journal.require()
+        return len(self._records) + self._ended_counts.total(), len(self._records)
+
+    async def count_by_status(self) -> Mapping[TaskStatus, int]:
+        """How many tasks there are in each status."""
+        return self._ended_counts + Counter(await super().count_by_status())
+
+    @property
+    def events_published(self) -> int:
+        """How many events were written since the process has started."""
+        return self._tables.events_written
+
+    async def close(self) -> None:
+        """Stop what runs, without an end: that is for the next process to say."""
+        self._stopping.set()
+        await self._owned
+        await self._journal.stop()
+        for running in self._running:
+            running.cancel()
+        await self._wait_for_running()
+        await self._journal.close()
+
+    def _restore(self, works: WorkTable) -> None:
+        """End what ran, start what waited, in its order."""
+        self._ended_counts = self._tables.count_ended()
+        for row, events in self._tables.unfinished():
+            log = FileLog(row["number"], self._settings, self._journal.add)
+            log.restore(events)
+            task = Task(row["task_id"], log)
+            task.scope = row["scope"]
+            task.outline = Snapshot.from_json(log.latest)
+            key = IdempotencyKey(row["key"], row["fingerprint"]) if row["key"] else None
+            log.begun = row["parameters"] is None
+            end = STOPPED if log.begun else f"The work '{row['work']}' is gone, or has other parameters now"
+            with suppress(InvalidParameters, ValidationError):
+                if not log.begun:
+                    work = works.get(row["work"])
+                    self._start_when_written(task, key, work, work.from_json(row["parameters"].decode()))
+                    continue
+            self._add(task, key)
+            task.publish(TaskStatus.FAILURE, end)
+        self._journal.write()
+        self._journal.require()
+        self._written()
+
+    async def _find(
+        self, column: Literal["task_id", "key"], value: str, *, whole: bool = True
+    ) -> tuple[sqlite3.Row, Task] | None:
+        """A task that has ended, as it is in the file."""
+        async with self._journal.idle():
+            if (row := self._tables.find(column, value)) is None:
+                return None
+            log = self._logs.get(row["task_id"])
+            if log is None:
+                log = Log(self._settings.history_length, self._settings.history_bytes)
+                for event in self._tables.events_before(row) if whole else ():
+                    log.append(event.data, event.kind, event.id)
+                log.append(row["latest"], Kind.LAST, row["last_id"])
+        if whole:
+            self._logs[row["task_id"]] = log
+        task = Task(row["task_id"], log)
+        task.scope = row["scope"]
+        return row, task
+
+    def _start_when_written(
+        self, task: Task, key: IdempotencyKey | None, work: Work, parameters: Parameters
+    ) -> None:
+        record = self._add(task, key)
+        checkpoint = FileCheckpoint(self._journal)
+        self._starting.append((record, partial(self._begin, record, work, parameters, checkpoint)))
+
+    def _add(self, task: Task, key: IdempotencyKey | None) -> Record:
+        record = self._records[task.task_id] = Record(task, key)
+        if key:
+            self._keyed[key.key] = record
+        task.on_end = partial(self._ending.append, record)
+        return record
+
+    def _remove(self, record: Record) -> None:
+        del self._records[record.task.task_id]
+        if record.key:
+            del self._keyed[record.key.key]
+
+    def _written(self) -> None:
+        """Begin the work of tasks that are in the file now, and let go of those whose end is."""
+        starting, self._starting = self._starting, []
+        for _, begin in starting:
+            begin()
+        for record in self._ending:
+            self._remove(record)
+            self._logs[record.task.task_id] = record.task.log
+            self._ended_counts[record.task.outline.status] += 1
+        self._ending.clear()
+
+    def _problem_changed(self) -> None:
+        """Drop what can't be started; have reports and output wait as long as the file can't be written."""
+        for record, _ in self._starting:
+            self._remove(record)
+        self._starting.clear()
+        reporters = [each.task.reporter for each in self._records.values() if each.task.reporter]
+        for reporter in reporters:
+            reporter.paused = True
+            if not self._journal.problem:
+                reporter.resume()
+
+    async def _look_after(self) -> None:
+        """Look after the file, and forget tasks that have ended for too long, or are too many."""
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._stopping.wait()
+            await self._journal.look_after()
+            with suppress(BackendUnavailable):
+                while not self._journal.problem and await self._forget_oldest():  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+
+    async def _forget_oldest(self) -> bool:
+        """Forget one task, if one is to be forgotten."""
+        too_many = self._ended_counts.total() > self._settings.max_kept
+        async with self._journal.idle():
+            before = math.inf if too_many else time.time() - self._settings.retention_seconds
+            status = self._tables.forget_oldest(before)
+        if status:
+            self._ended_counts[status] -= 1
+        return status is not None

@@ -1,0 +1,136 @@
+"""The tables of a file: what is written of tasks and events, and read again. All raises `sqlite3.Error`."""
+
+import re
+import sqlite3
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+from taskstream.events import Event, Kind, TaskStatus
+from taskstream.sqlite.log import FileLog
+
+
+class Tables:
+    """The statements of one connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = sqlite3.Row
+        self._connection = connection
+        self._execute, self._execute_many = connection.execute, connection.executemany
+        self.task_number = self._highest("tasks")
+        self._event_number = self._highest("events")
+        self.events_written = 0
+        self._trimmed: list[int] = []
+        """The numbers of events that have fallen out of their logs, and go with the next transaction."""
+
+    def write(self, logs: Sequence[FileLog]) -> None:
+        """Write what was appended to logs, all or nothing; then it shows."""
+        going_on = [log for log in logs if not log.sealed]
+        events = [
+            (log.number, each.id, each.kind.value, each.data) for log in going_on for each in log.appended
+        ]
+        first = self._event_number + 1
+        self.events_written += sum(len(log.appended) for log in logs)
+        with self._transaction():
+            if starts := [log.row for log in logs if log.row]:
+                self._execute_many(
+                    f"INSERT INTO tasks VALUES ({'?, ' * 7}'PENDING', NULL, NULL, NULL)", starts
+                )
+            if began := [(log.number,) for log in logs if not (log.begun or log.row)]:
+                self._execute_many("UPDATE tasks SET parameters = NULL WHERE number = ?", began)
+            numbered = [(number, *event) for number, event in enumerate(events, first)]
+            self._execute_many("INSERT INTO events VALUES (?, ?, ?, ?, ?)", numbered)
+            self._delete_events(self._trimmed)
+            for log in logs:
+                if log.sealed:
+                    self._end(log)
+            if not logs:  # to see whether anything can be written
+                self._execute("UPDATE life SET clean = 0")
+        self._event_number += len(events)
+        self._trimmed = []
+        for log in logs:
+            log.begun, log.row = log.row is None, None
+            length = len(log.appended)
+            trimmed = log.show(range(first, first + length))
+            if not log.sealed:
+                self._trimmed += trimmed
+                first += length
+
+    def unfinished(self) -> list[tuple[sqlite3.Row, list[sqlite3.Row]]]:
+        """The tasks that have not ended, in the order in which they were started, with their events."""
+        events: dict[int, list[sqlite3.Row]] = defaultdict(list)
+        for row in self._execute("SELECT * FROM events ORDER BY number"):
+            events[row["task"]].append(row)
+        query = "SELECT * FROM tasks WHERE number IN (SELECT task FROM events) ORDER BY number"
+        return [(row, events[row["number"]]) for row in self._execute(query)]
+
+    def find(self, column: Literal["task_id", "key"], value: str) -> sqlite3.Row | None:
+        """A task that has ended, by its id or its idempotency key."""
+        query = f"SELECT * FROM tasks WHERE {column} = ? AND ended_at IS NOT NULL"
+        row: sqlite3.Row | None = self._execute(query, (value,)).fetchone()
+        return row
+
+    def events_before(self, row: sqlite3.Row) -> Iterator[Event]:
+        """The events of a task that has ended, but for the last."""
+        [(lines,)] = self._execute("SELECT events FROM logs WHERE task = ?", (row["number"],))
+        for line in lines.splitlines():
+            event_id, kind, data = line.split(b" ", 2)
+            yield Event(int(event_id), Kind(kind.decode()), data)
+
+    def list_ended(
+        self, scope: str | None, status: TaskStatus | None, limit: int
+    ) -> list[tuple[int, bytes]]:
+        """Number and last snapshot of tasks that have ended, the newest first."""
+        wanted = {"scope": scope, "status": status}
+        conditions = "".join(f" AND {name} = :{name}" for name, value in wanted.items() if value)
+        query = f"SELECT number, latest FROM tasks WHERE ended_at IS NOT NULL{conditions}"
+        rows = self._execute(f"{query} ORDER BY number DESC LIMIT {limit}", wanted)
+        return [(number, latest) for number, latest in rows]
+
+    def count_ended(self) -> Counter[TaskStatus]:
+        """How many tasks have ended, by status."""
+        rows = self._execute(
+            "SELECT status, count(*) FROM tasks WHERE ended_at IS NOT NULL GROUP BY status"
+        )
+        return Counter({TaskStatus(status): count for status, count in rows})
+
+    def forget_oldest(self, ended_before: float) -> TaskStatus | None:
+        """Delete the task that has ended first, if that was before this time; its status."""
+        query = "SELECT number, status FROM tasks WHERE ended_at < ? ORDER BY ended_at LIMIT 1"
+        if not (row := self._execute(query, (ended_before,)).fetchone()):
+            return None
+        with self._transaction():
+            self._execute("DELETE FROM logs WHERE task = ?", row[:1])
+            self._execute("DELETE FROM tasks WHERE number = ?", row[:1])
+        return TaskStatus(row["status"])
+
+    def _end(self, log: FileLog) -> None:
+        """Move a log that is over out of the way of those that go on."""
+        *events, last = log.whole()
+        [status, *_] = re.findall(rb'"status":"([A-Z]+)"', last.data)
+        self._execute(
+            "UPDATE tasks SET status = ?, ended_at = ?, last_id = ?, latest = ? WHERE number = ?",
+            (status.decode(), time.time(), last.id, last.data, log.number),
+        )
+        lines = [b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in events]
+        self._execute("INSERT INTO logs VALUES (?, ?)", (log.number, b"".join(lines)))
+        self._delete_events(log.rows)
+
+    def _delete_events(self, numbers: Iterable[int]) -> None:
+        self._execute_many("DELETE FROM events WHERE number = ?", ((number,) for number in numbers))
+
+    def _highest(self, table: str) -> int:
+        return int(self._execute(f"SELECT coalesce(max(number), 0) FROM {table}").fetchone()[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # SQLite may have rolled it back by itself
+                self._execute("ROLLBACK")
+            raise

@@ -1,0 +1,1 @@
+"""Tests of tasks in one file: restarts, crashes, files that can't be used."""
