@@ -88,7 +88,7 @@ def configure(settings: ServerSettings) -> ServerSettings:
 def main() -> None:
     """Serve with the settings of the command line."""
     settings = configure(ServerSettings.load(sys.argv[1:]))
-    serve(app, settings.host, settings.port, settings.hosts)
+    serve(app, settings.host, settings.port, settings.hosts, access_log=settings.access_log)
 
 
 if __name__ == "__main__":

@@ -71,17 +71,18 @@ async def watch_stream(
         session,
         address,
         reconnection_seconds=retrying.retry_seconds,
-        read_timeout=retrying.silence_seconds,
         max_event_bytes=protocol.EVENT_BYTES,
+        on_comment=retrying.heard,
     )
     while True:
         error: Exception | None = None
-        source.url = address + retrying.next_query()
+        source.url, source.read_timeout = address + retrying.next_query(), retrying.read_seconds
         try:
             # Each connection sends the Last-Event-ID of the one before.
-            async with source.connect(retrying.seconds_left, retrying.first_byte_seconds) as events:
+            async with source.connect(retrying.seconds_left) as events:
                 retrying.connected()
                 async for event in events:
+                    retrying.heard()
                     yield event
         except (EventSourceError, *NETWORK_ERRORS) as problem:
             error = problem
@@ -90,7 +91,7 @@ async def watch_stream(
 
 async def main(arguments: Arguments, terminal: Terminal) -> None:
     """Start a task, unless there is one to watch, and show it."""
-    url, task_id = arguments.url, arguments.task_id
+    url, task_id = arguments.url, next(iter(arguments.task_ids), None)
     async with open_session(url, arguments.headers) as session:
         if task_id is None:
             first = await start_task(session, url, terminal.retrying(), **arguments.fields)

@@ -72,8 +72,8 @@ def watch_stream(
                 address + retrying.next_query(),
                 last_event_id=last_event_id,
                 open_timeout=retrying.seconds_left,
-                read_timeout=retrying.silence_seconds,
-                first_byte_timeout=retrying.first_byte_seconds,
+                read_timeout=retrying.read_seconds,
+                on_bytes=retrying.heard,
                 max_event_bytes=protocol.EVENT_BYTES,
             ) as whole_events:
                 retrying.connected()
@@ -88,7 +88,7 @@ def watch_stream(
 
 def main(arguments: Arguments, terminal: Terminal) -> None:
     """Start a task, unless there is one to watch, and show it."""
-    url, task_id = arguments.url, arguments.task_id
+    url, task_id = arguments.url, next(iter(arguments.task_ids), None)
     with open_session(url, arguments.headers) as session:
         if task_id is None:
             task_id = terminal.started(start_task(session, url, terminal.retrying(), **arguments.fields))

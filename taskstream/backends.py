@@ -26,6 +26,13 @@ def open_registry(settings: Settings, namespace: str, works: WorkTable) -> Regis
     return RedisRegistry(settings, namespace)
 
 
+def check_database(database: str) -> None:
+    """Open a database, and close it. Raises `ValueError`, with a sentence, if it can't be used."""
+    from taskstream.sqlite.file import DatabaseFile
+
+    DatabaseFile(database).close(clean=True)
+
+
 class LazyCelery:
     """Stands for a Celery application, which is made when one of its attributes is asked for.
 
@@ -54,4 +61,4 @@ class LazyCelery:
         from taskstream.redis.worker import Worker
 
         tasks.works.check()
-        return Worker(tasks.works, tasks.settings, tasks.namespace).celery
+        return Worker(tasks).celery

@@ -24,11 +24,13 @@ STALL_SECONDS = 5
 Said = tuple[Step, float | None, str | None, object]
 """Percent of the current item, words and data; without words, that the step is at another item."""
 
+NOTHING: Said = (Step.__new__(Step), None, "", None)
+
 Report = tuple[str, float, object, list[Count]]
 """The same as a snapshot has it: words, percent of the whole, data, and what is counted."""
 
 
-class Reporter:
+class Reporter(Step):
     """What one task says until the event loop takes it: its output whole, of reports in a row the latest.
 
     The loop is woken once for all that it has not taken, so work may report in a tight loop. A thread whose
@@ -42,11 +44,13 @@ class Reporter:
         """Whether something was said that has not been taken."""
         self.paused = False
         """Whether the log can't take more for now: what is said waits until `resume`."""
-        self.root = self.outermost = Step(self)
-        """The task itself, and the step in it that was opened first of those that are open."""
-        self.latest: Said = (self.root, None, "", None)
+        self.reporter, self.closed = self, False
+        self.task_id, self.scope = task.task_id, task.scope
+        self.outermost: Step | None = None
+        """The step that was opened first, if it is open."""
+        self.latest = NOTHING
         """What was said last; without a lock, which would double the cost of `report`."""
-        self._taken: tuple[Said, float] = self.latest, 0
+        self._taken: tuple[Said, float] = NOTHING, 0
         """What stands in `_said` or the log, and at which item."""
         self._task: Task | None = task
         self._limit = output_queue_length
@@ -58,32 +62,26 @@ class Reporter:
         self._waiting_since: float | None = None
         """When a thread began to wait for the loop, which has not turned since."""
         self._room = threading.Condition()
-        self._closed = False
 
-    def say(
-        self, step: Step, progress: float | None = None, message: str | None = None, data: object = None
-    ) -> Said:
-        """Put a report, or the next item of a step, in the place of what was said last.
+    def report(self, step: Step, progress: float | None, message: str, data: object) -> None:
+        """Put a report of a step in the place of what was said last, unless there was output since.
 
-        What a step says while it is the latest, and this is `scheduled`, may be left to the next take.
         Raises `asyncio.CancelledError` once this is closed.
         """
-        if self._closed:
-            raise asyncio.CancelledError("The task has ended")
         # What was reported is what is sent, even if the work goes on filling its list.
         if data is not None:
             data = frozen(data, iterators=threading.get_ident() != self._loop_thread)
-        latest = self.latest
-        if latest[0] is not step:
-            latest[0].advance(latest[1])
-            if step.parent:
-                step.parent = step.parent.nearest_open
-        if message is None:
-            step.inner = 0
-        self.latest = said = (step, progress, message, data)
-        if not self.scheduled:
-            self._schedule()
-        return said
+        self._overtake(step)
+        self._say((step, progress, message, data))
+
+    def move(self, step: Step, done: float) -> Said:
+        """Put a step that comes to another item in the place of what was said last, likewise.
+
+        As long as that is `latest`, and this is `scheduled`, the step need not do more than count.
+        """
+        self._overtake(step)
+        step.done, step.inner = done, 0
+        return self._say((step, None, None, None))
 
     def output(self, text: str) -> None:
         """Add a piece of output; in another thread than the loop's, wait while there are too many.
@@ -94,7 +92,7 @@ class Reporter:
         in_loop = threading.get_ident() == self._loop_thread
         with self._room:
             has_room = in_loop or self._wait_for_room()
-            if self._closed:
+            if self.closed:
                 raise asyncio.CancelledError("The task has ended")
             if not has_room:
                 if self._said[-1] is not None:
@@ -138,17 +136,31 @@ class Reporter:
         self.paused = False
         self.flush()
 
-    def counts(self) -> list[Count]:
+    def open_counts(self) -> list[Count]:
         """What is counted at the moment, outermost first."""
         return self.latest[0].nearest_open.counts()
 
     def close(self) -> None:
         """Take nothing any more; who says something is told by an exception, and none waits for ever."""
         with self._room:
-            self._closed = True
+            self.closed = True
             self.scheduled = False  # so that who says something looks
-            self._task = None  # a cycle, which would keep the task and its log
+            self.latest, self._taken, self._task = NOTHING, (NOTHING, 0), None  # what may be large
             self._room.notify_all()
+
+    def _overtake(self, step: Step) -> None:
+        if self.latest[0] is not step:
+            self.latest[0].advance(self.latest[1])
+        if step.parent:
+            step.parent = step.parent.nearest_open
+
+    def _say(self, said: Said) -> Said:
+        if self.closed:
+            raise asyncio.CancelledError("The task has ended")
+        self.latest = said
+        if not self.scheduled:
+            self._schedule()
+        return said
 
     def _take_latest(self) -> None:
         taken = self.latest, self.latest[0].done
@@ -160,7 +172,7 @@ class Reporter:
 
     def _wait_for_room(self) -> bool:
         """Wait while there are too many pieces; false if the loop doesn't turn."""
-        while self._outputs >= self._limit and not self._closed:
+        while self._outputs >= self._limit and not self.closed:
             now = time.monotonic()
             if self._waiting_since is None:
                 self._waiting_since = now

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, SupportsFloat
 
 from taskstream.encoding import plain_text
 from taskstream.events import Count
+from taskstream.updates import InvalidUpdate, type_name
 
 if TYPE_CHECKING:
     from taskstream.bridge import Reporter
@@ -23,44 +24,40 @@ BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
 class Step:
     """Something that is counted in a task, inside of the current item of its parent.
 
-    The root is the task itself: a single item, for what is said in percent and not counted.
+    The root is the task's reporter: a single item, for what is said in percent and not counted.
     """
 
-    __slots__ = ("closed", "done", "inner", "label", "parent", "reporter", "thread", "total", "unit")
+    reporter: "Reporter"
+    parent: "Step | None" = None
+    done: float = 0
+    inner: float = 0
+    """Percent of the current item that are done: of all that was said in it, the furthest."""
+    closed = False
 
-    def __init__(self, reporter: "Reporter", parent: "Step | None" = None) -> None:
-        self.reporter = reporter
-        self.parent = parent
-        self.done: float = 0
-        self.inner: float = 0
-        """Percent of the current item that are done: of all that was said in it, the furthest."""
-        self.closed = False
-        self.thread = get_ident()
-
-    @classmethod
-    def open(cls, label: object, total: SupportsFloat | None, unit: object) -> "Step | None":
-        """A step inside of the one that the context names; `None` outside of a task.
+    def __init__(self, label: object, total: SupportsFloat | None, unit: object, here: "Step") -> None:
+        """Open it inside of the one that the context names, and have the context name this one.
 
         In another thread, a context that names none stands for the outermost step.
         """
-        if (here := current_step.get()) is None:
-            return None
-        reporter, parent = here.reporter, here.nearest_open
-        outermost = reporter.outermost
-        if parent.parent is None and not outermost.closed and outermost.thread != get_ident():
-            parent = outermost
-        step = cls(reporter, parent)
-        step.describe(label, total, unit)
-        if outermost.closed or outermost.parent is None:
-            reporter.outermost = step
-        current_step.set(step)
-        return step
+        self.reporter = here.reporter
+        self.parent = here.nearest_open
+        self.thread = get_ident()
+        self.describe(label, total, unit)
+        outermost = self.reporter.outermost
+        if outermost is None or outermost.closed:
+            self.reporter.outermost = self
+        elif self.parent.parent is None and outermost.thread != self.thread:
+            self.parent = outermost
+        current_step.set(self)
 
     def describe(self, label: object, total: SupportsFloat | None, unit: object) -> None:
         """Say what is counted. A total that isn't a positive number isn't known."""
         self.label = plain_text(str(label))
         self.unit = plain_text(str(unit)) if unit else None
-        number = float(total or 0)
+        try:
+            number = float(0 if total is None else total)
+        except (TypeError, ValueError, OverflowError):
+            raise InvalidUpdate(f"The total has to be a number, not {type_name(total)}") from None
         self.total = (int(number) if number.is_integer() else number) if 0 < number < inf else None
 
     @property

@@ -46,6 +46,8 @@ class Task:
 
     outline: Snapshot
     """The latest snapshot, but without its data, which stands in the log as JSON."""
+    scope: str | None = None
+    """Whose it is, where that makes a difference."""
     reporter: Reporter | None = None
     """What its work says by `report` and `output`, while it runs here."""
 
@@ -86,7 +88,7 @@ class Task:
     ) -> None:
         """Advance it from its start to its end. Awaits `checkpoint()` after each event but the last."""
         self.reporter = reporter = Reporter(self, output_queue_length)
-        current_step.set(reporter.root)
+        current_step.set(reporter)
         result: Result | None = None
         try:
             async with aclosing(await begin()) as updates:
@@ -148,7 +150,7 @@ class Task:
             progress = min(99, round(float(progress or 0)))
             if steps is None:
                 still_counted = status is TaskStatus.PROGRESS and before.steps and self.reporter
-                steps = still_counted.counts() if still_counted else before.steps
+                steps = still_counted.open_counts() if still_counted else before.steps
         now = datetime.now(UTC).isoformat()
         self.outline = Snapshot(
             before.task_id,

@@ -13,8 +13,8 @@ SPARE_DESCRIPTORS = 30
 """How many more a process may have: the files of one piece of work, and some connections."""
 
 ON_PURPOSE = "failed on purpose"
-WORKER_LOST = "worker lost"
-"""The message of work that was to fail; and in that of a task whose worker has died."""
+LOST = ("worker lost", "the server stopped")
+"""The message of work that was to fail; and in that of a task whose worker has died, or whose server has."""
 
 
 def kept_starts(facts: Facts) -> Iterator[Violation]:
@@ -104,7 +104,7 @@ def honest_ends(facts: Facts) -> Iterator[Violation]:
         if works_known and snapshot["status"] == "SUCCESS" and snapshot["name"] not in finished:
             yield Violation("honest ends", f"Task {task} is a SUCCESS, but its work has not ended.", (end,))
         failed, message = snapshot["status"] == "FAILURE", snapshot["message"].lower()
-        lost = failed and WORKER_LOST in message
+        lost = failed and any(each in message for each in LOST)
         if failed and not lost and message != ON_PURPOSE:
             yield Violation("honest ends", f"Task {task} has failed: {message}.", (end,))
         if lost and not facts.struck(task, end.at):

@@ -88,6 +88,9 @@ class Load:
                 group.create_task(self._cancel(task, self._draw.choice([0, 0.02, 0.1, 0.5, 1])))
             if self._draw.random() < 0.3:
                 group.create_task(self._look(task))
+            if key and self._draw.random() < 0.5:
+                await asyncio.sleep(self._draw.random())
+                await self._start_surely(body, key)
 
     async def _watch(self, task: str, after_seconds: float) -> None:
         await asyncio.sleep(after_seconds)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from taskstream.client import protocol
-from taskstream.client.protocol import SnapshotDict
+from taskstream.client.protocol import SnapshotDict, WrongServer, parse_json
 from taskstream.client.retrying import Retrying
 
 
@@ -24,7 +24,8 @@ class Cursor:
     def advance(self, event_type: str, last_event_id: str, data: str) -> SnapshotDict | None:
         """Move on to an event; its snapshot, if it is new and has one: output and `lost` have none."""
         if event_type == "lost":
-            self._report_lost(data)
+            if self._on_output:
+                self._report_lost(data)
             return None
         is_snapshot = event_type == "message"
         if not (is_snapshot or last_event_id):
@@ -37,14 +38,20 @@ class Cursor:
         self._retrying.received_event()
         self.finished = snapshot is not None and snapshot["status"] in protocol.ENDED
         if event_type == "output" and self._on_output:
-            self._on_output(protocol.read_output(self._url, data))
+            match parse_json(data):
+                case {"text": str(text)}:
+                    self._on_output(text)
+                case _:
+                    raise WrongServer(self._url)
         return snapshot
 
     def _report_lost(self, data: str) -> None:
         """Tell of the events that are gone, unless that has been told on the connection before."""
-        if self._on_output:
-            first, last = protocol.read_lost(self._url, data)
-            count = last - max(first - 1, self._lost, self._number)
-            self._lost = max(self._lost, last)
-            if count > 0:
-                self._retrying.on_lost(count)
+        match parse_json(data):
+            case {"from": int(first), "to": int(last)}:
+                count = last - max(first - 1, self._lost, self._number)
+                self._lost = max(self._lost, last)
+                if count > 0:
+                    self._retrying.on_lost(count)
+            case _:
+                raise WrongServer(self._url)

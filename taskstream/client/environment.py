@@ -1,7 +1,8 @@
-"""What the environment says of connections: one rule for both clients.
+"""What the environment says of connections: one rule for both clients, which is that of aiohttp.
 
-Proxies (`HTTPS_PROXY`, `NO_PROXY` and so on, and `.netrc`) count, but not for the machine itself.
-Certificate authorities are those of the system, of `SSL_CERT_FILE`, and of `REQUESTS_CA_BUNDLE`.
+Proxies (`HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`; not `ALL_PROXY`) and `.netrc` count, but not for the
+machine itself. Certificate authorities are those of the system, of `SSL_CERT_FILE`, and of
+`REQUESTS_CA_BUNDLE`.
 """
 
 import os
@@ -9,6 +10,7 @@ import re
 import ssl
 from contextlib import suppress
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 
 def tls() -> ssl.SSLContext:
@@ -23,3 +25,11 @@ def tls() -> ssl.SSLContext:
 def proxies_count(url: str) -> bool:
     """Whether a proxy may be asked for this address: it would not find what only this machine has."""
     return not re.fullmatch(r"(.+\.)?localhost|127(\.\d+){3}|::1", urlsplit(url).hostname or "")
+
+
+def proxies(url: str) -> dict[str, str]:
+    """The proxy for this address, by its scheme, if there is one; requests has other rules of its own."""
+    parts = urlsplit(url)
+    if not proxies_count(url) or proxy_bypass(parts.hostname or ""):
+        return {}
+    return {scheme: proxy for scheme, proxy in getproxies().items() if scheme == parts.scheme}

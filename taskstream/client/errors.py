@@ -42,15 +42,6 @@ class InvalidAddress(EventSourceError):
     """The address, or the one that a redirect leads to, is invalid."""
 
 
-class HeldBack(TimeoutError):
-    """The body of a stream has not begun in time, as if a proxy kept it until its end."""
-
-    def __init__(self, *, begun: bool = False) -> None:
-        """`begun` if it had, and another connection may take its time."""
-        super().__init__()
-        self.begun = begun
-
-
 def is_event_stream(status: int, content_type: str) -> bool:
     """Whether an answer is an event stream; the parameters of its type don't matter."""
     return status == 200 and content_type.partition(";")[0].strip().lower() == MIME_TYPE

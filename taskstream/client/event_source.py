@@ -71,8 +71,8 @@ class EventSource:
         """`read_timeout` is in seconds without a byte; None waits for ever, as browsers do.
 
         `on_comment` is called with each comment, when the events before it have been taken; what it raises
-        is raised. `on_error` is called before each reconnection
-        of `async for`, with the network error; with None if the server ended the stream.
+        is raised. `on_error` is called before each reconnection of `async for`, with the network error, or
+        None if the server ended the stream. `url` and `read_timeout` may be changed between connections.
         """
         self.url = url
         self.last_event_id = last_event_id
@@ -82,29 +82,26 @@ class EventSource:
         self._method = method
         self._headers = dict(headers or {})
         self._body = body
-        self._read_timeout = read_timeout
+        self.read_timeout = read_timeout
         self._max_event_bytes = max_event_bytes
         self._on_comment = on_comment
         self._comment_error: Exception | None = None
         self._on_error = on_error or (lambda _: None)
 
     @asynccontextmanager
-    async def connect(
-        self, open_timeout: float | None = None, first_byte_timeout: float | None = None
-    ) -> AsyncIterator[AsyncIterator[Event]]:
+    async def connect(self, open_timeout: float | None = None) -> AsyncIterator[AsyncIterator[Event]]:
         """The events of one connection, until the server ends it; closed on leaving.
 
         Raises `EventSourceError`, or one of the `NETWORK_ERRORS`: `TimeoutError` when there is no answer
-        within `open_timeout` seconds, `HeldBack` when its body has not begun within `first_byte_timeout`.
+        within `open_timeout` seconds.
         """
         self.ready_state = ReadyState.CONNECTING
-        deadline = first_byte_timeout and asyncio.get_running_loop().time() + first_byte_timeout
         try:
-            async with asyncio.timeout(open_timeout), held_back_at(deadline):
+            async with asyncio.timeout(open_timeout):
                 response = await self._request()
             async with response:
                 self.ready_state = ReadyState.OPEN
-                async with aclosing(self._events(response, deadline)) as events:
+                async with aclosing(self._events(response)) as events:
                     yield events
         finally:
             self.ready_state = ReadyState.CLOSED
@@ -143,7 +140,7 @@ class EventSource:
                 data=self._body,
                 max_redirects=MAX_REDIRECTS,
                 # Or aiohttp would end every stream after five minutes.
-                timeout=aiohttp.ClientTimeout(total=None, sock_read=self._read_timeout),
+                timeout=aiohttp.ClientTimeout(total=None, sock_read=self.read_timeout),
                 raise_for_status=False,
             )
         except (ValueError, aiohttp.NonHttpUrlClientError) as error:  # yarl's and idna's own come here too
@@ -155,24 +152,19 @@ class EventSource:
             body = b"" if response.status == 200 else await read_beginning(response)
             raise errors.answer_error(response.status, response.reason, content_type, body)
 
-    async def _events(
-        self, response: aiohttp.ClientResponse, first_byte_deadline: float | None
-    ) -> AsyncGenerator[Event, None]:
+    async def _events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Event, None]:
         # The standard starts each connection with an empty id; browsers keep the one they have, so that
         # events without an id don't make them forget where they were. So do we.
         parser = Parser(self.last_event_id, self._max_event_bytes, self._on_comment and self._comment)
-        async with held_back_at(first_byte_deadline):
-            chunk = await self._read(response)
-        while chunk:
+        while chunk := await self._read(response):
             for event in parser.parse(chunk):
                 self._take(parser)
                 yield event
             self._take(parser)
-            chunk = await self._read(response)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The next bytes of the body: what decodes to nothing is silence, too."""
-        async with asyncio.timeout(self._read_timeout):
+        async with asyncio.timeout(self.read_timeout):
             return await response.content.readany()
 
     def _take(self, parser: Parser) -> None:
@@ -189,18 +181,6 @@ class EventSource:
         except Exception as error:
             self._comment_error = error
             raise
-
-
-@asynccontextmanager
-async def held_back_at(deadline: float | None) -> AsyncIterator[None]:
-    """Raise `HeldBack` when the event loop's clock has come to the deadline."""
-    try:
-        async with asyncio.timeout_at(deadline) as timeout:
-            yield
-    except TimeoutError:
-        if timeout.expired():
-            raise errors.HeldBack from None
-        raise
 
 
 async def read_beginning(response: aiohttp.ClientResponse) -> bytes:

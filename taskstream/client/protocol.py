@@ -72,22 +72,6 @@ def read_snapshot(url: str, text: str | bytes) -> SnapshotDict:
     raise WrongServer(url)
 
 
-def read_output(url: str, data: str) -> str:
-    """The text of an output event. Raises `Rejected` if it has none."""
-    match parse_json(data):
-        case {"text": str(text)}:
-            return text
-    raise WrongServer(url)
-
-
-def read_lost(url: str, data: str) -> tuple[int, int]:
-    """The first and the last event that the server has dropped. Raises `Rejected` if it names none."""
-    match parse_json(data):
-        case {"from": int(first), "to": int(last)}:
-            return first, last
-    raise WrongServer(url)
-
-
 def event_number(url: str, event_id: str) -> int:
     """The number of an event: the server counts those of a task from 1."""
     if event_id.isascii() and event_id.isdigit():

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable
 
-from taskstream.client.errors import TIMED_OUT, EventSourceError, HeldBack, is_unreachable, reason
+from taskstream.client.errors import TIMED_OUT, EventSourceError, is_unreachable, reason
 from taskstream.client.parser import parse_retry
 from taskstream.client.protocol import BUSY, NoServer, Unavailable, Unreachable, rejection
 
@@ -14,6 +14,7 @@ GIVE_UP_SECONDS = 30
 RETRY_SECONDS = 1.0
 """When to reconnect for the first time, as long as the server hasn't said."""
 SHORTEST_WAIT_SECONDS = 0.1
+"""The least of all waits, whatever the server says."""
 LONGEST_WAIT_SECONDS = 10
 
 FIRST_BYTE_SECONDS = 5
@@ -41,34 +42,27 @@ class Retrying:
         notify: Callable[[str], None] = lambda _: None,
         *,
         on_lost: Callable[[int], object] = lambda _: None,
-        silence_seconds: float = SILENCE_SECONDS,
-        retry_seconds: float = RETRY_SECONDS,
-        shortest_wait_seconds: float = SHORTEST_WAIT_SECONDS,
     ) -> None:
         """`notify` is told when the connection is lost, and when there is one again.
 
         `on_lost` is told how many events the server has forgotten meanwhile, if any, and output with them.
-        A stream is dead after `silence_seconds` without a byte. The first wait is `retry_seconds` until the
-        server says otherwise, but never less than `shortest_wait_seconds`, whatever it says.
         """
-        self.silence_seconds = silence_seconds
-        self.retry_seconds = retry_seconds
+        self.silence_seconds: float = SILENCE_SECONDS
+        self.retry_seconds = RETRY_SECONDS
+        self.shortest_wait_seconds = SHORTEST_WAIT_SECONDS
         self.on_lost = on_lost
         self._url = url
         self._seconds = seconds
         self._notify = notify
-        self._shortest_wait_seconds = shortest_wait_seconds
         self._notified = False
         self._tries = 0
         self._wait = 0.0
         self._deadline = time.monotonic() + seconds
         self._connected_at: float | None = None
         self._received_event = False
-        self.first_byte_seconds: float | None = None
-        """Seconds within which the body of the next connection has to begin."""
-        self._held_back = self._begun = False
         self._asked_at = self._stream_at = 0.0
         self._poll_seconds = 0
+        self._probing = self._heard = self._held_back = False
 
     @property
     def seconds_left(self) -> float:
@@ -83,14 +77,22 @@ class Retrying:
     def next_query(self) -> str:
         """The query of the next connection: none for a stream, `?wait=10` while those are held back."""
         self._asked_at = time.monotonic()
+        self._poll_seconds = 0
         if self._asked_at < self._stream_at:
             self._poll_seconds = max(1, min(POLL_SECONDS, int(self.seconds_left) - 2))
-            self.first_byte_seconds = None
-            return f"?wait={self._poll_seconds}"
-        limited = self.silence_seconds > FIRST_BYTE_SECONDS and not self._begun
-        self.first_byte_seconds = FIRST_BYTE_SECONDS if limited else None
-        self._poll_seconds, self._begun = 0, False
-        return ""
+        slow = self._probing and self._heard
+        self._probing = self.silence_seconds > FIRST_BYTE_SECONDS and not (self._poll_seconds or slow)
+        self._heard = False
+        return f"?wait={self._poll_seconds}" if self._poll_seconds else ""
+
+    @property
+    def read_seconds(self) -> float:
+        """Seconds without a byte that end this connection: few, to find out whether any gets through."""
+        return FIRST_BYTE_SECONDS if self._probing else self.silence_seconds
+
+    def heard(self, _: object = None) -> None:
+        """The connection has brought something, if only a comment."""
+        self._heard = True
 
     def connected(self) -> None:
         """There is a connection."""
@@ -112,12 +114,6 @@ class Retrying:
         Raises `Rejected` if another would not help, `Unreachable` when it is too late.
         """
         match error:
-            case HeldBack():
-                return self._change(begun=error.begun)
-            case None if self._poll_seconds and self._is_answered():
-                self._tries, self._connected_at = 0, None
-                self._deadline = time.monotonic() + self._seconds
-                return max(retry_seconds, PAUSE_SECONDS)
             case None:
                 why = "the stream ended"
             case EventSourceError(status=int(status)) if status in BUSY:
@@ -126,6 +122,14 @@ class Retrying:
                 raise rejection(self._url, error.status, error.body)
             case _:
                 why = reason(error)
+        if self._probing and why == TIMED_OUT:
+            return self._change()
+        self._probing = False
+        now = time.monotonic()
+        waited = now - self._asked_at > 0.9 * self._poll_seconds
+        if error is None and self._poll_seconds and (waited or self._received_event):
+            self._tries, self._connected_at, self._deadline = 0, None, now + self._seconds
+            return max(retry_seconds, PAUSE_SECONDS)
         return self._try_again(why, retry_seconds, "Reconnecting")
 
     def start_failed(self, error: Exception) -> float:
@@ -143,20 +147,14 @@ class Retrying:
             raise NoServer(f"No answer from {self._url} ({reason(error)}).") from error
         return self._try_again(reason(error), self.retry_seconds, "Trying again")
 
-    def _is_answered(self) -> bool:
-        """Whether an answer that was asked to wait has done so, or has brought an event."""
-        return self._received_event or time.monotonic() - self._asked_at > 0.9 * self._poll_seconds
-
-    def _change(self, *, begun: bool) -> float:
-        """Nothing has come for too long: change to `?wait=`, unless the stream had begun, and is slow."""
+    def _change(self) -> float:
+        """Nothing has come for too long: take more time for a slow stream, else change to `?wait=`."""
         self._end_connection(silent=True)
-        self._begun = begun
-        if not begun:
+        if not self._heard:
             self._stream_at = time.monotonic() + STREAM_AGAIN_SECONDS
             if not self._held_back:
-                self._notify(
-                    f"No byte for {FIRST_BYTE_SECONDS} s, as if a proxy held the stream back: polling"
-                )
+                seconds = FIRST_BYTE_SECONDS
+                self._notify(f"No byte for {seconds} s, as if a proxy held the stream back: polling")
             self._held_back = True
         return 0
 
@@ -180,12 +178,8 @@ class Retrying:
         if not self._notified:
             self._notify(f"{doing} ({why}) for up to {self._seconds:.15g} s")
         self._notified = True
-        return min(self._back_off(retry_seconds), left)
-
-    def _back_off(self, retry_seconds: float) -> float:
-        """Twice as long each time, never less than `retry_seconds`, and not in step with everyone else."""
-        wait = max(retry_seconds, self._shortest_wait_seconds) * 2.0 ** min(self._tries, 10)
-        wait = min(wait, max(retry_seconds, LONGEST_WAIT_SECONDS))
+        # Twice as long each time, never less than `retry_seconds`, and not in step with everyone else.
+        wait = max(retry_seconds, self.shortest_wait_seconds) * 2.0 ** min(self._tries, 10)
         self._tries += 1
-        self._wait = wait * random.uniform(1, 1.5)
-        return self._wait
+        self._wait = min(wait, max(retry_seconds, LONGEST_WAIT_SECONDS)) * random.uniform(1, 1.5)
+        return min(self._wait, left)

@@ -1,9 +1,10 @@
 """One connection of an event stream over requests, as `EventSource.connect` is one over aiohttp."""
 
 import logging
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from threading import Timer
+from threading import Event, Timer
 from typing import Any
 
 import requests
@@ -14,13 +15,19 @@ from taskstream.client import environment, errors
 from taskstream.client.parser import MAX_EVENT_BYTES, LineDecoder, check_size
 
 CHUNK_BYTES = 16 * 1024
+ANY_SOCKET = (socket.AF_INET, socket.SOCK_STREAM)
 
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What can happen to a connection: there is hope for the next one."""
 
 
 class Adapter(HTTPAdapter):
-    """Connections whose certificates are checked as aiohttp's are."""
+    """Connections whose proxies and certificate authorities are those of `environment`."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]  # noqa: ANN401
+        """The same, whatever requests itself has found in the environment."""
+        own = {"verify": True, "proxies": environment.proxies(request.url or "")}
+        return super().send(request, **{**options, **own})
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - requests' own
         """The same with other authorities."""
@@ -36,7 +43,8 @@ def open_session(url: str, headers: Mapping[str, str] | None = None) -> requests
     session = requests.Session()
     session.headers.update(headers or {})
     session.trust_env = environment.proxies_count(url)
-    session.mount("https://", Adapter())
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, Adapter())
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # no traceback for a connection that is cut
     return session
 
@@ -59,24 +67,19 @@ def connect(
     last_event_id: str = "",
     open_timeout: float,
     read_timeout: float,
-    first_byte_timeout: float | None = None,
     max_event_bytes: int = MAX_EVENT_BYTES,
+    on_bytes: Callable[[bytes], object] = lambda _: None,
 ) -> Iterator[Iterator[bytes]]:
     """The whole events of one connection, until the server ends it; closed on leaving.
 
-    Raises `EventSourceError`, or one of the `NETWORK_ERRORS`: `HeldBack` when the body has not begun within
-    `first_byte_timeout` seconds, and after any silence of so many, as a socket has but one timeout.
+    Raises `EventSourceError`, or one of the `NETWORK_ERRORS`. Both timeouts are in seconds.
+    `on_bytes` is called with all that arrives, comments too, which SSEClient drops.
     """
     headers = {"Accept": errors.MIME_TYPE, "Cache-Control": "no-cache"}
     if last_event_id:
         headers["Last-Event-ID"] = last_event_id
-    timeout = (open_timeout, first_byte_timeout or read_timeout)
     try:
-        response = send(session, "GET", url, headers=headers, timeout=timeout)
-    except requests.ReadTimeout:
-        if first_byte_timeout:
-            raise errors.HeldBack from None
-        raise
+        response = send(session, "GET", url, headers=headers, timeout=(open_timeout, read_timeout))
     except (ValueError, urllib3.exceptions.LocationParseError) as error:  # requests lets idna's pass
         raise errors.InvalidAddress(f"Expected an http address, got an invalid one: {error}") from error
     with response:
@@ -86,7 +89,7 @@ def connect(
             if response.status_code == 200 and not body:  # http.client takes a head that was cut for whole
                 raise requests.ConnectionError("The head of the answer was cut off.")
             raise errors.answer_error(response.status_code, response.reason, content_type, body)
-        yield whole_events(read_chunks(response, read_timeout, first_byte_timeout), max_event_bytes)
+        yield whole_events(read_chunks(response, read_timeout, on_bytes), max_event_bytes)
 
 
 def whole_events(chunks: Iterable[bytes], max_event_bytes: int = MAX_EVENT_BYTES) -> Iterator[bytes]:
@@ -110,18 +113,12 @@ def whole_events(chunks: Iterable[bytes], max_event_bytes: int = MAX_EVENT_BYTES
 
 
 def read_chunks(
-    response: requests.Response, read_timeout: float, first_byte_timeout: float | None
+    response: requests.Response, read_timeout: float, on_bytes: Callable[[bytes], object]
 ) -> Iterator[bytes]:
     """The body as it arrives: `iter_content` would wait for the end of each chunk, however far away."""
-    begun = False
-    try:
-        while chunk := read_within(read_timeout, response, response.raw.read1, CHUNK_BYTES):
-            begun = True
-            yield chunk
-    except urllib3.exceptions.ReadTimeoutError:
-        if first_byte_timeout:
-            raise errors.HeldBack(begun=begun) from None
-        raise
+    while chunk := read_within(read_timeout, response, response.raw.read1, CHUNK_BYTES):
+        on_bytes(chunk)
+        yield chunk
 
 
 def read_beginning(response: requests.Response, seconds: float) -> bytes:
@@ -136,18 +133,19 @@ def read_within(
 
     A socket's timeout doesn't see what decodes to nothing, or the fields behind a body that never end.
     """
-    timer = Timer(seconds, shut_down, [response])
+    late = Event()
+
+    def end() -> None:
+        late.set()
+        with suppress(OSError, ValueError), socket.fromfd(response.raw.fileno(), *ANY_SOCKET) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(seconds, end)
     timer.daemon = True  # Ctrl-C may come before `try`
     timer.start()
     try:
         return read(count, decode_content=True)
     finally:
-        if timer.finished.is_set():
-            raise TimeoutError
         timer.cancel()
-
-
-def shut_down(response: requests.Response) -> None:
-    """End what is being read, unless it has ended."""
-    with suppress(OSError, RuntimeError, ValueError):
-        response.raw.shutdown()
+        if late.is_set():
+            raise TimeoutError

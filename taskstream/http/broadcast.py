@@ -17,45 +17,33 @@ class Broadcast:
     """The open streams of one log, which it passes over whenever there is something new.
 
     Those whose viewers have read as far as the pass before are written one chunk, framed once; the
-    others write for themselves. Ids alone decide which of the two it is, so that streams may join,
-    pause, catch up and end while a pass is under way.
+    others, and those that show more than this log, write for themselves. Ids alone decide which of the
+    two it is, so that streams may join, pause, catch up and end while a pass is under way.
     """
 
     steps_at_once = SLICE
 
     def __init__(self, log: Log, streams: "Streams") -> None:
+        self.streams: set[Stream] = set()
+        self.listener = partial(streams.queue.add, self)
+        """What the log calls when there is something new."""
         self._log = log
-        self._listener = partial(streams.queue.add, self)
-        self._all = streams
-        self._streams: set[Stream] = set()
+        self._counts = streams.counts
+        self._now = streams.now
         self._sent_id = log.last_id
-
-    def __bool__(self) -> bool:
-        return bool(self._streams)
-
-    def add(self, stream: Stream) -> None:
-        """Write to this stream, too."""
-        self._streams.add(stream)
-        self._log.listeners.add(self._listener)
-
-    def discard(self, stream: Stream) -> None:
-        """Write to this stream no longer."""
-        self._streams.discard(stream)
-        if not self._streams:
-            self._log.listeners.discard(self._listener)
 
     def write_steps(self) -> Iterator[None]:
         """Pass over the streams until all that is new has been written; yields after each stream."""
         log = self._log
-        while self._streams and (log.closed or self._sent_id != log.last_id):
+        while self.streams and (log.closed or self._sent_id != log.last_id):
             start, events = self._sent_id, b""
             if log.closed:  # each stream ends by itself
                 self._sent_id = log.last_id
             else:
                 events, self._sent_id = log.after(start)
-            end, framed, now, written = self._sent_id, chunk(events), self._all.now(), 0
-            for stream in list(self._streams):  # what is done in here is done for each viewer of each event
-                viewer: Follower = stream.viewer  # type: ignore[assignment] # `shared_log` says so
+            end, framed, now, written = self._sent_id, chunk(events), self._now(), 0
+            for stream in list(self.streams):  # what is done in here is done for each viewer of each event
+                viewer: Follower = stream.viewer  # type: ignore[assignment] # as `up_to_date` says
                 if events and stream.up_to_date and viewer.last_event_id == start:
                     try:
                         stream.write(framed)
@@ -64,10 +52,10 @@ class Broadcast:
                     viewer.last_event_id = end
                     stream.active_at = now
                     written += 1
-                elif stream.write_piece():
+                else:
                     stream.resume()
                 yield
-            self._all.counts.events += events.count(b"\n\n") * written
-            self._all.counts.bytes += len(events) * written
+            self._counts.events += events.count(b"\n\n") * written
+            self._counts.bytes += len(events) * written
             if not events:
                 return

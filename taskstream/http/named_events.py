@@ -18,13 +18,23 @@ class NamedFollower(Follower):
         super().__init__(log, last_event_id)
         self.shared_log = None  # what it is sent is nobody else's
         self._name_event = name_event
+        self._next = b""
 
     def take(self) -> bytes:
         """The next events that are not left out."""
-        while events := self.take_events():
-            if named := b"".join(map(self._named, events)):
-                return named
-        return b""
+        if self.caught_up:
+            return b""
+        named, self._next = self._next, b""
+        return named
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether nothing follows that is not left out; what does is held until it is taken."""
+        while not self._next and self.last_event_id < self.log.last_id:
+            events = self.log.events_after(self.last_event_id)
+            self.last_event_id = events[-1].id
+            self._next = b"".join(map(self._named, events))
+        return not self._next
 
     def _named(self, event: Event) -> bytes:
         match self._name_event(event):

@@ -71,7 +71,7 @@ class StreamResponse(EventSourceResponse):
         if connection and not self._reaches(connection, send):
             connection = None
         self._streams.take_place()
-        outcome: Outcome | None = "left"
+        outcome: Outcome | None = "failed"
         try:
             if connection and await self._attach(connection, send):
                 outcome = None  # the place is the stream's now
@@ -79,10 +79,14 @@ class StreamResponse(EventSourceResponse):
                     await self.background()
                 return
             await super().__call__(scope, receive, send_body if connection else send)
+            outcome = "left"
             if self._viewer.finished:
                 outcome = "ended" if self._viewer.ended else "stopped"
         except SendTimeoutError:
             outcome = "stalled"
+        except (asyncio.CancelledError, OSError):
+            outcome = "left"
+            raise
         finally:
             if outcome:
                 self._streams.free_place(outcome)

@@ -14,11 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from taskstream.errors import IDEMPOTENCY_KEY, NO_STORE, InvalidParameters
-from taskstream.events import Snapshot
+from taskstream.events import Snapshot, TaskStatus
 from taskstream.http import openapi, page
 from taskstream.http.bodies import StartTaskBodies, TaskIds, read_body
 from taskstream.http.descriptions import add_descriptions
-from taskstream.tasks import Task
+from taskstream.http.scopes import SCOPE, dependencies_of
 
 if TYPE_CHECKING:
     from taskstream.http.task_stream import TaskStream
@@ -29,11 +29,21 @@ Options = dict[str, Any]
 
 TaskIdQuery = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
 
-find_context = getattr(fastapi.routing, "_get_scope_effective_route_context", None)
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+find_context: Callable[[Scope], Any] = getattr(
+    fastapi.routing, "_get_scope_effective_route_context", lambda _: None
+)
 """Finds what a route is in an application, the dependencies of the routers that include it counted."""
 
 looked_up = attrgetter("dependencies", "query_params", "header_params", "cookie_params", "body_params")
 """What of a `Dependant` FastAPI finds out for each request."""
+
+
+class JsonResponse(Response):
+    """JSON that is encoded already."""
+
+    media_type = "application/json"
 
 
 class TaskRoute(APIRoute):
@@ -80,7 +90,7 @@ class TaskRoute(APIRoute):
     def _dependant_of(self, scope: Scope) -> Any:  # noqa: ANN401 - FastAPI's names for it aren't public
         """What the endpoint takes, if nothing has to be looked up for it; `None` if that isn't certain."""
         with suppress(AttributeError):  # not where FastAPI has changed
-            context: Any = find_context and find_context(scope)
+            context = find_context(scope)
             if context.original_route is self and not any(looked_up(context.dependant)):
                 return context.dependant
         return None
@@ -95,9 +105,11 @@ def uncached(error: HTTPException) -> HTTPException:
 def create_router(tasks: "TaskStream") -> APIRouter:
     """A router with all routes, and the lifespan, of a `TaskStream`."""
     router = APIRouter(route_class=TaskRoute, lifespan=tasks.lifespan, responses=openapi.METHOD)
+    router.dependencies = dependencies_of(tasks)
     add_start(router, tasks)
     add_streams(router, tasks)
     add_status(router, tasks)
+    router.dependencies = []  # what follows is nobody's
     add_descriptions(router, tasks)
     if tasks.page:
         router.add_api_route("/", page.index, methods=["GET", "HEAD"], include_in_schema=False)
@@ -118,8 +130,13 @@ def add_start(router: APIRouter, tasks: "TaskStream") -> None:
     async def start_task(request: Request) -> Response:
         """Start some work, and answer the first snapshot of its task."""
         work, body = bodies.parse(await read_body(request) or b"{}")
-        task = await tasks.start_parsed(work, body, body.name, request.headers.get(IDEMPOTENCY_KEY))
-        return snapshot_response(task, {"Location": f"{prefix_of(request)}/task-progress/{task.task_id}"})
+        key, scope = request.headers.get(IDEMPOTENCY_KEY), scope_of(tasks, request)
+        task = await tasks.start_parsed(work, body, body.name, key, scope)
+        root, path = request.scope.get("root_path", ""), str(request.scope["path"])
+        # Servers put the root path before the path, proxies that strip it leave it away.
+        prefix = quote((path if path.startswith(f"{root}/") else root + path).removesuffix(START))
+        location = f"{prefix}/task-progress/{task.task_id}"
+        return JsonResponse(task.log.latest, headers={"Location": location})
 
 
 def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
@@ -135,17 +152,18 @@ def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
     @router.get("/task-progress/{task_id}", responses=openapi.STREAM, **stream)
     async def task_progress(request: Request, task_id: str) -> Response:
         """Stream a task: all that follows Last-Event-ID, then live, until its last snapshot."""
-        return await tasks.stream(request, task_id)
+        return await tasks.stream(request, task_id, scope=scope_of(tasks, request))
 
     @router.get("/task-progress", responses=openapi.OVERVIEW, **stream)
     async def tasks_progress(request: Request, task_id: TaskIdQuery) -> Response:
         """Stream many tasks at once: the latest snapshot of each, until all of them have ended."""
-        return await tasks.stream_overview(request, task_id)
+        return await tasks.stream_many(request, task_id, scope=scope_of(tasks, request))
 
     @router.post("/task-progress", responses=openapi.OVERVIEW | openapi.BODY, **stream_of_body)
     async def tasks_progress_by_body(request: Request) -> Response:
         """Stream many tasks at once: up to 1,000, whose ids are in the body."""
-        return await tasks.stream_overview(request, TaskIds.parse(await read_body(request)))
+        ids = TaskIds.parse(await read_body(request))
+        return await tasks.stream_many(request, ids, scope=scope_of(tasks, request))
 
 
 def add_status(router: APIRouter, tasks: "TaskStream") -> None:
@@ -155,26 +173,34 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
     @router.head("/task-status/{task_id}", include_in_schema=False)
     @router.get("/tasks/{task_id}", name="task", response_model=Snapshot, responses=openapi.STATUS)
     @router.get("/task-status/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
-    async def task_status(task_id: str) -> Response:
+    async def task_status(request: Request, task_id: str) -> Response:
         """Answer the latest snapshot of a task."""
-        return snapshot_response(await tasks.registry.get(task_id))
+        task = await tasks.find(task_id, scope_of(tasks, request))
+        return JsonResponse(task.log.latest)
 
     @router.post(
         "/tasks/{task_id}/cancel", name="task_cancel", response_model=Snapshot, responses=openapi.STATUS
     )
     @router.post("/cancel-task/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
-    async def cancel_task(task_id: str) -> Response:
+    async def cancel_task(request: Request, task_id: str) -> Response:
         """Ask a task to stop, and answer its snapshot; one that has ended stays as it is."""
-        return snapshot_response(await tasks.registry.cancel(task_id))
+        await tasks.find(task_id, scope_of(tasks, request))
+        task = await tasks.registry.cancel(task_id)
+        return JsonResponse(task.log.latest)
+
+    if not tasks.scoped:
+        return  # ids are what one has to know
+
+    @router.head("/tasks", include_in_schema=False)
+    @router.get("/tasks", response_model=list[Snapshot], responses=openapi.UNAVAILABLE)
+    async def list_tasks(
+        request: Request, status: TaskStatus | None = None, limit: Limit = 100
+    ) -> Response:
+        """List the latest snapshots of one's own tasks, the newest task first."""
+        snapshots = await tasks.registry.list(scope_of(tasks, request), status, limit)
+        return JsonResponse(b"[%b]" % b",".join(snapshots))
 
 
-def prefix_of(request: Request) -> str:
-    """The prefix of the router in the URL of a request for `START`, percent-encoded."""
-    root, path = request.scope.get("root_path", ""), str(request.scope["path"])
-    # Servers put the root path before the path, proxies that strip it leave it away.
-    return quote((path if path.startswith(f"{root}/") else root + path).removesuffix(START))
-
-
-def snapshot_response(task: Task, headers: dict[str, str] | None = None) -> Response:
-    """The latest snapshot, as it stands in the log."""
-    return Response(task.log.latest, media_type="application/json", headers=headers)
+def scope_of(tasks: "TaskStream", request: Request) -> str | None:
+    """Whose a request is, which has been asked; `None` if that makes no difference."""
+    return str(request.scope[SCOPE]) if tasks.scoped else None

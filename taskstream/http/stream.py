@@ -84,7 +84,7 @@ class Stream:
         self.connection = connection
         self.closed = False
         self.up_to_date = False
-        """Whether it can be written to with others: it has begun, and its connection takes more."""
+        """Whether it can be written to with others of its log: it has begun, and can take more."""
         self.active_at = streams.now()
         """When it was last written to; if the connection takes no more, when that last sent something."""
         self._retry = retry
@@ -132,7 +132,7 @@ class Stream:
             if viewer.finished:
                 self.end("ended" if viewer.ended else "stopped")
             else:
-                self.up_to_date = not self._retry
+                self.up_to_date = viewer.shared_log is not None and not self._retry
         except Exception:  # noqa: BLE001 - it is logged, and the other streams are served
             self.fail()
         return False

@@ -13,7 +13,7 @@ from taskstream.viewers import Viewer
 
 
 class Streams:
-    """The streams that are open, those of one log in a broadcast."""
+    """The streams that are open, and a broadcast for each log that they show."""
 
     def __init__(
         self,
@@ -55,26 +55,22 @@ class Streams:
         if not connection.attach(stream):
             return False
         self._attached.add(stream)
-        if (log := viewer.shared_log) is None:
-            for each in viewer.logs:
-                each.listeners.add(stream.resume)
-        else:
+        for log in viewer.logs:
             if log not in self._broadcasts:
                 self._broadcasts[log] = Broadcast(log, self)
-            self._broadcasts[log].add(stream)
+                log.listeners.add(self._broadcasts[log].listener)
+            self._broadcasts[log].streams.add(stream)
         stream.begin()
         return True
 
     def remove(self, stream: Stream, outcome: Outcome) -> None:
         """Free the place of a stream that is closed."""
         self._attached.remove(stream)
-        if (log := stream.viewer.shared_log) is None:
-            for each in stream.viewer.logs:
-                each.listeners.discard(stream.resume)
-        else:
+        for log in stream.viewer.logs:
             broadcast = self._broadcasts[log]
-            broadcast.discard(stream)
-            if not broadcast:
+            broadcast.streams.remove(stream)
+            if not broadcast.streams:
+                log.listeners.discard(broadcast.listener)
                 del self._broadcasts[log]
         self.free_place(outcome)
 

@@ -25,10 +25,10 @@ from taskstream.redis.logs import LEASE_SECONDS, RedisLogs, script
 from taskstream.redis.messages import check_namespace, run_name
 from taskstream.redis.queue import WorkRequest, create_celery, on_soft_time_limit
 from taskstream.redis.remote import RemoteTask, end_task, find_task
-from taskstream.settings import Settings
+from taskstream.running import Running
 from taskstream.threads import WorkThreads
+from taskstream.tqdm_steps import tqdm_patch
 from taskstream.updates import Updates, WorkError
-from taskstream.work_table import WorkTable
 
 RENEW_SECONDS = 1
 """How often a worker renews a lease, and learns whether its task has been cancelled."""
@@ -85,12 +85,13 @@ class Leases:
 class Worker:
     """The Celery application, whose one task runs any work of an application."""
 
-    def __init__(self, works: WorkTable, settings: Settings, namespace: str) -> None:
+    def __init__(self, tasks: Running) -> None:
+        self._tasks = tasks
+        self._works = tasks.works
+        self._settings = tasks.settings
+        self._namespace = namespace = tasks.namespace
         check_namespace(namespace)
-        self._works = works
-        self._settings = settings
-        self._namespace = namespace
-        redis_url = settings.redis_url or ""
+        redis_url = tasks.settings.redis_url or ""
         self._leases = Leases(redis_url, namespace)
         self.celery = create_celery(redis_url, namespace)
 
@@ -118,7 +119,8 @@ class Worker:
             task = await retry_until_available(partial(find_task, logs, task_id))
             if task is None or task.snapshot.status is not TaskStatus.PENDING:
                 return  # forgotten, cancelled, or begun by another worker
-            await self._run_pending(task, logs, work_name, json_parameters)
+            async with self._tasks.in_worker():
+                await self._run_pending(task, logs, work_name, json_parameters)
 
     async def _run_pending(
         self, task: RemoteTask, logs: RedisLogs, work_name: str, json_parameters: str
@@ -143,7 +145,8 @@ class Worker:
         running = asyncio.create_task(task.run(begin, delivery.next, self._settings.output_queue_length))
         delivering = asyncio.create_task(delivery.run(running.cancel))
         lease = self._leases.hold(task.task_id, on_end=running.cancel)
-        with lease, on_soft_time_limit(end_at_soft_time_limit):
+        tracking = tqdm_patch.applied(self._tasks.track_tqdm)
+        with lease, on_soft_time_limit(end_at_soft_time_limit), tracking:
             await asyncio.wait([running])
             await delivery.flush()
         delivering.cancel()

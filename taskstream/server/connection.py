@@ -5,13 +5,16 @@ idle connections, or one endless header, would be enough to bring the server dow
 """
 
 import asyncio
-import math
+import logging
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from itertools import chain
 from operator import itemgetter
+from typing import Any
 
+from httptools import HttpParserError
 from starlette.responses import Response
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -30,10 +33,6 @@ PIPELINED_REQUESTS = 500
 """Requests of a connection that wait for the answer to one before them, at some 3 KiB each."""
 PIPELINED_IN_ALL = 5000
 """The same of all connections."""
-UNREAD_SECONDS = 60
-"""How long a client may leave the end of an answer unread when its connection ends; or take less than:"""
-UNREAD_BYTES = 64 * 1024
-"""What a client has to take of an answer in that time."""
 
 UNKNOWN_HOST = (
     "This server doesn't answer under that name: give it with --allowed-hosts (or allowed_hosts)."
@@ -46,8 +45,13 @@ answer_options = Response(
 """What answers `OPTIONS *`, which is about the server (RFC 9110, section 9.3.7)."""
 
 
-class RequestRefused(Exception):
-    """A request has been refused: raised to stop the parser."""
+class AccessLines(logging.Logger):
+    """uvicorn's access log, for a tenth of what `logging` takes for each line."""
+
+    def info(self, msg: object, *args: object, **_: Any) -> None:  # noqa: ANN401 - those of a logger
+        """Write a line."""
+        with suppress(OSError):  # nobody reads it
+            print("INFO:    ", str(msg) % args, flush=True)
 
 
 class Connection(StreamingProtocol):
@@ -55,23 +59,18 @@ class Connection(StreamingProtocol):
 
     hosts: re.Pattern[bytes] | None = None
     """The values of Host that are answered; all, if there are none."""
-    _deadline: asyncio.TimerHandle | None = None
+    access_lines: AccessLines | None = None
+    """What writes the access log instead of uvicorn."""
     _in_head = False
     _reading_ended = False
     _head_bytes = 0
-    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
         super().connection_made(transport)
+        if self.access_lines is not None:
+            self.access_log, self.access_logger = True, self.access_lines
         self._set_deadline(HEAD_SECONDS, self._too_slow)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
-        for timer in (self._deadline, self._unread):
-            if timer is not None:
-                timer.cancel()
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take in a part of a request."""
@@ -94,7 +93,7 @@ class Connection(StreamingProtocol):
         """A head is complete: what follows is the application's business."""
         if refusal := self._find_refusal():
             self._refuse(*refusal)
-            raise RequestRefused
+            raise HttpParserError  # it stops the parser
         self._in_head = False
         if self._deadline is not None:
             self._deadline.cancel()
@@ -122,40 +121,18 @@ class Connection(StreamingProtocol):
         """Wait for the next request, unless it is there already."""
         super().on_response_complete()
         if self.transport.is_closing():
-            self._set_deadline(UNREAD_SECONDS, self.transport.abort)
+            self._set_deadline(self.unread_seconds, self.transport.abort)
         elif self.cycle.response_complete:
             self._set_deadline(HEAD_SECONDS, self._too_slow)
 
     def timeout_keep_alive_handler(self) -> None:
         """End an idle connection."""
         super().timeout_keep_alive_handler()
-        self._set_deadline(UNREAD_SECONDS, self.transport.abort)
+        self._set_deadline(self.unread_seconds, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's one message says no more
         """Refuse what isn't HTTP."""
         self._refuse(HTTPStatus.BAD_REQUEST, "This is not an HTTP request.")
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: a request for another protocol is no fault of the server."""
-
-    def pause_writing(self) -> None:
-        """Watch whether the client goes on reading; `Stream.check` does that for a stream."""
-        super().pause_writing()
-        if self._stream is None:
-            self._watch_reader()
-
-    def resume_writing(self) -> None:
-        """Watch no longer."""
-        super().resume_writing()
-        if self._unread is not None:
-            self._unread.cancel()
-
-    def _watch_reader(self, unsent_bytes: float = math.inf) -> None:
-        """Cut a client that takes too little of an answer; slow lines may take as long as they need."""
-        if self.unsent_bytes > unsent_bytes - UNREAD_BYTES:
-            self.transport.abort()
-        else:
-            self._unread = self.loop.call_later(UNREAD_SECONDS, self._watch_reader, self.unsent_bytes)
 
     def _find_refusal(self) -> tuple[HTTPStatus, str] | None:
         """Why the request with this head is refused, if it is."""
@@ -165,7 +142,8 @@ class Connection(StreamingProtocol):
         count = names.count(b"host")
         if count > 1 or (not count and self.parser.get_http_version() == "1.1"):  # RFC 9112, section 3.2
             return HTTPStatus.BAD_REQUEST, "A request needs the header Host, once."
-        if self.parser.should_upgrade() and self._has_body():
+        has_body = b"transfer-encoding" in names or dict(self.headers).get(b"content-length", b"0") != b"0"
+        if has_body and self.parser.should_upgrade():  # the parser would take it for the other protocol
             return HTTPStatus.BAD_REQUEST, "A request that asks for another protocol can't have a body."
         if len(self.pipeline) >= PIPELINED_REQUESTS:
             return HTTPStatus.BAD_REQUEST, f"More than {PIPELINED_REQUESTS} requests wait for answers."
@@ -179,17 +157,11 @@ class Connection(StreamingProtocol):
         """How many requests of all connections wait: not for each request, as it takes a while."""
         return sum(len(getattr(each, "pipeline", ())) for each in self.connections)
 
-    def _has_body(self) -> bool:
-        """Whether a body follows this head, which the parser would take for the other protocol."""
-        headers = dict(self.headers)
-        return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
-
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._response = cycle
-        of_server = (
-            cycle.scope["method"] == "OPTIONS" and cycle.scope["raw_path"] == self.root_path.encode() + b"*"
-        )
-        super()._start_asgi_task(cycle, answer_options if of_server else app)  # type: ignore[arg-type]
+        if cycle.scope["method"] == "OPTIONS" and cycle.scope["raw_path"] == self.root_path.encode() + b"*":
+            app = answer_options  # type: ignore[assignment]
+        super()._start_asgi_task(cycle, app)
 
     def _set_deadline(self, seconds: float, on_time: Callable[[], object]) -> None:
         """Call something after so many seconds, unless another deadline takes its place."""

@@ -6,6 +6,7 @@ import os
 import re
 import select
 import socket
+import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -14,12 +15,14 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from taskstream.server.connection import Connection
+from taskstream.server.connection import AccessLines, Connection
 
 GRACE_SECONDS = 2.0
 """How long a stopping server lets connections end by themselves."""
 END_SECONDS = 2.7
 """From the signal until the process is ended: less than the 3 s that are promised."""
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep Python's lock to itself while the event loop waits for it, instead of 5 ms."""
 
 LOOPBACK = r"(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[?::1\]?)"
 """Names and addresses that lead to the machine itself, wherever one looks them up (RFC 6761, 6.3)."""
@@ -62,27 +65,38 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    app: FastAPI, host: str = "127.0.0.1", port: int = 8000, allowed_hosts: Iterable[str] = ()
+    app: FastAPI,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    allowed_hosts: Iterable[str] = (),
+    *,
+    access_log: bool = True,
 ) -> None:
     """Serve an application until SIGTERM or Ctrl-C; gone within 3 s, whatever is open or blocked.
 
     On a loopback address it answers under loopback names, its `host` and `allowed_hosts` only, so that no
-    page can have its own name lead here (DNS rebinding); "*" allows any. Elsewhere that
-    is the default.
+    page can have its own name lead here (DNS rebinding); "*" allows any. Elsewhere that is the default.
+    `access_log` prints a line for each request.
 
     If it hasn't come to its end 2.7 s after the signal, the process is ended around it.
     """
     allow_many_connections()
     collect_garbage_rarely()
 
-    class ConnectionOfHost(Connection):
+    class Served(Connection):
         hosts = host_pattern(host, list(allowed_hosts))
+        access_lines = AccessLines("access") if access_log else None
 
     config = uvicorn.Config(
-        app, host=host, port=port, http=ConnectionOfHost, ws="none", timeout_graceful_shutdown=3
+        app, host=host, port=port, http=Served, ws="none", access_log=False, timeout_graceful_shutdown=3
     )
-    with suppress(KeyboardInterrupt):  # Ctrl-C, which uvicorn raises again after a clean end
-        Server(config).run()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)  # of the process: only a program of its own may choose that
+    try:
+        with suppress(KeyboardInterrupt):  # Ctrl-C, which uvicorn raises again after a clean end
+            Server(config).run()
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def host_pattern(host: str, allowed_hosts: list[str]) -> re.Pattern[bytes] | None:

@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 from typing import Self, cast
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
+from taskstream.backends import check_database
 from taskstream.settings import Settings, SettingsKeywords, shown
 
 
@@ -16,6 +17,7 @@ class ServerSettings(BaseSettings, Settings):
     model_config = SettingsConfigDict(
         env_prefix="TASKSTREAM_",
         cli_prog_name=Path(sys.argv[0]).name,
+        cli_implicit_flags=True,
         cli_kebab_case=True,
         cli_show_env_vars=True,
     )
@@ -25,10 +27,18 @@ class ServerSettings(BaseSettings, Settings):
     cors_origins: str = Field(
         "*", description="origins whose pages may use the API, separated by commas; * means any"
     )
-
     allowed_hosts: str | None = Field(
         None, description="names to answer under, separated by commas, beside those of the machine itself"
     )
+    access_log: bool = Field(True, description="print a line for each request")
+
+    @field_validator("database")
+    @classmethod
+    def open_database(cls, database: str | None) -> str | None:
+        """A database that can be used, now: so that one that can't is a bad value."""
+        if database:
+            check_database(database)
+        return database
 
     @property
     def hosts(self) -> list[str]:

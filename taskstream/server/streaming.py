@@ -4,6 +4,9 @@ An asyncio task, its coroutines and all that they know take 20 KiB, and waking t
 longer than writing it. Between two events a stream needs none of them: it is a cursor and a transport.
 """
 
+import asyncio
+import math
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from taskstream.http.stream import Stream
@@ -12,6 +15,8 @@ CHUNKED = b"transfer-encoding: chunked\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 READ_AHEAD_BYTES = 128 * 1024
 """How much is read of what comes behind the request of an open stream, to notice when its viewer leaves."""
+UNREAD_BYTES = 64 * 1024
+"""What a client has to take of an answer in `StreamingProtocol.unread_seconds`."""
 
 
 class HeldResponse:
@@ -22,12 +27,6 @@ class HeldResponse:
         self.data = b""
         self.closing = False
         response.transport = self  # type: ignore[assignment]
-
-    @property
-    def has_plain_head(self) -> bool:
-        """Whether the head is here, and says that a body follows in chunks, without a coding."""
-        chunked = bool(self.response.chunked_encoding)
-        return chunked and self.data.startswith(b"HTTP/1.1 ") and b"\r\ncontent-encoding:" not in self.data
 
     def write(self, data: bytes) -> None:
         """Hold back some bytes."""
@@ -45,14 +44,16 @@ class HeldResponse:
 class StreamingProtocol(HttpToolsProtocol):
     """uvicorn's, but a stream can be attached to it: see `taskstream.http.stream.StreamConnection`."""
 
+    unread_seconds = 60.0
+    """How long a client may leave the end of an answer unread when its connection ends."""
     _response: RequestResponseCycle | None = None
     """The response that is under way."""
     _held: HeldResponse | None = None
     _stream: Stream | None = None
     _chunked = True
     _read_ahead_bytes = 0
-
-    # What a response and its stream ask for
+    _deadline: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     @property
     def write_paused(self) -> bool:
@@ -76,7 +77,9 @@ class StreamingProtocol(HttpToolsProtocol):
     def attach(self, stream: Stream) -> bool:
         """Make the body this stream's business, if the head that is held back allows it."""
         held = self._held
-        if held is None or not held.has_plain_head:
+        if held is None or not held.response.chunked_encoding:
+            return False
+        if not held.data.startswith(b"HTTP/1.1 ") or b"\r\ncontent-encoding:" in held.data:
             return False
         self._chunked = held.response.scope["http_version"] == "1.1"
         if self._chunked:
@@ -121,8 +124,6 @@ class StreamingProtocol(HttpToolsProtocol):
         self._stream = None
         self.transport.abort()
 
-    # What the transport says
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the stream know that its viewer has left, and leave nothing for the garbage collector."""
         response, stream = self._response, self._stream
@@ -131,8 +132,11 @@ class StreamingProtocol(HttpToolsProtocol):
             response.disconnected = True
             response.message_event.set()
         if stream is not None:
-            stream.write = write_nothing
+            del stream.write
             stream.close("left")
+        for timer in (self._deadline, self._unread):
+            if timer is not None:
+                timer.cancel()
         self._unset_keepalive_if_required()
         self.pipeline.clear()
         self._stream = self._response = None
@@ -150,16 +154,27 @@ class StreamingProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def pause_writing(self) -> None:
-        """Let the stream fall behind."""
+        """Let the stream fall behind, which `Stream.check` watches; or watch how an answer is read."""
         super().pause_writing()
         if self._stream is not None:
             self._stream.pause()
+        else:
+            self._watch_reader()
 
     def resume_writing(self) -> None:
         """Let the stream catch up."""
         super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
         if self._stream is not None:
             self._stream.resume()
+
+    def _watch_reader(self, unsent_bytes: float = math.inf) -> None:
+        """Cut a client that takes too little of an answer; slow lines may take as long as they need."""
+        if self.unsent_bytes > unsent_bytes - UNREAD_BYTES:
+            self.transport.abort()
+        else:
+            self._unread = self.loop.call_later(self.unread_seconds, self._watch_reader, self.unsent_bytes)
 
     def shutdown(self) -> None:
         """End the stream: its viewer will come back to another server."""
@@ -180,7 +195,3 @@ class StreamingProtocol(HttpToolsProtocol):
             self.scope = None  # type: ignore[assignment]
             self.headers = []
         response.scope = None  # type: ignore[assignment]
-
-
-def write_nothing(_: bytes) -> None:
-    """Write to a connection that has been lost."""

@@ -1,4 +1,4 @@
-"""The file: how it is opened, and what is said of one that can't be."""
+"""The file: how one process at a time opens it, and what is said of one that can't be opened or written."""
 
 import os
 import sqlite3
@@ -7,20 +7,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from taskstream.sqlite.lock import DatabaseUnusable, Lock
-
 APPLICATION_ID = 0x7461736B
-"""What tells our databases from those of others (`PRAGMA application_id`): "task" in ASCII."""
+"""What tells our files from those of others: "task" in ASCII."""
 VERSION = 1
-"""The version of the schema (`PRAGMA user_version`)."""
+"""The version of the schema."""
 
 SCHEMA = f"""
-BEGIN IMMEDIATE;
+BEGIN;
 CREATE TABLE life (boot TEXT, inode INTEGER, clean INTEGER);
 INSERT INTO life VALUES (NULL, NULL, 1);
 CREATE TABLE tasks (
-    number INTEGER PRIMARY KEY, task_id TEXT NOT NULL UNIQUE, scope TEXT, key TEXT UNIQUE, fingerprint TEXT,
-    work TEXT NOT NULL, parameters BLOB, status TEXT, ended_at REAL, last_id INTEGER, latest BLOB
+    number INTEGER PRIMARY KEY, task_id TEXT UNIQUE, scope TEXT, key TEXT UNIQUE, fingerprint TEXT,
+    work TEXT, parameters BLOB, status TEXT, ended_at REAL, last_id INTEGER, latest BLOB
 );
 CREATE INDEX ended ON tasks (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX scoped ON tasks (scope, number) WHERE scope IS NOT NULL;
@@ -33,108 +31,54 @@ COMMIT;
 """`events` has those of tasks that have not ended, as they come: an index on the task, or a key that begins
 with it, would double what an event costs. With its end, a log moves to `logs`."""
 
-OPEN_SECONDS = 5
-"""How long another program may be busy with the file when it is opened."""
-BUSY_MILLISECONDS = 10
-"""The same later on, when the event loop waits."""
+JUMP = """
+INSERT INTO events (task, id, kind, data)
+SELECT task, (SELECT max(?, max(id) + 1) FROM events), kind, data FROM events
+WHERE number IN (SELECT max(number) FROM events WHERE kind = '' GROUP BY task);
+"""
+"""Has logs that are not over go on, after their latest snapshot, with a number that nobody has seen."""
 
-FULL = "The disk of the database is full: nothing can be started until there is space again."
-GONE = "The file of the database was deleted or replaced: restart the server."
-READ_ONLY = "The database can't be written: the file or its disk is read-only."
-LOCKED = "The database is locked by another program."
-DAMAGED = "The database is damaged."
-OUT_OF_ORDER = "The database can't be read or written: the server's log says why."
-
+GONE = "The database was deleted or replaced: restart the server."
+OTHERWISE = "The database can't be read or written: the server's log says why."
 PROBLEMS = {
-    sqlite3.SQLITE_FULL: FULL,
-    sqlite3.SQLITE_READONLY: READ_ONLY,
-    sqlite3.SQLITE_BUSY: LOCKED,
-    sqlite3.SQLITE_CORRUPT: DAMAGED,
-    sqlite3.SQLITE_NOTADB: "It is no database, or it is encrypted.",
+    sqlite3.SQLITE_FULL: "The disk of the database is full: nothing is started until there is space again.",
+    sqlite3.SQLITE_READONLY: "The database can't be written: it, or its disk, is read-only.",
+    sqlite3.SQLITE_BUSY: "The database is locked by another program.",
+    sqlite3.SQLITE_CORRUPT: "The database is damaged.",
+    sqlite3.SQLITE_NOTADB: "The database is no SQLite database, or is encrypted.",
 }
 
+_open: set[Path] = set()
+"""What this process has open: a lock doesn't keep out the process that has it, and is gone as soon as that
+closes the file anywhere."""
 
-def problem_of(error: sqlite3.Error) -> str:
-    """What is wrong, in words."""
-    return PROBLEMS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, OUT_OF_ORDER)
+
+class DatabaseUnusable(ValueError):
+    """A database can't be opened; `str()` is a sentence that says why."""
 
 
 class DatabaseFile:
-    """A database of tasks, which this process alone has open.
-
-    Raises `DatabaseUnusable`, with a sentence, if it can't be opened.
-    """
+    """A database of tasks, which only this process has open. Raises `DatabaseUnusable`."""
 
     def __init__(self, path: str) -> None:
         self.path = Path(path).resolve()
-        if self.path.is_dir() or not self.path.parent.is_dir():
-            raise DatabaseUnusable(f"The database '{path}' has to be a file in a folder that is there.")
         try:
-            self._lock = Lock(self.path)
-        except OSError as error:
-            raise unusable(self.path, str(error.strerror)) from None
-        try:
-            self._open()
+            self._lock = lock(self.path)
+            try:
+                self._connect()
+            except BaseException:
+                self._unlock()
+                raise
         except sqlite3.Error as error:
-            self._lock.release()
-            raise unusable(self.path, problem_of(error)) from error
+            raise DatabaseUnusable(f"{problem_of(error)} It is '{path}'.") from error
         except OSError as error:
-            self._lock.release()
-            raise unusable(self.path, str(error.strerror)) from error
-        except BaseException:
-            self._lock.release()
-            raise
-
-    def _open(self) -> None:
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        self.inode = self.path.stat().st_ino
-        self.connection = sqlite3.connect(
-            self.path, OPEN_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._prepare()
-            self._wal = os.open(f"{self.path}-wal", os.O_RDWR)
-        except BaseException:
-            self.connection.close()
-            raise
-
-    def _prepare(self) -> None:
-        """Make it a database of ours, unless it is; and note that it was not closed."""
-        pragma = self.pragma
-        version, is_empty = pragma("user_version"), pragma("schema_version") == 0
-        if not is_empty and pragma("application_id") != APPLICATION_ID:
-            raise unusable(self.path, "It belongs to another program.")
-        if version > VERSION:
-            raise unusable(self.path, "It was made by a newer version of taskstream: install that.")
-        for suffix in ("", "-wal", "-shm", ".lock"):  # with all that tasks were started with
-            with suppress(FileNotFoundError):
-                Path(f"{self.path}{suffix}").chmod(0o600)
-        if pragma("journal_mode = WAL") != "wal":
-            raise unusable(
-                self.path, "Its disk has no shared memory, as those of a network: take a local one."
-            )
-        for setting in ("synchronous = FULL", "secure_delete = ON", "wal_autocheckpoint = 0"):
-            pragma(setting)
-        if is_empty:
-            self.connection.executescript(SCHEMA)
-        boot, inode, clean = self.connection.execute("SELECT boot, inode, clean FROM life").fetchone()
-        self.tail_lost = inode is not None and (inode != self.inode or not (clean or boot == boot_id()))
-        """Whether somebody may have seen more than is in there."""
-        self.connection.execute("UPDATE life SET boot = ?, inode = ?, clean = 0", (boot_id(), self.inode))
-        self.checkpoint()  # which makes sure that this is on the disk before anybody sees an event
-        pragma("synchronous = NORMAL")
-        pragma(f"busy_timeout = {BUSY_MILLISECONDS}")
-
-    def pragma(self, text: str) -> Any:  # noqa: ANN401 - a number or text
-        """The value of a pragma, perhaps as it was set."""
-        row = self.connection.execute(f"PRAGMA {text}").fetchone()
-        return row[0] if row else None
+            raise DatabaseUnusable(f"The database '{path}' can't be opened: {error.strerror}.") from error
 
     @property
     def in_place(self) -> bool:
-        """Whether the file that is open is the one that is there."""
+        """Whether what is open is still the file at its path: a deleted one can be written to as well."""
         try:
-            return self.path.stat().st_ino == self.inode
+            return self.path.stat().st_ino == self._inode
         except OSError:
             return False
 
@@ -144,32 +88,108 @@ class DatabaseFile:
         return os.fstat(self._wal).st_size
 
     def sync(self) -> None:
-        """Wait until all that is committed is on the disk. To be called in a thread."""
+        """Wait until all that is committed is on the disk; in a thread."""
         os.fsync(self._wal)
 
     def checkpoint(self) -> None:
-        """Move what is in the write-ahead log to its place, and empty it. To be called in a thread."""
+        """Move what is in the write-ahead log to its place, and empty it; in a thread."""
         self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
-    def close(self, *, clean: bool) -> None:
-        """Close it; `clean` if all that was appended is in there."""
+    def close(self, *, clean: bool = False) -> None:
+        """Close it; `clean` says that it has all that anybody has seen."""
         os.close(self._wal)
         try:
             if clean:
                 self.connection.execute("UPDATE life SET clean = 1")
             self.connection.close()  # which does a checkpoint
         finally:
-            self._lock.release()
+            self._unlock()
+
+    def _connect(self) -> None:
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))  # raises what SQLite has no words for
+        self._inode = self.path.stat().st_ino
+        self.connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare()
+            self._wal = os.open(f"{self.path}-wal", os.O_RDWR)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def _prepare(self) -> None:
+        """Make it a database of ours, unless it is, and note in it that it was not closed."""
+        is_empty = self._pragma("schema_version") == 0
+        if not is_empty and self._pragma("application_id") != APPLICATION_ID:
+            raise DatabaseUnusable(f"The database '{self.path}' belongs to another program.")
+        if self._pragma("user_version") > VERSION:
+            raise DatabaseUnusable(f"The database '{self.path}' was made by a newer version of taskstream.")
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").chmod(0o600)  # it has what tasks were started with
+        if self._pragma("journal_mode = WAL") != "wal":
+            raise DatabaseUnusable(
+                f"The disk of '{self.path}' has no shared memory: take one of this machine."
+            )
+        self._pragma("wal_autocheckpoint = 0")
+        self._pragma("secure_delete = ON")
+        if is_empty:
+            self.connection.executescript(SCHEMA)
+        boot, inode, clean = self.connection.execute("SELECT * FROM life").fetchone()
+        self.connection.execute("BEGIN")
+        if inode is not None and (inode != self._inode or not (clean or boot == boot_id())):
+            # It may lack what somebody has seen: after a power failure, or as it is a copy.
+            self.connection.execute(JUMP, (time.time_ns() // 1000,))
+        self.connection.execute("UPDATE life SET boot = ?, inode = ?, clean = 0", (boot_id(), self._inode))
+        self.connection.execute("COMMIT")
+        self.checkpoint()  # or a power failure could take back that it was opened
+        self._pragma("synchronous = NORMAL")
+        self._pragma("busy_timeout = 10")  # milliseconds, for which the event loop would wait
+
+    def _pragma(self, text: str) -> Any:  # noqa: ANN401 - a number or text
+        row = self.connection.execute(f"PRAGMA {text}").fetchone()
+        return row[0] if row else None
+
+    def _unlock(self) -> None:
+        os.close(self._lock)
+        _open.discard(self.path)
 
 
-def unusable(path: Path, reason: str) -> DatabaseUnusable:
-    """The error for a file that can't be used for this reason."""
-    return DatabaseUnusable(f"The database '{path}' can't be used. {reason.rstrip('.')}.")
+def lock(path: Path) -> int:
+    """A lock on `tasks.db.lock`, which says whose it is. Raises `DatabaseUnusable`, `OSError`."""
+    if path in _open:
+        raise DatabaseUnusable(f"The database '{path}' is open in this process already.")
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            import fcntl
+
+            fcntl.lockf(
+                descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB
+            )  # not flock, which a forked process keeps
+        except ImportError:  # Windows
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except OSError:
+        owner = os.read(descriptor, 20).decode().strip()
+        os.close(descriptor)
+        raise DatabaseUnusable(
+            f"The database '{path}' is open in another process ({owner}): several processes need Redis."
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, b"%d\n" % os.getpid())
+    _open.add(path)
+    return descriptor
+
+
+def problem_of(error: sqlite3.Error) -> str:
+    """What is wrong, in words that don't say where the file is."""
+    return PROBLEMS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, OTHERWISE)
 
 
 def boot_id() -> str:
     """What is the same until the machine is started again."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
     except OSError:
-        return f"started at {(time.time() - time.monotonic()) / 60:.0f}"
+        return f"{(time.time() - time.monotonic()) / 60:.0f}"

@@ -16,11 +16,9 @@ from typing import NoReturn
 from urllib.parse import quote, urlsplit
 
 from taskstream.client.retrying import GIVE_UP_SECONDS
-from taskstream.terminal.text import printable
+from taskstream.terminal.text import printable, without_password
 
 MAX_COUNT = 1000
-BAD_FLAGS = 2
-"""The exit code."""
 FIELDS = ("name", "work", "seconds", "steps", "fail_at")
 """The flags that go to the server as they are; those not given are left to its defaults."""
 
@@ -40,18 +38,13 @@ class Arguments(argparse.Namespace):
     fields: dict[str, object]
     """The fields of a new task."""
 
-    @property
-    def task_id(self) -> str | None:
-        """The task to watch, if one is not to be started."""
-        return self.task_ids[0] if self.task_ids else None
-
 
 class FlagParser(argparse.ArgumentParser):
     """An argument parser that says what is wrong in one sentence."""
 
     def error(self, message: str) -> NoReturn:
         """End the program."""
-        self.exit(BAD_FLAGS, f"{self.prog}: {printable(message)} (see --help)\n")
+        self.exit(2, f"{self.prog}: {printable(without_password(message))} (see --help)\n")
 
 
 def parse_arguments(doc: str, *, many: bool = False) -> Arguments:
@@ -82,7 +75,9 @@ def flags(doc: str, *, many: bool) -> FlagParser:
     url = "http://localhost:8000"
     add("--url", type=server_url, default=url, help=f"address of the server (default: {url})")
     if many:
-        add("--count", type=count, help=f"how many tasks to start, 1 to {MAX_COUNT} (default: 5)")
+        kind = f"a whole number, 1 to {MAX_COUNT}"
+        count = partial(within, 1, MAX_COUNT, int, kind)
+        add("--count", type=count, help=f"how many tasks to start, {kind} (default: 5)")
     add_task_flags(parser, "Task, numbered" if many else "the name of its work")
     words = "watch this task instead of starting one" + ("; may be repeated" if many else "")
     add("--task-id", action="append", default=[], dest="task_ids", metavar="ID", help=words)
@@ -91,7 +86,7 @@ def flags(doc: str, *, many: bool) -> FlagParser:
         "--header", type=header, action="append", default=[], dest="given", metavar="NAME:VALUE", help=words
     )
     add("--no-output", action="store_false", dest="output", help="leave out the output of the work")
-    seconds = partial(at_least, 0, number, "a number of seconds")
+    seconds = partial(within, 0, math.inf, number, "a number of seconds, 0 or more")
     words = f"how long to go on without a connection, in seconds, 0 or more (default: {GIVE_UP_SECONDS})"
     add("--patience", type=seconds, default=GIVE_UP_SECONDS, metavar="SECONDS", help=words)
     return parser
@@ -102,9 +97,10 @@ def add_task_flags(parser: FlagParser, name: str) -> None:
     add = parser.add_argument
     add("--name", help=f"what to call the task, at most 100 characters (default: {name})")
     add("--work", help="what the task does: one of those that GET /works lists (default: simulated)")
-    add("--seconds", type=number, help="how long it takes, in seconds, 0 to 3600 (default: 5)")
-    add("--steps", type=int, help="in how many steps, or pages for scraping, 1 to 1000 (default: 20)")
-    add("--fail-at", type=number, metavar="PERCENT", help="fail on purpose there (default: don't fail)")
+    add("--seconds", type=number, help="for how many seconds it runs, 0 to 3600 (default: 5)")
+    add("--steps", type=int, help="how many steps it has, or pages to scrape, 1 to 1000 (default: 20)")
+    words = "at how many percent to fail on purpose (default: don't fail)"
+    add("--fail-at", type=number, metavar="PERCENT", help=words)
     words = "any other parameter of the work, its value as JSON or else as text; text that is JSON too "
     words += """goes in quotes of its own: label='"5"'; may be repeated"""
     add("--param", type=parameter, action="append", default=[], metavar="NAME=VALUE", help=words)
@@ -117,19 +113,12 @@ def number(text: str) -> float:
     return value
 
 
-def at_least(least: int, convert: Callable[[str], float], kind: str, text: str) -> float:
-    """A number that is not smaller than the least."""
+def within(least: float, most: float, convert: Callable[[str], float], kind: str, text: str) -> float:
+    """A number that is neither too small nor too large."""
     with suppress(ValueError):
-        if (value := convert(text)) >= least:
+        if least <= (value := convert(text)) <= most:
             return value
-    raise argparse.ArgumentTypeError(f"{text!r} is not {kind}, {least} or more")
-
-
-def count(text: str) -> int:
-    """A number of tasks that a server has places for."""
-    if (value := int(at_least(1, int, "a whole number", text))) <= MAX_COUNT:
-        return value
-    raise argparse.ArgumentTypeError(f"{text!r} is more than {MAX_COUNT}, which is all that a server takes")
+    raise argparse.ArgumentTypeError(f"{text!r} is not {kind}")
 
 
 def header(text: str) -> tuple[str, str]:
@@ -174,16 +163,7 @@ def server_url(text: str) -> str:
 def python_command(program: str | Path, *arguments: str) -> str:
     """The command that runs a program with the interpreter of this one."""
     python, here = Path(sys.executable or "python"), Path.cwd()
-    if (
-        here in python.parent.parents
-    ):  # not resolved: a venv's is a link out of it; a bare name is not found
+    if python.is_relative_to(here):  # not resolved: a venv's is a link out of it
         python = python.relative_to(here)
     words = [str(python), str(program), *arguments]
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
-
-
-def server_command(url: str = "") -> str:
-    """The command that starts the server for an address; its program is beside the one that runs."""
-    port = urlsplit(url).port or 8000
-    flags = () if port == 8000 else ("--port", str(port))
-    return python_command(Path(sys.argv[0]).parent / "app.py", *flags)

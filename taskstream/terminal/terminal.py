@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.text import Text
@@ -16,14 +17,11 @@ from taskstream.client import protocol
 from taskstream.client.protocol import ENDED, ServerError, SnapshotDict
 from taskstream.client.retrying import Retrying
 from taskstream.terminal.bars import Bars
-from taskstream.terminal.command_line import Arguments, python_command, server_command
-from taskstream.terminal.text import WholeLines, events_gone, printable, result_of
+from taskstream.terminal.command_line import Arguments, python_command
+from taskstream.terminal.text import WholeLines, events_gone, printable, result_of, without_password
 
 SUCCESS, FAILED, REFUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 """Exit codes; the last two are what a shell makes of the signals."""
-
-MAX_ADDRESSES = 10
-"""How many tasks may print an address each."""
 
 
 class Terminal:
@@ -70,14 +68,8 @@ class Terminal:
         """Print where the page shows a new task; its id."""
         task_id: str = snapshot["task_id"]
         self._task_ids.append(task_id)
-        address = f"{self._arguments.url}/#{task_id}"
-        if not self._many:
-            self._print(address)
-        elif self._arguments.count <= MAX_ADDRESSES:
-            self._print(f"{snapshot['name']}: {address}")
-        elif len(self._task_ids) == 1:
-            others = f"{self._arguments.url}/#<task_id>"
-            self._print(f"The page shows each task at {others}; {snapshot['name']}: {address}")
+        name = f"{snapshot['name']}: " if self._many else ""
+        self._print(f"{name}{self._arguments.url}/#{task_id}")
         return task_id
 
     def retrying(self, task_id: str | None = None) -> Retrying:
@@ -85,7 +77,7 @@ class Terminal:
         url, seconds = self._arguments.url, self._arguments.patience
         if task_id is None:
             return Retrying(url, seconds, self._print_once)
-        notify = partial(self._report_connection, task_id)
+        notify = partial(self._print_about, task_id)
         return Retrying(url, seconds, notify, on_lost=partial(self._report_lost, task_id))
 
     def on_output(self, task_id: str) -> Callable[[str], object] | None:
@@ -113,13 +105,6 @@ class Terminal:
         self._bars.abandon(task_id, error)
         self._print_once(f"{self._program}: {advice(error, self._arguments.url)}")
 
-    def _report_connection(self, task_id: str, text: str) -> None:
-        """Show the state of a task's connection: in its row if there are many, or as a line."""
-        if self._many and not self._bars.disable and task_id in self._bars.snapshots:
-            self._bars.note(task_id, text)
-        else:
-            self._print_about(task_id, text)
-
     def _report_lost(self, task_id: str, count: int) -> None:
         """Show that so many events of a task are gone, in the place of what they said."""
         self._lines.end_line(task_id)
@@ -127,6 +112,8 @@ class Terminal:
 
     def _print(self, text: str) -> None:
         """Print a line to stderr, or above the bars, which would overwrite it."""
+        if "@" in self._arguments.url:
+            text = without_password(text)
         if self._bars.live.is_started:
             self._print_output(printable(text))
         else:
@@ -162,7 +149,10 @@ class Terminal:
             case BrokenPipeError():
                 return PIPE_CLOSED
             case KeyboardInterrupt():
-                self._print(f"{self._program}: Interrupted.{watch_again(self._arguments.url, unfinished)}")
+                flags = [word for each in unfinished for word in ("--task-id", each)]
+                again = python_command(sys.argv[0], "--url", self._arguments.url, *flags)
+                hint = f" What was started goes on; watch again with: {again}" if unfinished else ""
+                self._print(f"{self._program}: Interrupted.{hint}")
                 return INTERRUPTED
             case ServerError():
                 self._print(f"{self._program}: {advice(error, self._arguments.url)}")
@@ -174,21 +164,15 @@ class Terminal:
         return SUCCESS if ok else FAILED
 
 
-def watch_again(url: str, task_ids: list[str]) -> str:
-    """What to do about tasks that go on, if there are any."""
-    if not task_ids:
-        return ""
-    they = "The task goes" if len(task_ids) == 1 else "The tasks go"
-    flags = [word for task_id in task_ids for word in ("--task-id", task_id)]
-    return f" {they} on; watch again with: {python_command(sys.argv[0], '--url', url, *flags)}"
-
-
 def advice(error: ServerError, url: str) -> str:
     """Why there is nothing more to show, and what to do about it."""
     reason = str(error).removesuffix(".")
     match error:
         case protocol.NoServer():
-            return f"{reason}: start it with: {server_command(url)}"
+            port = urlsplit(url).port or 8000
+            flags = () if port == 8000 else ("--port", str(port))
+            server = Path(sys.argv[0]).parent / "app.py"  # beside the program that runs
+            return f"{reason}: start it with: {python_command(server, *flags)}"
         case protocol.WrongServer():
             return f"{reason}: check --url."
         case protocol.WrongPath():

@@ -32,6 +32,11 @@ def printable(text: str) -> str:
     )
 
 
+def without_password(text: str) -> str:
+    """The text without the user and the password of an address."""
+    return re.sub(r"[^\s/'\"]+:[^\s/'\"]*@", "***@", text)
+
+
 def for_terminal(line: str) -> str:
     """A line without its colours, and with all else that a terminal would obey spelled out."""
     return printable(ESCAPE_SEQUENCE.sub("", line).removesuffix("\r").expandtabs())
@@ -41,11 +46,7 @@ def shorten(text: str, cells: int) -> str:
     """The text in so many cells of a terminal, without its middle: the number at its end tells it apart."""
     if cell_len(text) <= cells:
         return text
-    tail = text[-1:]
-    while cell_len(tail) < (cells - 1) // 2:
-        tail = text[-len(tail) - 1 :]
-    if cell_len(tail) > cells - 1:
-        return set_cell_size(text, cells)
+    tail = set_cell_size(text[::-1], (cells - 1) // 2)[::-1]
     return set_cell_size(text, cells - 1 - cell_len(tail)) + "…" + tail
 
 

@@ -100,8 +100,8 @@ def test_no_result(run: Run, server: Server) -> None:
         ("Task 1", 10, "Task 1"),
         ("Import of all customers 12", 16, "Import o…mers 12"),
         ("Import of all customers 13", 16, "Import o…mers 13"),
-        ("東京東京東京東京 7", 11, "東京…東京 7"),
-        ("x" * 100 + "東", 1, "x"),
+        ("東京東京東京東京 7", 11, "東京 … 京 7"),
+        ("x" * 100 + "東", 1, "…"),
         ("", 5, ""),
     ],
 )
@@ -139,6 +139,19 @@ def test_bars(server: Server, client: str) -> None:
     assert re.search(r"\d s left", screen)
     assert re.search(r"took \d s", screen)
     assert screen.rindex("\x1b[?25h") > screen.rindex("\x1b[?25l")  # the cursor is back
+
+
+@terminals
+@ALL
+async def test_a_bad_end(client: str) -> None:
+    """What a task has failed of stands there in full, and once: its row has no place for a sentence."""
+    sentence = "The file a.csv has 17 columns where 16 were expected, in line 1,204. " * 3
+    async with FaultProxy(always=stream_of(snapshot(status="FAILURE", message=sentence))) as proxy:
+        flags = (client, "--url", proxy.url, "--task-id", "x")
+        code, screen = await asyncio.to_thread(run_in_terminal, *flags, columns=120)
+    assert code == 1
+    assert screen.count(sentence) == 1
+    assert screen.count("a.csv") == 3
 
 
 @pytest.mark.parametrize(
@@ -223,12 +236,3 @@ async def test_given_up_on_a_terminal(client: str) -> None:
     assert "Reconnecting" not in rows[-1]
     if client == "multiple_task.py":
         assert "1 task: 1 given up" in screen
-
-
-def test_sixty_addresses(run: Run, server: Server) -> None:
-    """Many tasks print one line about the page instead of an address each."""
-    program = run("multiple_task.py", "--url", server.url, "--count", "60", "--seconds", "0")
-    assert program.wait(30) == 0
-    (line,) = [line for line in program.output.splitlines() if "/#" in line]
-    assert line.startswith(f"The page shows each task at {server.url}/#<task_id>; Task ")
-    assert re.search(r"Task \d+: \S+/#[0-9a-f]{32}$", line)

@@ -1,4 +1,7 @@
-"""What event_source.py promises: the standard, byte by byte and connection by connection."""
+"""What event_source.py promises: the standard, byte by byte and connection by connection.
+
+The table has what the web-platform-tests' cases of the format are about.
+"""
 
 import asyncio
 import socket
@@ -10,6 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from hypothesis import given, strategies as st
+from sseclient import SSEClient
 
 from taskstream.client import (
     Event,
@@ -78,14 +82,34 @@ STREAMS = {
     "bytes that are not UTF-8": (b"data: a\xff\xe2\x82b\n\n", [message("a\ufffd\ufffdb")]),
     "characters of many bytes": ("data: ½ € 😀\n\n".encode(), [message("½ € 😀")]),
     "an incomplete event is discarded": (b"data: a\n\ndata: b\n", [message("a")]),
+    "a BOM before a later field makes it another": (
+        b"\xef\xbb\xbfdata:a\n\n\xef\xbb\xbfdata:b\n\ndata:c\n\n",
+        [message("a"), message("c")],
+    ),
+    "comments of any size, with NUL": (
+        b"data:1\r:\0\n:\r\ndata:2\n:%b\rdata:3\n\n" % (b"x" * 5000),
+        [message("1\n2\n3")],
+    ),
+    "NUL is data": (b"data:\0\n\n\n\n", [message("\0")]),
+    "NUL makes another field": (b"data\0:a\n\0data:b\rda-ta:c\ndata_d\ndata:e\r\n\n", [message("e")]),
+    "empty lines of data stay": (b"data:\ta\rdata: \ndata:b\rdata:\r\n\r", [message("\ta\n\nb\n")]),
+    "the id of an incomplete event doesn't count": (
+        b"data: a\n\nid: 9\ndata: b\n",
+        [message("a")],
+    ),
     "an incomplete line too": (b"data: a\n\ndata: b\n\ndata", [message("a"), message("b")]),
 }
 
 
 @pytest.mark.parametrize(("stream", "events"), STREAMS.values(), ids=STREAMS)
 def test_streams(stream: bytes, events: list[Event]) -> None:
-    """A stream means what the standard says."""
-    assert Parser().feed(stream) == events
+    """A stream means what the standard says, to the parser and to the synchronous client."""
+    parser = Parser()
+    assert parser.feed(stream) == events
+    if events:
+        assert parser.last_event_id == events[-1].last_event_id
+    said = SSEClient(whole_events([stream])).events()
+    assert [(each.event, each.data) for each in said] == [(each.type, each.data) for each in events]
 
 
 @pytest.mark.parametrize(
@@ -103,6 +127,7 @@ def test_streams(stream: bytes, events: list[Event]) -> None:
         (b"1 ", None),
         ("٣".encode(), None),
         ("²".encode(), None),
+        (b"1000x", None),
         (b"9" * 5000, MAX_RECONNECTION_SECONDS),
     ],
 )

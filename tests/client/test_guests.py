@@ -3,25 +3,28 @@
 import asyncio
 import time
 import zlib
-from contextlib import suppress
+from contextlib import closing, suppress
+from typing import Any
 
 import aiohttp
 import pytest
 import requests
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 import client
 import sse_client
-from taskstream.client import EventSource
+from taskstream.client import EventSource, EventTooLarge, sync_stream
 from taskstream.client.environment import proxies_count
-from taskstream.client.event_source import open_session
+from taskstream.client.event_source import NETWORK_ERRORS, open_session
 from taskstream.client.parser import Parser
 from taskstream.client.protocol import ServerError
 from taskstream.client.retrying import Retrying
 from taskstream.client.sync_stream import open_session as open_sync_session
 from taskstream.terminal.command_line import parse_arguments
+from tests.client.running import ALL, Run
+from tests.support.faults import Answer, FaultProxy
 from tests.support.programs import Server
+
+URL = "http://nowhere.invalid"
 
 
 @pytest.mark.parametrize("fields", [{"seconds": "bad"}, {"work": "none"}])
@@ -93,7 +96,7 @@ def test_no_proxy_for_the_machine_itself(url: str) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--count", "1001"], "'1001' is more than 1000"),
+        (["--count", "1001"], "'1001' is not a whole number, 1 to 1000"),
         (["--header", "secret"], "NAME:VALUE"),
         (["--header", "a b:secret"], "NAME:VALUE"),
         (["--header", "a:secret\r\nb:c"], "NAME:VALUE"),
@@ -120,27 +123,98 @@ def test_headers_by_flag(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parse_arguments("A client.").headers == {"Authorization": "Bearer a:b", "X": ""}
 
 
-async def test_a_body_that_decodes_to_nothing() -> None:
-    """Bytes that say nothing are silence, however many come: the connection is taken for dead."""
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
+GZIP = HEAD + b"Content-Encoding: gzip\r\n\r\n"
+NOTHING = zlib.compressobj(wbits=31).flush(zlib.Z_FULL_FLUSH)
+BOMB = zlib.compress(b"data: " + b"x" * 10_000_000, wbits=31)
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Content-Encoding": "gzip"}
-        )
-        await response.prepare(request)
-        compressor = zlib.compressobj(wbits=31)
-        await response.write(compressor.compress(b""))
-        with suppress(ConnectionError):
-            while True:
-                await response.write(compressor.flush(zlib.Z_FULL_FLUSH) or b"\0\0\0\xff\xff")
-                await asyncio.sleep(0.02)
-        return response
 
-    application = web.Application()
-    application.router.add_get("/", handle)
-    async with TestServer(application) as server, aiohttp.ClientSession() as session:
-        source = EventSource(session, str(server.make_url("/")), read_timeout=0.3)
-        async with asyncio.timeout(10):
-            with pytest.raises(TimeoutError):
-                async with source.connect() as events:
-                    await anext(events)
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+@pytest.mark.parametrize(
+    ("begin", "again"),
+    [
+        (GZIP + chunk(NOTHING), chunk(b"\0\0\0\xff\xff")),
+        (HEAD + b"\r\n0\r\n", b"a: b\r\n"),
+        (GZIP + chunk(BOMB), b""),
+    ],
+    ids=["a body that decodes to nothing", "fields behind it without end", "a bomb"],
+)
+@pytest.mark.parametrize("kind", ["client", "sse_client"])
+async def test_endless_bodies(kind: str, begin: bytes, again: bytes) -> None:
+    """Bytes that say nothing are silence, however many come; those that say too much are refused."""
+
+    async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(begin)
+        with suppress(ConnectionError), closing(writer):
+            while not writer.is_closing():
+                writer.write(again * 100)
+                await writer.drain()
+                await asyncio.sleep(0.001)
+
+    limits: dict[str, Any] = {"read_timeout": 0.5, "max_event_bytes": 1_000_000}
+
+    async def read(url: str) -> None:
+        async with (
+            aiohttp.ClientSession() as session,
+            EventSource(session, url, **limits).connect() as events,
+        ):
+            await anext(events)
+
+    def read_sync(url: str) -> None:
+        with (
+            requests.Session() as session,
+            sync_stream.connect(session, url, open_timeout=5, **limits) as events,
+        ):
+            next(events)
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with asyncio.timeout(20):
+        with pytest.raises((*NETWORK_ERRORS, EventTooLarge)) as raised:
+            await (read(url) if kind == "client" else asyncio.to_thread(read_sync, url))
+    assert (raised.type is EventTooLarge) == (not again)
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("variables", "asked"),
+    [
+        ({"http_proxy": "{proxy}"}, True),
+        ({"http_proxy": "{proxy}", "no_proxy": "nowhere.invalid"}, False),
+        ({"http_proxy": "{proxy}", "no_proxy": "*"}, False),
+        ({"all_proxy": "{proxy}"}, False),
+        ({"https_proxy": "{proxy}"}, False),
+    ],
+    ids=str,
+)
+async def test_proxies(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], asked: bool) -> None:
+    """Both clients ask the same proxy, or none."""
+
+    async def start_async() -> None:
+        async with open_session(URL) as session:
+            await client.start_task(session, URL, Retrying(URL, 0))
+
+    def start_sync() -> None:
+        with open_sync_session(URL) as session:
+            sse_client.start_task(session, URL, Retrying(URL, 0))
+
+    async with FaultProxy(always=Answer(422, (), '{"detail": "I am the proxy."}')) as proxy:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value.format(proxy=proxy.url))
+        for start in (start_async, lambda: asyncio.to_thread(start_sync)):
+            with pytest.raises(ServerError) as raised:
+                await start()
+            assert ("I am the proxy" in str(raised.value)) == asked
+
+
+@pytest.mark.parametrize("url", ["http://me:s3cret@127.0.0.1:1", "http://me:s3cret@local host"])
+@ALL
+def test_a_password_in_the_address(run: Run, client: str, url: str) -> None:
+    """It is never printed."""
+    program = run(client, "--url", url)
+    assert program.wait() == 2
+    assert "***@" in program.output
+    assert "s3cret" not in program.output

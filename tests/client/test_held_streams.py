@@ -13,7 +13,6 @@ import requests
 import client
 import sse_client
 from taskstream.client import retrying as rules
-from taskstream.client.errors import HeldBack
 from taskstream.client.protocol import Unreachable
 from taskstream.client.retrying import Retrying
 from tests.client.running import ONE, OwnServer, Run, start_task, status_of
@@ -114,8 +113,8 @@ def test_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     assert retrying.next_query() == ""
     for _ in range(1000):
         if retrying.next_query() == "":
-            now += retrying.first_byte_seconds or 0
-            assert retrying.disconnected(HeldBack(), 0) == 0
+            now += retrying.read_seconds
+            assert retrying.disconnected(TimeoutError(), 0) == 0
             assert retrying.next_query() == "?wait=10"
         now += 10
         retrying.connected()

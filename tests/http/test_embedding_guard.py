@@ -97,7 +97,10 @@ async def test_private_work(guarded: OwnApp, session: aiohttp.ClientSession) -> 
     async with session.get(
         f"{guarded.url}/jobs/tasks/{task['task_id']}/stream", headers=SECRET
     ) as response:
-        assert '"status":"SUCCESS","progress":100,"message":"Done","steps":[],"data":7' in await response.text()
+        assert (
+            '"status":"SUCCESS","progress":100,"message":"Done","steps":[],"data":7'
+            in await response.text()
+        )
 
 
 async def test_a_work_of_any_name(guarded: OwnApp, session: aiohttp.ClientSession) -> None:
@@ -126,7 +129,7 @@ def refuse() -> None:
 def test_no_guard_is_skipped(monkeypatch: pytest.MonkeyPatch, guarded: int, known: bool) -> None:
     """Wherever a dependency was given, it is asked; also if FastAPI's name for it is no longer there."""
     if not known:
-        monkeypatch.setattr("taskstream.http.router.find_context", None)
+        monkeypatch.setattr("taskstream.http.router.find_context", lambda _: None)
     guards = [[Depends(refuse)] if number == guarded else [] for number in range(3)]
     app, outer, tasks = FastAPI(dependencies=guards[0]), APIRouter(dependencies=guards[1]), TaskStream()
     outer.include_router(tasks.router, prefix="/inner", dependencies=guards[2])
@@ -146,5 +149,5 @@ def test_nothing_is_looked_up_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     with TestClient(app, raise_server_exceptions=False) as client:
         assert client.get("/me/works").status_code == 200
         assert client.get("/me/task-status/1").status_code == 404
-        monkeypatch.setattr("taskstream.http.router.find_context", None)
+        monkeypatch.setattr("taskstream.http.router.find_context", lambda _: None)
         assert client.get("/me/works").status_code == 500

@@ -106,6 +106,10 @@ def application() -> FastAPI:
     async def unfinished(request: Request, task_id: str) -> Response:
         return await tasks.stream(request, task_id, name_unless_done)
 
+    @app.get("/nothing")
+    async def nothing(request: Request) -> Response:
+        return await tasks.stream_many(request, [])
+
     @app.get("/own/{task_id}/wrong/{kind}")
     async def wrong(request: Request, task_id: str, kind: str) -> Response:
         return await tasks.stream(request, task_id, lambda _: WRONG[kind])  # type: ignore[return-value, arg-type]
@@ -219,6 +223,16 @@ async def test_what_names_no_event(own: Api, caplog: pytest.LogCaptureFixture, k
             await response.read()
     sentence = f"has to return a name (str) and data, or None to leave an event out, not {WRONG[kind]!r}."
     assert ("An event can't be called 'error'" if kind == "error" else sentence) in caplog.text
+    async with own.session.get(own.url("/metrics")) as metrics:
+        text = await metrics.text()
+        assert 'closed_total{outcome="left"} 0.0' in text
+        assert 'closed_total{outcome="failed"} 0.0' not in text
+
+
+async def test_no_tasks_to_show(own: Api) -> None:
+    """A stream of no tasks has nothing to tell: 204 keeps EventSource from asking for ever."""
+    async with own.open("/nothing") as response:
+        assert response.status == 204
 
 
 async def answer(api: Api, method: str, path: str) -> tuple[int, str | None, object]:
@@ -332,8 +346,17 @@ def test_a_named_event_for_what_is_lost() -> None:
     log = Log(1)
     for number in range(3):
         log.append(b"%d" % number)
-    viewer = NamedFollower(log, 0, lambda event: ("gone", None) if event.lost else ("event", event.id))
+    asked: list[Event] = []
+
+    def name(event: Event) -> tuple[str, object]:
+        asked.append(event)
+        return ("gone", None) if event.lost else ("event", event.id)
+
+    viewer = NamedFollower(log, 0, name)
+    assert not viewer.caught_up
     assert viewer.take() == b"event: gone\ndata: null\n\nid: 3\nevent: event\ndata: 3\n\n"
+    assert viewer.caught_up
+    assert len(asked) == 2  # each event is named once
 
 
 @pytest.mark.parametrize("path", ["/task-progress/{}", "/task-progress?task_id={}"])

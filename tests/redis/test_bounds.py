@@ -74,7 +74,7 @@ async def test_little_is_said_often(logs: RedisLogs) -> None:
     task.reporter = reporter = Reporter(task, output_queue_length=10)
     reporter.paused = True
     for number in range(101):
-        reporter.say(reporter.root, number, "Going on", "x" * 10_000)
+        reporter.report(reporter, number, "Going on", "x" * 10_000)
         reporter.output("")
     assert task.snapshot.message == "Going on"
 

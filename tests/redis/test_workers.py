@@ -12,7 +12,6 @@ from taskstream.redis.queue import TaskConsumer
 from taskstream.redis.registry import RedisRegistry
 from taskstream.redis.worker import Worker as CeleryWorker
 from taskstream.settings import Settings
-from taskstream.work_table import WorkTable
 from tests.conftest import Start
 from tests.support.api import Api, check_story
 from tests.support.backends import RedisServer, Worker
@@ -101,4 +100,4 @@ async def test_namespaces(namespace: str) -> None:
     with pytest.raises(ValueError, match="namespace"):
         RedisRegistry(settings, namespace)
     with pytest.raises(ValueError, match="namespace"):
-        CeleryWorker(WorkTable(), settings, namespace)
+        CeleryWorker(TaskStream(redis_url=settings.redis_url, namespace=namespace))

@@ -1,13 +1,16 @@
 """The settings, as flags and as variables."""
 
+import re
 import subprocess
 import sys
 import traceback
+from urllib.request import urlopen
 
 import pytest
 
 from taskstream import TaskStream
 from taskstream.server import ServerSettings
+from tests.support.programs import Server
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +28,7 @@ def test_defaults() -> None:
         "database": None,
         "cors_origins": "*",
         "allowed_hosts": None,
+        "access_log": True,
         "retention_seconds": 300,
         "max_tasks": 1000,
         "max_kept": 100_000,
@@ -171,3 +175,16 @@ def test_settings_without_passwords() -> None:
     settings = ServerSettings.load(["--redis-url", "redis://:s3cret@host/0"])
     for text in (repr(settings), str(settings), repr(TaskStream(redis_url=settings.redis_url).settings)):
         assert "s3cret" not in text
+
+
+@pytest.mark.parametrize(("flags", "lines"), [((), 2), (("--no-access-log",), 0)])
+def test_access_log(flags: tuple[str, ...], lines: int) -> None:
+    """A line for each request is printed, unless it is turned off."""
+    with Server(*flags) as server:
+        for _ in range(2):
+            urlopen(f"{server.url}/health?a=%0Ab").close()
+        server.stop()
+        said = re.findall(
+            r'^INFO:     127.0.0.1:\d+ - "GET /health\?a=%0Ab HTTP/1.1" 200$', server.output, re.MULTILINE
+        )
+    assert len(said) == lines

@@ -103,15 +103,7 @@ async def test_work_that_stops_costs_no_time(tmp_path: Path) -> None:
 class PipedServer(StubbornServer):
     """One whose output is read up to a line that says that it stops, and then by nobody."""
 
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as output:
-            for line in output:
-                self.lines.append(line)
-                self._new_lines.put(line)
-                if "Shutting down" in line:
-                    break
-        self._new_lines.put(None)
+    last_line = "Shutting down"
 
 
 async def test_nobody_reads_stderr(tmp_path: Path, session: aiohttp.ClientSession) -> None:

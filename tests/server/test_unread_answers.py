@@ -22,13 +22,20 @@ ENDS = pytest.mark.parametrize(
 """When the server ends the connection of an answer."""
 
 
-async def until_ending(serving: Serving, header: str) -> Client:
-    """A client that has read nothing of a large answer, whose connection the server is about to end."""
+@pytest.fixture
+def serving() -> Serving:
+    """A server that is asked for a large answer."""
+    serving = Serving()
 
     @serving.app.get("/large")
     async def large() -> str:
         return "x" * ANSWER_BYTES
 
+    return serving
+
+
+async def until_ending(serving: Serving, header: str) -> Client:
+    """A client that has read nothing of a large answer, whose connection the server is about to end."""
     client = await serving.open()
     client.stop_reading()
     client.writer.write(f"GET /large HTTP/1.1\r\nHost: x\r\n{header}\r\n".encode())
@@ -38,36 +45,25 @@ async def until_ending(serving: Serving, header: str) -> Client:
     return client
 
 
+@pytest.mark.parametrize("seconds", [0.1, 60])
 @ENDS
-async def test_never_read(monkeypatch: pytest.MonkeyPatch, header: str, options: dict[str, Any]) -> None:
-    """The end of such an answer is dropped after some time, and its connection with it."""
-    monkeypatch.setattr("taskstream.server.connection.UNREAD_SECONDS", 0.1)
-    async with Serving().serve(**options) as serving:
+async def test_unread(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, header: str, options: dict[str, Any], seconds: float
+) -> None:
+    """The end of such an answer is dropped after some time; who reads on before gets the whole."""
+    monkeypatch.setattr(Connection, "unread_seconds", seconds)
+    async with serving.serve(**options):
         client = await until_ending(serving, header)
-        await serving.until(lambda: not serving.server.server_state.connections)
+        if seconds < 1:
+            await serving.until(lambda: not serving.server.server_state.connections)
         client.read_on()
-        assert len(await client.rest()) < ANSWER_BYTES
-
-
-@ENDS
-async def test_read_late(header: str, options: dict[str, Any]) -> None:
-    """A client that reads on before that time gets the whole answer."""
-    async with Serving().serve(**options) as serving:
-        client = await until_ending(serving, header)
-        client.read_on()
-        assert len(await client.rest()) > ANSWER_BYTES
+        assert (len(await client.rest()) > ANSWER_BYTES) == (seconds > 1)
         await serving.until(lambda: not serving.server.server_state.connections)
 
 
-async def test_pipelined_and_never_read(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pipelined_and_never_read(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that reads none of many answers is cut, with those that wait behind them."""
-    monkeypatch.setattr("taskstream.server.connection.UNREAD_SECONDS", 0.1)
-    serving = Serving()
-
-    @serving.app.get("/large")
-    async def large() -> str:
-        return "x" * ANSWER_BYTES
-
+    monkeypatch.setattr(Connection, "unread_seconds", 0.1)
     async with serving.serve():
         client = await serving.open()
         client.stop_reading()
@@ -78,15 +74,9 @@ async def test_pipelined_and_never_read(monkeypatch: pytest.MonkeyPatch) -> None
         assert (await client.rest()).count(b"HTTP/1.1 200") < 100
 
 
-async def test_read_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_read_slowly(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that goes on reading gets everything, however long that takes."""
-    monkeypatch.setattr("taskstream.server.connection.UNREAD_SECONDS", 0.3)
-    serving = Serving()
-
-    @serving.app.get("/large")
-    async def large() -> str:
-        return "x" * ANSWER_BYTES
-
+    monkeypatch.setattr(Connection, "unread_seconds", 0.3)
     async with serving.serve():
         client = await serving.open("/large")
         received = 0

@@ -72,7 +72,7 @@ async def test_what_waited_is_run(make: Make) -> None:
         blocked = await first.start(block, seconds=60)
         waiting = [await first.start("noted", raw=b"\xff%d" % n, **parameters) for n in range(3)]
         gone = await first.start(block, seconds=1)
-        released.set()
+    released.set()
     for _ in range(2):
         async with make(work_threads=1) as second:
             ends = [(await watch(second, each.task_id))[-1].snapshot for each in waiting]

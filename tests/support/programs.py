@@ -20,6 +20,8 @@ class Program:
     executable: tuple[str, ...] = (sys.executable,)
     folder = ROOT
     process_group: int | None = None
+    last_line: str | None = None
+    """What nobody reads on behind."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         self.lines: list[str] = []
@@ -75,6 +77,8 @@ class Program:
             for line in output:
                 self.lines.append(line)
                 self._new_lines.put(line)
+                if self.last_line and self.last_line in line:
+                    break
         self._new_lines.put(None)
 
 

@@ -1,0 +1,200 @@
+"""What goes wrong with a file: at the start, and while tasks run."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from taskstream import BackendUnavailable, TaskStream, Update, output, report
+from taskstream.sqlite.file import DatabaseUnusable
+from tests.sqlite.conftest import Make
+from tests.support.programs import ROOT, Program, Server
+
+Trouble = Callable[[Path, TaskStream], AbstractContextManager[None]]
+
+
+def of_another_program(path: Path) -> None:
+    sqlite3.connect(path).execute("CREATE TABLE cats (name)").connection.close()
+
+
+def of_a_newer_version(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(
+        "CREATE TABLE x (y); PRAGMA application_id = 1952543595; PRAGMA user_version = 9"
+    )
+    connection.close()
+
+
+def damaged(path: Path) -> None:
+    """One of ours, with a hole in the middle."""
+    command = [
+        sys.executable,
+        "-c",
+        f"from taskstream.sqlite.file import *; DatabaseFile({str(path)!r}).close()",
+    ]
+    subprocess.run(command, check=True, cwd=ROOT)
+    pages = path.read_bytes()
+    path.write_bytes(pages[:4096] + b"\x07" * (len(pages) - 4096))
+
+
+WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a directory": (Path.mkdir, "can't be opened: Is a directory"),
+    "no folder": (lambda path: path.parent.rmdir(), "can't be opened: No such file or directory"),
+    "text": (lambda path: path.write_text("Dear diary, " * 99), "is no SQLite database"),
+    "of another program": (of_another_program, "belongs to another program"),
+    "of a newer version": (of_a_newer_version, "was made by a newer version"),
+    "damaged": (damaged, "is damaged"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+async def test_what_cannot_be_opened(make: Make, path: Path, what: str) -> None:
+    """It is said in a sentence what is wrong with a file, and then it can be tried again."""
+    spoil, sentence = WRONG[what]
+    spoil(path)
+    for _ in range(2):
+        with pytest.raises(DatabaseUnusable, match=sentence):
+            await make().__aenter__()
+
+
+async def test_an_empty_file(make: Make, path: Path) -> None:
+    """An empty file is as good as none: it may be what is left of the first start."""
+    path.touch()
+    async with make() as tasks:
+        await tasks.start("steps")
+
+
+def test_one_process(path: Path, start_server: Callable[..., Server]) -> None:
+    """A second process says who has the file, and ends with code 2; when the first has ended, it may."""
+    server = start_server("--database", str(path))
+    with Program("app.py", "--port", "0", "--database", str(path)) as second:
+        assert second.wait(30) == 2
+        assert second.output.count("\n") == 1
+        assert f"is open in another process ({server.process.pid})" in second.output
+    server.process.kill()
+    server.wait()
+    start_server("--database", str(path))
+
+
+async def test_once_in_a_process(make: Make) -> None:
+    """Two applications of one process don't share a file, and the lock stays with the first."""
+    async with make():
+        with pytest.raises(DatabaseUnusable, match="is open in this process already"):
+            await make().__aenter__()
+        with pytest.raises(DatabaseUnusable, match="is open in this process already"):
+            await make().__aenter__()
+
+
+@contextmanager
+def locked(path: Path, _: TaskStream) -> Iterator[None]:
+    """Another program is in the middle of a change."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    yield
+    connection.close()
+
+
+@contextmanager
+def full(_: Path, tasks: TaskStream) -> Iterator[None]:
+    """The file can't grow."""
+    connection = tasks.registry._file.connection  # type: ignore[attr-defined]
+    connection.execute("PRAGMA max_page_count = 1")
+    yield
+    connection.execute("PRAGMA max_page_count = 1000000")
+
+
+@contextmanager
+def moved(path: Path, _: TaskStream) -> Iterator[None]:
+    """The file is not where it was."""
+    path.rename(path.with_name("away"))
+    yield
+    path.with_name("away").rename(path)
+
+
+@contextmanager
+def replaced(path: Path, _: TaskStream) -> Iterator[None]:
+    """Another file is where it was."""
+    path.rename(path.with_name("away"))
+    path.touch()
+    yield
+    path.with_name("away").replace(path)
+
+
+async def until_it_fails(ask: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        await ask()
+        await asyncio.sleep(0.01)
+
+
+TROUBLES: dict[Trouble, str] = {
+    locked: "locked by another program",
+    full: "full",
+    moved: "deleted",
+    replaced: "replaced",
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: str(trouble.__name__))
+async def test_while_it_cannot_be_written(make: Make, path: Path, trouble: Trouble) -> None:
+    """Starts are refused, nothing shows that may be gone, work waits; later on everything goes on."""
+    gate = asyncio.Event()
+    tasks = make(gate, history_length=20)
+    yielded = 0
+
+    @tasks.work
+    async def endless() -> AsyncIterator[Update]:
+        nonlocal yielded
+        while True:
+            yielded += 1
+            yield Update(50, f"{yielded}", "x" * 4096)
+            await asyncio.sleep(0)
+
+    @tasks.work
+    async def talkative() -> None:
+        begun.set()
+        await gate.wait()
+        for number in range(1000):
+            report(number / 10, f"{number}")
+            output(f"{number}\n")
+            await asyncio.sleep(0)
+        done.set()
+
+    begun, done = asyncio.Event(), asyncio.Event()
+    async with tasks:
+        generator, coroutine = await tasks.start(endless), await tasks.start(talkative)
+        follower = tasks.follow(generator.task_id)
+        await begun.wait()
+        with trouble(path, tasks):
+            with pytest.raises(BackendUnavailable, match=TROUBLES[trouble]):
+                await until_it_fails(tasks.registry.count)
+            with pytest.raises(BackendUnavailable, match=TROUBLES[trouble]):
+                await tasks.start(endless, idempotency_key="refused")
+            with pytest.raises(BackendUnavailable, match=TROUBLES[trouble]):
+                await tasks.cancel(generator.task_id)
+            gate.set()
+            await done.wait()
+            shown, stopped_at = await tasks.get(generator.task_id), yielded
+            await asyncio.sleep(0.05)
+            assert (await tasks.get(generator.task_id), yielded) == (shown, stopped_at)
+            assert int(shown.message) < stopped_at
+            assert (await tasks.get(coroutine.task_id)).status == "STARTED"
+            log = tasks.registry._records[coroutine.task_id].task.log  # type: ignore[attr-defined]
+            assert len(log.appended) <= 20 + 3
+        events = [event async for event in tasks.follow(coroutine.task_id)]
+        assert (await tasks.get(coroutine.task_id)).status == "SUCCESS"
+        assert any(event.lost for event in events)
+        assert events[-2].output == "999\n"
+        async for event in follower:
+            if event.snapshot and event.snapshot.message == f"{stopped_at + 5}":
+                break
+        await tasks.registry.count()
+        assert (await tasks.cancel(generator.task_id)).status == "REVOKED"
+        assert (await tasks.start("steps", idempotency_key="refused")).status == "PENDING"
+    async with make() as again:
+        assert (await again.registry.count())[1] == 0
+        assert (await again.get(generator.task_id)).status == "REVOKED"
