@@ -209,6 +209,7 @@ async def test_a_worker_waits_while_redis_refuses_changes(
     worker = start(Worker(redis.url, processes=2, until=f"{words}.*{WAITING}"))
     check_waiting(worker, own_client)
     own_client.config_set(setting, "0")
+    await api.status(first)  # over a new connection, if the server has closed the one before meanwhile
     running = (await api.start(seconds=3, steps=6))["task_id"]
     await api.until(running, "PROGRESS")
     own_client.config_set(setting, "1")
