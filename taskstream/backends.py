@@ -61,4 +61,4 @@ class LazyCelery:
         from taskstream.redis.worker import Worker
 
         tasks.works.check()
-        return Worker(tasks.works, tasks.settings, tasks.namespace, tasks.track_tqdm).celery
+        return Worker(tasks).celery

@@ -45,6 +45,7 @@ class Reporter(Step):
         self.paused = False
         """Whether the log can't take more for now: what is said waits until `resume`."""
         self.reporter, self.closed = self, False
+        self.task_id, self.scope = task.task_id, task.scope
         self.outermost: Step | None = None
         """The step that was opened first, if it is open."""
         self.latest = NOTHING

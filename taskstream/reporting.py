@@ -28,6 +28,12 @@ def forget_in_children() -> None:
         os.register_at_fork(after_in_child=partial(current_step.set, None))
 
 
+def current_task_id() -> str | None:
+    """The id of the task that runs; `None` outside of one."""
+    step = current_step.get()
+    return step.reporter.task_id if step else None
+
+
 def report(progress: float | None, message: str, data: object = None) -> None:
     """Say how far the current task is: in percent, in words, and in whatever JSON there is to add.
 

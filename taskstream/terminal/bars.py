@@ -137,8 +137,10 @@ class Bars(Progress):
     def _update_row(self, snapshot: SnapshotDict) -> None:
         task_id, name = snapshot["task_id"], printable(snapshot["name"])
         status = self.abandoned.get(task_id) or snapshot["status"]
-        result = f" {result_of(snapshot)}" if self._many else ""
         moving = is_moving(snapshot) and task_id not in self.abandoned
+        message = f"{message_of(snapshot)} {result_of(snapshot) if self._many else ''}"
+        if status in STYLES.keys() - {"SUCCESS"}:
+            message = ""  # a line of its own says it, in full
         fields: dict[str, Any] = {
             "completed": snapshot["progress"],
             "moving": moving,
@@ -146,7 +148,7 @@ class Bars(Progress):
             "name": shorten(name, min(NAME_CELLS, max(6, self.console.width // 4))),
             "status": escape(printable(status)),
             "style": STYLES.get(status, "default"),
-            "message": message_of(snapshot) + result,
+            "message": message,
             "snapshot": None if task_id in self.abandoned else snapshot,
             "received_at": time.monotonic(),
             "rank": 2 if status == "SUCCESS" else int(status in STYLES),

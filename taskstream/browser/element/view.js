@@ -3,7 +3,7 @@
 import { hasEnded, isMoving } from "../source/snapshot.js";
 import { styles } from "./styles.js";
 import { Transcript } from "./transcript.js";
-import { WAITING, inOneWord, inPath, inText, timeInWords } from "./words.js";
+import { WAITING, inOneWord, inPath, inText, messageOf, timeInWords } from "./words.js";
 
 /** @typedef {import("../source/snapshot.js").Snapshot} Snapshot */
 
@@ -91,9 +91,8 @@ export class View {
     create("div", "header", slot("name", this.name), this.badge),
     this.track,
     this.steps,
-    create("div", "details", this.message, this.time),
+    create("div", "details", this.message, this.result, this.time),
     this.output,
-    this.result,
     this.problem,
     this.refusal,
     this.footer,
@@ -130,7 +129,7 @@ export class View {
     update(this.card, { ariaLabel: name });
     update(this.name, { textContent: name });
     update(this.badge, { textContent: inOneWord(status) });
-    update(this.message, { textContent: snapshot?.message ?? error?.message ?? WAITING });
+    update(this.message, { textContent: snapshot ? messageOf(snapshot) : (error?.message ?? WAITING) });
     update(this.track, { hidden: status === "FORGOTTEN" && snapshot === null });
     const path = hasEnded(snapshot) ? "" : inPath(snapshot?.steps);
     update(this.steps, { textContent: path, hidden: path === "" });
