@@ -39,10 +39,11 @@ class Tasks(Running):
         open_registry: OpenRegistry,
         *,
         namespace: str = "taskstream",
+        track_tqdm: bool = False,
         **settings: Unpack[SettingsKeywords],
     ) -> None:
-        """Take settings; see `Settings` for units and defaults. Raises `ValueError` for a bad one."""
-        super().__init__(open_registry, namespace, settings)
+        """Take settings; see `TaskStream`. Raises `ValueError` for a bad one."""
+        super().__init__(open_registry, namespace, settings, track_tqdm)
         self.sync = SyncTasks(self)
         self._told = False
 

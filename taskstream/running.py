@@ -11,6 +11,7 @@ from typing import Self, Unpack
 from taskstream.registry import Registry
 from taskstream.reporting import forget_in_children
 from taskstream.settings import Settings, SettingsKeywords, replace
+from taskstream.tqdm_steps import tqdm_patch
 from taskstream.work_table import WorkTable
 
 OpenRegistry = Callable[[Settings, str, WorkTable], Registry]
@@ -51,9 +52,12 @@ home_of_work: ContextVar[Home | None] = ContextVar("taskstream_home", default=No
 class Running:
     """What an application starts and stops; used in `async with`."""
 
-    def __init__(self, open_registry: OpenRegistry, namespace: str, settings: SettingsKeywords) -> None:
+    def __init__(
+        self, open_registry: OpenRegistry, namespace: str, settings: SettingsKeywords, track_tqdm: bool
+    ) -> None:
         """Take settings. Raises `ValueError` for a bad one."""
         self.namespace = namespace
+        self.track_tqdm = track_tqdm
         self.works = WorkTable()
         self.settings = replace(Settings(), settings)
         self._open_registry = open_registry
@@ -102,10 +106,11 @@ class Running:
         home = Home(self)
         _ = home.registry
         self._home = home
-        try:
-            yield home.registry
-        finally:
-            await home.close()
+        with tqdm_patch.applied(self.track_tqdm):
+            try:
+                yield home.registry
+            finally:
+                await home.close()
 
     @asynccontextmanager
     async def in_worker(self) -> AsyncIterator[None]:

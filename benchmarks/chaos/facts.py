@@ -42,6 +42,8 @@ class Facts:
         """The same of viewers of many tasks, whose events have no numbers."""
         self.started: dict[str, Observation] = {}
         """The first answer that named a task."""
+        self._asked: dict[str, float] = {}
+        """When each task was asked for first, by its label."""
         self._by_what: dict[What, list[Observation]] = defaultdict(list)
         for each in history:
             self._by_what[each.what].append(each)
@@ -49,6 +51,8 @@ class Facts:
                 self.by_task[each.task].append(each)
             if each.task and each.what in (What.OPEN, What.EVENT, What.LOST, What.CLOSE):
                 self.views[each.who, each.task].append(each)
+            if each.what is What.START:
+                self._asked[each.label] = min(each.since, self._asked.get(each.label, each.since))
             if each.what is What.GLANCE:
                 self.glances[each.who, each.task].append(each)
             if each.what is What.START and each.outcome is Outcome.OK:
@@ -106,6 +110,8 @@ class Facts:
         """Whether something may have happened by then to the worker of a task."""
         first = self.by_task[task][0]
         began_at = 0 if first.what is What.FINAL_EVENT else first.at  # nobody has seen it while it ran
+        if task in self.started:  # perhaps by a request whose answer was lost
+            began_at = min(began_at, self._asked[self.started[task].label])
         return self.rolled_back(task) or any(
             label.startswith("worker") and start <= until and over >= began_at
             for label, start, over in self.faults()

@@ -44,6 +44,7 @@ class TaskStream(Tasks):
         scope: Callable[..., Any] | None = None,
         page: bool = True,
         namespace: str = "taskstream",
+        track_tqdm: bool = False,
         **settings: Unpack[SettingsKeywords],
     ) -> None:
         """Take settings; see `Settings` for units and defaults. Raises `ValueError` for a bad one.
@@ -51,9 +52,10 @@ class TaskStream(Tasks):
         `scope` is a dependency of FastAPI's that returns whose a request is: a non-empty string. With it,
         requests know the tasks of their own scope only, and `GET /tasks` lists them.
         `page` says whether the router has the web page. `namespace` keeps applications that share a Redis
-        apart: it begins the names of all keys, Celery's included.
+        apart: it begins the names of all keys, Celery's included. With `track_tqdm`, bars of tqdm that are
+        made in a task are steps of it.
         """
-        super().__init__(open_registry, namespace=namespace, **settings)
+        super().__init__(open_registry, namespace=namespace, track_tqdm=track_tqdm, **settings)
         self.scope = scope
         self.scoped = scope is not None
         self.page = page

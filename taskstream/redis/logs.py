@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Sequence
 from enum import StrEnum
+from importlib.resources import files
 from typing import Any, NamedTuple, cast
 
 from redis.asyncio import Redis
@@ -11,7 +12,7 @@ from redis.commands.core import AsyncScript
 
 from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
-from taskstream.redis.connections import CONNECTION_OPTIONS, retry_once, script
+from taskstream.redis.availability import CONNECTION_OPTIONS, retry_once
 from taskstream.settings import Settings
 
 LEASE_SECONDS = 10
@@ -36,14 +37,13 @@ KINDS = {kind.encode(): kind for kind in Kind}
 
 
 class Creation(StrEnum):
-    """The outcome of an attempt to create a task; the key may have created it, or another one, before."""
+    """The outcome of an attempt to create a task; its key may be known, with the same start or another."""
 
     CREATED = "created"
     KNOWN = "known"
     KEY_REUSED = "key reused"
     FULL = "full"
     LATE = "late"
-    """The request reached Redis after its deadline."""
 
 
 class Page(NamedTuple):
@@ -88,6 +88,11 @@ def logged_event(event_id: bytes, kind: bytes, data: bytes) -> Event:
     """An event as Redis has it; of a kind that only a later version knows, it is lost here."""
     number = int(event_id)
     return Event(number, KINDS[kind], data) if kind in KINDS else Event.of_lost(number, number)
+
+
+def script(*names: str) -> str:
+    """The Lua in some files, as one script, whose one key is the namespace with a colon."""
+    return "".join((files(__package__) / f"{name}.lua").read_text(encoding="utf-8") for name in names)
 
 
 class RedisLogs:

@@ -11,10 +11,9 @@ from taskstream.errors import BackendUnavailable, IdempotencyKeyReused, Registry
 from taskstream.events import TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
-from taskstream.redis.availability import OUT_OF_REACH, REQUEST_SECONDS, Availability
-from taskstream.redis.connections import RECONNECT_SECONDS, check_namespace
+from taskstream.redis.availability import OUT_OF_REACH, RECONNECT_SECONDS, REQUEST_SECONDS, Availability
 from taskstream.redis.logs import Creation, RedisLogs
-from taskstream.redis.messages import celery_message
+from taskstream.redis.messages import celery_message, check_namespace
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.redis.remote import carry_out, end_task
 from taskstream.registry import CLOSE_SECONDS

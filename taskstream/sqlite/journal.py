@@ -137,7 +137,7 @@ class Journal:
         self._file.close(clean=clean)
 
     def _checkpoint_if_large(self) -> None:
-        if not self._checkpoint and self._file.wal_bytes > self._checkpoint_bytes:
+        if not (self._checkpoint or self._stopped) and self._file.wal_bytes > self._checkpoint_bytes:
             self._checkpoint = asyncio.create_task(self._do_checkpoint())
 
     async def _do_checkpoint(self) -> None:
@@ -147,9 +147,7 @@ class Journal:
         except sqlite3.Error as error:
             problem = error
         self._checkpoint = None
-        self._checkpoint_bytes = (
-            self._file.wal_bytes + WAL_BYTES
-        )  # another program that reads keeps it long
+        self._checkpoint_bytes = self._file.wal_bytes + WAL_BYTES  # a program that reads keeps it long
         if problem:
             self.fail(problem_of(problem), problem)
         elif not self.problem:

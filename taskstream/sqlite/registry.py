@@ -41,16 +41,22 @@ LOOK_SECONDS = 1
 STOPPED = "The server stopped while this task ran"
 
 
-class WritableCheckpoint(Checkpoint):
-    """Where work waits, besides, as long as the file can't be written."""
+class FileCheckpoint(Checkpoint):
+    """Where work waits, besides, until the file has that it begins, and as long as it can't be written."""
 
-    def __init__(self, writable: asyncio.Event) -> None:
+    def __init__(self, journal: Journal) -> None:
         super().__init__()
-        self._writable = writable
+        self._journal = journal
+        self._begun = False
 
     async def __call__(self) -> None:
-        """Wait until the file can be written, and let the others go first."""
-        await self._writable.wait()
+        """Wait for the file, then let the others go first."""
+        while not self._begun:  # or after a crash it would begin again
+            await self._journal.writable.wait()
+            with suppress(BackendUnavailable):
+                await self._journal.written()
+                self._begun = True
+        await self._journal.writable.wait()
         await super().__call__()
 
 
@@ -221,7 +227,7 @@ class FileRegistry(MemoryRegistry):
         self, task: Task, key: IdempotencyKey | None, work: Work, parameters: Parameters
     ) -> None:
         record = self._add(task, key)
-        checkpoint = WritableCheckpoint(self._journal.writable)
+        checkpoint = FileCheckpoint(self._journal)
         self._starting.append((record, partial(self._begin, record, work, parameters, checkpoint)))
 
     def _add(self, task: Task, key: IdempotencyKey | None) -> Record:

@@ -6,47 +6,33 @@ import random
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
 from functools import partial
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
+from starlette.exceptions import HTTPException
 
-from taskstream import Output, Result, Snapshot, TaskStatus, TaskStream, Update, WorkError, output, report
+from taskstream import Output, Result, TaskStatus, TaskStream, Update, WorkError, output, report
+from taskstream.errors import InvalidParameters, TaskNotFound
 from taskstream.log import Log
 from taskstream.tasks import Task
 from taskstream.threads import WorkThreads
 from taskstream.work import Work
-
-pytestmark = pytest.mark.usefixtures("quiet")
-
-
-@pytest.fixture
-def quiet(caplog: pytest.LogCaptureFixture) -> None:
-    """The tracebacks of work that fails on purpose go nowhere."""
-    caplog.set_level("CRITICAL")
-
-
-class Mute(BaseException):
-    """What raises itself when it is asked what it says."""
-
-    def __str__(self) -> NoReturn:
-        raise self
-
-    __repr__ = __str__
+from tests.core.running import (
+    FORMS,
+    Form,
+    Function,
+    blocking,
+    coroutine,
+    generator,
+    last_snapshot,
+    other_thread,
+    snapshots,
+)
 
 
-class MuteError(WorkError):
-    """A failure that can't be put into words."""
-
-    def __str__(self) -> NoReturn:
-        raise Mute
-
-    __repr__ = __str__
-
-
-def throws(error: type[BaseException], *arguments: object) -> Callable[[], NoReturn]:
-    """Something that raises such an error, another one each time."""
+def throws(error: Callable[..., BaseException], *arguments: object) -> Callable[[], NoReturn]:
+    """Something that raises such an error, another one each time, as it keeps the frames that it passes."""
 
     def throw() -> NoReturn:
         raise error(*arguments)
@@ -54,109 +40,123 @@ def throws(error: type[BaseException], *arguments: object) -> Callable[[], NoRet
     return throw
 
 
-def group() -> NoReturn:
-    """Raise two errors at once, others each time: they keep the frames that they pass."""
-    raise BaseExceptionGroup("two", [Mute(), asyncio.CancelledError()])
+def unexpected(name: str) -> str:
+    """What viewers are told of an error that isn't made for them."""
+    return f"Unexpected {name}: the server's log has the details"
 
 
-ENDS: dict[str, Callable[[], object]] = {
-    "a WorkError that says nothing": throws(MuteError),
-    "a WorkError in half a surrogate pair": throws(WorkError, "\ud800"),
-    "a WorkError without words": throws(WorkError),
-    "an exception that says nothing": throws(Mute),
-    "a group of exceptions": group,
-    "StopIteration": throws(StopIteration, 7),
-    "StopAsyncIteration": throws(StopAsyncIteration, 7),
-    "GeneratorExit": throws(GeneratorExit),
-    "CancelledError": throws(asyncio.CancelledError),
-    "TimeoutError": throws(TimeoutError),
-    "the end of the program": throws(SystemExit, 3),
-    "Ctrl-C": throws(KeyboardInterrupt),
-    "a result that says nothing": Mute,
-    "a message that says nothing": lambda: Result(1, Mute()),  # type: ignore[arg-type]
-    "a report that says nothing": lambda: report(1, Mute()),  # type: ignore[arg-type]
-    "a report of what says nothing": lambda: report(1, "", [Mute()]),
-    "no number": lambda: report("half", "text"),  # type: ignore[arg-type]
-    "not a number": lambda: report(float("nan"), "text"),
-    "infinity": lambda: report(float("inf"), "text"),
-    "output that is no text": lambda: output(7),  # type: ignore[arg-type]
-    "no number at all": lambda: report(Mute(), "text"),  # type: ignore[arg-type]
-    "a number that is too large": lambda: report(10**5000, "text"),
-    "no message": lambda: report(5, None),  # type: ignore[arg-type]
-    "output in half a surrogate pair": lambda: output("\ud800"),
-    "an Output of a number": lambda: Output(7),  # type: ignore[arg-type]
-    "an Output of nothing": lambda: Output(None),  # type: ignore[arg-type]
-    "an Output of half a surrogate pair": lambda: Output("\ud800"),
-    "an Update with data that says nothing": lambda: Update(5, "text", Mute()),
-    "an object with no attributes": object,
-}
+class Panic(BaseException):
+    """What some libraries raise, and `except Exception` lets through."""
 
 
-def coroutine_function(function: Callable[[], object]) -> Callable[[], object]:
-    """The function as work in the event loop."""
+NOT_FINITE = "The progress has to be a finite number (percent), not"
 
-    async def work() -> Any:
-        return function()
-
-    return work
-
-
-def generator(function: Callable[[], object]) -> Callable[[], object]:
-    """The function as an async generator that yields what it returns."""
-
-    async def work() -> AsyncIterator[Any]:
-        yield function()
-
-    return work
-
-
-def blocking(function: Callable[[], object]) -> Callable[[], object]:
-    """The function as work in a thread."""
-
-    def work() -> Any:
-        return function()
-
-    return work
-
-
-def elsewhere(function: Callable[[], object]) -> Callable[[], object]:
-    """The function as work in the event loop that has it called in a thread."""
-
-    async def work() -> Any:
-        return await asyncio.to_thread(function)
-
-    return work
+FAILURES: list[tuple[Function, str]] = [
+    (throws(WorkError, "The disk is full"), "The disk is full"),
+    (throws(WorkError, "\ud800"), "?"),
+    (throws(WorkError), "Failed"),
+    (throws(HTTPException, 404, "There is no such page"), "There is no such page"),
+    (throws(HTTPException, 400, {"code": 7}), unexpected("HTTPException")),
+    (throws(TaskNotFound, "7", 300), str(TaskNotFound("7", 300))),
+    (throws(InvalidParameters.of, "rows", "Too many"), "rows: Too many"),
+    (throws(KeyError, "/secret/path"), unexpected("KeyError")),
+    (throws(StopIteration, 7), unexpected("RuntimeError")),
+    (throws(StopAsyncIteration, 7), unexpected("RuntimeError")),
+    (throws(asyncio.CancelledError), unexpected("CancelledError")),
+    (throws(SystemExit, "the whole server?"), unexpected("SystemExit")),
+    (throws(KeyboardInterrupt), unexpected("KeyboardInterrupt")),
+    (throws(Panic), unexpected("Panic")),
+    (throws(BaseExceptionGroup, "two", [Panic(), KeyError()]), unexpected("BaseExceptionGroup")),
+    (lambda: Update("a", "text"), f"{NOT_FINITE} str"),  # type: ignore[arg-type]
+    (lambda: Update(float("nan"), "text"), f"{NOT_FINITE} nan"),
+    (lambda: report(10**5000, "text"), f"{NOT_FINITE} int"),
+    (lambda: Update(30, None), "The message has to be text (str), not None"),  # type: ignore[arg-type]
+    (lambda: Result(7, 5), "The message has to be text (str), not int"),  # type: ignore[arg-type]
+    (lambda: Output(5), "Output has to be text (str), not int"),  # type: ignore[arg-type]
+]
+ASYNCIO_KEEPS = {unexpected(name) for name in ("RuntimeError", "SystemExit", "KeyboardInterrupt")}
+"""What asyncio doesn't hand over from a thread as it is."""
 
 
-async def last_snapshot(tasks: TaskStream, task_id: str) -> Snapshot:
-    """The end of a task. Fails if there is none."""
-    async with asyncio.timeout(10):
-        snapshots = [event.snapshot async for event in tasks.follow(task_id) if event.snapshot]
-    return snapshots[-1]
-
-
-@pytest.mark.parametrize("kind", [coroutine_function, generator, blocking, elsewhere])
-@pytest.mark.parametrize("end", ENDS)
-async def test_every_task_ends(
-    end: str, kind: Callable[[Callable[[], object]], Callable[[], object]]
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("function", "message"), FAILURES)
+async def test_failure(
+    function: Function, message: str, form: Form, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever work raises, returns, yields or reports, its task ends, and the next one runs."""
-    if kind is elsewhere and end in ("StopIteration", "the end of the program", "Ctrl-C"):
+    """Whatever work raises, viewers are told in words, the log has the traceback, and the next one runs."""
+    if form is other_thread and message in ASYNCIO_KEEPS:
         pytest.skip("asyncio itself doesn't hand this over from a thread")
     tasks = TaskStream(work_threads=1)
-    work = tasks.work(kind(ENDS[end]))
+    work = tasks.work(form(function))
+    next_one = tasks.work(name="next")(lambda: None)
+    async with tasks:
+        last = await last_snapshot(tasks, work)
+        assert (last.status, last.message, last.data) == (TaskStatus.FAILURE, message, None)
+        assert await tasks.get(last.task_id) == last
+        assert (await last_snapshot(tasks, next_one)).status is TaskStatus.SUCCESS
+    assert f"Task {last.task_id} ('work') failed" in caplog.text
+    assert "Traceback" in caplog.text
 
-    @tasks.work(name="next")
-    def next_one() -> None:
-        """Work that needs a thread."""
+
+@pytest.mark.parametrize("value", [30, "text", None, (5, "text")], ids=repr)
+async def test_what_is_no_update(value: object) -> None:
+    """An async generator that yields anything else fails, and is told what it yielded."""
+    tasks = TaskStream()
+    work = tasks.work(generator(lambda: value))
+    async with tasks:
+        last = await last_snapshot(tasks, work)
+    kind = "None" if value is None else type(value).__name__
+    assert (last.status, last.message) == (
+        TaskStatus.FAILURE,
+        f"The work yielded {kind}, not an Update, Output or Result",
+    )
+
+
+async def test_a_cancellation_by_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """`CancelledError` of what work waits for, while nobody cancels the task, fails, and is logged."""
+    tasks = TaskStream()
+
+    @tasks.work
+    async def awaits_a_cancelled_child() -> None:
+        child = asyncio.create_task(asyncio.sleep(60))
+        child.cancel()
+        await child
 
     async with tasks:
-        last = await last_snapshot(tasks, (await tasks.start(work)).task_id)
-        assert last.status.ended
-        assert isinstance(last.message, str)
-        assert (await tasks.get(last.task_id)) == last
-        following = await tasks.start(next_one)
-        assert (await last_snapshot(tasks, following.task_id)).status is TaskStatus.SUCCESS
+        last = await last_snapshot(tasks, awaits_a_cancelled_child)
+    assert (last.status, last.message) == (TaskStatus.FAILURE, unexpected("CancelledError"))
+    assert "awaits_a_cancelled_child" in caplog.text
+
+
+async def test_work_that_cancels_its_own_task(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever cancels the task, it is cancelled."""
+    tasks = TaskStream()
+
+    @tasks.work
+    async def work() -> None:
+        running = asyncio.current_task()
+        assert running
+        running.cancel()
+        await asyncio.sleep(0)
+
+    async with tasks:
+        assert (await last_snapshot(tasks, work)).status is TaskStatus.REVOKED
+    assert caplog.text == ""
+
+
+async def test_no_text_can_look_like_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """What a client sent can't forge lines of the server's log, nor command its terminal."""
+    tasks = TaskStream()
+    hostile = "no page \x1b]0;owned\x07\nINFO:     forged\rINFO:     forged\x9b2J"
+    async with tasks:
+        await last_snapshot(tasks, tasks.work(coroutine(throws(ValueError, hostile))))
+    first, *traceback = caplog.text.rstrip("\n").split("\n")
+    assert "failed" in first
+    assert "  ValueError: no page " in caplog.text
+    for line in traceback:
+        assert line.startswith("  ")
+        assert line.isprintable()
+    assert caplog.records[0].exc_info
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -167,6 +167,7 @@ async def test_a_cancelled_function_does_not_go_on(seed: int) -> None:
     begun: list[int] = []
     raised: list[int] = []
     finished: list[int] = []
+    cancelled = [threading.Event() for _ in range(50)]
 
     @tasks.work
     def function(*, number: int) -> None:
@@ -174,13 +175,11 @@ async def test_a_cancelled_function_does_not_go_on(seed: int) -> None:
         try:
             cancelled[number].wait(10)
             report(1, "first")
+            finished.append(number)
         except asyncio.CancelledError:
             raised.append(number)
             raise
-        else:
-            finished.append(number)
 
-    cancelled = [threading.Event() for _ in range(50)]
     async with tasks:
         for number, event in enumerate(cancelled):
             task_id = (await tasks.start(function, number=number)).task_id
@@ -198,43 +197,11 @@ async def test_a_cancelled_function_does_not_go_on(seed: int) -> None:
     assert len(begun) < len(cancelled)
 
 
-async def test_what_is_closed_before_it_begins_never_does() -> None:
-    """A run that was prepared and closed, but not iterated, calls nothing and leaves its place."""
-    called = []
-    tasks = TaskStream(work_threads=1)
-
-    @tasks.work
-    def function() -> None:
-        called.append("function")
-
-    @tasks.work
-    async def coroutine() -> None:
-        called.append("coroutine")
-
-    @tasks.work
-    async def updates() -> AsyncIterator[Update]:
-        called.append("generator")
-        yield Update(1, "")
-
-    async with tasks:
-        for name in ("function", "coroutine", "updates"):
-            work = tasks.works.get(name)
-            threads = tasks.registry._threads  # type: ignore[attr-defined]
-            async with aclosing(await work.begin(work.parse({}), threads)):
-                pass
-        assert called == []
-        last = await last_snapshot(tasks, (await tasks.start(function)).task_id)
-        assert last.status is TaskStatus.SUCCESS
-    assert called == ["function"]
-
-
-@pytest.mark.parametrize("kind", [coroutine_function, generator, blocking])
-async def test_what_was_refused_never_begins(
-    kind: Callable[[Callable[[], object]], Callable[[], object]],
-) -> None:
+@pytest.mark.parametrize("form", [generator, coroutine, blocking])
+async def test_what_was_refused_never_begins(form: Form) -> None:
     """Work whose task could not be made known is not begun, and leaves its place to others."""
     called: list[str] = []
-    work = Work(kind(lambda: called.append("function")))
+    work = Work(form(lambda: called.append("function")))
     threads = WorkThreads(1)
     task = Task.create("a name", Log(10))
 
@@ -248,28 +215,21 @@ async def test_what_was_refused_never_begins(
     assert called == []
 
 
-@pytest.mark.parametrize("kind", ["blocking", "elsewhere"])
-async def test_what_was_reported_is_what_is_sent(kind: str) -> None:
+@pytest.mark.parametrize("form", [blocking, other_thread])
+async def test_what_was_reported_is_what_is_sent(form: Form) -> None:
     """A function may go on filling what it has reported: viewers are shown what was there."""
     tasks = TaskStream()
     rows: list[int] = []
-    found: dict[str, object] = {"rows": rows, "pages": set()}
 
     def fill() -> None:
         for number in range(2000):
-            report(number / 100, str(number), found)
+            report(number / 100, str(number), {"rows": rows, "pages": set()})
             rows.append(number)
             rows[0] = number
 
-    tasks.work(name="blocking")(fill)
-
-    @tasks.work(name="elsewhere")
-    async def _() -> None:
-        await asyncio.to_thread(fill)
-
+    work = tasks.work(form(fill))
     async with tasks:
-        task_id = (await tasks.start(kind)).task_id
-        seen = [event.snapshot async for event in tasks.follow(task_id) if event.snapshot]
+        seen = await snapshots(tasks, work)
     reports = [each for each in seen if each.status is TaskStatus.PROGRESS]
     assert reports
     for each in reports:
@@ -282,84 +242,73 @@ async def test_no_task_ends_twice() -> None:
     tasks = TaskStream()
     heard = threading.Event()
 
-    @tasks.work
-    async def leaves_a_thread() -> AsyncIterator[Update | Output]:
-        def go_on() -> None:
-            try:
-                while True:
-                    report(50, "still here")
-                    output("still here")
-            except asyncio.CancelledError:
-                heard.set()
+    def go_on() -> None:
+        try:
+            while True:
+                report(50, "still here")
+                output("still here")
+        except asyncio.CancelledError:
+            heard.set()
 
+    @tasks.work
+    async def leaves_a_thread() -> AsyncIterator[Update]:
         running = asyncio.create_task(asyncio.to_thread(go_on))
         yield Update(1, "begun")
         _ = running
 
     async with tasks:
-        task_id = (await tasks.start(leaves_a_thread)).task_id
-        last = await last_snapshot(tasks, task_id)
+        last = await last_snapshot(tasks, leaves_a_thread)
         assert last.status is TaskStatus.SUCCESS
         assert await asyncio.to_thread(heard.wait, 10)
-        assert await tasks.get(task_id) == last
+        assert await tasks.get(last.task_id) == last
 
 
-@pytest.mark.parametrize("value", [itertools.count, lambda: {"rows": [map(str, itertools.count())]}])
-async def test_what_can_not_be_read_to_its_end(value: Callable[[], object]) -> None:
+@pytest.mark.parametrize(
+    ("work", "status"),
+    [
+        (blocking(itertools.count), TaskStatus.SUCCESS),
+        (coroutine(itertools.count), TaskStatus.FAILURE),
+        (coroutine(lambda: report(1, "text", {"rows": [itertools.count()]})), TaskStatus.FAILURE),
+        (generator(lambda: Update(1, "text", itertools.count())), TaskStatus.FAILURE),
+    ],
+    ids=["thread", "coroutine", "report", "update"],
+)
+async def test_what_can_not_be_read_to_its_end(work: Function, status: TaskStatus) -> None:
     """An iterator that work hands over is text if it has a thread, else refused in words; in data too."""
     tasks = TaskStream()
-    works = [tasks.work(name=kind.__name__)(kind(value)) for kind in (blocking, coroutine_function)]
-
-    @tasks.work
-    async def reports() -> None:
-        report(1, "text", value())
-
-    @tasks.work
-    async def yields() -> AsyncIterator[Update]:
-        yield Update(1, "text", value())
-
+    tasks.work(work)
     async with tasks:
-        first, *others = [
-            await last_snapshot(tasks, (await tasks.start(work)).task_id)
-            for work in (*works, reports, yields)
-        ]
-    assert first.status is TaskStatus.SUCCESS
-    for last in others:
-        assert last.status is TaskStatus.FAILURE
+        last = await last_snapshot(tasks, work)
+    assert last.status is status
+    if status is TaskStatus.FAILURE:
         assert last.message.endswith("make it a list")
 
 
-class Counted:
-    """A value that takes a while to be encoded, and notes how often the loop has turned by then."""
-
-    turns = 0
-
-    def __init__(self, seen: list[int]) -> None:
-        self.seen = seen
-
-    def __str__(self) -> str:
-        self.seen.append(Counted.turns)
-        time.sleep(0.002)
-        return "text"
-
-
-@pytest.mark.parametrize("kind", [blocking, coroutine_function])
-async def test_a_large_result_holds_up_nobody(
-    kind: Callable[[Callable[[], object]], Callable[[], object]],
-) -> None:
+@pytest.mark.parametrize("form", [blocking, coroutine])
+async def test_a_large_result_holds_up_nobody(form: Form) -> None:
     """While a result is encoded, the loop goes on."""
     tasks = TaskStream()
+    turns = 0
     seen: list[int] = []
-    work = tasks.work(kind(lambda: [Counted(seen) for _ in range(100)]))
+
+    class Slow:
+        """A value that takes a while to be encoded, and notes how often the loop has turned by then."""
+
+        def __str__(self) -> str:
+            seen.append(turns)
+            time.sleep(0.002)
+            return "text"
 
     async def turn() -> None:
+        nonlocal turns
         while True:
             await asyncio.sleep(0.001)
-            Counted.turns += 1
+            turns += 1
 
+    work = tasks.work(form(lambda: [Slow() for _ in range(100)]))
     turning = asyncio.create_task(turn())
     async with tasks:
-        last = await last_snapshot(tasks, (await tasks.start(work)).task_id)
+        last = await last_snapshot(tasks, work)
     turning.cancel()
     assert last.data == ["text"] * 100
     assert seen[-1] - seen[0] > 10
@@ -367,19 +316,10 @@ async def test_a_large_result_holds_up_nobody(
 
 @pytest.mark.parametrize("data", [None, 7, False, "text", {"data": None}, ['"data":null']])
 async def test_data_stands_where_it_belongs(data: object) -> None:
-    """Whatever the name and the message look like, data is the data, in the log and in Python."""
+    """Whatever the name and the message look like, data is the data."""
     tasks = TaskStream()
-
-    @tasks.work
-    async def work() -> Result:
-        return Result(data, '"data":null, \\"data\\":null')
-
+    name, message = '","data":null,"', '"data":null, \\"data\\":null'
+    work = tasks.work(coroutine(lambda: Result(data, message)))
     async with tasks:
-        started = await tasks.start(work, name='","data":null,"')
-        last = await last_snapshot(tasks, started.task_id)
-        assert await tasks.get(started.task_id) == last
-    assert (last.name, last.message, last.data) == (
-        '","data":null,"',
-        '"data":null, \\"data\\":null',
-        data,
-    )
+        last = await last_snapshot(tasks, work, name=name)
+    assert (last.name, last.message, last.data) == (name, message, data)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import taskstream.client
 from tests.support.programs import ROOT
 
 PACKAGE = ROOT / "taskstream"
@@ -96,37 +97,33 @@ def loaded(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_the_package_alone_loads_nothing() -> None:
-    """`import taskstream` loads none of the libraries that only parts of it need."""
-    libraries = {
-        *("fastapi", "starlette", "sse_starlette", "uvicorn", "pydantic"),
-        *("celery", "redis", "aiohttp", "requests", "rich", "prometheus_client"),
-    }
-    assert loaded("import taskstream") & libraries == set()
+SERVER = {"fastapi", "sse_starlette", "uvicorn", "celery", "redis"}
+CLIENT = {"aiohttp", "requests", "rich"}
 
 
-def test_reporting_loads_no_server() -> None:
-    """A module whose functions report, called without a server, loads none."""
-    libraries = {"fastapi", "sse_starlette", "uvicorn", "celery", "redis", "aiohttp", "requests", "rich"}
-    assert loaded("from taskstream import report, track, Update, WorkError") & libraries == set()
-
-
-def test_the_client_loads_no_server() -> None:
-    """A client runs where nothing of the server is installed."""
-    modules = loaded("import taskstream.client")
-    assert modules & {"fastapi", "starlette", "sse_starlette", "uvicorn", "celery", "redis"} == set()
-    ours = {each for each in modules if each.startswith("taskstream.")}
-    assert {each for each in ours if not each.startswith("taskstream.client")} == set()
+@pytest.mark.parametrize(
+    ("statement", "libraries"),
+    [
+        ("import taskstream", {*SERVER, *CLIENT, "starlette", "pydantic", "prometheus_client"}),
+        ("from taskstream import report, track, Update, WorkError", {*SERVER, *CLIENT}),
+        ("import taskstream.client", {*SERVER, "starlette"}),
+    ],
+)
+def test_what_an_import_loads(statement: str, libraries: set[str]) -> None:
+    """Nothing of what only other parts need: neither functions that report nor clients need a server."""
+    program = f"{statement}\nimport sys\nprint(*sys.modules)"
+    modules = set(subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True).split())
+    assert modules & libraries == set()
+    if statement == "import taskstream.client":
+        ours = {each for each in modules if each.startswith("taskstream.")}
+        assert {each for each in ours if not each.startswith("taskstream.client")} == set()
 
 
 def test_all_public_names_are_there() -> None:
     """Each name of `__all__` can be imported, and is found by `dir` and type checkers as well."""
-    import taskstream
-
-    for name in taskstream.__all__:
-        assert getattr(taskstream, name).__module__.startswith("taskstream.")
+    for module in (taskstream, taskstream.client):
+        assert {*module.__all__} <= {*dir(module)}
+        for name in module.__all__:
+            assert getattr(module, name).__module__.startswith("taskstream.")
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = taskstream.nothing
-    for module in ("taskstream", "taskstream.client"):
-        program = f"import {module} as module; print({{*module.__all__}} <= {{*dir(module)}})"
-        assert subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True) == "True\n"

@@ -34,11 +34,6 @@ def read_all(log: Log, after: int) -> list[int]:
     return seen
 
 
-def test_an_event_is_encoded_as_the_standard_has_it() -> None:
-    """An event is its id, one line of data, and a blank line."""
-    assert log_of(2).after(0) == (b"id: 1\ndata: 1\n\nid: 2\ndata: 2\n\n", 2)
-
-
 @given(st.integers(1, 60), st.integers(1, 20), st.data())
 def test_what_follows_an_event(count: int, history_length: int, data: st.DataObject) -> None:
     """From anywhere, a viewer gets all that is kept of what follows, in order, without a gap."""
@@ -50,53 +45,28 @@ def test_what_follows_an_event(count: int, history_length: int, data: st.DataObj
     assert log.after(after)[0].startswith(lost) == (after < oldest)
 
 
+def test_a_log_is_bounded_in_bytes() -> None:
+    """However large its events are, a log takes no more than it may; the latest event always stays."""
+    log = Log(1000, history_bytes=1000)
+    log.append(b"x" * 2000)
+    assert read_all(log, 0) == [1]
+    for _ in range(100):
+        log.append(b"x" * 100)
+    assert log.after(0)[0].startswith(b'event: lost\ndata: {"from":1,"to":91}\n\nid: 92\n')
+
+
 def test_a_long_log_comes_in_pieces() -> None:
     """No viewer is handed more than a piece at a time, and one event of any size."""
     log = Log(1001, history_bytes=100 * PIECE_BYTES)
     for _ in range(1000):
         log.append(b"x" * 1000)
     log.append(b"y" * 10 * PIECE_BYTES)
-    after = 0
-    sizes = []
+    after, sizes = 0, []
     while after != log.last_id:
         events, after = log.after(after)
         sizes.append(len(events))
     assert max(sizes[:-1]) < PIECE_BYTES + 2000
     assert len(sizes) >= 1000 * 1000 // PIECE_BYTES
-
-
-@pytest.mark.parametrize(
-    "sent", [None, "", "-1", "0", "01", "4", " 1", "1 ", "1\n", "1.5", "abc", "٣", "1" * 5000]
-)
-def test_an_id_that_was_never_given_out(sent: str | None) -> None:
-    """Such an id counts as none."""
-    assert log_of(3).parse_id(sent) == 0
-
-
-@pytest.mark.parametrize("sent", ["1", "2", "3"])
-def test_an_id_that_was_given_out(sent: str) -> None:
-    """The ids of events are understood."""
-    assert log_of(3).parse_id(sent) == int(sent)
-
-
-async def test_a_viewer_that_leaves_is_forgotten() -> None:
-    """The log keeps nothing of a viewer that has gone, even if it was cancelled."""
-    log = Log(10)
-
-    async def watch() -> None:
-        with Follower(log, 0) as viewer:
-            while await viewer.read():
-                pass
-
-    watching = [asyncio.create_task(watch()) for _ in range(3)]
-    await asyncio.sleep(0)
-    assert len(log.listeners) == 3
-    watching[0].cancel()
-    await asyncio.wait([watching[0]])
-    log.append(b"still there")
-    log.append(b"end", Kind.LAST)
-    await asyncio.gather(*watching[1:])
-    assert not log.listeners
 
 
 async def test_viewers_go_when_the_server_stops() -> None:

@@ -3,20 +3,20 @@
 import asyncio
 import logging
 import multiprocessing
-import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from taskstream import Event, Output, Result, TaskStream, Update, bridge, output, report, track
+from taskstream import Event, Output, TaskStream, Update, bridge, output, report, track
 from taskstream.bridge import Reporter
-from taskstream.log import HISTORY_BYTES, Log
+from taskstream.log import Log
 from taskstream.tasks import Task
+from tests.core.running import Form, blocking, coroutine, events, generator, other_thread
 
 Said = tuple[str, str | int]
 """One thing that work says, `("output", text)` or `("report", percent)`."""
@@ -27,12 +27,6 @@ SAID = st.lists(
     ),
     max_size=40,
 )
-
-
-async def events(tasks: TaskStream, work: Callable[..., object]) -> list[Event]:
-    """All events of a run of some work."""
-    snapshot = await tasks.start(work)
-    return [event async for event in tasks.follow(snapshot.task_id)]
 
 
 def text_of(seen: list[Event]) -> str:
@@ -65,10 +59,14 @@ def check(seen: list[Event], said: list[Said]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(SAID, st.sampled_from(["generator", "coroutine", "blocking", "elsewhere"]), st.integers(1, 5))
-def test_any_interleaving(said: list[Said], kind: str, queue_length: int) -> None:
+@given(SAID, st.sampled_from([generator, coroutine, blocking, other_thread]), st.integers(1, 5))
+def test_any_interleaving(said: list[Said], form: Form, queue_length: int) -> None:
     """However reports and output alternate, viewers get every piece once, and all of it in its order."""
     tasks = TaskStream(output_queue_length=queue_length)
+
+    async def say_by_yielding() -> AsyncIterator[Update | Output]:
+        for number, (kind, what) in enumerate(said):
+            yield Output(str(what)) if kind == "output" else Update(float(what), str(number))
 
     def say() -> None:
         for number, (kind, what) in enumerate(said):
@@ -77,51 +75,34 @@ def test_any_interleaving(said: list[Said], kind: str, queue_length: int) -> Non
             else:
                 report(float(what), str(number))
 
-    @tasks.work
-    async def generator() -> AsyncIterator[Update | Output]:
-        for number, (kind, what) in enumerate(said):
-            yield Output(str(what)) if kind == "output" else Update(float(what), str(number))
-
-    @tasks.work
-    async def coroutine() -> None:
-        say()
-
-    @tasks.work
-    def blocking() -> None:
-        say()
-
-    @tasks.work
-    async def elsewhere() -> None:
-        await asyncio.to_thread(say)
+    work = tasks.work(say_by_yielding if form is generator else form(say))
 
     async def run() -> list[Event]:
         async with tasks:
-            return await events(tasks, tasks.works.get(kind).function)
+            return await events(tasks, work)
 
     check(asyncio.run(run()), said)
 
 
+def lines(count: int) -> str:
+    """So many lines, which are their numbers."""
+    return "".join(f"{number}\n" for number in range(count))
+
+
+def say_lines(count: int) -> None:
+    """Say them, each by itself."""
+    for number in range(count):
+        output(f"{number}\n")
+
+
 async def test_a_tight_loop_is_held_back() -> None:
     """A function whose output is faster than the loop waits, so that little of it is in memory."""
-    tasks = TaskStream(output_queue_length=10)
-    most = 0
-
-    @tasks.work
-    def count(*, pieces: int = 20_000) -> str:
-        for number in range(pieces):
-            output(f"{number}\n")
-        return "done"
-
+    tasks = TaskStream(output_queue_length=10, history_length=100_000)
+    work = tasks.work(blocking(lambda: say_lines(20_000)))
     async with tasks:
-        snapshot = await tasks.start(count)
-        last = 0
-        async for event in tasks.follow(snapshot.task_id):
-            if event.output:
-                numbers = [int(each) for each in event.output.split()]
-                assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-                most = max(most, len(numbers))
-                last = numbers[-1]
-        assert last == 19_999
+        seen = await events(tasks, work)
+    assert text_of(seen) == lines(20_000)
+    most = max((event.output or "").count("\n") for event in seen)
     assert most <= 11 * 20  # what the queue holds, so often as it is taken in one turn
 
 
@@ -149,18 +130,12 @@ async def test_a_function_that_waits_can_be_cancelled() -> None:
 
 
 async def test_long_output_is_split() -> None:
-    """One piece of any size arrives whole, in events of a bounded size."""
+    """One piece of any size arrives whole, in events of a bounded size; half a surrogate pair is `?`."""
     tasks = TaskStream()
-    text = "0123456789" * 10_000
-
-    @tasks.work
-    async def long() -> AsyncIterator[Output | Result]:
-        yield Output(text)
-        yield Result("end")
-
+    work = tasks.work(coroutine(lambda: output("0123456789" * 10_000 + "\ud800")))
     async with tasks:
-        seen = await events(tasks, long)
-    assert text_of(seen) == text
+        seen = await events(tasks, work)
+    assert text_of(seen) == "0123456789" * 10_000 + "?"
     assert max(len(event.output or "") for event in seen) <= 16 * 1024
 
 
@@ -189,30 +164,23 @@ async def test_what_was_dropped_is_told() -> None:
         assert text_of(rest) == "17\n18\n19\n"
 
 
-def test_a_log_is_bounded_in_bytes() -> None:
-    """However large its events are, a log takes no more than it may; the latest event always stays."""
-    log = Log(1000)
-    log.append(b'"%b"' % (b"x" * 2 * HISTORY_BYTES))
-    assert log.after(0)[1] == 1
-    for _ in range(100):
-        log.append(b'"%b"' % (b"x" * (HISTORY_BYTES // 10)))
-    kept, position = log.after(0)
-    while position < log.last_id:
-        piece, position = log.after(position)
-        kept += piece
-    assert kept.startswith(b'event: lost\ndata: {"from":1,"to":92}\n\nid: 93\n')
-    assert len(kept) <= HISTORY_BYTES + 100
+@pytest.fixture
+def root_handler() -> Iterator[logging.Handler]:
+    """A handler of the root logger for what is logged in tasks."""
+    handler = TaskStream().log_handler(logging.INFO)
+    logging.getLogger().addHandler(handler)
+    yield handler
+    logging.getLogger().removeHandler(handler)
 
 
-async def test_records_of_logging_become_output(caplog: pytest.LogCaptureFixture) -> None:
-    """With the handler, what code logs in a task is its output, also in threads; nothing else is."""
-    caplog.set_level(logging.INFO)
+@pytest.mark.usefixtures("root_handler")
+@pytest.mark.parametrize("form", [coroutine, blocking, other_thread])
+async def test_records_of_logging_become_output(form: Form, caplog: pytest.LogCaptureFixture) -> None:
+    """What code logs in a task is its output, wherever it runs: no traceback, and nothing of others."""
+    caplog.set_level(logging.DEBUG)
     tasks = TaskStream()
     logger = logging.getLogger("somebody.else")
-    handler = tasks.log_handler(logging.INFO)
-    logger.addHandler(handler)
 
-    @tasks.work
     def scrape() -> None:
         logger.debug("not this")
         logger.info("page %d", 1)
@@ -220,55 +188,26 @@ async def test_records_of_logging_become_output(caplog: pytest.LogCaptureFixture
             raise ValueError("secret")  # noqa: TRY301 - it is what is logged
         except ValueError:
             logger.exception("It failed")
+            raise  # which the package logs
 
-    @tasks.work
-    async def asynchronous() -> None:
-        logger.info("page %d", 2)
-        raise ValueError("secret")
-
-    try:
-        async with tasks:
-            logger.info("outside of a task")
-            assert text_of(await events(tasks, scrape)) == "INFO page 1\nERROR It failed\n"
-            assert text_of(await events(tasks, asynchronous)) == "INFO page 2\n"
-    finally:
-        logger.removeHandler(handler)
+    work = tasks.work(form(scrape))
+    async with tasks:
+        logger.info("outside of a task")
+        assert text_of(await events(tasks, work)) == "INFO page 1\nERROR It failed\n"
+    assert "outside of a task" in caplog.text
 
 
-async def test_the_root_logger_may_have_the_handler() -> None:
-    """What the package logs of a task that failed, with the traceback, is not shown to viewers."""
-    tasks = TaskStream()
-    handler = tasks.log_handler()
-    logging.getLogger().addHandler(handler)
-
-    @tasks.work
-    async def fails() -> None:
-        raise ValueError("secret")
-
-    try:
-        async with tasks:
-            assert text_of(await events(tasks, fails)) == ""
-    finally:
-        logging.getLogger().removeHandler(handler)
-
-
-def test_outside_of_a_task_it_prints() -> None:
+def test_outside_of_a_task_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
     """A function with output stays an ordinary function: called as one, it prints."""
-    program = "from taskstream import output; output('a'); output('b', end='\\n')"
-    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert printed.stdout == "ab\n"
+    output("a")
+    output("b", end="\n")
+    assert capsys.readouterr().out == "ab\n"
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads wait for less than the five seconds that tests haven't."""
     monkeypatch.setattr(bridge, "STALL_SECONDS", 0.2)
-
-
-def say_lines(count: int) -> None:
-    """Say so many lines."""
-    for number in range(count):
-        output(f"{number}\n")
 
 
 @pytest.mark.usefixtures("impatient")
@@ -284,7 +223,7 @@ async def test_a_loop_that_waits_for_its_own_thread() -> None:
 
     async with asyncio.timeout(10), tasks:
         seen = await events(tasks, waits)
-    assert text_of(seen) == "".join(f"{number}\n" for number in range(10)) + "and on"
+    assert text_of(seen) == lines(10) + "and on"
     assert [event.id for event in seen] == list(range(1, len(seen) + 1))
     (gone,) = [event for event in seen if event.lost]
     assert gone.lost == range(gone.id, gone.id + 1)
@@ -306,7 +245,7 @@ async def test_a_thread_that_waits_for_its_loop(count: int) -> None:
         asyncio.run_coroutine_threadsafe(say(), loop).result(10)
 
     async with asyncio.timeout(10), tasks:
-        assert text_of(await events(tasks, sends)) == "".join(f"{number}\n" for number in range(count))
+        assert text_of(await events(tasks, sends)) == lines(count)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -315,20 +254,18 @@ async def test_a_log_that_takes_nothing_is_waited_for() -> None:
     task = Task.create("a name", Log(100))
     reporter = task.reporter = Reporter(task, 10)
     reporter.paused = True
-    saying = asyncio.create_task(asyncio.to_thread(reporter_says, reporter, 30))
-    await asyncio.wait([saying], timeout=1)
+
+    def say() -> None:
+        for number in range(30):
+            reporter.output(f"{number}\n")
+
+    saying = asyncio.create_task(asyncio.to_thread(say))
+    await asyncio.wait([saying], timeout=2 * bridge.STALL_SECONDS)
     assert not saying.done()
-    reporter.paused = False
-    reporter.flush()
+    reporter.resume()
     await saying
     reporter.flush()
-    assert text_of(task.log.events_after(0)) == "".join(f"{number}\n" for number in range(30))
-
-
-def reporter_says(reporter: Reporter, count: int) -> None:
-    """Say so many lines without a task."""
-    for number in range(count):
-        reporter.output(f"{number}\n")
+    assert text_of(task.log.events_after(0)) == lines(30)
 
 
 async def test_a_thread_that_nobody_waits_for() -> None:
@@ -346,7 +283,7 @@ async def test_a_thread_that_nobody_waits_for() -> None:
             for _ in range(20):
                 said.clear()
                 seen = await events(tasks, leaves_it)
-                assert text_of(seen) == "".join(f"{number}\n" for number in range(500))
+                assert text_of(seen) == lines(500)
 
 
 def in_a_child(what: str) -> int:
@@ -360,32 +297,20 @@ def in_a_child(what: str) -> int:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.parametrize("kind", ["blocking", "asynchronous"])
-async def test_a_forked_child_is_outside_of_the_task(kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("root_handler")
+@pytest.mark.parametrize("form", [blocking, other_thread])
+async def test_a_forked_child_is_outside_of_the_task(form: Form, capfd: pytest.CaptureFixture[str]) -> None:
     """In a child process, `report` does nothing, `output` prints, logging goes on, and nothing hangs."""
     tasks = TaskStream(output_queue_length=10)
-    handler = tasks.log_handler()
-    logging.getLogger("somebody.else").addHandler(handler)
 
     def run() -> int:
+        output("parent")
         with multiprocessing.get_context("fork").Pool(1) as pool:
             return pool.apply_async(in_a_child, ["child"]).get(10)
 
-    @tasks.work
-    def blocking() -> int:
-        output("parent")
-        return run()
-
-    @tasks.work
-    async def asynchronous() -> int:
-        output("parent")
-        return await asyncio.to_thread(run)
-
-    try:
-        async with tasks:
-            seen = await events(tasks, tasks.works.get(kind).function)
-    finally:
-        logging.getLogger("somebody.else").removeHandler(handler)
+    work = tasks.work(form(run))
+    async with tasks:
+        seen = await events(tasks, work)
     assert text_of(seen) == "parent"
     assert [each.snapshot.status for each in seen if each.snapshot] == ["PENDING", "STARTED", "SUCCESS"]
     assert seen[-1].snapshot is not None

@@ -117,19 +117,18 @@ class RegistryMachine(RuleBasedStateMachine):
         self.complaints: list[str] = []
         self.loop.set_exception_handler(lambda _, context: self.complaints.append(context["message"]))
         self.history_length = history_length
-        self.registry = self.settle(self.create(history_length))
+        limits = Settings(
+            retention_seconds=RETENTION_SECONDS, max_tasks=MAX_TASKS, history_length=history_length
+        )
+        self.registry = self.settle(self.create(limits))
         self.running: list[Model] = []
         self.ended: list[Model] = []
         self.forgotten: list[Model] = []
         self.watching: list[Watching] = []
 
-    async def create(self, history_length: int) -> MemoryRegistry:
+    async def create(self, limits: Settings) -> MemoryRegistry:
         """The registry, made on its loop."""
-        return MemoryRegistry(
-            Settings(
-                retention_seconds=RETENTION_SECONDS, max_tasks=MAX_TASKS, history_length=history_length
-            )
-        )
+        return MemoryRegistry(limits)
 
     @rule(target=tasks, cancel=st.booleans())
     def start(self, cancel: bool) -> Any:
@@ -161,7 +160,7 @@ class RegistryMachine(RuleBasedStateMachine):
     def publish(self, model: Model, progress: list[float]) -> None:
         """Work reports, once or several times in a row."""
         for each in progress:
-            self.order(model, Update(each, "Still here", {"at": each}))
+            model.orders.put_nowait(Update(each, "Still here", {"at": each}))
             if model in self.running:
                 model.expect("PROGRESS", "Still here", each, {"at": each})
         self.settle()
@@ -169,14 +168,14 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(model=tasks)
     def finish(self, model: Model) -> None:
         """Work hands over its result."""
-        self.order(model, Result([1, 2]))
+        model.orders.put_nowait(Result([1, 2]))
         self.settle()
         self.end(model, "SUCCESS", "Done", [1, 2])
 
     @rule(model=tasks, error=st.sampled_from([WorkError, KeyError]))
     def fail(self, model: Model, error: type[Exception]) -> None:
         """Work raises, what it means to or what it doesn't."""
-        self.order(model, error("The disk is full"))
+        model.orders.put_nowait(error("The disk is full"))
         self.settle()
         unexpected = "Unexpected KeyError: the server's log has the details"
         self.end(model, "FAILURE", "The disk is full" if error is WorkError else unexpected)
@@ -292,10 +291,6 @@ class RegistryMachine(RuleBasedStateMachine):
 
         result: T = self.loop.run_until_complete(settled())
         return result
-
-    def order(self, model: Model, order: Order) -> None:
-        """Tell a task's work what to do."""
-        model.orders.put_nowait(order)
 
     def end(self, model: Model, status: str, message: str, data: object = None) -> None:
         """A task has come to its end, unless it had before."""

@@ -133,45 +133,11 @@ class Level(Enum):
     HIGH = "high"
 
 
-class Point(BaseModel):
-    """A model of somebody's own."""
-
-    x: int = 1
-
-
 @dataclass
 class Place:
     """A dataclass of somebody's own."""
 
     x: int = 1
-
-
-@pytest.mark.parametrize(
-    ("annotation", "value"),
-    [
-        (float, 1),
-        (Level, Level.HIGH),
-        (datetime, datetime(2026, 1, 31, tzinfo=UTC)),
-        (timedelta, timedelta(1)),
-        (Path, Path("a")),
-        (UUID, UUID(int=7)),
-        (Decimal, Decimal("1.5")),
-        (bytes, b"a"),
-        (set[int], {1}),
-        (tuple[int, ...], (1, 2)),
-        (list[Point], [Point()]),
-        (Place, Place()),
-        (int | None, None),
-    ],
-    ids=str,
-)
-def test_values_of_their_own_type(annotation: object, value: object) -> None:
-    """From Python, a parameter is given as what its annotation says."""
-
-    def work(*, own: object) -> None: ...
-
-    work.__annotations__["own"] = annotation
-    assert Work(work).parse({"own": value}).values() == {"own": value}
 
 
 class Box(BaseModel):
@@ -204,43 +170,48 @@ class Masked(BaseModel):
     x: Annotated[int, Field(validation_alias=AliasPath("deep", 0))] = 1
 
 
-def work_with(annotation: object) -> Work:
-    """Some work with one parameter of this type."""
+def work_with(annotation: object, **defaults: object) -> Work:
+    """Some work with one parameter of this type, called `own`."""
 
     def work(*, own: object) -> None: ...
 
     work.__annotations__["own"] = annotation
+    work.__kwdefaults__ = defaults
     return Work(work)
 
 
 @pytest.mark.parametrize(
     ("annotation", "value"),
     [
-        (SecretStr, SecretStr("a")),
-        (SecretBytes, SecretBytes(b"a\xff")),
-        (Secret[int], Secret(7)),
-        (list[SecretStr], [SecretStr("a"), SecretStr("b")]),
-        (bytes, b"\xff\xfe"),
-        (dict[str, bytes], {"b": b"\xff", "a": b"text"}),
-        (Box, Box(width=2, height=3)),
+        (float, 1),
+        (int | None, None),
+        (Level | None, Level.HIGH),
+        (datetime, datetime(2026, 1, 31, tzinfo=UTC)),
+        (timedelta, timedelta(1)),
+        (Path, Path("a")),
+        (UUID, UUID(int=7)),
+        (Decimal, Decimal("1.50")),
+        (tuple[int, ...], (1, 2)),
+        (frozenset[tuple[str, int]], frozenset({("a", 2)})),
+        (dict[int, float], {2: 1.5, 1: 2}),
+        (Place, Place(3)),
+        (list[Box], [Box(width=2, height=3)]),
         (User, User(userId=5, team="a", token="b", password="c", friends={"b": {1, 2}, "a": set()})),
         (RootModel[list[int]], RootModel[list[int]]([1, 2])),
-        (Place, Place(3)),
-        (dict[int, float], {2: 1.5, 1: 2}),
-        (datetime, datetime(2026, 1, 31, tzinfo=UTC)),
-        (Decimal, Decimal("1.50")),
-        (Level | None, Level.HIGH),
-        (frozenset[tuple[str, int]], frozenset({("a", 2)})),
+        (list[SecretStr], [SecretStr("a"), SecretStr("b")]),
+        (SecretBytes, SecretBytes(b"a\xff")),
+        (Secret[int], Secret(7)),
+        (dict[str, bytes], {"b": b"\xff", "a": b"text"}),
         (str, "\u2028\x00"),
     ],
     ids=str,
 )
-def test_parameters_reach_a_worker(annotation: object, value: object) -> None:
-    """What a worker reads is what was validated."""
+def test_values_of_their_own_type(annotation: object, value: object) -> None:
+    """From Python, a parameter is given as what its annotation says, and so it reaches a worker."""
     work = work_with(annotation)
     parameters = work.parse({"own": value})
     read = work.from_json(work.to_json(parameters))
-    assert read.values() == {"own": value}
+    assert parameters.values() == read.values() == {"own": value}
     assert read.json_values() == parameters.json_values()
 
 
@@ -256,40 +227,28 @@ def test_what_would_reach_a_worker_changed_is_refused(annotation: object, value:
         work.to_json(work.parse({"own": value}))
 
 
+FRIENDS = {"a": {1}, "b": {2}}
+
+
 @pytest.mark.parametrize(
-    ("annotation", "one", "two"),
+    ("annotation", "one", "two", "same"),
     [
-        (dict[str, int], {"a": 1, "b": 2}, {"b": 2, "a": 1}),
-        (set[str], set("abcdefghij"), set("jihgfedcba")),
-        (list[dict[str, set[int]]], [{"a": {1, 9}, "b": set()}], [{"b": set(), "a": {9, 1}}]),
-        (
-            User,
-            {"userId": 1, "friends": {"a": {1}, "b": {2}}},
-            {"friends": {"b": {2}, "a": {1}}, "userId": 1},
-        ),
+        (dict[str, int], {"a": 1, "b": 2}, {"b": 2, "a": 1}, True),
+        (set[str], set("abcdefghij"), set("jihgfedcba"), True),
+        (list[dict[str, set[int]]], [{"a": {1, 9}, "b": set()}], [{"b": set(), "a": {9, 1}}], True),
+        (User, {"userId": 1, "friends": FRIENDS}, {"friends": FRIENDS, "userId": 1}, True),
+        (list[int], [1, 2], [2, 1], False),
+        (SecretStr, SecretStr("a"), SecretStr("b"), False),
+        (User, {"userId": 1, "token": "a"}, {"userId": 1, "token": "b"}, False),
+        (bytes, b"\xff", b"\xfe", False),
     ],
-    ids=["object", "set", "nested", "model"],
+    ids=["object", "set", "nested", "model", "list", "secret", "excluded", "bytes"],
 )
-def test_equal_parameters_have_equal_json(annotation: object, one: object, two: object) -> None:
+def test_equal_parameters_have_equal_json(annotation: object, one: object, two: object, same: bool) -> None:
     """The order of what has none isn't in it; that of a list is, and so is what is secret or left out."""
     work = work_with(annotation)
-    assert work.parse({"own": one}).json_values() == work.parse({"own": two}).json_values()
-
-
-@pytest.mark.parametrize(
-    ("annotation", "one", "two"),
-    [
-        (list[int], [1, 2], [2, 1]),
-        (SecretStr, SecretStr("a"), SecretStr("b")),
-        (User, {"userId": 1, "token": "a"}, {"userId": 1, "token": "b"}),
-        (bytes, b"\xff", b"\xfe"),
-    ],
-    ids=["list", "secret", "excluded", "bytes"],
-)
-def test_other_parameters_have_other_json(annotation: object, one: object, two: object) -> None:
-    """What differs in anything that the work is given, is another start."""
-    work = work_with(annotation)
-    assert work.parse({"own": one}).json_values() != work.parse({"own": two}).json_values()
+    first, second = (work.parse({"own": value}).json_values() for value in (one, two))
+    assert (first == second) is same
 
 
 @pytest.mark.parametrize(
@@ -297,56 +256,36 @@ def test_other_parameters_have_other_json(annotation: object, one: object, two: 
 )
 def test_values_are_not_converted(annotation: object, value: object) -> None:
     """From Python, too, what is not of the type is refused."""
-
-    def work(*, own: object) -> None: ...
-
-    work.__annotations__["own"] = annotation
     with pytest.raises(InvalidParameters, match=r"^own: Input should be "):
-        Work(work).parse({"own": value})
+        work_with(annotation).parse({"own": value})
 
 
-def no_type(count=3) -> None: ...  # type: ignore[no-untyped-def]  # noqa: ANN001
-
-
-def positional(*values: int) -> None: ...
-
-
-def keywords(**values: int) -> None: ...
-
-
-def positional_only(count: int, /) -> None: ...
-
-
-def a_generator(*, count: int) -> object:
-    yield count
-
-
-def taken(parameter: str) -> Callable[..., object]:
-    """A function with a parameter of this name."""
+def defined_as(parameters: str, body: str = "...") -> Callable[..., object]:
+    """A function that is written like that."""
     names: dict[str, Callable[..., object]] = {}
-    exec(f"def own(*, {parameter}: str) -> None: ...", names)
+    exec(f"def own({parameters}): {body}", names)
     return names["own"]
 
 
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [
-        (no_type, "has to say the type of its parameter 'count'."),
-        (positional, "can't have *values: name each parameter."),
-        (keywords, "can't have **values: name each parameter."),
+        (defined_as("count=3"), "has to say the type of its parameter 'count'."),
+        (defined_as("*values: int"), "can't have *values: name each parameter."),
+        (defined_as("**values: int"), "can't have **values: name each parameter."),
         (
-            positional_only,
+            defined_as("count: int, /"),
             "can't have the positional-only parameter 'count': parameters are passed by name.",
         ),
         *(
             (
-                taken(name),
+                defined_as(f"*, {name}: str"),
                 f"can't have a parameter called '{name}': starting a task has an argument of that name.",
             )
             for name in ("work", "name", "idempotency_key", "scope")
         ),
         (
-            a_generator,
+            defined_as("", "yield"),
             "can't be a generator: make it an async one, or call `report` instead of yielding.",
         ),
         (Speaker, "can't be a class: decorate a function."),
@@ -359,34 +298,22 @@ def test_what_can_not_be_work(function: Callable[..., object], sentence: str) ->
     assert str(error.value) == f"The work 'own' {sentence}"
 
 
-def unknown_type(*, count: Unknown) -> None: ...
-
-
-def no_syntax(*, count: "in valid") -> None: ...  # type: ignore[valid-type]  # noqa: F722
-
-
-def no_json(*, thread: Thread) -> None: ...
-
-
-def no_schema(*, function: Callable[[], int]) -> None: ...
-
-
 @pytest.mark.parametrize(
-    ("function", "sentence"),
+    ("annotation", "sentence"),
     [
-        (unknown_type, "has an annotation that can't be read: name 'Unknown' is not defined."),
-        (no_syntax, "has an annotation that can't be read: "),
-        (no_json, "has a parameter of a type that JSON has nothing for: "),
-        (no_schema, "has a parameter of a type that JSON has nothing for: "),
+        ("Unknown", "has an annotation that can't be read: name 'Unknown' is not defined."),
+        ("in valid", "has an annotation that can't be read: "),
+        (Thread, "has a parameter of a type that JSON has nothing for: "),
+        (Callable[[], int], "has a parameter of a type that JSON has nothing for: "),
     ],
 )
-def test_types_that_can_not_be_checked(function: Callable[..., object], sentence: str) -> None:
+def test_types_that_can_not_be_checked(annotation: object, sentence: str) -> None:
     """Types are looked at when everything is defined, and what they don't say is told in a sentence."""
     works = WorkTable()
-    works.add(Work(function, "own"))
+    works.add(work_with(annotation))
     with pytest.raises(TypeError) as error:
         works.check()
-    assert str(error.value).startswith(f"The work 'own' {sentence}")
+    assert str(error.value).startswith(f"The work 'work' {sentence}")
     assert "\n" not in str(error.value)
 
 
@@ -418,43 +345,22 @@ def test_finding_work() -> None:
         WorkTable().get("x")
 
 
-def upload(*, file: UploadFile) -> None: ...
-
-
-def uploads(*, files: Annotated[list[UploadFile] | None, Field()] = None) -> None: ...
-
-
-def asks(*, request: Request) -> None: ...
-
-
-def session(*, database: Annotated[int, Depends(len)]) -> None: ...
-
-
-def old_session(*, database: int = Depends(len)) -> None: ...
-
-
-def header(*, user: Annotated[str, Header()]) -> None: ...
-
-
-def answers(*, background: BackgroundTasks) -> None: ...
-
-
 @pytest.mark.parametrize(
-    ("function", "thing"),
+    ("annotation", "defaults", "thing"),
     [
-        (upload, "UploadFile"),
-        (uploads, "UploadFile"),
-        (asks, "Request"),
-        (session, "Depends"),
-        (old_session, "Depends"),
-        (header, "Header"),
-        (answers, "BackgroundTasks"),
+        (UploadFile, {}, "UploadFile"),
+        (Annotated[list[UploadFile] | None, Field()], {"own": None}, "UploadFile"),
+        (Request, {}, "Request"),
+        (Annotated[int, Depends(len)], {}, "Depends"),
+        (int, {"own": Depends(len)}, "Depends"),
+        (Annotated[str, Header()], {}, "Header"),
+        (BackgroundTasks, {}, "BackgroundTasks"),
     ],
 )
-def test_what_only_a_request_has(function: Callable[..., object], thing: str) -> None:
+def test_what_only_a_request_has(annotation: object, defaults: dict[str, object], thing: str) -> None:
     """A parameter that FastAPI would fill is refused when the work is registered, with what to do."""
     with pytest.raises(TypeError, match=rf"which is of a request \({thing}\): take it in a route"):
-        Work(function)
+        work_with(annotation, **defaults)
 
 
 def test_what_only_a_request_has_and_is_defined_later() -> None:

@@ -73,7 +73,7 @@ def in_javascript(event: Event) -> dict[str, str]:
 def run_node(path: Path, **environment: str) -> None:
     """Run tests under Node's runner. Fails with what it says."""
     done = subprocess.run(
-        [require("node"), "--test", "--test-timeout=60000", str(path)],  # one that hangs fails
+        [require("node"), "--test", "--test-timeout=240000", str(path)],  # one that hangs fails
         env={**os.environ, "NODE_NO_WARNINGS": "1", **environment},
         capture_output=True,
         text=True,

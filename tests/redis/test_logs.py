@@ -9,8 +9,8 @@ from redis.exceptions import OutOfMemoryError
 
 from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
-from taskstream.redis.leases import Leases
 from taskstream.redis.logs import LEASE_SECONDS, PAGE, Creation, RedisLogs
+from taskstream.redis.worker import Leases
 from tests.redis.conftest import NAMESPACE, append, ids, logs_of
 from tests.support.backends import RedisServer
 

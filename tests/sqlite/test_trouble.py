@@ -156,6 +156,7 @@ async def test_while_it_cannot_be_written(make: Make, path: Path, trouble: Troub
 
     @tasks.work
     async def talkative() -> None:
+        begun.set()
         await gate.wait()
         for number in range(1000):
             report(number / 10, f"{number}")
@@ -163,10 +164,11 @@ async def test_while_it_cannot_be_written(make: Make, path: Path, trouble: Troub
             await asyncio.sleep(0)
         done.set()
 
-    done = asyncio.Event()
+    begun, done = asyncio.Event(), asyncio.Event()
     async with tasks:
         generator, coroutine = await tasks.start(endless), await tasks.start(talkative)
         follower = tasks.follow(generator.task_id)
+        await begun.wait()
         with trouble(path, tasks):
             with pytest.raises(BackendUnavailable, match=TROUBLES[trouble]):
                 await until_it_fails(tasks.registry.count)

@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
+import psutil
 
 from tests.support.programs import Server
 
@@ -93,22 +93,12 @@ class Viewer:
 
 def children(process: int) -> list[int]:
     """The processes that a process has started."""
-    stats = Path("/proc").glob("[0-9]*/stat")
-    return [int(stat.parent.name) for stat in stats if parent(stat) == process]
-
-
-def parent(stat: Path) -> int:
-    """The parent of a process; 0 if it has ended meanwhile."""
-    try:
-        return int(stat.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
+    return [each.pid for each in psutil.Process(process).children()]
 
 
 def exists(process: int) -> bool:
     """Whether a process runs: neither gone, nor ended but not waited for."""
     try:
-        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
-    except OSError:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return stat.rpartition(")")[2].split()[0] != "Z"

@@ -44,10 +44,8 @@ class Fault(ABC):
 
     __slots__ = ()
 
-    @property
-    def request_bytes(self) -> int:
-        """How many bytes of the request the server gets; it isn't connected for none."""
-        return ALL
+    request_bytes: int = ALL
+    """How many bytes of the request the server gets; it isn't connected for none."""
 
     @abstractmethod
     async def relay(self, exchange: Exchange) -> None:
@@ -94,12 +92,7 @@ class CutAt(Fault):
 class CutRequest(Fault):
     """The server gets so many bytes of the request, head and body, and the client no answer."""
 
-    after: int
-
-    @property
-    def request_bytes(self) -> int:
-        """That many."""
-        return self.after
+    request_bytes: int
 
     async def relay(self, exchange: Exchange) -> None:
         """Hand on nothing."""
@@ -173,10 +166,7 @@ class Raw(Fault):
 
     answer: bytes
 
-    @property
-    def request_bytes(self) -> int:
-        """None."""
-        return 0
+    request_bytes = 0
 
     async def relay(self, exchange: Exchange) -> None:
         """Answer in the server's place."""
@@ -191,10 +181,7 @@ class Answer(Fault):
     headers: tuple[str, ...] = ()
     body: str = ""
 
-    @property
-    def request_bytes(self) -> int:
-        """None."""
-        return 0
+    request_bytes = 0
 
     async def relay(self, exchange: Exchange) -> None:
         """Answer in the server's place; `{again}` in a header is the address that was asked for."""

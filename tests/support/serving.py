@@ -130,19 +130,19 @@ class Client:
 
     async def until(self, end: bytes) -> bytearray:
         """All that has come, once it ends like that."""
-        async with asyncio.timeout(20):
-            while not self.received.endswith(end):
-                data = await self.reader.read(65536)
-                assert data, f"{self.received[-200:]!r} does not end with {end!r}"
-                self.received += data
-        return self.received
+        return await self._read_until(lambda: self.received.endswith(end), f"end with {end!r}")
 
     async def until_count(self, part: bytes, count: int) -> bytearray:
         """All that has come, once this has come so many times."""
+        return await self._read_until(
+            lambda: self.received.count(part) >= count, f"have enough of {part!r}"
+        )
+
+    async def _read_until(self, condition: Callable[[], bool], expected: str) -> bytearray:
         async with asyncio.timeout(20):
-            while self.received.count(part) < count:
+            while not condition():
                 data = await self.reader.read(65536)
-                assert data, f"{self.received[-200:]!r} has not enough of {part!r}"
+                assert data, f"{self.received[-200:]!r} does not {expected}"
                 self.received += data
         return self.received
 
