@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -65,8 +66,11 @@ async def test_two_workers(tmp_path: Path, session: aiohttp.ClientSession) -> No
     """With `--workers 2` the start says it; and whoever asks the wrong process is told the reason."""
     with OwnApp(tmp_path, MINE, "--workers", "2") as server:
         server.wait_for("There are 2 processes of this application")
-        async with session.post(f"{server.url}/start-task") as response:
-            task_id = (await response.json())["task_id"]
+        task_id = ""
+        while not task_id:  # the address is printed before anybody listens there
+            with suppress(aiohttp.ClientConnectorError):
+                async with session.post(f"{server.url}/start-task") as response:
+                    task_id = (await response.json())["task_id"]
         statuses: set[int] = set()
         while len(statuses) < 2:  # each connection is one of the two's
             async with session.get(
