@@ -18,6 +18,7 @@ import pytest
 from taskstream import EVERYBODY, TaskStatus, TaskStream
 from tests.docs.pages import Terminal, all_blocks
 from tests.support.api import Api
+from tests.support.backends import Nginx
 from tests.support.programs import ROOT, Program, Server
 
 PROGRAMS = {
@@ -185,7 +186,7 @@ async def test_users(session: aiohttp.ClientSession, url: str) -> None:
     async with session.get(f"{url}/tasks/{started['task_id']}/stream", headers=ann) as response:
         assert '"status":"SUCCESS"' in await response.text()
     names = [[each["name"] for each in await api.json("GET", "/tasks", headers=who)] for who in (ann, bob)]
-    assert names == [["clean_up", "export"], []]
+    assert names == [["clean_up", "archive"], []]
     assert len(await api.json("GET", "/admin/tasks")) == 2
 
 
@@ -196,6 +197,16 @@ async def test_uploads(session: aiohttp.ClientSession, url: str) -> None:
     started = await api.json("PUT", "/imports", 202, data=b"a,b\n" * 50_000)
     last = (await api.watch(started["task_id"]))[-1].snapshot
     assert (last["status"], last["data"]) == ("SUCCESS", 50_000)
+
+
+@pytest.mark.parametrize("url", [naming('@app.put("/imports"')], indirect=True)
+async def test_uploads_through_nginx(session: aiohttp.ClientSession, url: str) -> None:
+    """deploy/nginx.conf lets them through; a body that starts tasks has no more room than it needs."""
+    with Nginx(url) as nginx:
+        api = Api(session, [nginx.url])
+        started = await api.json("PUT", "/imports", 202, data=b"a,b\n" * 100_000)
+        assert (await api.watch(started["task_id"]))[-1].snapshot["data"] == 100_000
+        await api.json("POST", "/start-task", 413, data=b" " * 70_000)
 
 
 @pytest.mark.parametrize("url", [naming("keep_result")], indirect=True)
