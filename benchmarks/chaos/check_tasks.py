@@ -14,7 +14,7 @@ SPARE_DESCRIPTORS = 30
 
 ON_PURPOSE = "failed on purpose"
 LOST = ("worker lost", "the server stopped")
-"""The message of work that was to fail; and in that of a task whose worker has died, or whose server has."""
+"""The message of work that was to fail; and what is in that of a task whose worker or server has died."""
 
 
 def kept_starts(facts: Facts) -> Iterator[Violation]:

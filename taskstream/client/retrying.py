@@ -31,8 +31,8 @@ class Retrying:
     """Exponential back-off between tries, until there has been no connection for too long.
 
     The seconds without a connection are counted anew after one that brought a new event, or lasted for
-    longer than the wait before it without timing out. The back-off begins anew with a new event only: a
-    server that ends every connection at once would be asked for ever.
+    longer than the wait before it without timing out. The back-off begins anew with a new event, or an
+    answer that has waited for one: a server that ends every connection at once would be asked for ever.
     """
 
     def __init__(

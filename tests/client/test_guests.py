@@ -96,6 +96,9 @@ def test_no_proxy_for_the_machine_itself(url: str) -> None:
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
+        (["--count", "0"], "argument --count: '0' is not a whole number, 1 to 1000 (see --help)"),
+        (["--count", "x"], "'x' is not a whole number, 1 to 1000"),
+        (["--patience", "-1"], "argument --patience: '-1' is not a number of seconds, 0 or more"),
         (["--count", "1001"], "'1001' is not a whole number, 1 to 1000"),
         (["--header", "secret"], "NAME:VALUE"),
         (["--header", "a b:secret"], "NAME:VALUE"),
