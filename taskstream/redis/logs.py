@@ -1,6 +1,7 @@
 """The logs of tasks in Redis: one stream for each, whose entry `7-0` is event 7."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Sequence
 from enum import StrEnum
 from importlib.resources import files
@@ -156,6 +157,10 @@ class RedisLogs:
         """The latest snapshot of a task that is remembered, numbered like its latest event; whose it is."""
         reply = await self._call("latest", task_id)
         return (logged_event(reply[0], b"", reply[1]), reply[2].decode() or None) if reply else None
+
+    async def mark(self) -> str:
+        """The end of the ids of this namespace's tasks."""
+        return str((await self._call("mark", secrets.token_hex(4))).decode())
 
     async def list_snapshots(self, scope: str | None, status: str | None, limit: int) -> list[bytes]:
         """The latest snapshots in a scope and a status, unless `None`: newest task first."""

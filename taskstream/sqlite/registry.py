@@ -78,6 +78,7 @@ class FileRegistry(MemoryRegistry):
         try:
             self._journal = Journal(self._file, self._written, self._problem_changed)
             self._tables = self._journal.tables
+            self.mark = self._tables.mark()
             self._restore(works)
         except BaseException as error:
             self._file.close()
@@ -111,7 +112,7 @@ class FileRegistry(MemoryRegistry):
             raise RegistryFull(self._settings.max_tasks)
         self._tables.task_number += 1
         log = FileLog(self._tables.task_number, self._settings, self._journal.add)
-        task = Task.create(name, log)
+        task = Task.create(name, log, self.mark)
         keyed = (key.key, key.fingerprint) if key else (None, None)
         task.scope = scope
         log.row = (log.number, task.task_id, scope, *keyed, work.name, json)
