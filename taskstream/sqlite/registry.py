@@ -159,7 +159,7 @@ class FileRegistry(MemoryRegistry):
         self._stopping.set()
         await self._owned
         await self._journal.stop()
-        for running in self._running:
+        for running in self._running.values():
             running.cancel()
         await self._wait_for_running()
         await self._journal.close()
