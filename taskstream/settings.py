@@ -6,16 +6,7 @@ from importlib.util import find_spec
 from typing import TypedDict
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    RedisDsn,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, RedisDsn, TypeAdapter, ValidationError, field_validator
 
 from taskstream.bridge import OUTPUT_QUEUE_LENGTH
 
@@ -70,14 +61,6 @@ class Settings(BaseModel):
                 "called redis"
             )
         return redis_url
-
-    @field_validator("database")
-    @classmethod
-    def check_database(cls, database: str | None, info: ValidationInfo) -> str | None:
-        """One place for tasks, not two."""
-        if database and info.data.get("redis_url"):
-            raise ValueError("tasks are kept in a database or in Redis: there is a redis_url as well")
-        return database
 
 
 class SettingsKeywords(TypedDict, total=False):
