@@ -54,6 +54,7 @@ PEERS = {
     peer.name: peer
     for peer in (
         Peer("ours", "ours"),
+        Peer("ours-in-file", "ours_in_file"),
         Peer("ours-blocking", "ours_blocking"),
         Peer("bare-uvloop", "bare_uvloop", needs_module("uvloop")),
         Peer("nchan", "nchan", nchan.missing, counts_children=True),

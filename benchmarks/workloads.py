@@ -124,7 +124,7 @@ WORKLOADS = {
         ),
         quick={"connections": 10, "seconds": 2},
         full={"connections": 10, "seconds": 3},
-        contestants=("ours", "naive", "aiohttp-sse", "better-sse"),
+        contestants=("ours", "ours-in-file", "naive", "aiohttp-sse", "better-sse"),
         reason="nchan has no tasks, and the others differ in their streams only",
     ),
     "hot-loop": Workload(
