@@ -91,7 +91,7 @@ async def watch_stream(
 
 async def main(arguments: Arguments, terminal: Terminal) -> None:
     """Start a task, unless there is one to watch, and show it."""
-    url, task_id = arguments.url, arguments.task_id
+    url, task_id = arguments.url, next(iter(arguments.task_ids), None)
     async with open_session(url, arguments.headers) as session:
         if task_id is None:
             first = await start_task(session, url, terminal.retrying(), **arguments.fields)

@@ -106,8 +106,8 @@ class Generator:
             **percentiles(sorted(self._watch.delays)),
         }
 
-    async def post(self, *, path: str, body: str, connections: int, seconds: float) -> dict[str, float]:
-        """Send requests for some seconds, on so many connections at a time."""
+    async def ask(self, *, path: str, body: str, connections: int, seconds: float) -> dict[str, float]:
+        """Send requests for some seconds, on so many connections at a time; without a body, by GET."""
         requesters = [Requester(path, body) for _ in range(connections)]
         for each in requesters:
             await self._open(each)

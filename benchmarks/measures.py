@@ -30,9 +30,19 @@ def served(measure: Callable[..., Figures]) -> Callable[..., Figures]:
 
 @served
 def fan_out(
-    server: Server, load: Load, *, viewers: int, rate: float, seconds: float, tasks: int = 1
+    server: Server,
+    load: Load,
+    *,
+    viewers: int,
+    rate: float,
+    seconds: float,
+    tasks: int = 1,
+    computing: int = 0,
 ) -> Figures:
-    """`tasks`, each with so many viewers and so many events a second, which begin once all are there."""
+    """`tasks`, each with so many viewers and so many events a second, which begin once all are there.
+
+    Beside them, so many threads that are `computing`.
+    """
     warm_up(server, load)
     streams = tasks * viewers
     delay = 1 + streams / 1000
@@ -43,6 +53,8 @@ def fan_out(
     load.connect(paths=paths, viewers=viewers)
     time.sleep(0.3)
     connect_seconds = server.cpu_seconds() - cpu
+    for _ in range(computing):
+        server.start_task(Emission(0, SPARE_SECONDS, work="compute"))
     # Half-way between two events, and for as many as are expected: one more would be 5 % of twenty.
     sleep_until(started + delay + SETTLE_SECONDS + 0.5 / rate, 1 / rate)
 
@@ -155,15 +167,24 @@ def reconnect_storm(server: Server, load: Load, *, viewers: int, events: int, se
 
 
 @served
-def start(server: Server, load: Load, *, connections: int, seconds: float) -> Figures:
-    """Tasks that are started, one after the other on each connection, and end at once."""
+def requests(server: Server, load: Load, *, viewers: int, connections: int, seconds: float) -> Figures:
+    """Streams that are opened; statuses that are asked for, tasks that are started and end at once."""
     warm_up(server, load)
-    body = server.task_body(Emission(rate=0, events=1))
+    path = server.start_task(Emission(0, 1, delay=SPARE_SECONDS))
     cpu = server.cpu_seconds()
-    sent = load.post(path="/start-task", body=body, connections=connections, seconds=seconds)
-    if sent["failures"]:
-        raise RuntimeError(f"{sent['failures']} requests to start a task failed.")
-    return {
-        "per_cpu_second": sent["answers"] / (server.cpu_seconds() - cpu),
-        "per_second": sent["answers"] / seconds,
-    }
+    load.connect(paths=[path], viewers=viewers)
+    time.sleep(0.3)
+    figures = {"open_us": 1e6 * (server.cpu_seconds() - cpu) / viewers}
+    load.forget()
+    time.sleep(SETTLE_SECONDS)
+    status = path.replace("/task-progress/", "/task-status/")
+    for key, asked, body in (
+        ("status_us", status, ""),
+        ("start_us", "/start-task", server.task_body(Emission(rate=0, events=1))),
+    ):
+        cpu = server.cpu_seconds()
+        sent = load.ask(path=asked, body=body, connections=connections, seconds=seconds)
+        if sent["failures"]:
+            raise RuntimeError(f"{sent['failures']} requests for {asked} failed.")
+        figures[key] = 1e6 * (server.cpu_seconds() - cpu) / sent["answers"]
+    return figures

@@ -48,6 +48,7 @@ class Peer:
     missing: Callable[[], str] = nothing
     counts_children: bool = False
     """Whether its process only starts, and publishes to, those whose CPU and memory count."""
+    flags: tuple[str, ...] = ()
 
 
 PEERS = {
@@ -56,11 +57,14 @@ PEERS = {
         Peer("ours", "ours"),
         Peer("ours-in-file", "ours_in_file"),
         Peer("ours-blocking", "ours_blocking"),
+        Peer("ours-quiet", "ours", flags=("--no-access-log",)),
+        Peer("ours-5ms", "ours", flags=("--switch-5ms",)),
         Peer("bare-uvloop", "bare_uvloop", needs_module("uvloop")),
         Peer("nchan", "nchan", nchan.missing, counts_children=True),
         Peer("better-sse", "better_sse", better_sse.missing),
         Peer("aiohttp-sse", "aiohttp_server", needs_module("aiohttp_sse")),
         Peer("streaming", "streaming"),
+        Peer("streaming-quiet", "streaming", flags=("--no-access-log",)),
         Peer("naive", "naive"),
         Peer("fastapi-sse", "fastapi_sse"),
     )
@@ -73,7 +77,7 @@ class Server:
     def __init__(self, peer: Peer) -> None:
         self.port = free_port()
         self._process = psutil.Popen(
-            [sys.executable, "-m", f"benchmarks.peers.{peer.module}", str(self.port)],
+            [sys.executable, "-m", f"benchmarks.peers.{peer.module}", str(self.port), *peer.flags],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

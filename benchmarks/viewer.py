@@ -112,8 +112,8 @@ class Requester(asyncio.Protocol):
 
     def __init__(self, path: str, body: str) -> None:
         self._request = (
-            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n{body}"
+            f"{'POST' if body else 'GET'} {path} HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

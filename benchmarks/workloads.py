@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.hot_loop import hot_loop
-from benchmarks.measures import OUTPUT_VIEWERS, burst, fan_out, output, reconnect_storm, start
+from benchmarks.measures import OUTPUT_VIEWERS, burst, fan_out, output, reconnect_storm, requests
 from benchmarks.servers import PEERS, Figures
 
-ALL = tuple(name for name in PEERS if name != "ours-blocking")
+ALL = tuple(name for name in PEERS if not name.endswith(("-blocking", "-quiet", "-5ms")))
 """All that emit snapshots in the same way."""
 
 
@@ -115,17 +115,36 @@ WORKLOADS = {
         contestants=("ours", "nchan"),
         reason="the others keep no events to resume from",
     ),
-    "start": Workload(
-        "Start: POST /start-task on {connections} connections",
-        start,
+    "requests": Workload(
+        "Requests: {viewers:,} streams opened, statuses and starts on {connections} connections",
+        requests,
         (
-            Column("per_cpu_second", "tasks started / CPU s", 0, compared=True),
-            Column("per_second", "tasks started / s", 0),
+            Column("open_us", "µs CPU / opening", 0, compared=True),
+            Column("status_us", "µs CPU / status", 0, compared=True),
+            Column("start_us", "µs CPU / start", 0, compared=True),
         ),
-        quick={"connections": 10, "seconds": 2},
-        full={"connections": 10, "seconds": 3},
-        contestants=("ours", "ours-in-file", "naive", "aiohttp-sse", "better-sse"),
-        reason="nchan has no tasks, and the others differ in their streams only",
+        quick={"viewers": 300, "connections": 10, "seconds": 1},
+        full={"viewers": 2000, "connections": 10, "seconds": 3},
+        contestants=("ours", "ours-in-file", "ours-quiet", "streaming", "streaming-quiet"),
+        reason="these are FastAPI too; the quiet ones print no access log",
+    ),
+    "busy": Workload(
+        "Busy: {computing} threads that compute, {viewers:,} viewers, {rate} events/s",
+        fan_out,
+        FAN_OUT_COLUMNS[1:3] + FAN_OUT_COLUMNS[-1:],
+        quick={"computing": 8, "viewers": 100, "rate": 10, "seconds": 3},
+        full={"computing": 8, "viewers": 100, "rate": 10, "seconds": 6},
+        contestants=("ours", "ours-5ms"),
+        reason="it is about how long a thread may keep Python's lock: 0.5 ms here, 5 ms by default",
+    ),
+    "busy-1k": Workload(
+        "Busy: {computing} threads that compute, {viewers:,} viewers, {rate} events/s",
+        fan_out,
+        FAN_OUT_COLUMNS[1:3] + FAN_OUT_COLUMNS[-1:],
+        quick={"computing": 8, "viewers": 200, "rate": 10, "seconds": 3},
+        full={"computing": 8, "viewers": 1000, "rate": 10, "seconds": 6},
+        contestants=("ours", "ours-5ms"),
+        reason="likewise",
     ),
     "hot-loop": Workload(
         "Hot loop: {calls:,} calls of report(), and of tqdm.update()",

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     )
     from taskstream.events import Event as Event, Snapshot as Snapshot, TaskStatus as TaskStatus
     from taskstream.http.task_stream import TaskStream as TaskStream
-    from taskstream.reporting import output as output, report as report, track as track
+    from taskstream.reporting import (
+        current_task_id as current_task_id,
+        output as output,
+        report as report,
+        track as track,
+    )
+    from taskstream.scopes import EVERYBODY as EVERYBODY
     from taskstream.updates import (
         Output as Output,
         Result as Result,
@@ -37,7 +43,8 @@ MODULES = {
     ),
     "events": ("Event", "Snapshot", "TaskStatus"),
     "http.task_stream": ("TaskStream",),
-    "reporting": ("output", "report", "track"),
+    "reporting": ("current_task_id", "output", "report", "track"),
+    "scopes": ("EVERYBODY",),
     "updates": ("Output", "Result", "Update", "WorkError"),
 }
 """The public names of each module."""

@@ -2,64 +2,53 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Self, TypeVar, Unpack, overload
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, TypeVar, Unpack, overload
 
-from taskstream.errors import InvalidParameters
-from taskstream.events import Event, Snapshot
+from taskstream.errors import InvalidParameters, TaskNotFound
+from taskstream.events import Event, Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.registry import Registry
-from taskstream.reporting import OutputHandler, forget_in_children
-from taskstream.settings import Settings, SettingsKeywords, replace
+from taskstream.reporting import OutputHandler
+from taskstream.running import ANOTHER_LOOP, OpenRegistry, Running
+from taskstream.scopes import EVERYBODY, Scope, check_scope, scope_of_current
+from taskstream.settings import SettingsKeywords
 from taskstream.signatures import Function
+from taskstream.sync import SyncTasks
 from taskstream.tasks import Task
 from taskstream.viewers import Follower
 from taskstream.work import Parameters, Work
-from taskstream.work_table import WorkTable
 
 WorkFunction = TypeVar("WorkFunction", bound=Function)
-
-OpenRegistry = Callable[[Settings, str, WorkTable], Registry]
-"""Opens the registry for some settings, a namespace and works, in the running event loop."""
 
 MAX_NAME = 100
 """Characters in the name of a task."""
 
-ANOTHER_LOOP = "This TaskStream runs in another event loop"
 
-
-class Tasks:
+class Tasks(Running):
     """Long-running tasks of one application; used in `async with`, which starts and ends them.
 
     Two of them share nothing, unless they have the same Redis and the same namespace.
     """
+
+    scoped = False
+    """Whether each task is somebody's: then the verbs have to be told whose by `scope`, except in work."""
 
     def __init__(
         self,
         open_registry: OpenRegistry,
         *,
         namespace: str = "taskstream",
+        track_tqdm: bool = False,
         **settings: Unpack[SettingsKeywords],
     ) -> None:
         """Take settings; see `Settings` for units and defaults. Raises `ValueError` for a bad one.
 
-        `namespace` keeps applications that share a Redis apart: it begins the names of all keys.
+        `namespace` keeps applications that share a Redis apart: it begins the names of all keys. With
+        `track_tqdm`, bars of tqdm that are made in a task are steps of it.
         """
-        self.namespace = namespace
-        self.works = WorkTable()
-        self.settings = replace(Settings(), settings)
-        self._open_registry = open_registry
-        self._registry: Registry | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._users = 0
-        self._stack = AsyncExitStack()
-
-    def configure(self, **settings: Unpack[SettingsKeywords]) -> None:
-        """Replace settings, until it starts. Raises `ValueError` for a bad one, else `RuntimeError`."""
-        if self._registry:
-            raise RuntimeError("This TaskStream runs: its settings can be replaced only before it starts.")
-        self.settings = replace(self.settings, settings)
+        super().__init__(open_registry, namespace, settings, track_tqdm)
+        self.sync = SyncTasks(self)
 
     @overload
     def work(self, function: WorkFunction, /) -> WorkFunction: ...
@@ -94,6 +83,14 @@ class Tasks:
         """
         return OutputHandler(level)
 
+    @property
+    def registry(self) -> Registry:
+        """The registry of the tasks. Raises `RuntimeError` unless this runs in the current event loop."""
+        home = self._home or self.find_home()
+        if home.loop is not asyncio.get_running_loop():
+            raise RuntimeError(f"{ANOTHER_LOOP}: call `tasks.sync.start(…)`, in a thread that may wait.")
+        return home.registry
+
     async def start(
         self,
         work: Function | str,
@@ -101,19 +98,21 @@ class Tasks:
         *,
         name: str | None = None,
         idempotency_key: str | None = None,
-        scope: str | None = None,
+        scope: Scope | None = None,
         **parameters: Any,  # noqa: ANN401 - they are checked against the signature of the work
     ) -> Snapshot:
         """Start some work with these parameters; the first snapshot of its task.
 
         The same `idempotency_key` with the same work, name and parameters, while the first task is
         remembered, answers that task's latest snapshot and starts nothing. A key has 1 to 255 printable
-        ASCII characters. Keys are one space, unless they are put into a `scope`, such as the id of a user.
+        ASCII characters. `scope` says whose the task is, such as the id of a user, and keys count within
+        it; a task that is started in work is in the scope of the one that starts it.
 
         Raises `InvalidParameters`, `IdempotencyKeyReused`, `RegistryFull`, `BackendUnavailable`.
         """
         found = self.works.get(work)
-        task = await self.start_parsed(found, found.parse(parameters), name, idempotency_key, scope)
+        whose = self.whose(scope_of_current() if scope is None else scope)
+        task = await self.start_parsed(found, found.parse(parameters), name, idempotency_key, whose)
         return task.snapshot
 
     async def start_parsed(
@@ -131,69 +130,63 @@ class Tasks:
         key = None
         if idempotency_key is not None:
             key = IdempotencyKey.of(idempotency_key, scope, [work.name, name, parameters.json_values()])
-        return await self.registry.start(work, parameters, name, key)
+        return await self.registry.start(work, parameters, name, key, scope)
 
-    async def get(self, task_id: str) -> Snapshot:
+    def whose(self, scope: Scope | None) -> str | None:
+        """The scope that is meant: that of the task that calls if none is said; `None` for all of them.
+
+        Raises `TypeError` if one has to be said, `ValueError` for what can't be one.
+        """
+        if scope is None and self.scoped and (scope := scope_of_current()) is None:
+            raise TypeError(
+                "Each task of this TaskStream is somebody's: say whose by scope=…, or EVERYBODY."
+            )
+        return None if scope is None or scope is EVERYBODY else check_scope(scope)
+
+    async def find(self, task_id: str, scope: str | None, last_event_id: str | None = None) -> Task:
+        """A task of this scope; another's is as unknown as none. See `Registry.get`."""
+        task = await self.registry.get(task_id, last_event_id)
+        if scope not in (None, task.scope):
+            raise TaskNotFound(task_id, self.settings.retention_seconds)
+        return task
+
+    async def find_many(self, task_ids: Iterable[str], scope: str | None) -> dict[str, Task | None]:
+        """Tasks by their ids; `None` for those that are unknown, or not of this scope."""
+        ids = [*dict.fromkeys(task_ids)]
+        tasks = await self.registry.get_many(ids)
+        return {
+            task_id: task if task and scope in (None, task.scope) else None
+            for task_id, task in zip(ids, tasks, strict=True)
+        }
+
+    async def get(self, task_id: str, *, scope: Scope | None = None) -> Snapshot:
         """The latest snapshot of a task. Raises `TaskNotFound`, `BackendUnavailable`."""
-        return (await self.registry.get(task_id)).snapshot
+        return (await self.find(task_id, self.whose(scope))).snapshot
 
-    async def cancel(self, task_id: str) -> Snapshot:
+    async def cancel(self, task_id: str, *, scope: Scope | None = None) -> Snapshot:
         """Ask a task to stop; its snapshot. Raises `TaskNotFound`, `BackendUnavailable`."""
+        await self.find(task_id, self.whose(scope))
         return (await self.registry.cancel(task_id)).snapshot
 
-    async def follow(self, task_id: str, after: int = 0) -> AsyncIterator[Event]:
+    async def follow(
+        self, task_id: str, after: int = 0, *, scope: Scope | None = None
+    ) -> AsyncIterator[Event]:
         """The events of a task that come after the one with this number, up to the last.
 
         It ends early if the server stops. Raises `TaskNotFound`, `BackendUnavailable`, when it is asked for
         the first event; a response that has begun can't tell of that: `get` the task before.
         """
         last_event_id = str(after) if after else None
-        task = await self.registry.get(task_id, last_event_id)
+        task = await self.find(task_id, self.whose(scope), last_event_id)
         with Follower(task.log, task.log.parse_id(last_event_id)) as viewer:
             while (events := viewer.take_events()) or await viewer.wait():
                 for event in events:
                     yield event
 
-    @property
-    def registry(self) -> Registry:
-        """The registry of the tasks. Raises `RuntimeError` unless this runs in the current event loop."""
-        if self._registry is None:
-            raise RuntimeError(
-                "This TaskStream isn't running: include its router in the application that is served (the "
-                "lifespan of a mounted one never runs), or use it in `async with tasks:`."
-            )
-        if self._loop is not asyncio.get_running_loop():
-            raise RuntimeError(
-                f"{ANOTHER_LOOP}. In a `def` route, call `anyio.from_thread.run(partial(tasks.start, …))`, "
-                "in other threads `asyncio.run_coroutine_threadsafe(tasks.start(…), loop)`."
-            )
-        return self._registry
-
-    async def __aenter__(self) -> Self:
-        """Start, unless it has been started: a router that is included twice enters twice."""
-        if not self._users:
-            self.works.check()
-            forget_in_children()
-            await self._stack.enter_async_context(self._run())
-        elif self._loop is not asyncio.get_running_loop():
-            raise RuntimeError(f"{ANOTHER_LOOP}: make one for each.")
-        self._users += 1
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Stop, when the last one leaves: end what still runs."""
-        self._users -= 1
-        if not self._users:
-            self._registry = None
-            await self._stack.pop_all().aclose()  # who enters meanwhile has one of its own
-
-    @asynccontextmanager
-    async def _run(self) -> AsyncIterator[Registry]:
-        """Open the registry; in the end, let the viewers go and end what still runs."""
-        self._loop = asyncio.get_running_loop()
-        self._registry = registry = self._open_registry(self.settings, self.namespace, self.works)
-        try:
-            yield registry
-        finally:
-            registry.release_viewers()
-            await registry.close()
+    async def list(
+        self, scope: Scope | None = None, status: TaskStatus | None = None, limit: int = 100
+    ) -> Sequence[Snapshot]:
+        """The latest snapshots, those of the newest tasks first. Raises `BackendUnavailable`."""
+        return [
+            Snapshot.from_json(data) for data in await self.registry.list(self.whose(scope), status, limit)
+        ]

@@ -66,4 +66,4 @@ class LazyCelery:
         from taskstream.redis.worker import Worker
 
         tasks.works.check()
-        return Worker(tasks.works, tasks.settings, tasks.namespace).celery
+        return Worker(tasks).celery

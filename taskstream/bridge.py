@@ -44,7 +44,8 @@ class Reporter(Step):
         """Whether something was said that has not been taken."""
         self.paused = False
         """Whether the log can't take more for now: what is said waits until `resume`."""
-        self.reporter = self
+        self.reporter, self.closed = self, False
+        self.task_id, self.scope = task.task_id, task.scope
         self.outermost: Step | None = None
         """The step that was opened first, if it is open."""
         self.latest = NOTHING
@@ -62,30 +63,25 @@ class Reporter(Step):
         """When a thread began to wait for the loop, which has not turned since."""
         self._room = threading.Condition()
 
-    def say(
-        self, step: Step, progress: float | None = None, message: str | None = None, data: object = None
-    ) -> Said:
-        """Put a report, or the next item of a step, in the place of what was said last.
+    def report(self, step: Step, progress: float | None, message: str, data: object) -> None:
+        """Put a report of a step in the place of what was said last, unless there was output since.
 
-        What a step says while it is the latest, and this is `scheduled`, may be left to the next take.
         Raises `asyncio.CancelledError` once this is closed.
         """
-        if self.closed:
-            raise asyncio.CancelledError("The task has ended")
         # What was reported is what is sent, even if the work goes on filling its list.
         if data is not None:
             data = frozen(data, iterators=threading.get_ident() != self._loop_thread)
-        latest = self.latest
-        if latest[0] is not step:
-            latest[0].advance(latest[1])
-            if step.parent:
-                step.parent = step.parent.nearest_open
-        if message is None:
-            step.inner = 0
-        self.latest = said = (step, progress, message, data)
-        if not self.scheduled:
-            self._schedule()
-        return said
+        self._overtake(step)
+        self._say((step, progress, message, data))
+
+    def move(self, step: Step, done: float) -> Said:
+        """Put a step that comes to another item in the place of what was said last, likewise.
+
+        As long as that is `latest`, and this is `scheduled`, the step need not do more than count.
+        """
+        self._overtake(step)
+        step.done, step.inner = done, 0
+        return self._say((step, None, None, None))
 
     def output(self, text: str) -> None:
         """Add a piece of output; in another thread than the loop's, wait while there are too many.
@@ -151,6 +147,20 @@ class Reporter(Step):
             self.scheduled = False  # so that who says something looks
             self.latest, self._taken, self._task = NOTHING, (NOTHING, 0), None  # what may be large
             self._room.notify_all()
+
+    def _overtake(self, step: Step) -> None:
+        if self.latest[0] is not step:
+            self.latest[0].advance(self.latest[1])
+        if step.parent:
+            step.parent = step.parent.nearest_open
+
+    def _say(self, said: Said) -> Said:
+        if self.closed:
+            raise asyncio.CancelledError("The task has ended")
+        self.latest = said
+        if not self.scheduled:
+            self._schedule()
+        return said
 
     def _take_latest(self) -> None:
         taken = self.latest, self.latest[0].done

@@ -11,6 +11,7 @@ from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Literal, Protocol
 
 from taskstream.errors import IdempotencyKeyReused, RegistryFull, TaskNotFound
@@ -50,7 +51,12 @@ class MemoryRegistry:
         self._events_forgotten = 0
 
     async def start(
-        self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None = None
+        self,
+        work: Work,
+        parameters: Parameters,
+        name: str,
+        key: IdempotencyKey | None = None,
+        scope: str | None = None,
     ) -> Task:
         """Start some work; the oldest ended task makes room for it."""
         if key and (earlier := self._keyed_task(key)):
@@ -61,6 +67,7 @@ class MemoryRegistry:
             self._forget(next(iter(self._ended)))
         settings = self._settings
         task = Task.create(name, Log(settings.history_length, settings.history_bytes))
+        task.scope = scope
         record = self._records[task.task_id] = Record(task, key)
         if key:
             self._keyed[key.key] = record
@@ -74,10 +81,20 @@ class MemoryRegistry:
             return record.task
         raise TaskNotFound(task_id, self._settings.retention_seconds)
 
-    async def get_many(self, task_ids: Sequence[str]) -> list[Task | None]:
+    async def get_many(self, task_ids: Sequence[str]) -> Sequence[Task | None]:
         """The tasks with these ids."""
         records = map(self._records.get, task_ids)
         return [record.task if record else None for record in records]
+
+    async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
+        """The latest snapshots, newest task first."""
+        tasks = (record.task for record in reversed(self._records.values()))
+        found = (
+            task.log.latest
+            for task in tasks
+            if scope in (None, task.scope) and status in (None, task.outline.status)
+        )
+        return [*islice(found, limit)]
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED, and stop its work."""
@@ -111,7 +128,7 @@ class MemoryRegistry:
         for task_id in self._records:
             await self.cancel(task_id)
         await self._wait_for_running()
-        for task_id in list(self._ended):
+        for task_id in [*self._ended]:
             self._forget(task_id)
 
     async def _wait_for_running(self) -> None:
@@ -163,7 +180,12 @@ class Registry(Protocol):
     backend: Literal["memory", "sqlite", "redis"]
 
     async def start(
-        self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None = None
+        self,
+        work: Work,
+        parameters: Parameters,
+        name: str,
+        key: IdempotencyKey | None = None,
+        scope: str | None = None,
     ) -> Task:
         """Start some work, or find the task that this key has started.
 
@@ -175,6 +197,9 @@ class Registry(Protocol):
 
     async def get_many(self, task_ids: Sequence[str]) -> Sequence[Task | None]:
         """The tasks with these ids, with all that anybody has seen; `None` for each that is not there."""
+
+    async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
+        """The latest snapshots as JSON, newest task first: those of a scope, in a status, unless `None`."""
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED, and stop its work. Raises `TaskNotFound`."""

@@ -28,6 +28,12 @@ def forget_in_children() -> None:
         os.register_at_fork(after_in_child=partial(current_step.set, None))
 
 
+def current_task_id() -> str | None:
+    """The id of the task that runs; `None` outside of one."""
+    step = current_step.get()
+    return step.reporter.task_id if step else None
+
+
 def report(progress: float | None, message: str, data: object = None) -> None:
     """Say how far the current task is: in percent, in words, and in whatever JSON there is to add.
 
@@ -40,19 +46,19 @@ def report(progress: float | None, message: str, data: object = None) -> None:
     progress is no finite number or the message is no text.
     """
     try:
-        valid = message.__class__ is str and (progress is None or isfinite(progress))
+        finite = isfinite(progress)  # type: ignore[arg-type]
     except Exception:  # noqa: BLE001 - whatever is no number
-        valid = False
-    if not valid:
-        Update(progress, message)  # which raises, unless it is another kind of text
+        finite = False
+    if not finite or message.__class__ is not str:
+        Update(progress, message)  # which raises, unless it is `None`, or another kind of text
     if (step := current_step.get()) is None:
         return
     reporter = step.reporter
-    if step is reporter.latest[0] and data is None and not step.closed:
-        reporter.latest = (step, progress, message, None)
+    if data is None and step is reporter.latest[0] and not step.closed:
+        reporter.latest = (step, progress, message, data)
         if reporter.scheduled:
             return
-    reporter.say(step.nearest_open, progress, message, data)
+    reporter.report(step.nearest_open, progress, message, data)
 
 
 def output(text: str, end: str = "") -> None:
@@ -95,13 +101,13 @@ def track(
     reporter, done, said = step.reporter, 0, None
     try:
         for item in iterable:
-            step.done = done
+            if reporter.latest is said:
+                step.done = done
             if reporter.latest is not said or not reporter.scheduled:
-                said = reporter.say(step)
+                said = reporter.move(step, done)
             yield item
             done += 1
-        step.done = done
-        reporter.say(step)
+        reporter.move(step, done)
     finally:
         step.closed = True
 

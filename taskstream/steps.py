@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, SupportsFloat
 
 from taskstream.encoding import plain_text
 from taskstream.events import Count
+from taskstream.updates import InvalidUpdate, type_name
 
 if TYPE_CHECKING:
     from taskstream.bridge import Reporter
@@ -53,7 +54,10 @@ class Step:
         """Say what is counted. A total that isn't a positive number isn't known."""
         self.label = plain_text(str(label))
         self.unit = plain_text(str(unit)) if unit else None
-        number = float(total or 0)
+        try:
+            number = float(0 if total is None else total)
+        except (TypeError, ValueError, OverflowError):
+            raise InvalidUpdate(f"The total has to be a number, not {type_name(total)}") from None
         self.total = (int(number) if number.is_integer() else number) if 0 < number < inf else None
 
     @property

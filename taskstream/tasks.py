@@ -46,6 +46,8 @@ class Task:
 
     outline: Snapshot
     """The latest snapshot, but without its data, which stands in the log as JSON."""
+    scope: str | None = None
+    """Whose it is, where that makes a difference."""
     reporter: Reporter | None = None
     """What its work says by `report` and `output`, while it runs here."""
 

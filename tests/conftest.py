@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import aiohttp
+import hypothesis
 import pytest
 
 from tests.support.api import Api
@@ -16,6 +17,9 @@ from tests.support.programs import Program, Server
 __all__ = ["browser", "context", "page"]  # fixtures
 
 Start = Callable[[Program], Any]
+
+hypothesis.settings.register_profile("busy", deadline=None)  # on a machine that does other things too
+hypothesis.settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session")

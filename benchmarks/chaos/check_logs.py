@@ -66,7 +66,8 @@ def true_gaps(facts: Facts) -> Iterator[Violation]:
     final = facts.final_events()
     for each in facts.of(What.LOST):
         kept = (event for event in final.get(each.task, ()) if event.kind in ("", "output"))
-        if found := [event for event in kept if each.number <= event.number <= each.until]:
+        found = [event for event in kept if each.number <= event.number <= each.until]
+        if found and not facts.rolled_back(each.task):
             text = f"{each.who} was told that event {found[0].number} of task {each.task} is lost."
             yield Violation("true gaps", text, (each, found[0]))
 

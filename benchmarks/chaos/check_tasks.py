@@ -12,8 +12,9 @@ from benchmarks.chaos.violations import Violation
 SPARE_DESCRIPTORS = 30
 """How many more a process may have: the files of one piece of work, and some connections."""
 
+ON_PURPOSE = "failed on purpose"
 LOST = ("worker lost", "the server stopped")
-"""In the message of a task whose worker has died, or whose server has."""
+"""The message of work that was to fail; and what is in that of a task whose worker or server has died."""
 
 
 def kept_starts(facts: Facts) -> Iterator[Violation]:
@@ -93,7 +94,7 @@ def nothing_kept(facts: Facts) -> Iterator[Violation]:
 
 
 def honest_ends(facts: Facts) -> Iterator[Violation]:
-    """SUCCESS means that the work has come to its end; a worker is lost only if something struck it."""
+    """SUCCESS is of work that has ended, FAILURE of what was to fail or whose worker was struck."""
     finished = {each.label for each in facts.of(What.ENDED) if each.outcome is Outcome.OK}
     works_known = bool(facts.of(What.BEGUN))
     for task in facts.by_task:
@@ -102,7 +103,10 @@ def honest_ends(facts: Facts) -> Iterator[Violation]:
         end, snapshot = first_of(ends), snapshot_of(first_of(ends).data)
         if works_known and snapshot["status"] == "SUCCESS" and snapshot["name"] not in finished:
             yield Violation("honest ends", f"Task {task} is a SUCCESS, but its work has not ended.", (end,))
-        lost = snapshot["status"] == "FAILURE" and any(each in snapshot["message"].lower() for each in LOST)
+        failed, message = snapshot["status"] == "FAILURE", snapshot["message"].lower()
+        lost = failed and any(each in message for each in LOST)
+        if failed and not lost and message != ON_PURPOSE:
+            yield Violation("honest ends", f"Task {task} has failed: {message}.", (end,))
         if lost and not facts.struck(task, end.at):
             text = f"The worker of task {task} was presumed lost, although nothing had happened to it."
             yield Violation("honest ends", text, (end,))

@@ -83,8 +83,7 @@ class Load:
         self._latest.append(task)
         async with asyncio.TaskGroup() as group:
             for _ in range(self._draw.choice([1, 1, 2, 3])):
-                viewer = TaskViewer(self._new_viewer(), task, self._surroundings)
-                group.create_task(viewer.watch())
+                group.create_task(self._watch(task, self._draw.choice([0, 0, 0, 1, 3])))
             if self._draw.random() < 0.25:
                 group.create_task(self._cancel(task, self._draw.choice([0, 0.02, 0.1, 0.5, 1])))
             if self._draw.random() < 0.3:
@@ -92,6 +91,10 @@ class Load:
             if key and self._draw.random() < 0.5:
                 await asyncio.sleep(self._draw.random())
                 await self._start_surely(body, key)
+
+    async def _watch(self, task: str, after_seconds: float) -> None:
+        await asyncio.sleep(after_seconds)
+        await TaskViewer(self._new_viewer(), task, self._surroundings).watch()
 
     async def _overlook(self, until: float) -> None:
         """Watch the latest tasks over one stream, again and again."""

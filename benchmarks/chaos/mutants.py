@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
+from pydantic_core import to_json
+
 from benchmarks.chaos.limits import Limits
 from taskstream.events import Event
-from taskstream.log import Log
-from taskstream.redis import connections
+from taskstream.redis import logs
 
 NO_LIMITS = Limits()
 
@@ -35,11 +36,11 @@ def edit(old: str, new: str) -> Callable[[], None]:
     """Edit the script that Redis runs. Raises `LookupError` if the script is not what it was."""
 
     def switch_off() -> None:
-        script = connections.script
+        script = logs.script
         if old not in script("keys", "commands"):
             raise LookupError(f"The script has no {old!r} any more: change the mutant.")
         # Before others import it from there.
-        connections.script = lambda *names: script(*names).replace(old, new)
+        logs.script = lambda *names: script(*names).replace(old, new)
 
     return switch_off
 
@@ -74,6 +75,11 @@ def always_204() -> None:
     replace("taskstream", "TaskStream.stream", refuse)()
 
 
+def shown(values: dict[str, object]) -> str:
+    """Parameters as JSON for people, which hides secrets."""
+    return to_json(values).decode()
+
+
 def deaf_to_threads() -> None:
     """Take output in the event loop only."""
     from taskstream.bridge import Reporter
@@ -97,7 +103,7 @@ def forget_at_jumps() -> None:
     def receive_anew(task: RemoteTask, events: Iterable[Event]) -> None:
         for event in events:
             if event.id > task.log.last_id + FAR:
-                task.log = Log(task.log._history_length)
+                task.log._events.clear()
             receive(task, [event])
 
     replace("taskstream.redis.remote", "RemoteTask.receive", receive_anew)()
@@ -118,11 +124,7 @@ MUTANTS = {
     "secrets-hidden": Mutant(
         "parameters reach a worker as they would be shown",
         (),
-        replace(
-            "taskstream.work",
-            "Work.to_json",
-            lambda _, parameters: parameters.model_dump_json(by_alias=True),
-        ),
+        replace("taskstream.work", "Work.to_json", lambda _, parameters: shown(parameters.values())),
     ),
     "no-resuming": Mutant("whoever comes back is told that there is nothing more", (), always_204),
     "replay-from-the-start": Mutant(
@@ -138,7 +140,7 @@ MUTANTS = {
     "no-lease-renewal": Mutant(
         "a worker whose work is silent for longer than a lease is presumed lost",
         ("pause",),
-        replace("taskstream.redis.leases", "Leases.renew", lambda *_: True),
+        replace("taskstream.redis.worker", "Leases.renew", lambda *_: True),
     ),
     "no-time-to-come-back": Mutant(
         "after everything was suspended, all workers are presumed lost",

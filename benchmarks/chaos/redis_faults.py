@@ -26,12 +26,13 @@ end
 """
 
 APPEND_LATER_KIND = """
+local history = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x%x%x%x%x%x%x%x)')
 for _, task in ipairs(redis.call('SMEMBERS', KEYS[1] .. 'running')) do
     local log = KEYS[1] .. 'log:' .. task
     for _, entry in ipairs(redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)) do
         local id, fields = string.format('%.0f', string.match(entry[1], '%d+') + 1), entry[2]
         fields[2], fields[4] = '{"later":' .. id .. '}', 'later'
-        redis.call('XADD', log, id .. '-0', unpack(fields))
+        if fields[10] == history then redis.call('XADD', log, id .. '-0', unpack(fields)) end
     end
 end
 """

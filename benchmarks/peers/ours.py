@@ -1,6 +1,7 @@
 """Our server, with work that emits what the others emit."""
 
 import sys
+import time
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
@@ -29,5 +30,15 @@ async def write(*, rate: float, events: int, delay: float = 0) -> AsyncIterator[
         yield Output(piece(number))
 
 
+@tasks.work
+def compute(*, rate: float, events: int, delay: float = 0) -> None:  # noqa: ARG001 - as the others have
+    """Work that keeps a thread busy for so many seconds."""
+    if "--switch-5ms" in sys.argv:
+        sys.setswitchinterval(0.005)  # Python's own, instead of that of `serve`
+    until = time.monotonic() + events
+    while time.monotonic() < until:
+        sum(range(10_000))
+
+
 if __name__ == "__main__":
-    serve(app, port=int(sys.argv[1]))
+    serve(app, port=int(sys.argv[1]), access_log="--no-access-log" not in sys.argv)

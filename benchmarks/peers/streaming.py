@@ -32,5 +32,11 @@ async def task_progress(task_id: str) -> StreamingResponse:
     return StreamingResponse(events(), media_type="text/event-stream")
 
 
+@app.get("/task-status/{task_id}")
+async def task_status(task_id: str) -> dict[str, str]:
+    """Say that there is a task."""
+    return {"task_id": task_id}
+
+
 if __name__ == "__main__":
-    uvicorn.run(app, port=int(sys.argv[1]))
+    uvicorn.run(app, port=int(sys.argv[1]), access_log="--no-access-log" not in sys.argv)

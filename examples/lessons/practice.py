@@ -80,7 +80,6 @@ class Practice:
         if outcome.parting:
             self._show_red(outcome)
             return False
-        self._say("Green: every viewer saw what it should see.", "bold green")
         self._solve()
         return True
 
@@ -152,6 +151,7 @@ class Practice:
         mine = without_docstring(self._path.read_text(encoding="utf-8", errors="replace"))
         table.add_row(*(Syntax(text, "python", word_wrap=True) for text in (mine, self._exercise.solution)))
         self._console.print(table)
+        self._say("Green: every viewer saw what it should see.", "bold green")
         following = self._state.next()
         if following is None:
             self._say("That was the last exercise: all of them are solved.", "bold")

@@ -12,6 +12,7 @@ import { TaskSource, hasEnded } from "./task-source.js";
 const MAX_TASKS = 100; // what one connection can take
 const HIDDEN_POLL_SECONDS = 15;
 const RETRACT_MILLISECONDS = 2000;
+const LONG_MILLISECONDS = 1000; // to wait for the form
 const TITLE = document.title;
 const CONNECTION = {
   idle: "Nothing to watch",
@@ -125,6 +126,12 @@ async function offerWorks(seconds = 1) {
     setTimeout(offerWorks, 1000 * seconds, Math.min(30, 2 * seconds));
   }
   element("works-problem").textContent = problem;
+  showTasks();
+}
+
+/** Show what stands below the form, which would move if the form came later. */
+function showTasks() {
+  document.querySelector("main")?.classList.remove("arriving");
 }
 
 /** @param {SubmitEvent} event */
@@ -229,5 +236,6 @@ synchronize();
 addFromAddress();
 follow();
 offerWorks();
+setTimeout(showTasks, LONG_MILLISECONDS);
 linkDocs();
 sayWhere();

@@ -14,6 +14,7 @@ GIVE_UP_SECONDS = 30
 RETRY_SECONDS = 1.0
 """When to reconnect for the first time, as long as the server hasn't said."""
 SHORTEST_WAIT_SECONDS = 0.1
+"""The least of all waits, whatever the server says."""
 LONGEST_WAIT_SECONDS = 10
 
 FIRST_BYTE_SECONDS = 5
@@ -30,8 +31,8 @@ class Retrying:
     """Exponential back-off between tries, until there has been no connection for too long.
 
     The seconds without a connection are counted anew after one that brought a new event, or lasted for
-    longer than the wait before it without timing out. The back-off begins anew with a new event only: a
-    server that ends every connection at once would be asked for ever.
+    longer than the wait before it without timing out. The back-off begins anew with a new event, or an
+    answer that has waited for one: a server that ends every connection at once would be asked for ever.
     """
 
     def __init__(
@@ -41,23 +42,18 @@ class Retrying:
         notify: Callable[[str], None] = lambda _: None,
         *,
         on_lost: Callable[[int], object] = lambda _: None,
-        silence_seconds: float = SILENCE_SECONDS,
-        retry_seconds: float = RETRY_SECONDS,
-        shortest_wait_seconds: float = SHORTEST_WAIT_SECONDS,
     ) -> None:
         """`notify` is told when the connection is lost, and when there is one again.
 
         `on_lost` is told how many events the server has forgotten meanwhile, if any, and output with them.
-        A stream is dead after `silence_seconds` without a byte. The first wait is `retry_seconds` until the
-        server says otherwise, but never less than `shortest_wait_seconds`, whatever it says.
         """
-        self.silence_seconds = silence_seconds
-        self.retry_seconds = retry_seconds
+        self.silence_seconds: float = SILENCE_SECONDS
+        self.retry_seconds = RETRY_SECONDS
+        self.shortest_wait_seconds = SHORTEST_WAIT_SECONDS
         self.on_lost = on_lost
         self._url = url
         self._seconds = seconds
         self._notify = notify
-        self._shortest_wait_seconds = shortest_wait_seconds
         self._notified = False
         self._tries = 0
         self._wait = 0.0
@@ -182,12 +178,8 @@ class Retrying:
         if not self._notified:
             self._notify(f"{doing} ({why}) for up to {self._seconds:.15g} s")
         self._notified = True
-        return min(self._back_off(retry_seconds), left)
-
-    def _back_off(self, retry_seconds: float) -> float:
-        """Twice as long each time, never less than `retry_seconds`, and not in step with everyone else."""
-        wait = max(retry_seconds, self._shortest_wait_seconds) * 2.0 ** min(self._tries, 10)
-        wait = min(wait, max(retry_seconds, LONGEST_WAIT_SECONDS))
+        # Twice as long each time, never less than `retry_seconds`, and not in step with everyone else.
+        wait = max(retry_seconds, self.shortest_wait_seconds) * 2.0 ** min(self._tries, 10)
         self._tries += 1
-        self._wait = wait * random.uniform(1, 1.5)
-        return self._wait
+        self._wait = min(wait, max(retry_seconds, LONGEST_WAIT_SECONDS)) * random.uniform(1, 1.5)
+        return min(self._wait, left)

@@ -1,9 +1,10 @@
 """One connection of an event stream over requests, as `EventSource.connect` is one over aiohttp."""
 
 import logging
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from threading import Timer
+from threading import Event, Timer
 from typing import Any
 
 import requests
@@ -14,6 +15,7 @@ from taskstream.client import environment, errors
 from taskstream.client.parser import MAX_EVENT_BYTES, LineDecoder, check_size
 
 CHUNK_BYTES = 16 * 1024
+ANY_SOCKET = (socket.AF_INET, socket.SOCK_STREAM)
 
 NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 """What can happen to a connection: there is hope for the next one."""
@@ -131,18 +133,19 @@ def read_within(
 
     A socket's timeout doesn't see what decodes to nothing, or the fields behind a body that never end.
     """
-    timer = Timer(seconds, shut_down, [response])
+    late = Event()
+
+    def end() -> None:
+        late.set()
+        with suppress(OSError, ValueError), socket.fromfd(response.raw.fileno(), *ANY_SOCKET) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(seconds, end)
     timer.daemon = True  # Ctrl-C may come before `try`
     timer.start()
     try:
         return read(count, decode_content=True)
     finally:
-        if timer.finished.is_set():
-            raise TimeoutError
         timer.cancel()
-
-
-def shut_down(response: requests.Response) -> None:
-    """End what is being read, unless it has ended."""
-    with suppress(OSError, RuntimeError, ValueError):
-        response.raw.shutdown()
+        if late.is_set():
+            raise TimeoutError

@@ -74,39 +74,25 @@ def parameter(name: str, part: str, description: str, **schema: object) -> Schem
     return {"name": name, "in": part, "schema": schema, "description": description}
 
 
+def request_body(schema: Schema, **more: object) -> Schema:
+    """What the body of a request is."""
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}, **more}}
+
+
 STREAM_PARAMETERS = {
     "parameters": [
         parameter("Last-Event-ID", "header", "What EventSource sends on reconnecting", type="string"),
         parameter("last_event_id", "query", "The same, where there is no header", type="string"),
         parameter(
-            "wait",
-            "query",
-            "Seconds to wait for the first event, with which the response is over",
-            type="integer",
-            minimum=0,
-            maximum=30,
+            "wait", "query", "Seconds to wait for a first event", type="integer", minimum=0, maximum=30
         ),
     ]
 }
-TASK_IDS = {
-    "requestBody": {
-        "content": {"application/json": {"schema": TaskIds.model_json_schema()}},
-        "required": True,
-    }
-}
-KEY = parameter(
-    IDEMPOTENCY_KEY,
-    "header",
-    "The same key and body start one task, however often they are sent",
-    type="string",
-    pattern=PATTERN,
-)
-STREAM = (
-    stream(
-        "Unnamed ones have a `Snapshot` as their data, `output` has `text`, and `lost` the numbers of the "
-        "events that are gone, `from` and `to`; the others are numbered"
-    )
-    | NOT_FOUND
+TASK_IDS = request_body(TaskIds.model_json_schema(), required=True)
+KEY = parameter(IDEMPOTENCY_KEY, "header", "One key starts one task", type="string", pattern=PATTERN)
+STREAM = NOT_FOUND | stream(
+    "Unnamed ones have a `Snapshot` as their data, `output` has `text`, and `lost` the numbers of the "
+    "events that are gone, `from` and `to`; the others are numbered"
 )
 OVERVIEW = stream(
     "Unnamed ones have a `Snapshot` as their data, `unknown` a `task_id`; the last one has the id `end`"
@@ -128,8 +114,7 @@ class StartTaskOperation(Mapping[str, Any]):
         works = self._works.public.values()
         schemas = [inlined(self._bodies.model(work).model_json_schema()) for work in works]
         schema: Schema = {"oneOf": schemas} if schemas else {"not": {}}  # where there is nothing to start
-        body = {"content": {"application/json": {"schema": schema}}}
-        return {"parameters": [KEY], "requestBody": body}[key]
+        return {"parameters": [KEY], **request_body(schema)}[key]
 
     def __iter__(self) -> Iterator[str]:
         return iter(("parameters", "requestBody"))

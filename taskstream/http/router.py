@@ -14,11 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from taskstream.errors import IDEMPOTENCY_KEY, NO_STORE, InvalidParameters
-from taskstream.events import Snapshot
+from taskstream.events import Snapshot, TaskStatus
 from taskstream.http import openapi, page
 from taskstream.http.bodies import StartTaskBodies, TaskIds, read_body
 from taskstream.http.descriptions import add_descriptions
-from taskstream.tasks import Task
+from taskstream.http.scopes import SCOPE, dependencies_of
 
 if TYPE_CHECKING:
     from taskstream.http.task_stream import TaskStream
@@ -29,6 +29,8 @@ Options = dict[str, Any]
 
 TaskIdQuery = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
 
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
 find_context: Callable[[Scope], Any] = getattr(
     fastapi.routing, "_get_scope_effective_route_context", lambda _: None
 )
@@ -36,6 +38,12 @@ find_context: Callable[[Scope], Any] = getattr(
 
 looked_up = attrgetter("dependencies", "query_params", "header_params", "cookie_params", "body_params")
 """What of a `Dependant` FastAPI finds out for each request."""
+
+
+class JsonResponse(Response):
+    """JSON that is encoded already."""
+
+    media_type = "application/json"
 
 
 class TaskRoute(APIRoute):
@@ -97,9 +105,11 @@ def uncached(error: HTTPException) -> HTTPException:
 def create_router(tasks: "TaskStream") -> APIRouter:
     """A router with all routes, and the lifespan, of a `TaskStream`."""
     router = APIRouter(route_class=TaskRoute, lifespan=tasks.lifespan, responses=openapi.METHOD)
+    router.dependencies = dependencies_of(tasks)
     add_start(router, tasks)
     add_streams(router, tasks)
     add_status(router, tasks)
+    router.dependencies = []  # what follows is nobody's
     add_descriptions(router, tasks)
     if tasks.page:
         router.add_api_route("/", page.index, methods=["GET", "HEAD"], include_in_schema=False)
@@ -120,11 +130,13 @@ def add_start(router: APIRouter, tasks: "TaskStream") -> None:
     async def start_task(request: Request) -> Response:
         """Start some work, and answer the first snapshot of its task."""
         work, body = bodies.parse(await read_body(request) or b"{}")
-        task = await tasks.start_parsed(work, body, body.name, request.headers.get(IDEMPOTENCY_KEY))
+        key, scope = request.headers.get(IDEMPOTENCY_KEY), scope_of(tasks, request)
+        task = await tasks.start_parsed(work, body, body.name, key, scope)
         root, path = request.scope.get("root_path", ""), str(request.scope["path"])
         # Servers put the root path before the path, proxies that strip it leave it away.
         prefix = quote((path if path.startswith(f"{root}/") else root + path).removesuffix(START))
-        return snapshot_response(task, {"Location": f"{prefix}/task-progress/{task.task_id}"})
+        location = f"{prefix}/task-progress/{task.task_id}"
+        return JsonResponse(task.log.latest, headers={"Location": location})
 
 
 def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
@@ -140,17 +152,18 @@ def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
     @router.get("/task-progress/{task_id}", responses=openapi.STREAM, **stream)
     async def task_progress(request: Request, task_id: str) -> Response:
         """Stream a task: all that follows Last-Event-ID, then live, until its last snapshot."""
-        return await tasks.stream(request, task_id)
+        return await tasks.stream(request, task_id, scope=scope_of(tasks, request))
 
     @router.get("/task-progress", responses=openapi.OVERVIEW, **stream)
     async def tasks_progress(request: Request, task_id: TaskIdQuery) -> Response:
         """Stream many tasks at once: the latest snapshot of each, until all of them have ended."""
-        return await tasks.stream_overview(request, task_id)
+        return await tasks.stream_many(request, task_id, scope=scope_of(tasks, request))
 
     @router.post("/task-progress", responses=openapi.OVERVIEW | openapi.BODY, **stream_of_body)
     async def tasks_progress_by_body(request: Request) -> Response:
         """Stream many tasks at once: up to 1,000, whose ids are in the body."""
-        return await tasks.stream_overview(request, TaskIds.parse(await read_body(request)))
+        ids = TaskIds.parse(await read_body(request))
+        return await tasks.stream_many(request, ids, scope=scope_of(tasks, request))
 
 
 def add_status(router: APIRouter, tasks: "TaskStream") -> None:
@@ -160,19 +173,34 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
     @router.head("/task-status/{task_id}", include_in_schema=False)
     @router.get("/tasks/{task_id}", name="task", response_model=Snapshot, responses=openapi.STATUS)
     @router.get("/task-status/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
-    async def task_status(task_id: str) -> Response:
+    async def task_status(request: Request, task_id: str) -> Response:
         """Answer the latest snapshot of a task."""
-        return snapshot_response(await tasks.registry.get(task_id))
+        task = await tasks.find(task_id, scope_of(tasks, request))
+        return JsonResponse(task.log.latest)
 
     @router.post(
         "/tasks/{task_id}/cancel", name="task_cancel", response_model=Snapshot, responses=openapi.STATUS
     )
     @router.post("/cancel-task/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
-    async def cancel_task(task_id: str) -> Response:
+    async def cancel_task(request: Request, task_id: str) -> Response:
         """Ask a task to stop, and answer its snapshot; one that has ended stays as it is."""
-        return snapshot_response(await tasks.registry.cancel(task_id))
+        await tasks.find(task_id, scope_of(tasks, request))
+        task = await tasks.registry.cancel(task_id)
+        return JsonResponse(task.log.latest)
+
+    if not tasks.scoped:
+        return  # ids are what one has to know
+
+    @router.head("/tasks", include_in_schema=False)
+    @router.get("/tasks", response_model=list[Snapshot], responses=openapi.UNAVAILABLE)
+    async def list_tasks(
+        request: Request, status: TaskStatus | None = None, limit: Limit = 100
+    ) -> Response:
+        """List the latest snapshots of one's own tasks, the newest task first."""
+        snapshots = await tasks.registry.list(scope_of(tasks, request), status, limit)
+        return JsonResponse(b"[%b]" % b",".join(snapshots))
 
 
-def snapshot_response(task: Task, headers: dict[str, str] | None = None) -> Response:
-    """The latest snapshot, as it stands in the log."""
-    return Response(task.log.latest, media_type="application/json", headers=headers)
+def scope_of(tasks: "TaskStream", request: Request) -> str | None:
+    """Whose a request is, which has been asked; `None` if that makes no difference."""
+    return str(request.scope[SCOPE]) if tasks.scoped else None

@@ -26,17 +26,16 @@ class ServerStop:
 
     callback: Callable[[bool], object]
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    key: str = field(default_factory=lambda: f"taskstream-{uuid4().hex}")
-    by_state: bool = False
+    key: str = ""
 
     def state(self) -> dict[str, bool]:
         """What a lifespan yields so that its server is known; else it is any one on this event loop."""
-        self.by_state = True
+        self.key = self.key or f"taskstream-{uuid4().hex}"
         return {self.key: True}
 
     def is_of(self, server: "Server") -> bool:
         """Whether this server, which runs on the current event loop, is the one."""
-        if self.by_state:
+        if self.key:
             return self.key in getattr(server.lifespan, "state", ())  # which `lifespan="off"` has not
         return self.loop is asyncio.get_running_loop()
 

@@ -2,10 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from fastapi import APIRouter, Request, Response
 
@@ -19,6 +19,7 @@ from taskstream.http.router import create_router
 from taskstream.http.stopping import on_server_stop
 from taskstream.http.streams import Streams
 from taskstream.registry import Registry
+from taskstream.scopes import Scope
 from taskstream.settings import SettingsKeywords
 from taskstream.viewers import Follower, Overview, Viewer
 
@@ -37,14 +38,25 @@ class TaskStream(Tasks):
     """
 
     def __init__(
-        self, *, page: bool = True, namespace: str = "taskstream", **settings: Unpack[SettingsKeywords]
+        self,
+        *,
+        scope: Callable[..., Any] | None = None,
+        page: bool = True,
+        namespace: str = "taskstream",
+        track_tqdm: bool = False,
+        **settings: Unpack[SettingsKeywords],
     ) -> None:
         """Take settings; see `Settings` for units and defaults. Raises `ValueError` for a bad one.
 
+        `scope` is a dependency of FastAPI's that returns whose a request is: a non-empty string. With it,
+        requests know the tasks of their own scope only, and `GET /tasks` lists them.
         `page` says whether the router has the web page. `namespace` keeps applications that share a Redis
-        apart: it begins the names of all keys, Celery's included.
+        apart: it begins the names of all keys, Celery's included. With `track_tqdm`, bars of tqdm that are
+        made in a task are steps of it.
         """
-        super().__init__(open_registry, namespace=namespace, **settings)
+        super().__init__(open_registry, namespace=namespace, track_tqdm=track_tqdm, **settings)
+        self.scope = scope
+        self.scoped = scope is not None
         self.page = page
 
     @cached_property
@@ -66,7 +78,14 @@ class TaskStream(Tasks):
         _ = self.registry
         return self._streams
 
-    async def stream(self, request: Request, task_id: str, name_event: NameEvent | None = None) -> Response:
+    async def stream(
+        self,
+        request: Request,
+        task_id: str,
+        name_event: NameEvent | None = None,
+        *,
+        scope: Scope | None = None,
+    ) -> Response:
         """The response that streams a task, for a route of one's own: all that follows Last-Event-ID.
 
         With `?wait=10` in the request it is over as soon as there is something, or after so many seconds.
@@ -76,28 +95,30 @@ class TaskStream(Tasks):
         Raises `TaskNotFound`, `InvalidParameters`, `StreamsFull`, `BackendUnavailable`.
         """
         last_event_id, wait = last_event_id_of(request), wait_of(request)
-        task = await self.registry.get(task_id, last_event_id)
+        task = await self.find(task_id, self.whose(scope), last_event_id)
         after = task.log.parse_id(last_event_id)
         viewer = NamedFollower(task.log, after, name_event) if name_event else Follower(task.log, after)
         if task.ended and viewer.caught_up:
             return Response(status_code=204, headers=NO_STORE)  # or EventSource would ask again, for ever
         return self._respond(viewer, wait)
 
-    async def stream_overview(self, request: Request, task_ids: Iterable[str]) -> Response:
+    async def stream_many(
+        self, request: Request, task_ids: Iterable[str], *, scope: Scope | None = None
+    ) -> Response:
         """The response that streams the latest snapshots of many tasks, until all of them have ended.
 
         Raises `InvalidParameters`, `StreamsFull`, `BackendUnavailable`.
         """
-        wait, ids = wait_of(request), list(dict.fromkeys(task_ids))
+        wait, whose, ids = wait_of(request), self.whose(scope), [*task_ids]
         if not ids or last_event_id_of(request) == "end":
             return Response(status_code=204, headers=NO_STORE)
-        tasks = await self.registry.get_many(ids)
+        tasks = await self.find_many(ids, whose)
         unknown = [
             b"event: unknown\ndata: %b\n\n" % to_json({"task_id": task_id})
-            for task_id, task in zip(ids, tasks, strict=True)
+            for task_id, task in tasks.items()
             if task is None
         ]
-        return self._respond(Overview((task.log for task in tasks if task), unknown), wait)
+        return self._respond(Overview((task.log for task in tasks.values() if task), unknown), wait)
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[dict[str, bool]]:

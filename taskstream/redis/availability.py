@@ -1,34 +1,67 @@
-"""Whether Redis answers: what a server knows of it, what it tells its clients, and when it tries again."""
+"""Whether Redis answers: how long it is waited for, when it is asked again, and what clients are told."""
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 from redis import exceptions
-from redis.exceptions import RedisError, ResponseError
+from redis.asyncio import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost, RedisError, ResponseError
+from redis.retry import Retry
 
 from taskstream.errors import BackendUnavailable
-from taskstream.redis.connections import RETRY_SECONDS, Answer
+
+ANSWER_SECONDS = 1
+"""How long an answer of Redis is waited for."""
+
+RECONNECT_SECONDS = 0.1
+"""How long after a connection was lost it is replaced."""
+
+RETRY_SECONDS = 0.5
+"""How long a worker, or the background of a server, waits between attempts while Redis is out of reach."""
+
+SOCKET_OPTIONS: dict[str, Any] = {
+    "socket_connect_timeout": 1,
+    "socket_keepalive": True,
+    "socket_keepalive_options": {
+        getattr(socket, name): value
+        for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    },
+}
+"""Of all connections: the system presumes a silent one dead after some 11 s."""
+
+CONNECTION_OPTIONS: dict[str, Any] = {
+    **SOCKET_OPTIONS,
+    "socket_timeout": None,  # redis-py would make an asyncio task for each request: see `answer_to`
+    "retry": Retry(NoBackoff(), 0),  # callers know what may be sent again, and for how long
+}
+"""Of the connections of our own; Celery has others."""
 
 OUT_OF_REACH = "Redis is out of reach: try again later."
-FULL = "Redis is full: it takes no new task until others are forgotten, or it is given more memory."
-REFUSES = "Redis refuses to change anything: the server's log says why."
-
-CLUSTER = "This Redis is a node of a cluster, which is not supported: name a single Redis."
 
 REFUSALS: dict[type[ResponseError] | tuple[type[ResponseError], ...], str] = {
-    exceptions.OutOfMemoryError: FULL,
+    exceptions.OutOfMemoryError: (
+        "Redis is full: it takes no new task until others are forgotten, or it is given more memory."
+    ),
     exceptions.ReadOnlyError: "This Redis is a replica, which takes no changes: name its primary.",
-    (exceptions.AskError, exceptions.ClusterDownError): CLUSTER,
+    (exceptions.AskError, exceptions.ClusterDownError): (
+        "This Redis is a node of a cluster, which is not supported: name a single Redis."
+    ),
     exceptions.NoPermissionError: "Redis forbids this user a command: its access rules (ACL) lack it.",
 }
-"""What is said of errors that Redis answers."""
-
+"""What is said of errors that Redis answers; and of others:"""
 SENTINEL = "This is no Redis that runs scripts, perhaps a Sentinel: name the Redis that it watches."
+REFUSES = "Redis refuses to change anything: the server's log says why."
 
 REQUEST_SECONDS = 1.5
 """How long the client of a request is kept waiting for Redis."""
+
+Answer = TypeVar("Answer")
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +121,31 @@ class Availability:
                 logged = ""
                 continue
             await asyncio.sleep(RETRY_SECONDS)
+
+
+async def retry_once(redis: Redis, request: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer to a request that may be sent twice: again at once if its connection was lost.
+
+    Raises `RedisError`.
+    """
+    try:
+        return await answer_to(request)
+    except ConnectionLost:
+        # Idle connections may be lost too: Redis was restarted, or has closed all of them.
+        with suppress(RedisError, OSError, RuntimeError):
+            await redis.connection_pool.disconnect(inuse_connections=False)
+    return await answer_to(request)
+
+
+async def answer_to(request: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer to a request. Raises `RedisError`, also if it takes more than `ANSWER_SECONDS`."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await request()
+    except TimeoutError as error:
+        raise exceptions.TimeoutError(f"No answer within {ANSWER_SECONDS} s") from error
+    except RuntimeError as error:  # how uvloop reports a closed connection; redis-py lets it through
+        raise ConnectionLost(str(error)) from error
 
 
 async def retry_until_available(request: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -11,7 +11,7 @@ local commands = {}
 
 -- Begin a log with the first event of a task, and queue the message for a worker.
 function commands.create(
-    task_id, data, message, max_tasks, resubmit_seconds, deadline, idempotency_key, fingerprint
+    task_id, data, message, max_tasks, resubmit_seconds, deadline, idempotency_key, fingerprint, scope
 )
     if remembered(task_id) then return {'created', task_id} end  -- sent again
     if now > tonumber(deadline) then return {'late', ''} end
@@ -35,6 +35,11 @@ function commands.create(
     redis.call('HSET', messages, task_id, message)
     redis.call('ZADD', due, now + resubmit_seconds, task_id)
     redis.call('LPUSH', queue, message)
+    redis.call('ZADD', started, now, task_id)
+    if scope ~= '' then
+        redis.call('HSET', scopes, task_id, scope)
+        redis.call('ZADD', started_in(scope), now, task_id)
+    end
     if idempotency_key ~= '' then
         redis.call('HSET', keys, idempotency_key, task_id .. ' ' .. fingerprint)
         redis.call('HSET', key_of, task_id, idempotency_key)
@@ -144,6 +149,20 @@ function commands.statuses()
     return redis.call('HVALS', statuses)
 end
 
+-- The latest snapshots in a scope and a status, newest task first; '' means any.
+function commands.list(scope, status, limit)
+    forget_expired()
+    local found = {}
+    for _, task_id in ipairs(redis.call('ZREVRANGE', started_in(scope), 0, -1)) do
+        if #found == tonumber(limit) then break end
+        local snapshot = redis.call('HGET', snapshots, task_id)
+        if snapshot and (status == '' or redis.call('HGET', statuses, task_id) == status) then
+            table.insert(found, string.match(snapshot, ' (.*)'))
+        end
+    end
+    return found
+end
+
 -- Queue messages again that were lost on their way to a worker. A worker that has one twice begins once.
 local function resubmit(resubmit_seconds)
     for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, 100)) do
@@ -194,4 +213,4 @@ function commands.sweep(lease_seconds, resubmit_seconds, pause_seconds, lost)
     return {tostring(now), decisions}
 end
 
-return commands[ARGV[1]](unpack(ARGV, 2, math.min(#ARGV, EVENTS - 1)))
+return commands[ARGV[1]](unpack(ARGV, 2, math.min(#ARGV, EVENTS)))

@@ -14,6 +14,8 @@ local snapshots = key('snapshots')  -- hash: the latest snapshot of a task, with
 local statuses = key('statuses')    -- hash: its status
 local keys = key('keys')            -- hash: what an idempotency key has started, and the fingerprint
 local key_of = key('key_of')        -- hash: the idempotency key of a task
+local scopes = key('scopes')        -- hash: whose a task is, if it is somebody's
+local started = key('started')      -- sorted set: tasks, by the time of their start; with a scope, its own
 local state = key('state')          -- hash: when a server has swept, and until when no worker is lost
 
 local time = redis.call('TIME')
@@ -45,6 +47,8 @@ local function no_longer_running(task_id)
     redis.call('HDEL', ending, task_id)
 end
 
+local function started_in(scope) return scope == '' and started or started .. ':' .. scope end
+
 -- Forget all of a task but its log, which expires by itself if the task has ended.
 local function forget(task_id)
     withdraw(task_id)
@@ -55,6 +59,9 @@ local function forget(task_id)
     local idempotency_key = redis.call('HGET', key_of, task_id)
     if idempotency_key then redis.call('HDEL', keys, idempotency_key) end
     redis.call('HDEL', key_of, task_id)
+    redis.call('ZREM', started, task_id)
+    redis.call('ZREM', started_in(redis.call('HGET', scopes, task_id) or ''), task_id)
+    redis.call('HDEL', scopes, task_id)
 end
 
 local function forget_now(task_id) forget(task_id); redis.call('DEL', log(task_id)) end
@@ -95,7 +102,8 @@ end
 local function latest(task_id)
     local entry = latest_entry(task_id)
     local snapshot = redis.call('HGET', snapshots, task_id)
-    return entry and snapshot and {entry.id, string.match(snapshot, ' (.*)')}
+    local scope = redis.call('HGET', scopes, task_id) or ''
+    return entry and snapshot and {entry.id, string.match(snapshot, ' (.*)'), scope}
 end
 
 -- How a task has to end, and what its last event follows; workers' events are refused from now on.

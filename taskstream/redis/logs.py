@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
+from importlib.resources import files
+from typing import Any, NamedTuple, cast
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
 from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
-from taskstream.redis.connections import CONNECTION_OPTIONS, retry_once, script
+from taskstream.redis.availability import CONNECTION_OPTIONS, retry_once
 from taskstream.settings import Settings
 
 LEASE_SECONDS = 10
@@ -35,14 +36,13 @@ KINDS = {kind.encode(): kind for kind in Kind}
 
 
 class Creation(StrEnum):
-    """The outcome of an attempt to create a task; the key may have created it, or another one, before."""
+    """The outcome of an attempt to create a task; its key may be known, with the same start or another."""
 
     CREATED = "created"
     KNOWN = "known"
     KEY_REUSED = "key reused"
     FULL = "full"
     LATE = "late"
-    """The request reached Redis after its deadline."""
 
 
 class Page(NamedTuple):
@@ -55,15 +55,17 @@ class Page(NamedTuple):
     """Whether they follow the event after which they were asked for, as that is still in the log."""
     snapshot: Event | None
     """The latest snapshot, if it was read from its beginning."""
+    scope: str | None
+    """Whose the task is, likewise."""
 
     @classmethod
     def of(cls, reply: Sequence[Any]) -> "Page":
         """Decode a reply."""
-        newest_id, gapless, snapshot, *entries = reply
+        newest_id, gapless, snapshot, scope, *entries = reply
         events = [logged_event(*entries[i : i + 3]) for i in range(0, len(entries), 3)]
         snapshot_id, _, data = snapshot.partition(b" ")
         latest = logged_event(snapshot_id, b"", data) if snapshot else None
-        return cls(events, int(newest_id), bool(gapless), latest)
+        return cls(events, int(newest_id), bool(gapless), latest, scope.decode() or None)
 
 
 class Decision(NamedTuple):
@@ -85,6 +87,11 @@ def logged_event(event_id: bytes, kind: bytes, data: bytes) -> Event:
     """An event as Redis has it; of a kind that only a later version knows, it is lost here."""
     number = int(event_id)
     return Event(number, KINDS[kind], data) if kind in KINDS else Event.of_lost(number, number)
+
+
+def script(*names: str) -> str:
+    """The Lua in some files, as one script, whose one key is the namespace with a colon."""
+    return "".join((files(__package__) / f"{name}.lua").read_text(encoding="utf-8") for name in names)
 
 
 class RedisLogs:
@@ -110,6 +117,7 @@ class RedisLogs:
         message: str,
         max_tasks: int,
         key: IdempotencyKey | None = None,
+        scope: str | None = None,
         deadline: float = float("inf"),
     ) -> tuple[Creation, str]:
         """Begin a log with its first event, and queue the message for a worker.
@@ -119,7 +127,7 @@ class RedisLogs:
         """
         names = (key.key, key.fingerprint) if key else ("", "")
         outcome, created_id = await self._call(
-            "create", task_id, data, message, max_tasks, RESUBMIT_SECONDS, deadline, *names
+            "create", task_id, data, message, max_tasks, RESUBMIT_SECONDS, deadline, *names, scope or ""
         )
         return Creation(outcome.decode()), created_id.decode()
 
@@ -143,10 +151,14 @@ class RedisLogs:
         arguments = (each for position in positions for each in position)
         return [Page.of(reply) for reply in await self._run(self._read, PAGE, PAGE_BYTES, *arguments)]
 
-    async def latest(self, task_id: str) -> Event | None:
-        """The latest snapshot of a task that is remembered, under the number of its latest event."""
+    async def latest(self, task_id: str) -> tuple[Event, str | None] | None:
+        """The latest snapshot of a task that is remembered, numbered like its latest event; whose it is."""
         reply = await self._call("latest", task_id)
-        return logged_event(reply[0], b"", reply[1]) if reply else None
+        return (logged_event(reply[0], b"", reply[1]), reply[2].decode() or None) if reply else None
+
+    async def list_snapshots(self, scope: str | None, status: str | None, limit: int) -> list[bytes]:
+        """The latest snapshots in a scope and a status, unless `None`: newest task first."""
+        return cast("list[bytes]", await self._call("list", scope or "", status or "", limit))
 
     async def decide(self, task_id: str, status: str, message: str) -> Decision | None:
         """Decide how a task ends, if it has not ended and no other end was decided before.

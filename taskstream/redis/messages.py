@@ -7,10 +7,17 @@ https://docs.celeryq.dev/en/stable/internals/protocol.html
 
 import json
 import os
+import re
 import socket
 from base64 import b64encode
 
 QUEUE = "queue"
+
+
+def check_namespace(namespace: str) -> None:
+    """Raise `ValueError` if keys of this namespace could be those of another one."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", namespace):
+        raise ValueError(f"The namespace {namespace!r} may have letters, digits, '_', '.' and '-' only.")
 
 
 def run_name(namespace: str) -> str:
@@ -20,10 +27,9 @@ def run_name(namespace: str) -> str:
 
 def celery_message(task_id: str, namespace: str, work: str, parameters: str) -> str:
     """The message that asks a worker to run some work with these parameters, which are JSON."""
-    arguments = [work, parameters]
     embed = dict.fromkeys(("callbacks", "errbacks", "chain", "chord"))
     message = {
-        "body": b64encode(json.dumps([arguments, {}, embed]).encode()).decode(),
+        "body": b64encode(json.dumps([[work, parameters], {}, embed]).encode()).decode(),
         "content-encoding": "utf-8",
         "content-type": "application/json",
         "headers": {

@@ -134,6 +134,7 @@ class Mirrors:
             if position > 0 or not page.events:
                 return position > 0
             mirror = self._mirrors[task_id] = Mirror(task_id, self._settings)
+            mirror.scope = page.scope
             self.notifications.changed.set()
         elif position > mirror.position:
             return True  # it has to be read again from its beginning

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as ConnectionLost
 
-from taskstream.redis.connections import ANSWER_SECONDS, RECONNECT_SECONDS
+from taskstream.redis.availability import ANSWER_SECONDS, RECONNECT_SECONDS, answer_to
 
 SILENCE_SECONDS = 3
 """Seconds without a notification until the connection is checked by a ping."""
@@ -42,7 +42,7 @@ class Notifications:
     async def listen(self) -> None:
         """Receive notifications, until the connection is lost."""
         async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(self._prefix)  # to nothing: get_message() needs one
+            await answer_to(lambda: pubsub.subscribe(self._prefix))  # to nothing: get_message() needs one
             self._pubsub, self._subscribed = pubsub, set()
             self.changed.set()
             try:

@@ -17,7 +17,7 @@ from kombu import Connection, Queue
 from kombu.transport.redis import Channel, Transport
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from taskstream.redis.connections import RETRY_SECONDS, SOCKET_OPTIONS
+from taskstream.redis.availability import RETRY_SECONDS, SOCKET_OPTIONS
 from taskstream.redis.messages import QUEUE
 
 SETTINGS: dict[str, Any] = {

@@ -6,11 +6,13 @@ local most_entries, bytes_left = tonumber(ARGV[1]), tonumber(ARGV[2])
 local STEP = 10  -- entries that are read at a time, of which some may be too many
 
 -- The number of the newest entry if this page doesn't reach it, whether the event at the position is there,
--- and the latest snapshot if this is the beginning of the log; then number, kind and data of each entry.
+-- and if this is the beginning of the log, the latest snapshot and whose the task is; then number, kind and
+-- data of each entry.
 local function page_of(task_id, position)
-    local log, page, start = KEYS[1] .. 'log:' .. task_id, {'0', 0, ''}, position .. '-0'
+    local log, page, start = KEYS[1] .. 'log:' .. task_id, {'0', 0, '', ''}, position .. '-0'
     if position == '0' then
         page[3] = redis.call('HGET', KEYS[1] .. 'snapshots', task_id) or ''
+        page[4] = redis.call('HGET', KEYS[1] .. 'scopes', task_id) or ''
         bytes_left = bytes_left - #page[3]
     end
     local entries_left = most_entries

@@ -11,10 +11,9 @@ from taskstream.errors import BackendUnavailable, IdempotencyKeyReused, Registry
 from taskstream.events import TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
-from taskstream.redis.availability import OUT_OF_REACH, REQUEST_SECONDS, Availability
-from taskstream.redis.connections import RECONNECT_SECONDS, check_namespace
+from taskstream.redis.availability import OUT_OF_REACH, RECONNECT_SECONDS, REQUEST_SECONDS, Availability
 from taskstream.redis.logs import Creation, RedisLogs
-from taskstream.redis.messages import celery_message
+from taskstream.redis.messages import celery_message, check_namespace
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.redis.remote import carry_out, end_task
 from taskstream.registry import CLOSE_SECONDS
@@ -48,15 +47,21 @@ class RedisRegistry:
         self._owned = [asyncio.create_task(self._redis.repeat(step)) for step in steps]
 
     async def start(
-        self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None = None
+        self,
+        work: Work,
+        parameters: Parameters,
+        name: str,
+        key: IdempotencyKey | None = None,
+        scope: str | None = None,
     ) -> Task:
         """Submit some work; the oldest ended task makes room for it."""
         task = Task.create(name, Log(self._settings.history_length, self._settings.history_bytes))
+        task.scope = scope
         message = celery_message(task.task_id, self._namespace, work.name, work.to_json(parameters))
         deadline = time.time() + self._clock_ahead + REQUEST_SECONDS
         async with self._redis.required():
             outcome, created_id = await self._logs.create(
-                task.task_id, task.log.latest, message, self._settings.max_tasks, key, deadline
+                task.task_id, task.log.latest, message, self._settings.max_tasks, key, scope, deadline
             )
         match outcome:
             case Creation.FULL:
@@ -82,7 +87,7 @@ class RedisRegistry:
             [mirror] = await self.get_many([task_id])
         return self._found(task_id, mirror)
 
-    async def get_many(self, task_ids: Sequence[str]) -> list[Mirror | None]:
+    async def get_many(self, task_ids: Sequence[str]) -> Sequence[Mirror | None]:
         """The tasks with these ids; waits for Redis for `REQUEST_SECONDS`."""
         give_up_at = time.monotonic() + REQUEST_SECONDS
         while True:
@@ -92,6 +97,11 @@ class RedisRegistry:
                 if time.monotonic() + RECONNECT_SECONDS > give_up_at:
                     raise
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
+        """The latest snapshots, newest task first."""
+        async with self._redis.required():
+            return await self._logs.list_snapshots(scope, status, limit)
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED."""
@@ -125,7 +135,7 @@ class RedisRegistry:
         await asyncio.wait(self._owned, timeout=CLOSE_SECONDS)
         await self._logs.aclose()
 
-    async def _read(self, task_ids: Sequence[str]) -> list[Mirror | None]:
+    async def _read(self, task_ids: Sequence[str]) -> Sequence[Mirror | None]:
         """The tasks with these ids, read from Redis."""
         async with self._redis.required():
             await self._mirrors.refresh(task_ids)

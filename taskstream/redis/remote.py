@@ -49,8 +49,12 @@ class RemoteTask(Task):
 
 async def find_task(logs: RedisLogs, task_id: str) -> RemoteTask | None:
     """A task that is remembered, to be continued after its latest event."""
-    latest = await logs.latest(task_id)
-    return RemoteTask.after(task_id, latest, logs.settings) if latest else None
+    if not (found := await logs.latest(task_id)):
+        return None
+    latest, scope = found
+    task = RemoteTask.after(task_id, latest, logs.settings)
+    task.scope = scope
+    return task
 
 
 async def end_task(logs: RedisLogs, task_id: str, status: TaskStatus, message: str) -> None:

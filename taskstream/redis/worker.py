@@ -6,27 +6,37 @@ The work, and the life of a task, are the same as in one process; its events go 
 """
 
 import asyncio
-from contextlib import aclosing
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from functools import partial
 
 from celery import Task as CeleryTask, signals
 from celery.app.task import Context
 from pydantic import ValidationError
+from redis import Redis
+from redis.exceptions import RedisError
 
 from taskstream.errors import InvalidParameters
 from taskstream.events import TaskStatus
-from taskstream.redis.availability import retry_until_available
-from taskstream.redis.connections import check_namespace
+from taskstream.redis.availability import (
+    ANSWER_SECONDS,
+    CONNECTION_OPTIONS,
+    Availability,
+    retry_until_available,
+)
 from taskstream.redis.delivery import Delivery
-from taskstream.redis.leases import Leases
-from taskstream.redis.logs import RedisLogs
-from taskstream.redis.messages import run_name
+from taskstream.redis.logs import LEASE_SECONDS, RedisLogs, script
+from taskstream.redis.messages import check_namespace, run_name
 from taskstream.redis.queue import WorkRequest, create_celery, on_soft_time_limit
 from taskstream.redis.remote import RemoteTask, end_task, find_task
-from taskstream.settings import Settings
+from taskstream.running import Running
 from taskstream.threads import WorkThreads
+from taskstream.tqdm_steps import tqdm_patch
 from taskstream.updates import Updates, WorkError
-from taskstream.work_table import WorkTable
+
+RENEW_SECONDS = 1
+"""How often a worker renews a lease, and learns whether its task has been cancelled."""
 
 STOP_SECONDS = 1
 """How long work may go on to its next report when it has reached its soft time limit."""
@@ -34,15 +44,59 @@ STOP_SECONDS = 1
 ANOTHER_VERSION = "The worker has another version of this work than the server"
 
 
+class Leases:
+    """Leases on the tasks of a worker: without one a task is lost; who renews one hears of its end."""
+
+    def __init__(self, redis_url: str, namespace: str) -> None:
+        self._prefix = f"{namespace}:"
+        self._availability = Availability()
+        redis = Redis.from_url(redis_url, **CONNECTION_OPTIONS | {"socket_timeout": ANSWER_SECONDS})
+        self._script = redis.register_script(script("keys", "commands"))
+
+    def renew(self, task_id: str) -> bool:
+        """Renew a lease; whether the task still has to be run. Raises `RedisError`."""
+        return bool(self._script([self._prefix], ["renew", task_id, LEASE_SECONDS]))
+
+    @contextmanager
+    def hold(self, task_id: str, on_end: Callable[[], object]) -> Iterator[None]:
+        """Renew a lease while entered. `on_end` is called in the event loop if the task ends elsewhere.
+
+        In a thread, because work may block the event loop for longer than a lease lasts.
+        """
+        loop = asyncio.get_running_loop()
+        done = threading.Event()
+
+        def keep_renewing() -> None:
+            has_to_run = True
+            while has_to_run and not done.is_set():
+                try:
+                    has_to_run = self.renew(task_id)
+                    self._availability.record_answer()
+                except RedisError as error:  # as far as is known, it has to
+                    self._availability.record_error(error)
+                done.wait(RENEW_SECONDS if has_to_run else 0)
+            if not has_to_run:
+                loop.call_soon_threadsafe(on_end)
+
+        thread = threading.Thread(target=keep_renewing, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
 class Worker:
     """The Celery application, whose one task runs any work of an application."""
 
-    def __init__(self, works: WorkTable, settings: Settings, namespace: str) -> None:
+    def __init__(self, tasks: Running) -> None:
+        self._tasks = tasks
+        self._works = tasks.works
+        self._settings = tasks.settings
+        self._namespace = namespace = tasks.namespace
         check_namespace(namespace)
-        self._works = works
-        self._settings = settings
-        self._namespace = namespace
-        redis_url = settings.redis_url or ""
+        redis_url = tasks.settings.redis_url or ""
         self._leases = Leases(redis_url, namespace)
         self.celery = create_celery(redis_url, namespace)
 
@@ -70,7 +124,8 @@ class Worker:
             task = await retry_until_available(partial(find_task, logs, task_id))
             if task is None or task.snapshot.status is not TaskStatus.PENDING:
                 return  # forgotten, cancelled, or begun by another worker
-            await self._run_pending(task, logs, work_name, json_parameters)
+            async with self._tasks.in_worker():
+                await self._run_pending(task, logs, work_name, json_parameters)
 
     async def _run_pending(
         self, task: RemoteTask, logs: RedisLogs, work_name: str, json_parameters: str
@@ -95,7 +150,8 @@ class Worker:
         running = asyncio.create_task(task.run(begin, delivery.next, self._settings.output_queue_length))
         delivering = asyncio.create_task(delivery.run(running.cancel))
         lease = self._leases.hold(task.task_id, on_end=running.cancel)
-        with lease, on_soft_time_limit(end_at_soft_time_limit):
+        tracking = tqdm_patch.applied(self._tasks.track_tqdm)
+        with lease, on_soft_time_limit(end_at_soft_time_limit), tracking:
             await asyncio.wait([running])
             await delivery.flush()
         delivering.cancel()

@@ -6,6 +6,7 @@ import os
 import re
 import select
 import socket
+import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -20,6 +21,8 @@ GRACE_SECONDS = 2.0
 """How long a stopping server lets connections end by themselves."""
 END_SECONDS = 2.7
 """From the signal until the process is ended: less than the 3 s that are promised."""
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep Python's lock to itself while the event loop waits for it, instead of 5 ms."""
 
 LOOPBACK = r"(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[?::1\]?)"
 """Names and addresses that lead to the machine itself, wherever one looks them up (RFC 6761, 6.3)."""
@@ -87,8 +90,13 @@ def serve(
     config = uvicorn.Config(
         app, host=host, port=port, http=Served, ws="none", access_log=False, timeout_graceful_shutdown=3
     )
-    with suppress(KeyboardInterrupt):  # Ctrl-C, which uvicorn raises again after a clean end
-        Server(config).run()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)  # of the process: only a program of its own may choose that
+    try:
+        with suppress(KeyboardInterrupt):  # Ctrl-C, which uvicorn raises again after a clean end
+            Server(config).run()
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def host_pattern(host: str, allowed_hosts: list[str]) -> re.Pattern[bytes] | None:

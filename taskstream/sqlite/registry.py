@@ -89,7 +89,12 @@ class FileRegistry(MemoryRegistry):
         self._owned = asyncio.create_task(self._look_after())
 
     async def start(
-        self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None = None
+        self,
+        work: Work,
+        parameters: Parameters,
+        name: str,
+        key: IdempotencyKey | None = None,
+        scope: str | None = None,
     ) -> Task:
         """Start some work, once that is in the file."""
         self._journal.require()
@@ -108,7 +113,8 @@ class FileRegistry(MemoryRegistry):
         log = FileLog(self._tables.task_number, self._settings, self._journal.add)
         task = Task.create(name, log)
         keyed = (key.key, key.fingerprint) if key else (None, None)
-        log.row = (log.number, task.task_id, None, *keyed, work.name, json)
+        task.scope = scope
+        log.row = (log.number, task.task_id, scope, *keyed, work.name, json)
         self._start_when_written(task, key, work, parameters)
         await self._journal.written()
         return task
@@ -120,7 +126,7 @@ class FileRegistry(MemoryRegistry):
             raise TaskNotFound(task_id, self._settings.retention_seconds)
         return task
 
-    async def get_many(self, task_ids: Sequence[str], *, whole: bool = False) -> list[Task | None]:
+    async def get_many(self, task_ids: Sequence[str], *, whole: bool = False) -> Sequence[Task | None]:
         """The tasks with these ids; of those that have ended only the end, unless `whole`."""
         tasks: list[Task | None] = []
         for task_id in task_ids:
@@ -130,6 +136,16 @@ class FileRegistry(MemoryRegistry):
                 found = await self._find("task_id", task_id, whole=whole)
                 tasks.append(found[1] if found else None)
         return tasks
+
+    async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
+        """The latest snapshots, newest task first."""
+        async with self._journal.idle():
+            found = self._tables.list_ended(scope, status, limit)
+            for task in (record.task for record in self._records.values()):
+                own = scope in (None, task.scope) and status in (None, task.snapshot.status)
+                if isinstance(task.log, FileLog) and task.log.last_id and own:
+                    found.append((task.log.number, task.log.latest))
+        return [latest for _, latest in sorted(found, reverse=True)[:limit]]
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED, and stop its work."""
@@ -171,6 +187,7 @@ class FileRegistry(MemoryRegistry):
             log = FileLog(row["number"], self._settings, self._journal.add)
             log.restore(events)
             task = Task(row["task_id"], log)
+            task.scope = row["scope"]
             task.outline = Snapshot.from_json(log.latest)
             key = IdempotencyKey(row["key"], row["fingerprint"]) if row["key"] else None
             log.begun = row["parameters"] is None
@@ -201,7 +218,9 @@ class FileRegistry(MemoryRegistry):
                 log.append(row["latest"], Kind.LAST, row["last_id"])
         if whole:
             self._logs[row["task_id"]] = log
-        return row, Task(row["task_id"], log)
+        task = Task(row["task_id"], log)
+        task.scope = row["scope"]
+        return row, task
 
     def _start_when_written(
         self, task: Task, key: IdempotencyKey | None, work: Work, parameters: Parameters

@@ -81,6 +81,16 @@ class Tables:
             event_id, kind, data = line.split(b" ", 2)
             yield Event(int(event_id), Kind(kind.decode()), data)
 
+    def list_ended(
+        self, scope: str | None, status: TaskStatus | None, limit: int
+    ) -> list[tuple[int, bytes]]:
+        """Number and last snapshot of tasks that have ended, the newest first."""
+        wanted = {"scope": scope, "status": status}
+        conditions = "".join(f" AND {name} = :{name}" for name, value in wanted.items() if value)
+        query = f"SELECT number, latest FROM tasks WHERE ended_at IS NOT NULL{conditions}"
+        rows = self._execute(f"{query} ORDER BY number DESC LIMIT {limit}", wanted)
+        return [(number, latest) for number, latest in rows]
+
     def count_ended(self) -> Counter[TaskStatus]:
         """How many tasks have ended, by status."""
         rows = self._execute(

@@ -136,13 +136,15 @@ class Bars(Progress):
     def _update_row(self, snapshot: SnapshotDict) -> None:
         task_id, name = snapshot["task_id"], printable(snapshot["name"])
         status = self.abandoned.get(task_id) or snapshot["status"]
-        result = f" {result_of(snapshot)}" if self._many else ""
+        message = f"{snapshot['message']} {result_of(snapshot) if self._many else ''}"
+        if status in STYLES.keys() - {"SUCCESS"}:
+            message = ""  # a line of its own says it, in full
         fields: dict[str, Any] = {
             "completed": snapshot["progress"],
             "name": shorten(name, min(NAME_CELLS, max(6, self.console.width // 4))),
             "status": escape(printable(status)),
             "style": STYLES.get(status, "default"),
-            "message": printable(f"{snapshot['message']}{result}"),
+            "message": printable(message),
             "snapshot": None if task_id in self.abandoned else snapshot,
             "received_at": time.monotonic(),
             "rank": 2 if status == "SUCCESS" else int(status in STYLES),

@@ -19,8 +19,6 @@ from taskstream.client.retrying import GIVE_UP_SECONDS
 from taskstream.terminal.text import printable, without_password
 
 MAX_COUNT = 1000
-BAD_FLAGS = 2
-"""The exit code."""
 FIELDS = ("name", "work", "seconds", "steps", "fail_at")
 """The flags that go to the server as they are; those not given are left to its defaults."""
 
@@ -40,18 +38,13 @@ class Arguments(argparse.Namespace):
     fields: dict[str, object]
     """The fields of a new task."""
 
-    @property
-    def task_id(self) -> str | None:
-        """The task to watch, if one is not to be started."""
-        return self.task_ids[0] if self.task_ids else None
-
 
 class FlagParser(argparse.ArgumentParser):
     """An argument parser that says what is wrong in one sentence."""
 
     def error(self, message: str) -> NoReturn:
         """End the program."""
-        self.exit(BAD_FLAGS, f"{self.prog}: {printable(without_password(message))} (see --help)\n")
+        self.exit(2, f"{self.prog}: {printable(without_password(message))} (see --help)\n")
 
 
 def parse_arguments(doc: str, *, many: bool = False) -> Arguments:
@@ -104,9 +97,10 @@ def add_task_flags(parser: FlagParser, name: str) -> None:
     add = parser.add_argument
     add("--name", help=f"what to call the task, at most 100 characters (default: {name})")
     add("--work", help="what the task does: one of those that GET /works lists (default: simulated)")
-    add("--seconds", type=number, help="how long it takes, in seconds, 0 to 3600 (default: 5)")
-    add("--steps", type=int, help="in how many steps, or pages for scraping, 1 to 1000 (default: 20)")
-    add("--fail-at", type=number, metavar="PERCENT", help="fail on purpose there (default: don't fail)")
+    add("--seconds", type=number, help="for how many seconds it runs, 0 to 3600 (default: 5)")
+    add("--steps", type=int, help="how many steps it has, or pages to scrape, 1 to 1000 (default: 20)")
+    words = "at how many percent to fail on purpose (default: don't fail)"
+    add("--fail-at", type=number, metavar="PERCENT", help=words)
     words = "any other parameter of the work, its value as JSON or else as text; text that is JSON too "
     words += """goes in quotes of its own: label='"5"'; may be repeated"""
     add("--param", type=parameter, action="append", default=[], metavar="NAME=VALUE", help=words)

@@ -15,91 +15,79 @@ def snapshot(status: str, message: str = "", name: str = "work-1") -> str:
     return json.dumps({"task_id": "a", "name": name, "status": status, "message": message})
 
 
-PENDING, STARTED, SUCCESS, FAILURE, REVOKED = map(
-    snapshot, ("PENDING", "STARTED", "SUCCESS", "FAILURE", "REVOKED")
-)
+PENDING, STARTED, SUCCESS, REVOKED = map(snapshot, ("PENDING", "STARTED", "SUCCESS", "REVOKED"))
+FAILURE = snapshot("FAILURE", "Failed on purpose")
 LOST = snapshot("FAILURE", "Worker lost")
+
+
+def of(what: What, at: float, who: str = "viewer-1", task: str = "a", **about: Any) -> Observation:
+    """What somebody has observed."""
+    return Observation(what=what, at=at, who=who, task=task, **about)
 
 
 def seen(number: int, data: str, at: float = 0, who: str = "viewer-1", **about: Any) -> Observation:
     """An event, as a viewer has seen it."""
-    return Observation(
-        at=at or number, who=who, what=What.EVENT, task="a", number=number, data=data, **about
-    )
+    return of(What.EVENT, at or number, who, number=number, data=data, **about)
 
 
-def final(number: int, data: str, at: float = 90, **about: Any) -> Observation:
+def final(number: int, data: str, **about: Any) -> Observation:
     """An event, as Redis has it in the end."""
-    return Observation(
-        at=at, who="redis", what=What.FINAL_EVENT, task="a", number=number, data=data, **about
-    )
+    return of(What.FINAL_EVENT, 90, "redis", number=number, data=data, **about)
 
 
 def start(at: float = 0.5, task: str = "a", **about: Any) -> Observation:
     """An answer to a start."""
-    return Observation(
-        at=at, who="s1", what=What.START, task=task, label="work-1", data=PENDING if task else "", **about
-    )
+    return of(What.START, at, "s1", task, label="work-1", data=PENDING if task else "", **about)
 
 
-def work(
-    what: What, at: float, outcome: Outcome = Outcome.OK, label: str = "work-1", **about: Any
-) -> Observation:
+def work(what: What, at: float, label: str = "work-1", **about: Any) -> Observation:
     """What some work says of itself."""
-    return Observation(at=at, who="process 7", what=what, label=label, outcome=outcome, key=label, **about)
-
-
-def of(what: What, at: float, **about: Any) -> Observation:
-    """Anything else."""
-    return Observation(at=at, who="viewer-1", what=what, task="a", **about)
+    return of(what, at, "process 7", "", label=label, key=label, **about)
 
 
 def fault(label: str, at: float, until: float) -> list[Observation]:
     """A fault, and its repair."""
     return [
-        Observation(at=at, who="nemesis", what=What.FAULT, label=label),
-        Observation(at=until, who="nemesis", what=What.HEALED, label=label),
+        of(What.FAULT, at, "nemesis", "", label=label),
+        of(What.HEALED, until, "nemesis", "", label=label),
     ]
 
 
 def loss(at: float, until: float, since: float = 0) -> Observation:
     """What Redis was told after `since` is gone."""
-    return Observation(at=at, who="nemesis", what=What.LOSS, since=since, until=until)
+    return of(What.LOSS, at, "nemesis", "", since=since, until=until)
 
 
 def calm(at: float) -> Observation:
     """The end of all faults."""
-    return Observation(at=at, who="nemesis", what=What.CALM)
+    return of(What.CALM, at, "nemesis", "")
 
 
 def limits(**about: int) -> Observation:
     """The limits of the cluster."""
-    return Observation(at=0, who="cluster", what=What.LIMITS, data=Limits(**about).to_json())
+    return of(What.LIMITS, 0, "cluster", "", data=Limits(**about).to_json())
 
 
 def refusal(at: float) -> Observation:
     """A start for which there is no place."""
-    return Observation(
-        at=at,
-        who="s1",
-        what=What.START,
-        outcome=Outcome.FAIL,
-        label="work-2",
-        since=at - 0.1,
-        status=503,
-    )
+    return of(What.START, at, "s1", "", outcome=Outcome.FAIL, label="work-2", since=at - 0.1, status=503)
 
 
-def health(tasks: int, running: int) -> Observation:
-    """An answer at the end."""
-    counted = json.dumps({"tasks": tasks, "running": running})
-    return Observation(at=91, who="s1", what=What.FINAL_HEALTH, status=200, data=counted)
+def health(at: float, tasks: int, running: int, what: What = What.HEALTH) -> Observation:
+    """What a server says of itself."""
+    return of(what, at, "s1", "", status=200, data=json.dumps({"tasks": tasks, "running": running}))
+
+
+def final_health(tasks: int, running: int) -> Observation:
+    """The same at the end."""
+    return health(91, tasks, running, What.FINAL_HEALTH)
 
 
 FINISHED = [seen(1, PENDING), seen(2, STARTED), seen(3, SUCCESS)]
+SEEN_LATE = [seen(1, PENDING, 81, "v2"), seen(2, STARTED, 82, "v2"), seen(3, SUCCESS, 83, "v2")]
 IN_REDIS = [final(1, PENDING), final(2, STARTED), final(3, SUCCESS)]
 RAN = [work(What.BEGUN, 2), work(What.ENDED, 2.9)]
-UNKNOWN = {"status": 404, "outcome": Outcome.FAIL}
+UNKNOWN: dict[str, Any] = {"status": 404, "outcome": Outcome.FAIL}
 SHORT = limits(retention_seconds=5)
 SMALL = limits(max_tasks=1)
 
@@ -108,12 +96,8 @@ SAID = [final(1, PENDING), final(2, '{"text":"a\\nb\\n"}', kind="output"), final
 GOOD = {
     "all that was said": [*SAID, work(What.ENDED, 3, number=2)],
     "a whole life": [
-        start(),
-        *FINISHED,
-        *RAN,
-        *IN_REDIS,
-        health(1, 0),
-        of(What.FINAL_STATUS, 91, data=SUCCESS),
+        *(start(), *FINISHED, *RAN, *IN_REDIS),
+        *(final_health(1, 0), of(What.FINAL_STATUS, 91, data=SUCCESS)),
     ],
     "told of a gap, with the latest snapshot": [
         of(What.LOST, 1, number=1, until=7),
@@ -122,17 +106,12 @@ GOOD = {
         seen(9, SUCCESS),
     ],
     "told of two gaps in a row": [
-        seen(1, PENDING),
-        of(What.LOST, 2, number=2, until=3),
-        of(What.LOST, 2, number=4, until=4),
-        seen(5, SUCCESS),
+        *(seen(1, PENDING), of(What.LOST, 2, number=2, until=3)),
+        *(of(What.LOST, 2, number=4, until=4), seen(5, SUCCESS)),
     ],
     "replayed after Redis had lost the end": [
-        *FINISHED[:2],
-        loss(2.5, 3, since=1),
-        seen(1, PENDING, 4),
-        seen(2, STARTED, 5),
-        seen(3, FAILURE, 6),
+        *(*FINISHED[:2], loss(2.5, 3, since=1)),
+        *(seen(1, PENDING, 4), seen(2, STARTED, 5), seen(3, FAILURE, 6)),
     ],
     "another end after a loss": [
         *FINISHED,
@@ -149,7 +128,10 @@ GOOD = {
     "an unknown start that began": [start(task="", outcome=Outcome.UNKNOWN), *RAN],
     "cancelled": [seen(1, PENDING), of(What.CANCEL, 2, data=REVOKED), seen(2, REVOKED)],
     "an overview": [*FINISHED, of(What.GLANCE, 2, data=PENDING), of(What.GLANCE, 3, data=SUCCESS)],
-    "expired": [SHORT, start(), *FINISHED, *RAN, of(What.OPEN, 8, since=7.9, **UNKNOWN), health(0, 0)],
+    "expired": [
+        *(SHORT, start(), *FINISHED, *RAN),
+        *(of(What.OPEN, 8, since=7.9, **UNKNOWN), final_health(0, 0)),
+    ],
     "expired, as it was cancelled": [
         SHORT,
         start(since=0.4),
@@ -157,42 +139,23 @@ GOOD = {
         of(What.STATUS, 7, since=6.9, **UNKNOWN),
     ],
     "has made room": [
-        SMALL,
-        start(),
-        *FINISHED,
-        *RAN,
-        start(4, "b", since=3.5),
+        *(SMALL, start(), *FINISHED, *RAN, start(4, "b", since=3.5)),
         of(What.STATUS, 4.5, since=4.2, **UNKNOWN),
-        Observation(at=4.6, who="s1", what=What.HEALTH, status=200, data='{"tasks": 1, "running": 1}'),
+        health(4.6, 1, 1),
     ],
     "a key of what has made room": [
-        SMALL,
-        start(1, key="k"),
-        *FINISHED,
-        *RAN,
-        start(4, "b", since=3.5),
-        start(5, "c", since=4.8, key="k"),
-        work(What.BEGUN, 5.5),
+        *(SMALL, start(1, key="k"), *FINISHED, *RAN),
+        *(start(4, "b", since=3.5), start(5, "c", since=4.8, key="k"), work(What.BEGUN, 5.5)),
     ],
     "no place": [SMALL, start(), *FINISHED, *RAN, refusal(2)],
-    "a place that is taken again": [
-        SMALL,
-        start(),
-        *FINISHED,
-        loss(4, 4.5, since=2.5),
-        refusal(5),
-    ],
-    "late, but not later than the faults": [
-        *FINISHED,
-        calm(70),
-        *(seen(n, d, 70 + n, "v2") for n, d in enumerate((PENDING, STARTED, SUCCESS), 1)),
-    ],
+    "a place that is taken again": [SMALL, start(), *FINISHED, loss(4, 4.5, since=2.5), refusal(5)],
+    "late, but not later than the faults": [*FINISHED, calm(80), *SEEN_LATE],
 }
 
 BAD = {
     "a gap that is none": ([*IN_REDIS, of(What.LOST, 3, number=1, until=2)], "true gaps"),
     "less than was said": ([*SAID, work(What.ENDED, 3, number=3)], "whole texts"),
-    "another secret": ([Observation(at=1, what=What.BEGUN, label="a", key="***")], "same parameters"),
+    "another secret": ([of(What.BEGUN, 1, label="a", key="***")], "same parameters"),
     "files that stay open": (
         [work(What.BEGUN, 1, number=20), work(What.BEGUN, 2, label="b", number=60)],
         "nothing kept",
@@ -220,10 +183,7 @@ BAD = {
         "lawful lives",
     ),
     "an end that is not seen": ([*FINISHED, seen(1, PENDING, 2, "v2")], "seen ends"),
-    "an end that is seen late": (
-        [*FINISHED, *(seen(n, d, 80 + n, "v2") for n, d in enumerate((PENDING, STARTED, SUCCESS), 1))],
-        "seen ends",
-    ),
+    "an end that is seen late": ([*FINISHED, *SEEN_LATE], "seen ends"),
     "an end long after the last fault": (
         [*FINISHED[:2], calm(3), seen(3, SUCCESS, 60), *IN_REDIS],
         "all end",
@@ -237,13 +197,14 @@ BAD = {
     "begun twice": ([work(What.BEGUN, 1), work(What.BEGUN, 2)], "one beginning"),
     "refused, yet begun": ([start(task="", outcome=Outcome.FAIL), *RAN], "one beginning"),
     "SUCCESS of work that has not ended": ([*FINISHED, work(What.BEGUN, 2)], "honest ends"),
+    "failed without a reason": ([seen(1, PENDING), seen(2, snapshot("FAILURE", "?"))], "honest ends"),
     "lost without a reason": ([seen(1, PENDING), seen(2, LOST, 14)], "honest ends"),
     "a status that is not the last": (
         [*IN_REDIS, of(What.FINAL_STATUS, 91, data=STARTED)],
         "agreeing answers",
     ),
     "no health": (
-        [Observation(at=91, who="s1", what=What.FINAL_HEALTH, status=503, data="{}")],
+        [of(What.FINAL_HEALTH, 91, "s1", "", status=503, data="{}")],
         "agreeing answers",
     ),
     "a snapshot out of nowhere": ([*FINISHED, of(What.STATUS, 2, data=REVOKED)], "true snapshots"),
@@ -252,13 +213,7 @@ BAD = {
     "an overview that forgets": ([start(), of(What.GLANCE, 4, since=3, **UNKNOWN)], "kept starts"),
     "expired too soon": ([SHORT, start(), *RAN, of(What.STATUS, 7, since=6.9, **UNKNOWN)], "kept starts"),
     "expired at work": (
-        [
-            SHORT,
-            start(),
-            work(What.BEGUN, 1),
-            of(What.STATUS, 20, since=19, **UNKNOWN),
-            work(What.ENDED, 21),
-        ],
+        [SHORT, start(), RAN[0], of(What.STATUS, 20, since=19, **UNKNOWN), work(What.ENDED, 21)],
         "kept starts",
     ),
     "made room without need": (
@@ -267,14 +222,11 @@ BAD = {
     ),
     "kept for too long": ([SHORT, *FINISHED, *IN_REDIS], "forgotten in time"),
     "more tasks than places": (
-        [
-            SMALL,
-            Observation(at=4, who="s1", what=What.HEALTH, status=200, data='{"tasks": 2, "running": 1}'),
-        ],
+        [SMALL, health(4, 2, 1)],
         "no more tasks",
     ),
     "a place that is free": ([SMALL, refusal(1)], "honest refusals"),
-    "a worker that ends by itself": ([Observation(at=99, who="w1", what=What.DIED)], "survivors"),
+    "a worker that ends by itself": ([of(What.DIED, 99, "w1", "")], "survivors"),
     "a cancel that is not kept": ([of(What.CANCEL, 2, data=REVOKED), *FINISHED], "kept cancels"),
 }
 

@@ -32,7 +32,9 @@ class OwnServer(Server):
 
 def hasty(url: str, seconds: float = 30) -> Retrying:
     """Retrying that hardly waits, neither for a byte nor between two tries."""
-    return Retrying(url, seconds, silence_seconds=0.5, retry_seconds=0, shortest_wait_seconds=0.001)
+    retrying = Retrying(url, seconds)
+    retrying.silence_seconds, retrying.retry_seconds, retrying.shortest_wait_seconds = 0.5, 0, 0.001
+    return retrying
 
 
 def start_task(server: Server, **fields: object) -> str:

@@ -21,7 +21,6 @@ from tests.support.programs import ROOT
         ["--seconds", "soon"],
         ["--seconds", "nan"],
         ["--steps", "1.5"],
-        ["--patience", "-1"],
         ["--url", "ftp://localhost"],
         ["--task-id", "a", "--name", "b"],
         ["--colour", "red"],
@@ -35,19 +34,6 @@ from tests.support.programs import ROOT
 def test_bad_flags(run: Run, flags: list[str]) -> None:
     """A flag that makes no sense: one sentence, and exit code 2."""
     assert refused(run("client.py", *flags)).startswith("client.py: ")
-
-
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (["--count", "0"], "argument --count: '0' is not a whole number, 1 to 1000"),
-        (["--count", "x"], "argument --count: 'x' is not a whole number, 1 to 1000"),
-        (["--patience", "-1"], "argument --patience: '-1' is not a number of seconds, 0 or more"),
-    ],
-)
-def test_bounds(run: Run, flags: list[str], words: str) -> None:
-    """A number that is out of bounds: the sentence names them."""
-    assert refused(run("multiple_task.py", *flags)) == f"multiple_task.py: {words} (see --help)"
 
 
 @pytest.mark.parametrize(

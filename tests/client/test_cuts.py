@@ -32,7 +32,7 @@ from tests.support.faults import (
     Whole,
     record,
 )
-from tests.support.programs import Program, Server
+from tests.support.programs import Server
 
 NAME = "Zürich → 東京 🚄"
 PIECES = ["Zürich\r\n", "→ 東", "京 🚄\n\x1b[31m\n", "→ 東", "\x85\u2028\x0c\0id: 9"]
@@ -206,17 +206,3 @@ async def test_refusals(
         with pytest.raises(Rejected):
             await watch(proxy.url, recording.task_id)
         assert len(proxy.requests) == len(before) + 1
-
-
-@pytest.mark.slow
-async def test_no_traceback(recording: Recording) -> None:
-    """A client program says of a head that was cut off what it says of any cut."""
-
-    async def run(name: str) -> None:
-        async with FaultProxy(recording.port, (Cut(150), Cut(150))) as proxy:
-            with Program(name, "--url", proxy.url, "--task-id", recording.task_id) as program:
-                assert await asyncio.to_thread(program.wait, 20) == 0
-        assert "Reconnecting" in program.output
-        assert "Traceback" not in program.output
-
-    await asyncio.gather(run("client.py"), run("sse_client.py"))

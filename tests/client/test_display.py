@@ -141,6 +141,19 @@ def test_bars(server: Server, client: str) -> None:
     assert screen.rindex("\x1b[?25h") > screen.rindex("\x1b[?25l")  # the cursor is back
 
 
+@terminals
+@ALL
+async def test_a_bad_end(client: str) -> None:
+    """What a task has failed of stands there in full, and once: its row has no place for a sentence."""
+    sentence = "The file a.csv has 17 columns where 16 were expected, in line 1,204. " * 3
+    async with FaultProxy(always=stream_of(snapshot(status="FAILURE", message=sentence))) as proxy:
+        flags = (client, "--url", proxy.url, "--task-id", "x")
+        code, screen = await asyncio.to_thread(run_in_terminal, *flags, columns=120)
+    assert code == 1
+    assert screen.count(sentence) == 1
+    assert screen.count("a.csv") == 3
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [

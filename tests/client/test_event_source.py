@@ -363,6 +363,7 @@ async def test_bom_of_each_connection(serve: Script, session: aiohttp.ClientSess
         ("Content-Type: TEXT/EVENT-STREAM ; charset=utf-16", True),
         ("Content-Type: text/event-stream/x", False),
         ("Content-Type: text/event-streams", False),
+        ("Content-Type: xtext/event-stream", False),
         ("Content-Type: text/html", False),
     ],
 )

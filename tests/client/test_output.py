@@ -243,17 +243,6 @@ def test_whole_lines(size: int, filtered: bool) -> None:
     assert said == (ON_A_TERMINAL if filtered else TEXT.split("\n"))
 
 
-def test_two_tasks() -> None:
-    """The lines of two tasks don't mix."""
-    written: list[str] = []
-    names = {"x": "n", "y": "y"}
-    lines = WholeLines(written.append, names.__getitem__, filtered=True)
-    for task_id, text in [("x", "a"), ("y", "1"), ("x", "b\n"), ("y", "2"), ("x", "c")]:
-        lines.add(task_id, text)
-    lines.end()
-    assert written == ["n: ab\n", "y: 12\n", "n: c\n"]
-
-
 @pytest.mark.parametrize(
     ("line", "shown"),
     [

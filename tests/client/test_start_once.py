@@ -145,7 +145,8 @@ async def test_retry_after(start: Start) -> None:
     """`Retry-After` is honoured, as far as patience goes."""
     waits: list[str] = []
     async with FaultProxy(always=Answer(503, ("Retry-After: 600",), '{"detail": "Full"}')) as proxy:
-        retrying = Retrying(proxy.url, 0.3, waits.append, shortest_wait_seconds=0.001)
+        retrying = Retrying(proxy.url, 0.3, waits.append)
+        retrying.shortest_wait_seconds = 0.001
         with pytest.raises(Rejected, match="Full"):
             await start(retrying, proxy.url)
     assert len(proxy.requests) == 2

@@ -91,16 +91,6 @@ async def for_ever() -> Updates:
         yield Update(0, "never")
 
 
-async def deaf() -> Updates:
-    """Work that goes on when it is cancelled."""
-    while True:
-        try:
-            await asyncio.sleep(0.001)
-        except asyncio.CancelledError:
-            yield Update(10, "I didn't hear that")
-        yield Update(5, "Still here")
-
-
 def cleans_up(closed: asyncio.Event) -> Callable[[], Updates]:
     """Work that says when it has cleaned up."""
 

@@ -69,39 +69,6 @@ def test_a_long_log_comes_in_pieces() -> None:
     assert len(sizes) >= 1000 * 1000 // PIECE_BYTES
 
 
-@pytest.mark.parametrize(
-    ("sent", "event_id"),
-    [
-        *(("1", 1), ("2", 2), ("3", 3)),
-        *((each, 0) for each in (None, "", "-1", "0", "01", "4", " 1", "1 ", "1\n", "1.5", "abc", "٣")),
-        ("1" * 5000, 0),
-    ],
-)
-def test_last_event_id(sent: str | None, event_id: int) -> None:
-    """The ids of events are understood; one that was never given out counts as none."""
-    assert log_of(3).parse_id(sent) == event_id
-
-
-async def test_a_viewer_that_leaves_is_forgotten() -> None:
-    """The log keeps nothing of a viewer that has gone, even if it was cancelled."""
-    log = Log(10)
-
-    async def watch() -> None:
-        with Follower(log, 0) as viewer:
-            while await viewer.read():
-                pass
-
-    watching = [asyncio.create_task(watch()) for _ in range(3)]
-    await asyncio.sleep(0)
-    assert len(log.listeners) == 3
-    watching[0].cancel()
-    await asyncio.wait([watching[0]])
-    log.append(b"still there")
-    log.append(b"end", Kind.LAST)
-    await asyncio.gather(*watching[1:])
-    assert not log.listeners
-
-
 async def test_viewers_go_when_the_server_stops() -> None:
     """A closed log lets its viewers read what is there, and no more."""
     log = log_of(3)

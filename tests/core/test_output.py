@@ -58,7 +58,7 @@ def check(seen: list[Event], said: list[Said]) -> None:
         assert seen[-2].snapshot.message == str(len(said) - 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SAID, st.sampled_from([generator, coroutine, blocking, other_thread]), st.integers(1, 5))
 def test_any_interleaving(said: list[Said], form: Form, queue_length: int) -> None:
     """However reports and output alternate, viewers get every piece once, and all of it in its order."""

@@ -1,4 +1,4 @@
-"""The registry keeps tasks, forgets them when their time is over, and stops what runs."""
+"""The registry stops what runs, and keeps nothing of what it has forgotten."""
 
 import asyncio
 import gc
@@ -12,17 +12,15 @@ from types import AsyncGeneratorType
 
 import pytest
 
-from taskstream import RegistryFull, TaskNotFound, TaskStatus, TaskStream, Update, WorkError, report
+from taskstream import TaskNotFound, TaskStatus, TaskStream, Update, WorkError, report
 from taskstream.tasks import Task
 from tests.core.running import (
     FORMS,
     Form,
     Updates,
     cleans_up,
-    deaf,
     for_ever,
     generator,
-    last_snapshot,
     others,
     start_until,
     three_steps,
@@ -39,6 +37,13 @@ def is_ours(value: object) -> bool:
     return isinstance(value, AsyncGeneratorType) and "/tests/core/" in value.ag_code.co_filename
 
 
+async def deaf() -> Updates:
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.001)
+        yield Update(5, "Still here")
+
+
 async def breaks() -> Updates:
     yield Update(30, "So far")
     raise KeyError("/secret/path")
@@ -47,42 +52,6 @@ async def breaks() -> Updates:
 async def cancels_itself() -> Updates:
     yield Update(30, "So far")
     raise asyncio.CancelledError
-
-
-async def test_retention() -> None:
-    """An ended task is forgotten after its time, and not before; one that runs is not."""
-    tasks = TaskStream(retention_seconds=0.05)
-    tasks.work(for_ever)
-    tasks.work(three_steps)
-    async with tasks:
-        running = (await tasks.start(for_ever)).task_id
-        last = await last_snapshot(tasks, three_steps)
-        ended_at = time.monotonic()
-        with pytest.raises(TaskNotFound, match=r"0\.05 s"):  # noqa: PT012
-            async with asyncio.timeout(10):
-                while await tasks.get(last.task_id):  # noqa: ASYNC110
-                    await asyncio.sleep(0.001)
-        assert time.monotonic() - ended_at > 0.04
-        assert (await tasks.get(running)).status is TaskStatus.STARTED
-
-
-async def test_a_full_registry() -> None:
-    """The task that ended first makes room; tasks that run don't."""
-    tasks = TaskStream(max_tasks=3)
-    tasks.work(for_ever)
-    tasks.work(three_steps)
-    async with tasks:
-        first, second = [(await tasks.start(for_ever)).task_id for _ in range(2)]
-        third = (await last_snapshot(tasks, three_steps)).task_id
-        await tasks.cancel(first)
-        for gone in (third, first):
-            await tasks.start(for_ever)
-            with pytest.raises(TaskNotFound):
-                await tasks.get(gone)
-            assert not (await tasks.get(second)).status.ended
-        with pytest.raises(RegistryFull, match="All 3 places"):
-            await tasks.start(for_ever)
-        assert await tasks.registry.count() == (3, 3)
 
 
 async def test_a_thousand_tasks_leave_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:

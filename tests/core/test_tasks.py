@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -9,7 +10,6 @@ from taskstream import Result, TaskNotFound, TaskStatus, TaskStream, Update, rep
 from tests.core.running import (
     Updates,
     cleans_up,
-    deaf,
     for_ever,
     last_snapshot,
     others,
@@ -104,10 +104,20 @@ async def test_cancel_before_the_beginning() -> None:
 async def test_work_that_will_not_be_cancelled() -> None:
     """After the last event nothing more is published, and the work is stopped at its next update."""
     tasks = TaskStream()
-    tasks.work(deaf)
+    asleep = asyncio.Event()
+
+    @tasks.work
+    async def deaf() -> Updates:
+        with suppress(asyncio.CancelledError):
+            asleep.set()
+            await asyncio.sleep(3600)
+        while True:
+            yield Update(10, "I didn't hear that")
+
     async with asyncio.timeout(10), tasks:
         idle = others()
-        task_id = await start_until(tasks, deaf, "Still here")
+        task_id = (await tasks.start(deaf)).task_id
+        await asleep.wait()
         last = await tasks.cancel(task_id)
         assert last.status is TaskStatus.REVOKED
         await asyncio.wait(others() - idle)

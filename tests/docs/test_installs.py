@@ -248,6 +248,17 @@ async def test_lower_bounds(machine: Machine, source: Path, session: aiohttp.Cli
             await check_mine(session, server.serving())
 
 
+def test_lowest_versions(cloned: Machine) -> None:
+    """The tests of the core and of the clients pass with the oldest versions that are declared."""
+    names = "pytest|pytest-asyncio|pytest-xdist|hypothesis|httpx2|playwright"
+    lines = (ROOT / "tests" / "requirements.txt").read_text(encoding="utf-8")
+    tools = " ".join(re.findall(rf"^(?:{names})~=.*", lines, re.MULTILINE))
+    cloned.run("pip install -q uv")
+    install = "uv pip install -q -p environment/bin/python --resolution lowest-direct"
+    cloned.run(f"{install} '.[server,clients,metrics]' {tools}")
+    cloned.run("python -m pytest -q tests/core tests/client")
+
+
 @terminals("docs/performance.md", 0)
 def test_benchmarks(cloned: Machine, lines: list[str]) -> None:
     """What performance.md says to install is enough to measure."""

@@ -86,16 +86,16 @@ def test_lessons(lines: list[str]) -> None:
 
 @pytest.mark.slow
 @terminals("docs/developing.md", 0)
-def test_lessons_picture(lines: list[str], tmp_path: Path) -> None:
-    """The command takes a picture of the same size as the one of lessons.md."""
+def test_pictures(lines: list[str], tmp_path: Path) -> None:
+    """The command takes pictures of the same sizes as those of README and lessons.md."""
     require("chromium")
     (command,) = lines
     _, *arguments = shlex.split(command)
-    picture = tmp_path / "lessons.png"
-    with Program(*arguments, str(picture)) as program:
-        assert program.wait(60) == 0, program.output
+    with Program(*arguments, str(tmp_path)) as program:
+        assert program.wait(120) == 0, program.output
     header = slice(24)  # up to width and height
-    assert picture.read_bytes()[header] == (ROOT / "docs" / "lessons.png").read_bytes()[header]
+    for name in ("page.png", "lessons.png"):
+        assert (tmp_path / name).read_bytes()[header] == (ROOT / "docs" / name).read_bytes()[header]
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import playwright.sync_api
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.support.examples import App, Example
 
@@ -112,3 +112,24 @@ def test_seventh_stream(context: BrowserContext, page: Page) -> None:
         page.get_by_role("button", name="/fixed").click()
         expect(live).to_have_count(7)
         other.goto(f"{server.url}/openapi.json")
+
+
+def test_private_tasks(browser: Browser, page: Page) -> None:
+    """A task is on the page of its owner, after a reload too, and on nobody else's."""
+    with Example("private_tasks") as server:
+        page.goto(server.url)
+        page.get_by_role("button", name="Start task").click()
+        expect(page.get_by_role("progressbar")).to_have_count(1)
+        stream = page.get_by_role("link").evaluate("link => link.href")
+        page.reload()
+        expect(page.get_by_text("PROGRESS")).to_be_visible()
+
+        with browser.new_context() as other:
+            window = other.new_page()
+            window.goto(server.url)
+            window.get_by_role("button", name="Start task").click()
+            expect(window.get_by_role("progressbar")).to_have_count(1)
+            assert window.get_by_role("link").evaluate("link => link.href") != stream
+            answer = window.goto(stream)
+            assert answer is not None
+            assert answer.status == 404

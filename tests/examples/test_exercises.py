@@ -124,8 +124,8 @@ def test_practice(tmp_path: Path) -> None:
         practice.wait_for("Checking")
         # While it is still being checked:
         write(path, exercise.solution)
-        practice.wait_for("Green: every viewer saw what it should see.")
         practice.wait_for("the lesson's")
+        practice.wait_for("Green: every viewer saw what it should see.")
         practice.wait_for(r"Next: \S+ -m examples --exercise datetime_in_data")
         assert practice.wait() == 0
     state = json.loads((tmp_path / "progress.json").read_text(encoding="utf-8"))

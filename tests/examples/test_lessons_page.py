@@ -10,6 +10,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from examples.lessons.lesson import find, lessons
 from examples.lessons.page import compare
+from tests.support.browser import measure_shifts
 from tests.support.examples import children, exists
 from tests.support.programs import Program, Server
 
@@ -144,7 +145,9 @@ def test_phone(server: Server, page: Page) -> None:
     """At the width of a phone nothing is cut off, in light and dark; the path folds up."""
     page.set_viewport_size({"width": 360, "height": 740})
     page.emulate_media(color_scheme="light")
+    shifts = measure_shifts(page)
     open_lesson(page, server, "retry_storm")
+    assert shifts() <= 0.05
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     expect(page.get_by_role("link", name=find("retry_storm").title)).to_be_hidden()
     page.get_by_text("Lessons", exact=True).click()

@@ -139,7 +139,6 @@ async def test_scopes() -> None:
     async with tasks:
         keys = [
             ("a", None),
-            ("a", ""),
             ("a", "user"),
             ("ra", "use"),
             ('a","b', None),

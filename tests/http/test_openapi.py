@@ -205,7 +205,7 @@ def test_every_answer_is_described(server: Server, task_id: str, label: str, exa
         lambda mode: OPERATIONS[label].as_strategy(generation_mode=mode)
     )
 
-    @settings(max_examples=examples, deadline=None, database=None)
+    @settings(max_examples=examples, database=None)
     @given(cases, st.booleans(), st.sampled_from([None, "end", "4"]))
     def try_one(case: Case[Any], exists: bool, last_event_id: str | None) -> None:
         # JSON Schema takes 20.0 for an integer; we, being strict, don't.

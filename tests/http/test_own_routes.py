@@ -108,7 +108,7 @@ def application() -> FastAPI:
 
     @app.get("/nothing")
     async def nothing(request: Request) -> Response:
-        return await tasks.stream_overview(request, [])
+        return await tasks.stream_many(request, [])
 
     @app.get("/own/{task_id}/wrong/{kind}")
     async def wrong(request: Request, task_id: str, kind: str) -> Response:

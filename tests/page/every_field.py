@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -43,6 +43,7 @@ async def every_field(
     on: bool = True,
     maybe: bool | None = None,
     day: date | None = None,
+    moment: datetime | None = None,
     tags: list[str] = ["a"],  # noqa: B006 - never changed
     box: Box | None = None,
     either: int | str = 3,

@@ -54,7 +54,7 @@ def test_cancel_stops_a_task_and_remove_takes_it_off_the_list(server: Server, pa
     page.goto(server.url)
     submit(page, name="Long", seconds=60)
     card(page, "Long").get_by_role("button", name="Cancel").click()
-    expect_status(page, "Long", "CANCELLED")
+    expect_status(page, "Long", "REVOKED")
     card(page, "Long").get_by_role("button", name="Remove").click()
     expect(page.get_by_text("No tasks yet")).to_be_visible()
     page.reload()
@@ -135,7 +135,7 @@ def test_the_list_has_a_limit(server: Server, page: Page) -> None:
     )
     page.reload()
     expect(page.locator("[status=FORGOTTEN]")).to_have_count(100)
-    expect(page.locator(".id").last).to_have_text("unknown-30")
+    expect(page.locator(".copy-id").last).to_have_attribute("title", "unknown-30")
     submit(page, name="One more", seconds=0)
     expect_status(page, "One more", "SUCCESS")
     expect(page.locator("li.card")).to_have_count(100)
@@ -157,7 +157,7 @@ def test_a_name_is_text(server: Server, page: Page, name: str) -> None:
     expect(page.locator("h3")).to_have_text(name)
     expect(page.locator("h3 bdi > *")).to_have_count(0)
     expect(page.get_by_role("group")).to_have_accessible_name(name)
-    expect(page.locator(".badge")).to_have_text("SUCCESS")
+    expect(page.locator(".badge")).to_have_text("Done")
     page.locator(".on-the-wire").click()
     expect(page.locator(WIRE)).to_contain_text("204")
     expect(page.locator("#wire bdi")).to_have_text(name)
@@ -171,7 +171,7 @@ def test_nothing_overflows_on_a_phone(server: Server, page: Page, name: str) -> 
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(f"{server.url}/#{'not-a-task' * 10}")
     submit(page, name=name, seconds=0)
-    expect(page.locator(".badge")).to_have_text(["SUCCESS", "FORGOTTEN"])
+    expect(page.locator(".badge")).to_have_text(["Done", "Forgotten"])
     page.locator(".on-the-wire").first.click()
     expect(page.locator(WIRE)).to_contain_text("204")
     scroll, client = page.evaluate(
@@ -231,15 +231,16 @@ def test_a_restart_of_the_server_is_survived(start_server: StartServer, page: Pa
     """When the server dies the page says so; when it is back the page is live again by itself."""
     server = start_server("--retry-milliseconds", "20")
     page.goto(server.url)
-    submit(page, name="Lost", seconds=60)
+    submit(page, name="Lost", seconds=60, steps=300)
     expect(page.locator(CONNECTION)).to_have_text("Live")
+    expect_status(page, "Lost", "PROGRESS")
     page.evaluate(WATCH_CONNECTION)
     server.stop(signal.SIGKILL)
     expect(page.locator(CONNECTION)).to_have_text("Reconnecting…")
     start_server("--port", str(server.port))
     expect_status(page, "Lost", "FORGOTTEN")
     expect(card(page, "Lost")).to_contain_text("it has been restarted, or has forgotten a task that ended")
-    expect(card(page, "Lost").locator(".message")).to_have_text(re.compile("^(Started|Step)"))
+    expect(card(page, "Lost").locator(".message")).to_have_text(re.compile("^Step"))
     expect(card(page, "Lost").get_by_role("progressbar")).to_be_visible()
     assert page.evaluate("states") == ["Reconnecting…", "Live", "Nothing to watch"]
     submit(page, name="New", seconds=0)
@@ -379,11 +380,11 @@ def test_the_keyboard_is_enough(server: Server, page: Page) -> None:
     expect(page.get_by_role("button", name="Start task")).to_be_focused()
     page.keyboard.press("Enter")
     expect_status(page, "By keyboard", "STARTED")
-    for _ in "id", "Output", "On the wire", "Cancel":
+    for _ in "Copy id", "On the wire", "Cancel":
         page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Cancel")).to_be_focused()
     page.keyboard.press("Enter")
-    expect_status(page, "By keyboard", "CANCELLED")
+    expect_status(page, "By keyboard", "REVOKED")
     expect(page.get_by_role("group", name="By keyboard")).to_be_focused()
 
 

@@ -7,9 +7,13 @@ import pytest
 from redis import Redis
 
 from taskstream.events import Event, Kind
-from taskstream.redis.leases import Leases
+from taskstream.log import Log
+from taskstream.redis.availability import Availability
 from taskstream.redis.logs import RedisLogs
+from taskstream.redis.mirrors import Mirror, Mirrors
+from taskstream.redis.worker import Leases
 from taskstream.settings import Settings
+from taskstream.tasks import Task
 from tests.conftest import Start
 from tests.redis.proxy import RedisProxy
 from tests.support.api import Api
@@ -73,6 +77,26 @@ async def ids(logs: RedisLogs, task_id: str, position: int = 0) -> list[int]:
     return [event.id for event in page.events]
 
 
+async def new_task(logs: RedisLogs) -> Task:
+    """A task whose log in Redis has its first event, as its server knows it."""
+    task = Task.create("a name", Log(1))
+    await logs.create(task.task_id, task.log.latest, "message", 1000)
+    return task
+
+
+@pytest.fixture
+async def mirrors(logs: RedisLogs) -> Mirrors:
+    return Mirrors(logs, Availability(), Settings())
+
+
+async def mirror_of(mirrors: Mirrors, task: Task) -> Mirror:
+    """The mirror of a task, with all that there is."""
+    await mirrors.refresh([task.task_id])
+    mirror = mirrors.get(task.task_id)
+    assert mirror
+    return mirror
+
+
 # For tests of servers and workers, each with a Redis of its own
 
 
@@ -80,6 +104,13 @@ async def ids(logs: RedisLogs, task_id: str, position: int = 0) -> list[int]:
 def redis(start: Start) -> RedisServer:
     server: RedisServer = start(RedisServer())
     return server
+
+
+@pytest.fixture
+def own_client(redis: RedisServer) -> Iterator[Redis]:
+    """A connection to it."""
+    with Redis.from_url(redis.url, decode_responses=True) as redis_client:
+        yield redis_client
 
 
 @pytest.fixture

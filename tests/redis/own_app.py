@@ -5,11 +5,24 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from tqdm import tqdm
+
 import tests.support.own_work  # noqa: F401 - it adds its work
 from app import celery, main, tasks
-from taskstream import Output, Update, output, report
+from taskstream import Output, Update, output, report, track
 
 __all__ = ["celery"]
+
+tasks.track_tqdm = True
+
+
+@tasks.work
+def bars() -> None:
+    """A bar of tqdm, which nobody sees in the worker, in a loop."""
+    for _ in track(range(2), "Files"):
+        with tqdm(total=4, desc="Rows", disable=True, mininterval=0) as bar:
+            bar.update(2)
+            return
 
 
 @tasks.work

@@ -9,39 +9,22 @@ from redis import Redis
 
 from taskstream.bridge import Reporter
 from taskstream.events import Event, Kind, TaskStatus
-from taskstream.log import Log
 from taskstream.redis.availability import Availability
 from taskstream.redis.delivery import BATCH, Delivery
 from taskstream.redis.logs import PAGE_BYTES, Page, RedisLogs
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.redis.remote import RemoteTask, find_task
 from taskstream.settings import Settings
-from taskstream.tasks import Task
+from tests.redis.conftest import mirror_of, new_task
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = Settings(history_length=1000)
-
-
-@pytest.fixture
-async def mirrors(logs: RedisLogs) -> Mirrors:
-    return Mirrors(logs, Availability(), SETTINGS)
-
 
 async def started(logs: RedisLogs) -> RemoteTask:
-    """A task whose log in Redis has its first event."""
-    task = Task.create("a name", Log(1))
-    await logs.create(task.task_id, task.log.latest, "message", 1000)
-    found = await find_task(logs, task.task_id)
+    """A new task, as its worker knows it."""
+    found = await find_task(logs, (await new_task(logs)).task_id)
     assert found
     return found
-
-
-async def mirror_of(mirrors: Mirrors, task: Task) -> Mirror:
-    await mirrors.refresh([task.task_id])
-    mirror = mirrors.get(task.task_id)
-    assert mirror
-    return mirror
 
 
 def everything(mirror: Mirror) -> list[Event]:
@@ -91,7 +74,7 @@ async def test_little_is_said_often(logs: RedisLogs) -> None:
     task.reporter = reporter = Reporter(task, output_queue_length=10)
     reporter.paused = True
     for number in range(101):
-        reporter.say(reporter, number, "Going on", "x" * 10_000)
+        reporter.report(reporter, number, "Going on", "x" * 10_000)
         reporter.output("")
     assert task.snapshot.message == "Going on"
 
@@ -206,7 +189,7 @@ async def test_late_viewers_after_a_jump(logs: RedisLogs, mirrors: Mirrors, clie
     }
     client.xadd(logs.prefix + task.task_id, before, "41-0")
     await logs.append(task.task_id, [Event(42, Kind.OUTPUT, b"after")], "me")
-    late = await mirror_of(Mirrors(logs, Availability(), SETTINGS), task)
+    late = await mirror_of(Mirrors(logs, Availability(), Settings()), task)
     await mirrors.refresh([task.task_id])
     for mirror in (early, late):
         events = everything(mirror)

@@ -225,6 +225,11 @@ async def test_own_work(redis: RedisServer, own_server: Api, start: Start) -> No
     odd = await api.watch((await api.start(work="odd", day="2026-01-31"))["task_id"])
     assert odd[-2].snapshot["data"] == {"at": "2026-01-31T00:00:00Z", "nan": "NaN"}
     assert odd[-1].snapshot["data"] == ["2026-01-31"]
+    counted = await api.watch((await api.start(work="bars"))["task_id"])
+    assert (counted[-2].snapshot["progress"], counted[-2].snapshot["steps"]) == (
+        25,
+        [{"label": "Files", "done": 0, "total": 2}, {"label": "Rows", "done": 2, "total": 4}],
+    )
     broken = await api.watch((await api.start(work="odd", day="2026-02-31"))["task_id"])
     check_story(broken, "FAILURE")
     assert broken[-1].snapshot["message"].startswith("Unexpected ValueError")

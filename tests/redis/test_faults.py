@@ -22,24 +22,19 @@ FOUND_SECONDS = 30
 """How long a task may wait whose message was lost."""
 
 
-@pytest.fixture
-def client(redis: RedisServer) -> Redis:
-    return Redis.from_url(redis.url, decode_responses=True)
-
-
 # Messages
 
 
 async def test_a_message_that_a_dead_worker_took(
-    redis: RedisServer, api: Api, start: Start, client: Redis
+    redis: RedisServer, api: Api, start: Start, own_client: Redis
 ) -> None:
     """A task whose message was taken from the queue, but not begun, is run by another worker."""
     deaf = start(Worker(redis.url, processes=1))
-    while client.info("clients")["blocked_clients"] == 0:  # it waits for a message
+    while own_client.info("clients")["blocked_clients"] == 0:  # it waits for a message
         pass
     os.killpg(deaf.process.pid, signal.SIGSTOP)
     task_id = (await api.start(seconds=0))["task_id"]
-    assert client.llen("taskstream:queue") == 0
+    assert own_client.llen("taskstream:queue") == 0
     deaf.kill()
     start(Worker(redis.url, processes=1))
     async with asyncio.timeout(FOUND_SECONDS):
@@ -47,15 +42,15 @@ async def test_a_message_that_a_dead_worker_took(
 
 
 async def test_a_message_that_comes_twice(
-    redis: RedisServer, own_server: Api, start: Start, client: Redis, tmp_path: Path
+    redis: RedisServer, own_server: Api, start: Start, own_client: Redis, tmp_path: Path
 ) -> None:
     """However many workers get a task, one begins it."""
     api = own_server
     file = tmp_path / "runs"
     task_id = (await api.start(work="count_runs", file=str(file), seconds=0.5))["task_id"]
-    message = client.lindex("taskstream:queue", 0)
+    message = own_client.lindex("taskstream:queue", 0)
     for _ in range(7):
-        client.lpush("taskstream:queue", str(message))
+        own_client.lpush("taskstream:queue", str(message))
     start(Worker(redis.url, processes=4, module="tests.redis.own_app"))
     check_story(await api.watch(task_id), "SUCCESS")
     check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
@@ -89,12 +84,12 @@ async def test_a_worker_whose_connections_are_cut(api: Api, start: Start, proxy:
 
 
 async def test_a_worker_whose_subscription_is_cut(
-    redis: RedisServer, api: Api, start: Start, client: Redis
+    redis: RedisServer, api: Api, start: Start, own_client: Redis
 ) -> None:
     """What is started at that moment is run at once, and commands reach the worker again."""
     start(Worker(redis.url, processes=1))
     for _ in range(3):
-        client.client_kill_filter(_type="pubsub")
+        own_client.client_kill_filter(_type="pubsub")
         async with asyncio.timeout(3):
             check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
     assert create_celery(redis.url, "taskstream").control.ping()
@@ -103,7 +98,7 @@ async def test_a_worker_whose_subscription_is_cut(
 # Connections of a server
 
 
-async def test_resets_are_hidden(redis: RedisServer, api: Api, start: Start, client: Redis) -> None:
+async def test_resets_are_hidden(redis: RedisServer, api: Api, start: Start, own_client: Redis) -> None:
     """However often a server's connections are reset, no client of it notices."""
     start(Worker(redis.url, processes=1))
     task_id = (await api.start(seconds=30, steps=300))["task_id"]
@@ -111,8 +106,8 @@ async def test_resets_are_hidden(redis: RedisServer, api: Api, start: Start, cli
     watching = asyncio.create_task(api.watch(task_id))
     for _ in range(40):
         asking = [api.status(task_id) for _ in range(10)] + [api.json("GET", "/health") for _ in range(10)]
-        client.client_kill_filter(_type="normal", skipme=True)
-        client.client_kill_filter(_type="pubsub")
+        own_client.client_kill_filter(_type="normal", skipme=True)
+        own_client.client_kill_filter(_type="pubsub")
         await asyncio.gather(*asking)
     assert not watching.done()
     await api.cancel(task_id)
@@ -169,13 +164,13 @@ async def test_cancel_a_tight_loop_from_far_away(
 # Redis itself
 
 
-async def test_a_full_redis(redis: RedisServer, api: Api, start: Start, client: Redis) -> None:
+async def test_a_full_redis(redis: RedisServer, api: Api, start: Start, own_client: Redis) -> None:
     """Servers say what it is; no worker dies of it, and no task is lost."""
     start(Worker(redis.url, processes=1))
     running = (await api.start(seconds=2, steps=4))["task_id"]
     queued = (await api.start(seconds=0))["task_id"]
     await api.until(running, "PROGRESS")
-    client.config_set("maxmemory", "1")
+    own_client.config_set("maxmemory", "1")
     for method, path in (("POST", "/start-task"), ("GET", "/health")):
         answer = await api.json(method, path, 503)
         assert answer["detail"].startswith("Redis is full")
@@ -183,7 +178,7 @@ async def test_a_full_redis(redis: RedisServer, api: Api, start: Start, client: 
         check_story(await api.watch(running), "SUCCESS")
     cancelled = (await api.cancel(queued))["status"]
     assert cancelled == "REVOKED"
-    client.config_set("maxmemory", "0")
+    own_client.config_set("maxmemory", "0")
     queued = (await api.start(seconds=0))["task_id"]
     async with asyncio.timeout(FOUND_SECONDS):
         check_story(await api.watch(queued), "SUCCESS")
@@ -192,56 +187,56 @@ async def test_a_full_redis(redis: RedisServer, api: Api, start: Start, client: 
 WAITING = "this worker waits until that is over"
 
 
-def check_waiting(worker: Worker, client: Redis, times: int = 1) -> None:
+def check_waiting(worker: Worker, own_client: Redis, times: int = 1) -> None:
     """A worker that waits says so once, and keeps no connections, however often it asks Redis."""
-    refused = client.info("commandstats")["cmdstat_setrange"]["rejected_calls"]
-    while client.info("commandstats")["cmdstat_setrange"]["rejected_calls"] < refused + 3:
+    refused = own_client.info("commandstats")["cmdstat_setrange"]["rejected_calls"]
+    while own_client.info("commandstats")["cmdstat_setrange"]["rejected_calls"] < refused + 3:
         pass
     assert worker.output.count(WAITING) == times
     assert worker.output.count("Cannot connect") == worker.output.count("Traceback") == 0
-    assert client.info("clients")["connected_clients"] < 20
+    assert own_client.info("clients")["connected_clients"] < 20
 
 
 @pytest.mark.parametrize(
     ("setting", "words"), [("maxmemory", "Redis is full"), ("min-replicas-to-write", "NOREPLICAS")]
 )
 async def test_a_worker_waits_while_redis_refuses_changes(
-    redis: RedisServer, api: Api, start: Start, client: Redis, setting: str, words: str
+    redis: RedisServer, api: Api, start: Start, own_client: Redis, setting: str, words: str
 ) -> None:
     """When it is started, and when it reconnects, also with a task that it runs; no task is lost."""
     first = (await api.start(seconds=0))["task_id"]
-    client.config_set(setting, "1")
+    own_client.config_set(setting, "1")
     worker = start(Worker(redis.url, processes=2, until=f"{words}.*{WAITING}"))
-    check_waiting(worker, client)
-    client.config_set(setting, "0")
+    check_waiting(worker, own_client)
+    own_client.config_set(setting, "0")
     running = (await api.start(seconds=3, steps=6))["task_id"]
     await api.until(running, "PROGRESS")
-    client.config_set(setting, "1")
-    client.client_kill_filter(_type="normal", skipme=True)
-    client.client_kill_filter(_type="pubsub", skipme=True)
+    own_client.config_set(setting, "1")
+    own_client.client_kill_filter(_type="normal", skipme=True)
+    own_client.client_kill_filter(_type="pubsub", skipme=True)
     worker.wait_for(f"{words}.*{WAITING}")
-    check_waiting(worker, client, times=2)
-    client.config_set(setting, "0")
+    check_waiting(worker, own_client, times=2)
+    own_client.config_set(setting, "0")
     for task_id in (first, running, (await api.start(seconds=0))["task_id"]):
         async with asyncio.timeout(FOUND_SECONDS):
             check_story(await api.watch(task_id), "SUCCESS")
 
 
 async def test_a_task_that_is_picked_up_while_redis_is_full(
-    redis: RedisServer, api: Api, start: Start, client: Redis
+    redis: RedisServer, api: Api, start: Start, own_client: Redis
 ) -> None:
     """It begins when there is room."""
     start(Worker(redis.url, processes=1))
     running = (await api.start(seconds=1, steps=2))["task_id"]
     queued = (await api.start(seconds=0))["task_id"]
     await api.until(running, "STARTED")
-    client.config_set("maxmemory", "1")
+    own_client.config_set("maxmemory", "1")
     check_story(await api.watch(running), "SUCCESS")
     async with asyncio.timeout(10):
-        while client.llen("taskstream:queue"):
+        while own_client.llen("taskstream:queue"):
             await api.status(queued)
     assert (await api.status(queued))["status"] == "PENDING"
-    client.config_set("maxmemory", "0")
+    own_client.config_set("maxmemory", "0")
     async with asyncio.timeout(FOUND_SECONDS):
         check_story(await api.watch(queued), "SUCCESS")
 

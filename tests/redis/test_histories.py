@@ -10,11 +10,9 @@ import pytest
 from redis import Redis
 
 from taskstream.events import Kind, TaskStatus
-from taskstream.log import Log
 from taskstream.redis.logs import RedisLogs
 from taskstream.redis.remote import carry_out, end_task, find_task
-from taskstream.tasks import Task
-from tests.redis.conftest import append as append_events, ids, logs_of
+from tests.redis.conftest import append as append_events, ids, logs_of, new_task
 from tests.redis.test_logs import end_pause, rewind
 from tests.support.backends import RedisServer
 
@@ -67,9 +65,7 @@ async def logs(backups: Backups) -> AsyncIterator[RedisLogs]:
 @pytest.fixture
 async def task_id(logs: RedisLogs) -> str:
     """A task that waits for a worker."""
-    task = Task.create("a name", Log(1))
-    await logs.create(task.task_id, task.log.latest, "message", 10)
-    return task.task_id
+    return (await new_task(logs)).task_id
 
 
 append = partial(append_events, kind=Kind.OUTPUT)

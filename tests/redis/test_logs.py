@@ -9,8 +9,8 @@ from redis.exceptions import OutOfMemoryError
 
 from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
-from taskstream.redis.leases import Leases
 from taskstream.redis.logs import LEASE_SECONDS, PAGE, Creation, RedisLogs
+from taskstream.redis.worker import Leases
 from tests.redis.conftest import NAMESPACE, append, ids, logs_of
 from tests.support.backends import RedisServer
 
@@ -44,7 +44,7 @@ async def test_a_log(logs: RedisLogs) -> None:
     assert await append(logs, A, 2)
     end = [Event(3, Kind.OUTPUT, b"said"), Event(4, Kind.LAST, b"4")]
     assert await logs.append(A, end, "me")
-    assert await logs.latest(A) == (4, "", b"4")
+    assert await logs.latest(A) == ((4, "", b"4"), None)
     pages = await logs.read([(A, 0), (B, 0), (A, 2), (A, 5)])
     assert [page.events for page in pages] == [
         [(1, "", b"one"), (2, "", b"event 2"), (3, "output", b"said"), (4, "last", b"4")],
@@ -66,7 +66,7 @@ async def test_the_oldest_events_are_trimmed(logs: RedisLogs) -> None:
     assert await ids(logs, A, first[-1]) == list(range(first[-1] + 1, first[-1] + 1 + PAGE))
     [page] = await logs.read([(A, 0)])
     assert page.snapshot == (1, "", b"one")
-    assert await logs.latest(A) == (501, "", b"one")
+    assert await logs.latest(A) == ((501, "", b"one"), None)
 
 
 async def test_large_events_are_trimmed(redis_server: RedisServer, client: Redis) -> None:
@@ -148,7 +148,7 @@ async def test_places(logs: RedisLogs, client: Redis) -> None:
         await append(logs, task_id, 2, last=True)
     assert await create(logs, D, 3) is Creation.CREATED
     assert await logs.latest(B) is None
-    assert await logs.latest(A) == (2, "", b"event 2")
+    assert await logs.latest(A) == ((2, "", b"event 2"), None)
     assert await logs.count() == (3, 2)
 
 

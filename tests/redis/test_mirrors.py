@@ -7,21 +7,15 @@ import pytest
 from redis import Redis
 
 from taskstream.events import Event, Kind, TaskStatus
-from taskstream.log import Log
 from taskstream.redis import mirrors as module
 from taskstream.redis.availability import Availability
 from taskstream.redis.logs import PAGE, Page, RedisLogs
-from taskstream.redis.mirrors import Mirror, Mirrors
-from taskstream.settings import Settings
+from taskstream.redis.mirrors import Mirrors
 from taskstream.tasks import Task
 from taskstream.viewers import Follower
+from tests.redis.conftest import mirror_of, new_task
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-async def mirrors(logs: RedisLogs) -> Mirrors:
-    return Mirrors(logs, Availability(), Settings())
 
 
 @pytest.fixture
@@ -41,8 +35,7 @@ async def listening(mirrors: Mirrors) -> AsyncIterator[Mirrors]:
 
 async def started(logs: RedisLogs, events: int = 1) -> Task:
     """A task with so many events in Redis, as its worker knows it."""
-    task = Task.create("a name", Log(1))
-    await logs.create(task.task_id, task.log.latest, "message", 1000)
+    task = await new_task(logs)
     for _ in range(events - 1):
         await report(logs, task)
     return task
@@ -52,13 +45,6 @@ async def report(logs: RedisLogs, task: Task, status: TaskStatus = TaskStatus.PR
     task.publish(status, "")
     kind = Kind.LAST if task.ended else Kind.SNAPSHOT
     await logs.append(task.task_id, [Event(task.log.last_id, kind, task.log.latest)], "me")
-
-
-async def mirror_of(mirrors: Mirrors, task: Task) -> Mirror:
-    await mirrors.refresh([task.task_id])
-    mirror = mirrors.get(task.task_id)
-    assert mirror
-    return mirror
 
 
 def ids(events: bytes) -> list[int]:
@@ -190,16 +176,20 @@ async def test_a_long_log_of_which_the_end_was_lost(
 
 
 async def test_notifications_come_for_what_is_watched(
-    logs: RedisLogs, listening: Mirrors, client: Redis
+    logs: RedisLogs, listening: Mirrors, client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server is told of the tasks that it mirrors, and of no others."""
+    """A server is told of the tasks that it mirrors, and of no others; what is large it reads."""
     watched, other = await started(logs), await started(logs)
     mirror = await mirror_of(listening, watched)
     with Follower(mirror.log, 1) as viewer:
         await report(logs, watched)
         assert ids(await viewer.read()) == [2]
-        await report(logs, watched)
-        assert ids(await viewer.read()) == [3]
+        with monkeypatch.context() as patch:
+            patch.setattr(logs, "read", None)
+            await report(logs, watched)
+            assert ids(await viewer.read()) == [3]
+        await logs.append(watched.task_id, [Event(4, Kind.OUTPUT, b"x" * 5000)], "me")
+        assert ids(await viewer.read()) == [4]
     channels = client.pubsub_channels()
     assert logs.prefix + watched.task_id in channels
     assert logs.prefix + other.task_id not in channels

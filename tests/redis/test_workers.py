@@ -12,17 +12,11 @@ from taskstream.redis.queue import TaskConsumer
 from taskstream.redis.registry import RedisRegistry
 from taskstream.redis.worker import Worker as CeleryWorker
 from taskstream.settings import Settings
-from taskstream.work_table import WorkTable
 from tests.conftest import Start
 from tests.support.api import Api, check_story
 from tests.support.backends import RedisServer, Worker
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def client(redis: RedisServer) -> Redis:
-    return Redis.from_url(redis.url, decode_responses=True)
 
 
 @pytest.mark.parametrize("work", ["report_for_ever", "report_in_thread", "yield_for_ever"])
@@ -52,15 +46,17 @@ async def test_the_hard_time_limit(redis: RedisServer, own_server: Api, start: S
 
 
 async def test_a_worker_of_another_version(
-    redis: RedisServer, own_server: Api, start: Start, client: Redis
+    redis: RedisServer, own_server: Api, start: Start, own_client: Redis
 ) -> None:
     """What it has no work for, or whose parameters it doesn't take, has failed and says why."""
     api = own_server
     missing = (await api.start(work="speak", pieces=1))["task_id"]
     changed = (await api.start(seconds=0))["task_id"]
-    client.delete("taskstream:queue")
-    client.lpush("taskstream:queue", celery_message(missing, "taskstream", "speak", '{"pieces":1}'))
-    client.lpush("taskstream:queue", celery_message(changed, "taskstream", "simulated", '{"minutes":1}'))
+    own_client.delete("taskstream:queue")
+    own_client.lpush("taskstream:queue", celery_message(missing, "taskstream", "speak", '{"pieces":1}'))
+    own_client.lpush(
+        "taskstream:queue", celery_message(changed, "taskstream", "simulated", '{"minutes":1}')
+    )
     start(Worker(redis.url, 1))
     for task_id, words in (
         (missing, "(work: There is no work called 'speak', only: simulated, scraping)"),
@@ -73,12 +69,12 @@ async def test_a_worker_of_another_version(
         )
 
 
-async def test_what_is_no_message(redis: RedisServer, api: Api, start: Start, client: Redis) -> None:
+async def test_what_is_no_message(redis: RedisServer, api: Api, start: Start, own_client: Redis) -> None:
     """Whatever stands in the queue, a worker drops what is no message, and goes on."""
     worker = start(Worker(redis.url, 1))
     garbage = ["garbage", "\udcff", "1", "null", "[]", "{}", json.dumps({"body": "e30=", "properties": {}})]
     for each in garbage:
-        client.lpush("taskstream:queue", each.encode("utf-8", "surrogateescape"))
+        own_client.lpush("taskstream:queue", each.encode("utf-8", "surrogateescape"))
     check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
     assert worker.output.count("is no message of Celery's, and was dropped") == len(garbage)
     assert "Traceback" not in worker.output
@@ -104,4 +100,4 @@ async def test_namespaces(namespace: str) -> None:
     with pytest.raises(ValueError, match="namespace"):
         RedisRegistry(settings, namespace)
     with pytest.raises(ValueError, match="namespace"):
-        CeleryWorker(WorkTable(), settings, namespace)
+        CeleryWorker(TaskStream(redis_url=settings.redis_url, namespace=namespace))

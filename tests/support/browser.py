@@ -1,7 +1,7 @@
 """A real browser, headless, and the words to speak of the page in."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 from urllib.request import Request, urlopen
 
@@ -37,6 +37,17 @@ TURN_TAB = """(hidden) => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
+
+WORDS = {
+    "PENDING": "Waiting",
+    "STARTED": "Running",
+    "PROGRESS": "Running",
+    "SUCCESS": "Done",
+    "FAILURE": "Failed",
+    "REVOKED": "Cancelled",
+    "FORGOTTEN": "Forgotten",
+}
+"""What people read for each status."""
 
 expect.set_options(timeout=15_000)
 
@@ -121,13 +132,29 @@ def card(page: Page, name: str) -> Locator:
 
 
 def expect_status(page: Page, name: str, status: str) -> None:
-    """Wait until the card of the task with this name shows this status."""
-    expect(card(page, name).locator(".badge")).to_have_text(status)
+    """Wait until the card of the task with this name shows this status, in a word for people."""
+    expect(card(page, name).locator("task-progress")).to_have_attribute("status", status)
+    expect(card(page, name).locator(".badge")).to_have_text(WORDS[status])
 
 
 def progress(page: Page, name: str) -> float:
     """Where the bar of the task with this name stands."""
     return float(card(page, name).get_by_role("progressbar").get_attribute("aria-valuenow") or 0)
+
+
+def measure_shifts(page: Page) -> Callable[[], float]:
+    """How much has moved in sight, by the measure of browsers, since the page was opened after this."""
+    page.add_init_script(
+        """window.shifts = 0;
+        const note = (list) => list.getEntries().forEach(({ value }) => (shifts += value));
+        new PerformanceObserver(note).observe({ type: "layout-shift", buffered: true });"""
+    )
+
+    def shifts() -> float:
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        return float(page.evaluate("shifts"))
+
+    return shifts
 
 
 def until_streams(page: Page, count: int) -> None:

@@ -17,6 +17,7 @@ PACKAGES = (
     "axe-core@~4.10",
     "esbuild@~0.25",
     "htmx.org@~2.0",
+    "openapi-typescript@~7.13",
     "react@~19.2",
     "react-dom@~19.2",
     "typescript@~5.9",

@@ -1,6 +1,6 @@
 // The page of the lessons: the path on the left, the chosen lesson beside it.
 
-import { Timeline } from "./timeline.js";
+import { LEGEND, Timeline } from "./timeline.js";
 
 const $ = (id) => document.getElementById(id);
 const ACTIONS = ["cut", "add-viewer", "stop-server"];
@@ -26,6 +26,9 @@ async function start() {
     return item;
   }));
   $("path").open = matchMedia("(min-width: 60rem)").matches;
+  $("legend").replaceChildren(...LEGEND.map((sign) => (
+    Object.assign(document.createElement("li"), { textContent: sign })
+  )));
   addEventListener("hashchange", show);
   addEventListener("pagehide", end);
   addEventListener("keydown", onKey);
@@ -56,12 +59,14 @@ async function show() {
     dd.append(...marked(text));
     return [Object.assign(document.createElement("dt"), { textContent: term }), dd];
   }));
+  $("code").style.setProperty("--lines", lesson.code.length);
   for (const side of ["broken", "fixed"]) showCode($(`code-${side}`), side, lesson.code);
   $("commands").replaceChildren(...Object.entries(lesson.commands).map(([purpose, command]) => {
     const item = document.createElement("li");
     item.append(...marked(`${purpose}: \`${command}\``));
     return item;
   }));
+  document.body.classList.remove("arriving");
   await play();
 }
 
@@ -151,6 +156,7 @@ function onKey(event) {
 async function fetchJson(path) {
   const answer = await fetch(path).catch(() => null);
   if (answer?.ok) return answer.json();
+  document.body.classList.remove("arriving");
   $("status").textContent = GONE;
   return null;
 }

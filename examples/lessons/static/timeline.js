@@ -6,7 +6,17 @@ const ICONS = {
   request: "→", response: "←", bytes: "·", event: "●", end: "■", cut: "✂", wait: "…",
   silence: "∅", closed: "✕", work: "⚙", server: "!", page: "▣",
 };
+const MEANINGS = {
+  request: "a request", response: "the head of an answer", bytes: "bytes", event: "an event", end: "the end of a stream",
+  cut: "a cut", wait: "EventSource waits", silence: "silence", closed: "a viewer stops", work: "work",
+  server: "the server", page: "a page",
+};
 const NAMES = { "/broken": "broken", "/fixed": "fixed" };
+
+/** What the signs mean. */
+export const LEGEND = [
+  ...Object.entries(ICONS).map(([kind, icon]) => `${icon} ${MEANINGS[kind]}`), "A, B … viewers",
+];
 
 export class Timeline {
   #list;

@@ -3,6 +3,7 @@
 const CSS = `
 :host {
   display: block;
+  margin-block: 0.5rem; /* or the borders of several would touch */
   font-size: 1rem;
   line-height: 1.5;
 }
@@ -57,9 +58,8 @@ const CSS = `
   border-radius: 1rem;
   background: color-mix(in srgb, var(--_tone) 9%, transparent);
   color: var(--_tone);
-  font-size: 0.6875rem;
+  font-size: 0.75rem;
   font-weight: 600;
-  letter-spacing: 0.04em;
 }
 
 .badge:empty, .output:empty, .problem:empty { display: none; }
@@ -89,8 +89,10 @@ const CSS = `
 .percent { min-width: 3rem; font-size: 0.875rem; text-align: end; }
 .details { font-size: 0.875rem; min-block-size: 1.5em; }
 .message { min-width: 0; overflow-wrap: anywhere; }
+.message:empty { display: none; }
+.result { min-width: 0; padding-block: 0; } /* it stands where the message was: nothing moves */
 :host([status="FAILURE"]) .message { color: var(--_failure); }
-.time { color: var(--_muted); }
+.time { margin-inline-start: auto; color: var(--_muted); }
 .problem { color: var(--_failure); font-size: 0.875rem; overflow-wrap: anywhere; }
 .problem[data-state="polling"] { color: var(--_muted); }
 
@@ -114,6 +116,7 @@ pre {
 
 .cancel {
   height: 1.875rem;
+  min-width: 4.5rem;
   padding: 0 0.625rem;
   border: 1px solid var(--_line);
   border-radius: 0.375rem;
@@ -137,7 +140,7 @@ pre {
 }
 
 @media (pointer: coarse), (max-width: 44rem) {
-  .cancel { height: 2.75rem; min-width: 2.75rem; padding: 0 0.875rem; } /* 44 px, for a thumb */
+  .cancel { height: 2.75rem; } /* 44 px, for a thumb */
 }
 
 @media (prefers-reduced-motion: reduce) {

@@ -3,7 +3,7 @@
 import { hasEnded } from "../source/snapshot.js";
 import { styles } from "./styles.js";
 import { Transcript } from "./transcript.js";
-import { WAITING, inOneWord, inText, timeInWords } from "./words.js";
+import { WAITING, inOneWord, inText, messageOf, timeInWords } from "./words.js";
 
 /** @typedef {import("../source/snapshot.js").Snapshot} Snapshot */
 
@@ -89,9 +89,8 @@ export class View {
     "card",
     create("div", "header", slot("name", this.name), this.badge),
     this.track,
-    create("div", "details", this.message, this.time),
+    create("div", "details", this.message, this.result, this.time),
     this.output,
-    this.result,
     this.problem,
     this.refusal,
     this.footer,
@@ -127,7 +126,7 @@ export class View {
     update(this.card, { ariaLabel: name });
     update(this.name, { textContent: name });
     update(this.badge, { textContent: inOneWord(status) });
-    update(this.message, { textContent: snapshot?.message ?? error?.message ?? WAITING });
+    update(this.message, { textContent: snapshot ? messageOf(snapshot) : (error?.message ?? WAITING) });
     update(this.track, { hidden: status === "FORGOTTEN" && snapshot === null });
     this.#renderBar(name, snapshot?.progress);
     const result = status === "SUCCESS" ? (snapshot?.data ?? null) : null;

@@ -4,11 +4,22 @@
 
 export const WAITING = "Waiting for the server";
 
-/**
- * The state of a task in one word; that of a cancelled one is what the button said.
- * @param {string} status
- */
-export const inOneWord = (status) => (status === "REVOKED" ? "CANCELLED" : status);
+/** The states in words for people, and what the server's own message is while there is no other. */
+const STATES = new Map([
+  ["PENDING", { word: "Waiting", message: "Waiting to start" }],
+  ["STARTED", { word: "Running", message: "Started" }],
+  ["PROGRESS", { word: "Running", message: "" }],
+  ["SUCCESS", { word: "Done", message: "Done" }],
+  ["FAILURE", { word: "Failed", message: "" }],
+  ["REVOKED", { word: "Cancelled", message: "Cancelled" }],
+  ["FORGOTTEN", { word: "Forgotten", message: "" }],
+]);
+
+/** The state of a task in one word. @param {string} status */
+export const inOneWord = (status) => STATES.get(status)?.word ?? status;
+
+/** The message, unless it says no more than that word. @type {(snapshot: Snapshot) => string} */
+export const messageOf = ({ status, message }) => (STATES.get(status)?.message === message ? "" : message);
 
 /** The result as text, on one line if it is short. @param {unknown} data */
 export function inText(data) {

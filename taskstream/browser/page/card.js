@@ -3,12 +3,23 @@
 /** @typedef {import("../task-progress.js").TaskProgress} TaskProgress */
 /** @typedef {import("../task-source.js").Snapshot} Snapshot */
 
+import { isHidden } from "../source/page-life.js";
+import { Said } from "./said.js";
+
+const COPIED_MILLISECONDS = 2000;
+const MAX_LOOK_SECONDS = 60;
+
 /** The address of a task. @param {string} id */
 export const addressOf = (id) => `tasks/${encodeURIComponent(id)}`;
 
 export class Card {
   /** Whether no event will follow. */
   over = false;
+
+  #said;
+  #lookSeconds = 1;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
 
   /**
    * @param {string} id
@@ -24,17 +35,20 @@ export class Card {
     const clone = /** @type {DocumentFragment} */ (document.importNode(template.content, true));
     this.element = /** @type {HTMLElement} */ (clone.firstElementChild);
     this.progress = /** @type {TaskProgress} */ (this.element.querySelector("task-progress"));
-    this.#find("id").textContent = id;
-    /** @type {HTMLAnchorElement} */ (this.#find("id")).href = `#${id}`;
+    this.#said = new Said(addressOf(id));
+    this.#find("copy-id").title = id;
+    this.#find("copy-id").addEventListener("click", () => this.#copyId());
     this.#find("remove").addEventListener("click", () => remove(this));
     this.#find("show-output").addEventListener("click", () => output(this, this.#find("show-output")));
     this.#find("on-the-wire").addEventListener("click", () => wire(this, this.#find("on-the-wire")));
     this.progress.addEventListener("progress", () => this.#renderName());
+    this.progress.addEventListener("progress", () => this.#lookForOutput(), { once: true });
     for (const type of ["end", "error"]) {
       this.progress.addEventListener(type, () => {
         this.over = true;
         this.#find("remove").hidden = false;
         onOver(this);
+        this.#lookForOutput();
       });
     }
     this.#renderName();
@@ -62,6 +76,36 @@ export class Card {
     this.#find("show-output").ariaExpanded = String(isOpen);
   }
 
+  /** Offer the output once there is some; look again later and later until then, and at the end. */
+  async #lookForOutput() {
+    clearTimeout(this.#timer);
+    const button = this.#find("show-output");
+    if (!this.element.isConnected || !button.hidden) return;
+    const isLast = this.over && !isHidden();
+    if (!isHidden() && (await this.#said.ask())) button.hidden = false;
+    if (!button.hidden || isLast) return;
+    this.#timer = setTimeout(() => this.#lookForOutput(), 1000 * this.#lookSeconds);
+    this.#lookSeconds = Math.min(MAX_LOOK_SECONDS, 2 * this.#lookSeconds);
+  }
+
+  /** Copy the id; where a page may not, as over plain HTTP, show it, to be copied by hand. */
+  async #copyId() {
+    const button = this.#find("copy-id");
+    const copying = navigator.clipboard?.writeText(this.id) ?? Promise.reject();
+    const isCopied = await copying.then(
+      () => true,
+      () => false,
+    );
+    button.textContent = isCopied ? "Copied" : this.id;
+    this.#label("copy-id");
+    if (isCopied) setTimeout(() => this.#offerCopy(), COPIED_MILLISECONDS);
+  }
+
+  #offerCopy() {
+    this.#find("copy-id").textContent = "Copy id";
+    this.#label("copy-id");
+  }
+
   /** @param {string} name @returns {HTMLElement} */
   #find(name) {
     return /** @type {HTMLElement} */ (this.element.getElementsByClassName(name)[0]);
@@ -71,8 +115,11 @@ export class Card {
   #renderName() {
     if (this.#find("name").textContent === this.name) return;
     this.#find("name").textContent = this.name;
-    for (const button of ["show-output", "on-the-wire", "remove"]) {
-      this.#find(button).ariaLabel = `${this.#find(button).textContent}: ${this.name}`;
-    }
+    for (const button of ["copy-id", "show-output", "on-the-wire", "remove"]) this.#label(button);
+  }
+
+  /** Say which task a button is for. @param {string} button */
+  #label(button) {
+    this.#find(button).ariaLabel = `${this.#find(button).textContent}: ${this.name}`;
   }
 }

@@ -87,12 +87,18 @@ export class Field {
     const { control, parameter } = this;
     if (control instanceof HTMLInputElement && control.type === "checkbox") return control.checked;
     if (control.value === "") return this.#readEmpty();
+    if (control.type === "datetime-local") return this.#readMoment();
     if (isText(control)) return control.value;
     try {
       return JSON.parse(control.value);
     } catch {
       throw new Error(`${parameter.name}: this is not JSON, such as 1, "text", [1, 2] or {"key": true}.`);
     }
+  }
+
+  /** With its time zone, which a default may not have: that is the server's own. */
+  #readMoment() {
+    return this.changed ? new Date(this.control.value).toISOString() : undefined;
   }
 
   #readEmpty() {
@@ -176,12 +182,37 @@ function createNumber(parameter) {
   return input;
 }
 
+/** How text in a format is edited, and what it looks like where the browser doesn't say. @type {Schema} */
+const FORMATS = {
+  date: { type: "date" },
+  "date-time": { type: "datetime-local" },
+  time: { type: "time" },
+  duration: { hint: "P1DT2H30M" },
+  email: { type: "email" },
+  password: { type: "password" },
+  uri: { type: "url", hint: "https://example.com" },
+};
+
+/**
+ * Show a moment in the time zone of the reader.
+ * @param {HTMLInputElement} input
+ * @param {string | null} [moment]
+ */
+function setMoment(input, moment) {
+  input.step = "1";
+  if (moment == null) return;
+  const date = new Date(moment);
+  input.value = new Date(date.getTime() - 60_000 * date.getTimezoneOffset()).toISOString().slice(0, 19);
+}
+
 /** @param {Parameter} parameter */
 function createText(parameter) {
   const { schema } = parameter;
   const input = createInput(parameter);
-  input.type =
-    { date: "date", email: "email", password: "password" }[/** @type {string} */ (schema.format)] ?? "text";
+  const { type = "text", hint = "" } = FORMATS[schema.format] ?? {};
+  input.type = type;
+  if (type === "datetime-local") setMoment(input, schema.default);
+  if (hint) input.placeholder = hint;
   input.dir = "auto";
   if (schema.minLength !== undefined) input.minLength = schema.minLength;
   if (schema.maxLength !== undefined) input.maxLength = schema.maxLength;

@@ -12,7 +12,7 @@ export class Places {
     this.count = count;
   }
 
-  /** @param {object} channel */
+  /** Whether it has been told that there is none. @param {object} channel */
   isWaiting(channel) {
     return this.#waiting.has(channel);
   }
@@ -22,7 +22,11 @@ export class Places {
     return this.isWaiting(channel) && this.#holders.size < this.count;
   }
 
-  /** Take one, if there is one; whether it has been had. @param {object} channel @param {() => void} onFree */
+  /**
+   * Take one, if there is one; whether it has been had.
+   * @param {object} channel
+   * @param {() => void} onFree
+   */
   take(channel, onFree) {
     const isTaken = this.#holders.has(channel) || this.#holders.size < this.count;
     if (isTaken) this.#holders.add(channel);

@@ -21,9 +21,10 @@ import { Watchdog } from "./waiting.js";
  */
 
 /** What to say of a stream, or of an answer, of which nothing comes. */
-export const heldBack = () => new TaskSourceError("buffered", "No stream gets through: a proxy holds it back.");
+export const heldBack = () => new TaskSourceError("buffered", BUFFERED);
 
 const MIME_TYPE = "text/event-stream";
+const BUFFERED = "No stream gets through: a proxy holds it back.";
 const MUTE = "The connection has gone silent.";
 
 /**

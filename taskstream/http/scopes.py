@@ -1,0 +1,64 @@
+"""Whose a request is: the dependency that is the `scope` of a `TaskStream`."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Depends, HTTPException, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_dependant
+from fastapi.params import Depends as Dependency
+
+from taskstream.errors import NO_STORE
+from taskstream.scopes import check_scope
+
+if TYPE_CHECKING:
+    from taskstream.http.task_stream import TaskStream
+
+SCOPE = "taskstream.scope"
+"""Where in the ASGI scope of a request it stands whose that is."""
+
+logger = logging.getLogger(__name__)
+
+
+def dependencies_of(tasks: "TaskStream") -> list[Dependency]:
+    """What the routes depend on that start and find tasks. Raises `TypeError` for what can't be that.
+
+    It is asked by `function`, so that nothing that it holds stays open as long as a stream.
+    """
+    if tasks.scope is None:
+        return []
+    refuse_unfit(tasks.scope)
+
+    async def ask(
+        request: Request, answer: Annotated[object, Depends(tasks.scope, scope="function")]
+    ) -> None:
+        try:
+            request.scope[SCOPE] = check_scope(answer)  # FastAPI holds nothing to its annotation
+        except ValueError as error:
+            logger.error("A request was refused, because of what the scope of a TaskStream said: %s", error)  # noqa: TRY400 - a sentence
+            raise HTTPException(403, "It isn't known whose request this is.", NO_STORE) from None
+
+    return [Depends(ask, scope="function")]
+
+
+def refuse_unfit(dependency: Callable[..., Any]) -> None:
+    """Raise `TypeError` for a dependency that takes the body, or an id of a task, which is ours."""
+    for each in with_its_own(get_dependant(path="/", call=dependency)):
+        if each.body_params:
+            raise TypeError(
+                f"The scope of a TaskStream can't have the parameter '{each.body_params[0].name}': it is "
+                "of the body, which says what to start. Take a header or a cookie."
+            )
+        if any("task_id" in (field.name, field.alias) for field in each.query_params):
+            raise TypeError(
+                "The scope of a TaskStream can't have the parameter 'task_id': it says whose a request is, "
+                "not whose a task is."
+            )
+
+
+def with_its_own(dependant: Dependant) -> Iterator[Dependant]:
+    """A dependency, and all that it depends on."""
+    yield dependant
+    for each in dependant.dependencies:
+        yield from with_its_own(each)

@@ -1,0 +1,124 @@
+"""Where the tasks of an application run: in an event loop, from who enters first to who leaves last."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
+from functools import cached_property
+from typing import Self, Unpack
+
+from taskstream.registry import Registry
+from taskstream.reporting import forget_in_children
+from taskstream.settings import Settings, SettingsKeywords, replace
+from taskstream.tqdm_steps import tqdm_patch
+from taskstream.work_table import WorkTable
+
+OpenRegistry = Callable[[Settings, str, WorkTable], Registry]
+"""Opens the registry for some settings, a namespace and works, in the running event loop."""
+
+NOT_RUNNING = (
+    "This TaskStream isn't running: include its router in the application that is served (the lifespan of "
+    "a mounted one never runs). A lifespan of yours that starts tasks has `async with tasks:` around its "
+    "`yield`, which the router joins; a script has that, or `with tasks.sync:`, around all that it does."
+)
+ANOTHER_LOOP = "This TaskStream runs in another event loop"
+
+
+class Home:
+    """An event loop and the registry in it, which is opened at its first use."""
+
+    def __init__(self, owner: "Running") -> None:
+        self.owner = owner
+        self.loop = asyncio.get_running_loop()
+        self.thread = threading.get_ident()
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The registry of the tasks."""
+        return self.owner.open_registry()
+
+    async def close(self) -> None:
+        """Let the viewers go and end what still runs."""
+        if "registry" in vars(self):
+            self.registry.release_viewers()
+            await self.registry.close()
+
+
+home_of_work: ContextVar[Home | None] = ContextVar("taskstream_home", default=None)
+"""In a worker, which is no server: where the task that runs may start others."""
+
+
+class Running:
+    """What an application starts and stops; used in `async with`."""
+
+    def __init__(
+        self, open_registry: OpenRegistry, namespace: str, settings: SettingsKeywords, track_tqdm: bool
+    ) -> None:
+        """Take settings. Raises `ValueError` for a bad one."""
+        self.namespace = namespace
+        self.track_tqdm = track_tqdm
+        self.works = WorkTable()
+        self.settings = replace(Settings(), settings)
+        self._open_registry = open_registry
+        self._home: Home | None = None
+        self._users = 0
+        self._stack = AsyncExitStack()
+
+    def configure(self, **settings: Unpack[SettingsKeywords]) -> None:
+        """Replace settings, until it starts. Raises `ValueError` for a bad one, else `RuntimeError`."""
+        if self._home:
+            raise RuntimeError("This TaskStream runs: its settings can be replaced only before it starts.")
+        self.settings = replace(self.settings, settings)
+
+    def open_registry(self) -> Registry:
+        """Open the registry for the settings, in the running event loop."""
+        return self._open_registry(self.settings, self.namespace, self.works)
+
+    def find_home(self) -> Home:
+        """Where it runs, for whoever calls. Raises `RuntimeError` if that is nowhere."""
+        home = self._home or home_of_work.get()
+        if home is None or home.owner is not self:
+            raise RuntimeError(NOT_RUNNING)
+        return home
+
+    async def __aenter__(self) -> Self:
+        """Start, unless it has been started: a router that is included twice enters twice."""
+        if not self._users:
+            self.works.check()
+            forget_in_children()
+            await self._stack.enter_async_context(self._run())
+        elif self._home and self._home.loop is not asyncio.get_running_loop():
+            raise RuntimeError(f"{ANOTHER_LOOP}: make one for each.")
+        self._users += 1
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop, when the last one leaves: end what still runs."""
+        self._users -= 1
+        if not self._users:
+            self._home = None
+            await self._stack.pop_all().aclose()  # who enters meanwhile has one of its own
+
+    @asynccontextmanager
+    async def _run(self) -> AsyncIterator[Registry]:
+        """Open the registry; in the end, let the viewers go and end what still runs."""
+        home = Home(self)
+        _ = home.registry
+        self._home = home
+        with tqdm_patch.applied(self.track_tqdm):
+            try:
+                yield home.registry
+            finally:
+                await home.close()
+
+    @asynccontextmanager
+    async def in_worker(self) -> AsyncIterator[None]:
+        """While entered, the task that runs in a worker may start others, of this application."""
+        home = Home(self)
+        token = home_of_work.set(home)
+        try:
+            yield
+        finally:
+            home_of_work.reset(token)
+            await home.close()

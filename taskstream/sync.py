@@ -1,0 +1,94 @@
+"""The verbs where nothing can be awaited: in `def` routes, blocking work, any other thread, and scripts."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Future, wait
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+from taskstream.events import Snapshot
+from taskstream.scopes import Scope
+from taskstream.signatures import Function
+
+if TYPE_CHECKING:
+    from taskstream.application import Tasks
+
+TURN_SECONDS = 10
+"""How long it is waited for an event loop that doesn't turn."""
+
+STOPPED = "The event loop of this TaskStream has stopped."
+STUCK = (
+    f"The event loop in which this TaskStream runs hasn't turned for {TURN_SECONDS} s: something blocks it."
+)
+ITS_OWN_THREAD = "This is the event loop's own thread, which can't wait here: call `await tasks.start(…)`."
+
+
+class SyncTasks:
+    """`tasks.sync`: called in a thread, which waits until the event loop of the tasks has done it.
+
+    Where there is none, in a script, `with tasks.sync:` runs one. Raises what its twins of `Tasks` raise,
+    and `RuntimeError` in the event loop's own thread, or if that loop has stopped or is stuck.
+    """
+
+    def __init__(self, tasks: "Tasks") -> None:
+        self._tasks = tasks
+
+    def start(self, work: Function | str, /, **arguments: Any) -> Snapshot:  # noqa: ANN401 - those of its twin
+        """Start some work; the first snapshot of its task. See `Tasks.start`."""
+        return self._call(partial(self._tasks.start, work, **arguments))
+
+    def get(self, task_id: str, *, scope: Scope | None = None) -> Snapshot:
+        """The latest snapshot of a task."""
+        return self._call(partial(self._tasks.get, task_id, scope=scope))
+
+    def cancel(self, task_id: str, *, scope: Scope | None = None) -> Snapshot:
+        """Ask a task to stop; its snapshot."""
+        return self._call(partial(self._tasks.cancel, task_id, scope=scope))
+
+    def __enter__(self) -> Self:
+        """Start the tasks in an event loop of their own, in a thread."""
+        started: Future[None] = Future()
+        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(started),), daemon=True)
+        self._thread.start()
+        started.result()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop, and end what still runs."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    async def _serve(self, started: "Future[None]") -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            async with self._tasks:
+                started.set_result(None)
+                await self._stop.wait()
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    def _call(self, verb: Callable[[], Coroutine[Any, Any, Snapshot]]) -> Snapshot:
+        """Have one of the others' verbs run in the event loop, and wait for its result."""
+        home = self._tasks.find_home()
+        if home.thread == threading.get_ident():
+            raise RuntimeError(ITS_OWN_THREAD)
+        future: Future[Snapshot] | None = None
+        while True:
+            turned = threading.Event()
+            try:
+                home.loop.call_soon_threadsafe(turned.set)
+            except RuntimeError:  # the loop is closed
+                raise RuntimeError(STOPPED) from None
+            future = future or asyncio.run_coroutine_threadsafe(verb(), home.loop)
+            if wait([future], TURN_SECONDS).done:
+                break
+            if not turned.is_set():
+                future.cancel()
+                raise RuntimeError(STUCK)
+        try:
+            return future.result()
+        except CancelledError:
+            raise RuntimeError(STOPPED) from None

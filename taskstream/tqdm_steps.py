@@ -1,0 +1,129 @@
+"""Bars of tqdm as steps: those that are made in a task are shown to its viewers as well.
+
+A step is bound when its bar is made, as the threads that move it may have no context. tqdm decides when a
+bar is refreshed: values lag by its `mininterval`, at worst by its `maxinterval`; the last one is right.
+"""
+
+import asyncio
+import inspect
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from threading import Lock, get_ident
+from typing import Any
+
+from taskstream.steps import Step, current_step
+
+Bar = Any
+"""An instance of `tqdm.std.tqdm`, or of a subclass."""
+
+NO_LINE = 1_000_000
+"""The position of a bar that isn't displayed: none that a visible one could have."""
+
+
+class Patch:
+    """The change of tqdm, which is the whole process's: made for the first user, undone after the last."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._users = 0
+
+    @contextmanager
+    def applied(self, wanted: bool) -> Iterator[None]:
+        """Have bars be steps meanwhile, if that is wanted, and tqdm is installed."""
+        try:
+            from tqdm.std import tqdm
+        except ImportError:
+            wanted = False
+        if not wanted:
+            yield
+            return
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._undo = patch(tqdm)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._undo()
+
+
+tqdm_patch = Patch()
+
+
+def patch(tqdm: Any) -> Callable[[], None]:  # noqa: ANN401 - a class without types of its own
+    """Replace methods of tqdm; returns what puts them back."""
+    begin, show, end = tqdm.__init__, tqdm.refresh, tqdm.close
+
+    @wraps(begin)
+    def init(bar: Bar, *args: object, **kwargs: object) -> None:
+        begin(bar, *args, **kwargs)
+        if here := current_step.get():
+            if bar.disable and not kwargs.get("gui"):
+                enable(begin, bar, *args, **kwargs)
+            bind(bar, here)
+
+    @wraps(show)
+    def refresh(bar: Bar, *args: object, **kwargs: object) -> object:
+        shown = show(bar, *args, **kwargs)
+        if step := step_of(bar):
+            tell(bar)
+            # `update` says `lock_args`; what else refreshes, tqdm's monitor among it, mustn't raise.
+            if step.reporter.closed and step.thread == get_ident() and "lock_args" in kwargs:
+                raise asyncio.CancelledError("The task has ended")
+        return shown
+
+    @wraps(end)
+    def close(bar: Bar) -> None:
+        if step := step_of(bar):
+            tell(bar)
+            step.closed = True
+        end(bar)
+
+    def undo() -> None:
+        tqdm.__init__, tqdm.refresh, tqdm.close = begin, show, end
+
+    tqdm.__init__, tqdm.refresh, tqdm.close = init, refresh, close
+    return undo
+
+
+def enable(begin: Callable[..., None], bar: Bar, *args: object, **kwargs: object) -> None:
+    """Begin a bar that is disabled, and would count nothing, as one that counts and isn't displayed."""
+    given = inspect.signature(begin).bind(bar, *args, **kwargs)
+    given.arguments.pop("kwargs", None)  # which a disabled bar takes, and no other
+    given.arguments |= {"disable": False, "file": io.StringIO(), "gui": True, "position": NO_LINE}
+    with bar.get_lock():
+        bar._instances.add(bar)  # for tqdm's monitor
+    begin(*given.args, **given.kwargs)
+    bar.sp = bar.display = lambda *_, **__: True
+
+
+def bind(bar: Bar, here: Step) -> None:
+    """Make a bar a step, unless it is one that is disabled for good."""
+    if not bar.disable:
+        bar.taskstream_step = Step(*description(bar), here)
+        tell(bar, new=True)
+
+
+def step_of(bar: Bar) -> Step | None:
+    """The step that a bar is, if it was made in a task and has not been closed."""
+    return None if bar.disable else vars(bar).get("taskstream_step")
+
+
+def description(bar: Bar) -> tuple[str, Any, str | None]:
+    """What a bar counts: label, total and unit."""
+    return bar.desc.rstrip(": ") or "Working", bar.total, None if bar.unit == "it" else bar.unit.strip()
+
+
+def tell(bar: Bar, new: bool = False) -> None:
+    """Say how far a bar has come, if it is `new` or its step has said something else."""
+    step: Step = bar.taskstream_step
+    before = step.count()
+    step.describe(*description(bar))
+    if new or step.done != bar.n or step.count() != before:
+        with suppress(asyncio.CancelledError):
+            step.reporter.move(step, bar.n)

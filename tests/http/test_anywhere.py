@@ -1,0 +1,226 @@
+"""Tasks are started from anywhere: threads, work, scripts, an application's own lifespan."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from taskstream import (
+    EVERYBODY,
+    InvalidParameters,
+    Snapshot,
+    TaskNotFound,
+    TaskStream,
+    current_task_id,
+    sync,
+)
+
+NO_TASK = "0" * 32
+
+
+def task_stream(*, scoped: bool = False) -> TaskStream:
+    """One whose works start tasks."""
+    tasks = TaskStream(scope=(lambda: "nobody") if scoped else None)
+
+    @tasks.work
+    async def child(*, seconds: float = 0) -> str | None:
+        await asyncio.sleep(seconds)
+        return current_task_id()
+
+    @tasks.work
+    async def in_the_loop() -> str:
+        return (await tasks.start(child)).task_id
+
+    @tasks.work
+    def in_a_thread() -> str:
+        return tasks.sync.start(child).task_id
+
+    @tasks.work
+    async def in_a_thread_of_its_own() -> str:
+        return (await asyncio.to_thread(tasks.sync.start, child)).task_id
+
+    @tasks.work
+    def polls() -> list[str]:
+        first = tasks.sync.start(child, seconds=600)
+        assert tasks.sync.get(first.task_id).task_id == first.task_id
+        return [first.task_id, tasks.sync.cancel(first.task_id).status]
+
+    return tasks
+
+
+async def result_of(tasks: TaskStream, task_id: str) -> object:
+    """What a task returns, which has to succeed."""
+    *_, last = [event.snapshot async for event in tasks.follow(task_id, scope=EVERYBODY) if event.snapshot]
+    assert last.status == "SUCCESS", last.message
+    return last.data
+
+
+@pytest.mark.parametrize("work", ["in_the_loop", "in_a_thread", "in_a_thread_of_its_own"])
+@pytest.mark.parametrize("scoped", [True, False])
+async def test_work_starts_tasks(work: str, scoped: bool) -> None:
+    """Wherever it runs, it starts tasks, which are in the scope of its own; each knows its id."""
+    tasks = task_stream(scoped=scoped)
+    async with tasks:
+        parent = await tasks.start(work, scope="alice")
+        child = str(await result_of(tasks, parent.task_id))
+        assert await result_of(tasks, child) == child
+        assert {each.task_id for each in await tasks.list("alice")} == {parent.task_id, child}
+        assert current_task_id() is None
+
+
+async def test_work_polls_tasks() -> None:
+    """Blocking work asks for the tasks that it has started, and cancels them."""
+    tasks = task_stream()
+    async with tasks:
+        answer = await result_of(tasks, (await tasks.start("polls")).task_id)
+        assert isinstance(answer, list)
+        assert (answer[1], (await tasks.get(answer[0])).status) == ("REVOKED", "REVOKED")
+
+
+async def test_threads() -> None:
+    """In a thread, the verbs do and raise what their twins do."""
+    tasks = task_stream()
+    async with tasks:
+        task_id = (await asyncio.to_thread(tasks.sync.start, "child", name="mine")).task_id
+        assert (await asyncio.to_thread(tasks.sync.get, task_id)).name == "mine"
+        with pytest.raises(TaskNotFound):
+            await asyncio.to_thread(tasks.sync.get, NO_TASK)
+        with pytest.raises(InvalidParameters, match=r"^seconds: "):
+            await asyncio.to_thread(tasks.sync.start, "child", seconds="x")
+
+
+async def test_where_it_can_not_wait() -> None:
+    """In the event loop's own thread it says what to call; where nothing runs, what to enter."""
+    tasks = task_stream()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"^This TaskStream isn't running: .*`with tasks\.sync:`"):
+            tasks.sync.get(NO_TASK)
+        async with tasks:
+            with pytest.raises(RuntimeError, match=r"can't wait here: call `await tasks\.start\(…\)`\.$"):
+                tasks.sync.start("child")
+
+
+def call_in_thread(call: Callable[[], object]) -> "tuple[threading.Thread, list[BaseException]]":
+    """A thread that calls this, and what that raises."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 - it is compared
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, raised
+
+
+async def test_a_loop_that_does_not_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread doesn't wait for ever for an event loop that something blocks, perhaps this very thread."""
+    monkeypatch.setattr(sync, "TURN_SECONDS", 0.1)
+    tasks = task_stream()
+    async with tasks:
+        thread, raised = call_in_thread(lambda: tasks.sync.start("child"))
+        thread.join()  # which blocks the loop
+        assert "hasn't turned for " in str(raised[0])
+        assert (await tasks.registry.count())[0] == 0
+
+
+def test_a_loop_that_has_stopped() -> None:
+    """Nor does it for one that stops, or has stopped without a word."""
+    tasks = task_stream()
+    asked = threading.Event()
+
+    @asynccontextmanager
+    async def never() -> AsyncIterator[None]:
+        async with tasks:
+            get = tasks.get
+
+            async def wait(task_id: str, **_: object) -> Snapshot:
+                asked.set()
+                await asyncio.Event().wait()
+                return await get(task_id)
+
+            tasks.get = wait  # type: ignore[method-assign]
+            yield
+
+    async def stop_while_asked() -> "tuple[threading.Thread, list[BaseException]]":
+        async with never():
+            called = call_in_thread(lambda: tasks.sync.get(NO_TASK))
+            await asyncio.to_thread(asked.wait, 10)
+        return called
+
+    thread, raised = asyncio.run(stop_while_asked())
+    thread.join(10)
+    assert str(raised[0]) == sync.STOPPED
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(tasks.__aenter__())
+    loop.close()
+    with pytest.raises(RuntimeError, match="has stopped"):
+        call_here_in_thread(tasks)
+
+
+def call_here_in_thread(tasks: TaskStream) -> None:
+    """Ask in a thread, and raise here what that raises."""
+    thread, raised = call_in_thread(lambda: tasks.sync.start("child"))
+    thread.join(10)
+    raise raised[0]
+
+
+def test_a_script() -> None:
+    """Without a server, `with tasks.sync:` runs them, in a thread that ends with it."""
+    tasks = task_stream()
+    threads = threading.active_count()
+    for _ in range(2):
+        with tasks.sync as verbs:
+            parent = verbs.start("in_a_thread").task_id
+            while not verbs.get(parent).status.ended:
+                pass
+            assert verbs.get(parent).status == "SUCCESS"
+            verbs.start("child", seconds=600)
+        with pytest.raises(RuntimeError, match="isn't running"):
+            verbs.get(parent)
+    assert threading.active_count() == threads
+
+
+def test_a_script_that_can_not_start() -> None:
+    """What keeps them from starting is raised where they are entered."""
+    tasks = TaskStream()
+
+    @tasks.work
+    def wrong(*, value: "Unknown") -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(TypeError, match="has an annotation that can't be read"), tasks.sync:
+        pass
+
+
+def test_a_lifespan_of_ones_own() -> None:
+    """A task that is started at startup, before the router's lifespan, which joins; `def` routes too."""
+    tasks = task_stream()
+    ids = []
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with tasks:
+            ids.append((await tasks.start("child")).task_id)
+            yield
+            assert (await tasks.get(ids[0])).status == "SUCCESS"
+
+    app = FastAPI(lifespan=lifespan)
+    app.include_router(tasks.router)
+
+    @app.post("/def")
+    def start() -> Snapshot:
+        return tasks.sync.start("child")
+
+    for _ in range(2):
+        ids.clear()
+        with TestClient(app) as client:
+            ids.append(client.post("/def").json()["task_id"])
+            for task_id in ids:
+                assert '"status":"SUCCESS"' in client.get(f"/task-progress/{task_id}").text

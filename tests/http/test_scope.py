@@ -1,0 +1,438 @@
+"""Everybody sees their own tasks: for everybody else they are as unknown as those that never were."""
+
+import asyncio
+import itertools
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import aiohttp
+import pytest
+from fastapi import Body, Depends, FastAPI, Header, Request
+from fastapi.testclient import TestClient
+
+from taskstream import EVERYBODY, IdempotencyKeyReused, Snapshot, TaskNotFound, TaskStream
+from tests.support.api import events
+from tests.support.backends import RedisServer, Worker
+from tests.support.programs import Server
+
+SECRET = "the secret of Alice"
+ALICE = {"Authorization": "Bearer a"}
+BOB = {"Authorization": "Bearer b"}
+SLOW = ["sqlite", "redis"]
+
+
+class ScopedServer(Server):
+    """`python -m tests.support.scoped`."""
+
+    program = ("-m", "tests.support.scoped")
+
+    def __init__(self, **environment: str) -> None:
+        super().__init__("--port", "0", **environment)
+
+
+@pytest.fixture(
+    scope="module", params=["memory", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An application with users, over each back end."""
+    with ExitStack() as stack:
+        environment = {"TASKSTREAM_REDIS_URL": "", "TASKSTREAM_DATABASE": ""}
+        if request.param == "sqlite":
+            environment["TASKSTREAM_DATABASE"] = str(tmp_path_factory.mktemp("data") / "tasks.db")
+        if request.param == "redis":
+            environment["TASKSTREAM_REDIS_URL"] = url = stack.enter_context(RedisServer()).url
+            stack.enter_context(Worker(url, 8, "tests.support.scoped:celery"))
+        yield stack.enter_context(ScopedServer(**environment))
+
+
+class User:
+    """A client that says who it is in each request."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, headers: dict[str, str]) -> None:
+        self._session = session
+        self._url = url
+        self._headers = headers
+
+    async def ask(
+        self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any
+    ) -> tuple[int, dict[str, str], str]:
+        """Status, headers and body of an answer, which has to end by itself."""
+        headers = {**self._headers, **(headers or {})}
+        async with asyncio.timeout(10):
+            async with self._session.request(
+                method, self._url + path, headers=headers, **options
+            ) as response:
+                kept = {name: value for name, value in response.headers.items() if name != "Date"}
+                return response.status, kept, await response.text()
+
+    async def json(self, method: str, path: str, **options: Any) -> Any:
+        """The answer to a request that is granted."""
+        status, _, body = await self.ask(method, path, **options)
+        assert status == 200, body
+        return json.loads(body)
+
+    async def start(self, **body: object) -> str:
+        """Start a task; its id."""
+        return str((await self.json("POST", "/start-task", json=body))["task_id"])
+
+    async def until(self, task_id: str, status: str) -> None:
+        """Return when a task has this status, as its own stream says."""
+        path = f"{self._url}/tasks/{task_id}/stream"
+        async with self._session.get(path, headers=self._headers) as response:
+            async for event in events(response):
+                if event.snapshot["status"] == status:
+                    return
+
+
+@pytest.fixture
+def alice(session: aiohttp.ClientSession, server: Server) -> User:
+    return User(session, server.url, ALICE)
+
+
+@pytest.fixture
+def bob(session: aiohttp.ClientSession, server: Server) -> User:
+    return User(session, server.url, BOB)
+
+
+@pytest.fixture
+async def hers(alice: User) -> AsyncIterator[str]:
+    """A task of Alice's, which runs until the test is over, and which nobody else has changed then."""
+    task_id = await alice.start(secret=SECRET)
+    await alice.until(task_id, "PROGRESS")
+    yield task_id
+    assert (await alice.json("GET", f"/tasks/{task_id}"))["status"] == "PROGRESS"
+    assert (await alice.json("POST", f"/tasks/{task_id}/cancel"))["status"] == "REVOKED"
+
+
+ROUTES = [
+    ("GET", "/tasks/{}"),
+    ("HEAD", "/tasks/{}"),
+    ("GET", "/task-status/{}"),
+    ("HEAD", "/task-status/{}"),
+    ("GET", "/tasks/{}/stream"),
+    ("GET", "/task-progress/{}"),
+    ("POST", "/tasks/{}/cancel"),
+    ("POST", "/cancel-task/{}"),
+    ("GET", "/task-progress?task_id={}"),
+    ("POST", "/task-progress"),
+]
+"""All that name a task."""
+
+QUERIES = ["", "wait=0", "last_event_id=1", "lastEventId=99", "scope=alice", "user=alice&name=alice"]
+
+HEADERS: list[dict[str, str]] = [
+    {},
+    {"Last-Event-ID": "1"},
+    {"Last-Event-ID": "3"},
+    {"Cookie": "authorization=Bearer a; user=alice; scope=alice"},
+    {"X-User": "alice", "Scope": "alice", "Name": "alice"},
+    {"X-Forwarded-User": "alice", "X-Original-URL": "/tasks", "X-HTTP-Method-Override": "GET"},
+]
+
+ATTACKS = [
+    *((method, path, query, {}) for (method, path), query in itertools.product(ROUTES, QUERIES)),
+    *((method, path, "", headers) for (method, path), headers in itertools.product(ROUTES, HEADERS[1:])),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "query", "headers"), ATTACKS)
+async def test_attacks(
+    bob: User, hers: str, method: str, path: str, query: str, headers: dict[str, str]
+) -> None:
+    """Whatever Bob sends beside his token, he is told of her task what he is told of none."""
+    path += query and ("&" if "?" in path else "?") + query
+    answers = []
+    for task_id in (hers, f"{'0' * 24}{hers[24:]}"):
+        ids = {"task_ids": [task_id]} if method == "POST" else None
+        status, told, body = await bob.ask(method, path.format(task_id), headers, json=ids)
+        answers.append((status, told, re.sub("retry: [0-9]+", "", body.replace(task_id, "…"))))
+    assert answers[0] == answers[1]
+    status, _, body = answers[0]
+    unknown = "event: unknown\n" in body and body.endswith('\ndata: {"task_id":"…"}\n\n')
+    assert unknown if re.match(r"/task-progress(\?|$)", path) else status == 404
+    assert SECRET not in body
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tasks/{}/",
+        "/tasks/{}%00",
+        "/tasks/{}%20",
+        "/tasks//{}",
+        "/tasks/x%2f..%2f{}",
+        "/tasks/../tasks/{}",
+        "/tasks/{}/stream/",
+        "/tasks?task_id={}",
+        "/tasks?status=PROGRESS&limit=1000&scope=alice&task_id={}",
+        "/works?task_id={}",
+        "/health?task_id={}",
+        "/metrics?task_id={}",
+        "/",
+        "/openapi.json",
+    ],
+)
+async def test_other_paths(bob: User, hers: str, path: str) -> None:
+    """No other path leads to her task, nor names her; what counts tasks does just that."""
+    _, _, body = await bob.ask("GET", path.format(hers))
+    assert not any(word in body for word in (hers + '"', SECRET, "alice"))
+
+
+@pytest.mark.parametrize(
+    "token", [None, "", "Bearer", "Bearer A", "bearer a", "Bearer a, Bearer b", "Bearer a;", "alice"]
+)
+@pytest.mark.parametrize(
+    ("method", "path"), [*ROUTES, ("GET", "/tasks"), ("HEAD", "/tasks"), ("POST", "/start-task")]
+)
+async def test_nobody(
+    session: aiohttp.ClientSession, server: Server, hers: str, token: str | None, method: str, path: str
+) -> None:
+    """Who can't say who they are gets what the dependency raises, everywhere."""
+    nobody = User(session, server.url, {} if token is None else {"Authorization": token})
+    status, headers, body = await nobody.ask(method, path.format(hers))
+    assert (status, headers["Cache-Control"]) == (401, "no-store")
+    assert body == ("" if method == "HEAD" else '{"detail":"Say who you are."}')
+
+
+async def test_many_tasks(alice: User, bob: User, hers: str) -> None:
+    """In one stream with his own, hers is unknown; to her, his is."""
+    his = await bob.start(seconds=0)
+    for user, own, other in ((bob, his, hers), (alice, hers, his)):
+        path = f"/task-progress?task_id={other}&task_id={own}&task_id={other}"
+        if user is alice:
+            await alice.json("POST", f"/tasks/{(own := await alice.start(seconds=0))}/cancel")
+            path = f"/task-progress?task_id={other}&task_id={own}"
+        _, _, body = await user.ask("GET", path)
+        assert f'data: {{"task_id":"{other}"}}\n' in body
+        assert (body.count("event: unknown\n"), body.count(other)) == (1, 1)
+        assert f'data: {{"task_id":"{own}"' in body
+
+
+async def test_keys(alice: User, bob: User) -> None:
+    """A key of hers is none of his."""
+    first = [await user.start(seconds=0, secret="x") for user in (alice, bob)]
+    ids = set()
+    for user in (alice, bob, alice, bob):
+        snapshot = await user.json(
+            "POST", "/start-task", json={"seconds": 0}, headers={"Idempotency-Key": "one"}
+        )
+        ids.add(snapshot["task_id"])
+    assert len(ids) == 2
+    assert not ids & {*first}
+
+
+async def test_list(session: aiohttp.ClientSession, server: Server) -> None:
+    """`GET /tasks` has one's own latest snapshots, newest first, of a status, as many as one likes."""
+    user = User(session, server.url, {"Authorization": "Bearer c"})
+    assert await user.json("GET", "/tasks") == []
+    ended = [await user.start(seconds=0) for _ in range(3)]
+    for task_id in ended:
+        await user.until(task_id, "SUCCESS")
+    running = await user.start(secret="mine")
+    await user.until(running, "PROGRESS")
+    listed = await user.json("GET", "/tasks")
+    assert [each["task_id"] for each in listed] == [running, *reversed(ended)]
+    assert listed[0] == await user.json("GET", f"/tasks/{running}")
+    for query, expected in (
+        ("status=PROGRESS", [running]),
+        ("status=SUCCESS&limit=2", ended[:0:-1]),
+        ("limit=1", [running]),
+        ("status=REVOKED", []),
+    ):
+        assert [each["task_id"] for each in await user.json("GET", f"/tasks?{query}")] == expected
+    for query in ("limit=0", "limit=1001", "limit=x", "status=DONE"):
+        assert (await user.ask("GET", f"/tasks?{query}"))[0] == 422
+    await user.json("POST", f"/tasks/{running}/cancel")
+
+
+async def test_children_over_http(alice: User, bob: User) -> None:
+    """What work starts, in a server, a worker, or a thread of either, is in the scope of its task."""
+    for work in ("parent", "parent_in_thread"):
+        parent = await alice.start(work=work)
+        await alice.until(parent, "SUCCESS")
+        answer = (await alice.json("GET", f"/tasks/{parent}"))["data"]
+        child = answer if work == "parent" else answer[0]
+        assert answer in (child, [child, "wait", parent])
+        await alice.until(child, "SUCCESS")
+        assert (await bob.ask("GET", f"/tasks/{child}"))[0] == 404
+
+
+async def test_a_scope_that_is_empty(session: aiohttp.ClientSession, server: Server) -> None:
+    """An empty scope is nobody's, not everybody's."""
+    nobody = User(session, server.url, {"Authorization": "Bearer -"})
+    for method, path in (("GET", "/tasks"), ("POST", "/start-task"), ("GET", "/tasks/x")):
+        assert (await nobody.ask(method, path))[0] == 403
+
+
+@pytest.mark.parametrize("answer", [None, 5, True, b"alice", "", ["alice"], {"sub": "alice"}, "a\ud800"])
+def test_what_is_no_scope(answer: object, caplog: pytest.LogCaptureFixture) -> None:
+    """FastAPI holds nothing to an annotation: what isn't text is refused, and the log says why."""
+    tasks = TaskStream(scope=lambda: answer)
+    app = FastAPI()
+    app.include_router(tasks.router)
+    with TestClient(app) as client:
+        for method, path in (("POST", "/start-task"), ("GET", "/tasks"), ("GET", "/task-progress/x")):
+            refused = client.request(method, path)
+            assert (refused.status_code, refused.json()) == (
+                403,
+                {"detail": "It isn't known whose request this is."},
+            )
+        for path in ("/", "/works", "/health", "/metrics", "/static/task-progress.js"):
+            assert client.get(path).status_code == 200
+    assert "A scope is text, not empty and without lone surrogates" in caplog.text
+
+
+def by_body(who: Annotated[str, Body()]) -> str:
+    return who
+
+
+def by_task(task_id: str) -> str:
+    return task_id
+
+
+def within(who: Annotated[str, Depends(by_task)]) -> str:
+    return who
+
+
+@pytest.mark.parametrize("dependency", [by_body, by_task, within])
+def test_dependencies_that_are_refused(dependency: Callable[..., str]) -> None:
+    """What would take the body, or the id of the task that is asked for, is refused in a sentence."""
+    with pytest.raises(TypeError, match=r"^The scope of a TaskStream can't have the parameter '\w+'"):
+        _ = TaskStream(scope=dependency).router
+
+
+async def test_without_a_scope_there_is_no_list() -> None:
+    """Ids are what one has to know then."""
+    app = FastAPI()
+    app.include_router(TaskStream().router)
+    with TestClient(app) as client:
+        assert client.get("/tasks").status_code == 404
+
+
+def header(x_user: Annotated[str, Header()]) -> str:
+    return x_user
+
+
+@pytest.fixture
+async def scoped() -> AsyncIterator[TaskStream]:
+    """A `TaskStream` with a scope, that runs."""
+    tasks = TaskStream(scope=header)
+
+    @tasks.work
+    async def own() -> str:
+        child = await tasks.start("child")
+        return child.task_id
+
+    @tasks.work
+    async def child() -> None: ...
+
+    @tasks.work
+    async def ask(*, task_id: str) -> list[str]:
+        await tasks.get(task_id)
+        return [each.task_id for each in await tasks.list()]
+
+    async with tasks:
+        yield tasks
+
+
+async def end_of(tasks: TaskStream, task_id: str) -> Snapshot:
+    """The last snapshot of a task."""
+    *_, last = [event async for event in tasks.follow(task_id, scope=EVERYBODY)]
+    assert last.snapshot
+    return last.snapshot
+
+
+async def test_python_has_to_say_whose(scoped: TaskStream) -> None:
+    """Each verb raises where no scope is said, and knows the tasks of the one that is."""
+    task_id = (await scoped.start("child", scope="alice")).task_id
+    request = Request({"type": "http", "headers": [], "query_string": b""})
+    verbs: list[Callable[..., Any]] = [
+        lambda **scope: scoped.get(task_id, **scope),
+        lambda **scope: scoped.cancel(task_id, **scope),
+        lambda **scope: anext(scoped.follow(task_id, **scope)),
+        lambda **scope: scoped.stream(request, task_id, **scope),
+    ]
+    others: list[Callable[..., Any]] = [
+        lambda **scope: scoped.start("child", **scope),
+        scoped.list,
+        lambda **scope: scoped.stream_many(request, [task_id], **scope),
+    ]
+    for verb in verbs + others:
+        with pytest.raises(TypeError, match=r"say whose by scope=…, or EVERYBODY\.$"):
+            await verb()
+        for wrong in ("", 5, "\ud800"):
+            with pytest.raises(ValueError, match=r"^A scope is text"):
+                await verb(scope=wrong)
+    for verb in verbs:
+        with pytest.raises(TaskNotFound):
+            await verb(scope="bob")
+        for scope in ("alice", EVERYBODY):
+            assert await verb(scope=scope)
+    assert await scoped.list("bob") == []
+    assert [each.task_id for each in await scoped.list("alice")] == [task_id]
+
+
+async def test_children(scoped: TaskStream) -> None:
+    """Work is in the scope of its task: so are the tasks that it starts and asks for."""
+    hers = await end_of(scoped, (await scoped.start("own", scope="alice")).task_id)
+    assert (await scoped.get(str(hers.data), scope="alice")).name == "child"
+    with pytest.raises(TaskNotFound):
+        await scoped.get(str(hers.data), scope="bob")
+    asked = {}
+    for scope in ("alice", "bob"):
+        asked[scope] = await end_of(
+            scoped, (await scoped.start("ask", scope=scope, task_id=hers.data)).task_id
+        )
+    assert asked["alice"].status == "SUCCESS"
+    assert asked["alice"].data == [asked["alice"].task_id, hers.data, hers.task_id]
+    assert (asked["bob"].status, asked["bob"].message[:6]) == ("FAILURE", "Task '")
+
+
+async def test_what_is_nobodys(scoped: TaskStream) -> None:
+    """A task that is started for everybody is no user's; its work has to say whose tasks it starts."""
+    nobodys = await end_of(scoped, (await scoped.start("own", scope=EVERYBODY)).task_id)
+    assert nobodys.status == "FAILURE"
+    with pytest.raises(TaskNotFound):
+        await scoped.get(nobodys.task_id, scope="alice")
+
+
+async def test_keys_in_python(scoped: TaskStream) -> None:
+    """Scopes are compared exactly, and no two of them with their keys can look alike."""
+    pairs: list[tuple[str, Any]] = [
+        ("a", EVERYBODY),
+        ("a", "user"),
+        ("ra", "use"),
+        ('a","b', EVERYBODY),
+        ("b", "a"),
+        ("a", "User"),
+    ]
+    ids = [
+        (await scoped.start("child", idempotency_key=key, scope=scope)).task_id for key, scope in pairs * 2
+    ]
+    assert ids[: len(pairs)] == ids[len(pairs) :]
+    assert len({*ids}) == len(pairs)
+    with pytest.raises(IdempotencyKeyReused):
+        await scoped.start("ask", idempotency_key="a", scope="user", task_id="x")
+
+
+async def test_scopes_outlive_the_process(tmp_path: Path) -> None:
+    """In a file, a task stays whose it was, whether it has ended or is yet to begin."""
+    for life in range(2):
+        tasks = TaskStream(scope=header, database=str(tmp_path / "tasks.db"))
+
+        @tasks.work
+        async def hold() -> None:
+            await asyncio.Event().wait()
+
+        async with tasks:
+            if not life:
+                started = [(await tasks.start("hold", scope="alice")).task_id for _ in range(2)]
+            assert [each.task_id for each in await tasks.list("alice")] == started[::-1]
+            assert await tasks.list("bob") == []
+            for task_id in started:
+                with pytest.raises(TaskNotFound):
+                    await tasks.get(task_id, scope="bob")
