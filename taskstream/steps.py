@@ -56,7 +56,9 @@ class Step:
         self.unit = plain_text(str(unit)) if unit else None
         try:
             number = float(0 if total is None else total)
-        except (TypeError, ValueError, OverflowError):
+        except OverflowError:
+            number = inf
+        except (TypeError, ValueError):
             raise InvalidUpdate(f"The total has to be a number, not {type_name(total)}") from None
         self.total = (int(number) if number.is_integer() else number) if 0 < number < inf else None
 

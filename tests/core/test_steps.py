@@ -207,6 +207,7 @@ async def test_four_steps_at_most() -> None:
         (-1, None, "Reading: 1,203", None),
         (math.inf, None, "Reading: 1,203", None),
         (math.nan, None, "Reading: 1,203", None),
+        (10**400, None, "Reading: 1,203", None),
         (5, None, "Reading: 1,203", None),  # which was a lie
         (2500.5, None, "Reading: 1,203 of 2,500.5", 2500.5),
         (12_000_000, "B", "Reading: 0 of 12 MB", 12_000_000),
