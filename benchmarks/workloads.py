@@ -125,7 +125,7 @@ WORKLOADS = {
         ),
         quick={"viewers": 300, "connections": 10, "seconds": 1},
         full={"viewers": 2000, "connections": 10, "seconds": 3},
-        contestants=("ours", "ours-quiet", "streaming", "streaming-quiet"),
+        contestants=("ours", "ours-in-file", "ours-quiet", "streaming", "streaming-quiet"),
         reason="these are FastAPI too; the quiet ones print no access log",
     ),
     "busy": Workload(

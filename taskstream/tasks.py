@@ -57,9 +57,9 @@ class Task:
         self.on_end: Callable[[], object] = lambda: None
 
     @classmethod
-    def create(cls, name: str, log: Log) -> Self:
-        """A new task, which is PENDING."""
-        task = cls(secrets.token_hex(16), log)
+    def create(cls, name: str, log: Log, mark: str = "00000000") -> Self:
+        """A new task, which is PENDING; its id ends with the mark of who gives it out."""
+        task = cls(secrets.token_hex(12) + mark, log)
         task.outline = Snapshot(
             task_id=task.task_id,
             name=name if name.isprintable() else plain_text(name),
