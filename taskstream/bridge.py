@@ -71,7 +71,6 @@ class Reporter(Step):
         # What was reported is what is sent, even if the work goes on filling its list.
         if data is not None:
             data = frozen(data, iterators=threading.get_ident() != self._loop_thread)
-        self._overtake(step)
         self._say((step, progress, message, data))
 
     def move(self, step: Step, done: float) -> Said:
@@ -79,9 +78,7 @@ class Reporter(Step):
 
         As long as that is `latest`, and this is `scheduled`, the step need not do more than count.
         """
-        self._overtake(step)
-        step.done, step.inner = done, 0
-        return self._say((step, None, None, None))
+        return self._say((step, None, None, None), done)
 
     def output(self, text: str) -> None:
         """Add a piece of output; in another thread than the loop's, wait while there are too many.
@@ -136,10 +133,6 @@ class Reporter(Step):
         self.paused = False
         self.flush()
 
-    def open_counts(self) -> list[Count]:
-        """What is counted at the moment, outermost first."""
-        return self.latest[0].nearest_open.counts()
-
     def close(self) -> None:
         """Take nothing any more; who says something is told by an exception, and none waits for ever."""
         with self._room:
@@ -148,15 +141,16 @@ class Reporter(Step):
             self.latest, self._taken, self._task = NOTHING, (NOTHING, 0), None  # what may be large
             self._room.notify_all()
 
-    def _overtake(self, step: Step) -> None:
-        if self.latest[0] is not step:
-            self.latest[0].advance(self.latest[1])
-        if step.parent:
-            step.parent = step.parent.nearest_open
-
-    def _say(self, said: Said) -> Said:
+    def _say(self, said: Said, done: float | None = None) -> Said:
         if self.closed:
             raise asyncio.CancelledError("The task has ended")
+        step, latest = said[0], self.latest
+        if latest[0] is not step:
+            latest[0].advance(latest[1])
+        if step.parent:
+            step.parent = step.parent.nearest_open
+        if done is not None:
+            step.done, step.inner = done, 0
         self.latest = said
         if not self.scheduled:
             self._schedule()

@@ -32,14 +32,14 @@ class Step:
     done: float = 0
     inner: float = 0
     """Percent of the current item that are done: of all that was said in it, the furthest."""
-    closed = False
+    closed: bool  # no default: an attribute that its class has too is looked up slowly
 
     def __init__(self, label: object, total: SupportsFloat | None, unit: object, here: "Step") -> None:
         """Open it inside of the one that the context names, and have the context name this one.
 
         In another thread, a context that names none stands for the outermost step.
         """
-        self.reporter = here.reporter
+        self.reporter, self.closed = here.reporter, False
         self.parent = here.nearest_open
         self.thread = get_ident()
         self.describe(label, total, unit)
@@ -56,7 +56,9 @@ class Step:
         self.unit = plain_text(str(unit)) if unit else None
         try:
             number = float(0 if total is None else total)
-        except (TypeError, ValueError, OverflowError):
+        except OverflowError:
+            number = inf
+        except (TypeError, ValueError):
             raise InvalidUpdate(f"The total has to be a number, not {type_name(total)}") from None
         self.total = (int(number) if number.is_integer() else number) if 0 < number < inf else None
 

@@ -207,6 +207,7 @@ async def test_four_steps_at_most() -> None:
         (-1, None, "Reading: 1,203", None),
         (math.inf, None, "Reading: 1,203", None),
         (math.nan, None, "Reading: 1,203", None),
+        (10**400, None, "Reading: 1,203", None),
         (5, None, "Reading: 1,203", None),  # which was a lie
         (2500.5, None, "Reading: 1,203 of 2,500.5", 2500.5),
         (12_000_000, "B", "Reading: 0 of 12 MB", 12_000_000),
@@ -335,6 +336,14 @@ async def test_side_by_side() -> None:
             await turn()
             break
 
+    async def reported() -> None:
+        for _ in track(range(2), "Files"):
+            await download("a", 8)
+            report(10, "Less than the loop")
+            await turn()
+            break
+
+    assert (await shown(reported))[-1] == (40, "Less than the loop", [count("Files", 0, 2)])
     assert (await shown(gathered))[-1] == (40, "b: 3 of 10", [count("Files", 0, 2), count("b", 3, 10)])
     assert (await shown(pooled))[-1] == (30, "a: 6 of 10", [count("Files", 0, 2), count("a", 6, 10)])
 

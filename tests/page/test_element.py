@@ -331,6 +331,9 @@ def test_what_is_counted(server: Server, page: Page) -> None:
     page.evaluate(show, {"steps": [files, model]})
     expect(part(page, "steps")).to_have_text("Files 1/4 › Model 3.1/12 MB")
     expect(part(page, "bar")).to_have_attribute("aria-valuenow", "40")
+    expect(part(page, "message")).to_have_text("Pages: 3 of 5")
+    page.evaluate(show, {"steps": [files, {**model, "label": "Pages"}]})
+    expect(part(page, "message")).to_have_text("")  # the path says it
     page.evaluate(show, {"steps": [{**files, "done": 1204, "total": None, "unit": "lines"}, model]})
     expect(part(page, "steps")).to_have_text("Files 1,204 lines › Model 3.1/12 MB")
     expect(part(page, "percent")).to_have_text("")

@@ -21,8 +21,11 @@ const STATES = new Map([
 /** The state of a task in one word. @param {string} status */
 export const inOneWord = (status) => STATES.get(status)?.word ?? status;
 
-/** The message, unless it says no more than that word. @type {(snapshot: Snapshot) => string} */
-export const messageOf = ({ status, message }) => (STATES.get(status)?.message === message ? "" : message);
+/** The message, unless it says no more than that word, or than the path. @param {Snapshot} snapshot */
+export function messageOf({ status, message, steps = [] }) {
+  const isInPath = steps.length > 1 && message.startsWith(`${steps[steps.length - 1].label}: `);
+  return isInPath || STATES.get(status)?.message === message ? "" : message;
+}
 
 /** The result as text, on one line if it is short. @param {unknown} data */
 export function inText(data) {
