@@ -182,10 +182,20 @@ class RedisLogs:
         tasks, running = await self._call("count")
         return tasks, running
 
-    async def sweep(self) -> tuple[float, list[Decision]]:
-        """Find lost messages and lost workers; the time of Redis' clock, and how tasks have to end."""
-        time, decisions = await self._call("sweep", LEASE_SECONDS, RESUBMIT_SECONDS, PAUSE_SECONDS, LOST)
-        return float(time), [Decision.of(decision) for decision in decisions]
+    async def sweep(self) -> tuple[float, list[Decision], bool, list[str]]:
+        """Find lost messages and lost workers.
+
+        The time of Redis' clock, how tasks have to end, whether a worker is there, what has waited for one.
+        """
+        time, decisions, works, waiting = await self._call(
+            "sweep", LEASE_SECONDS, RESUBMIT_SECONDS, PAUSE_SECONDS, LOST
+        )
+        ids = [task_id.decode() for task_id in waiting]
+        return float(time), [Decision.of(decision) for decision in decisions], bool(works), ids
+
+    async def say_unanswered(self, task_id: str, data: bytes) -> None:
+        """Append a snapshot to a log that has only its first, as no worker answers."""
+        await self._call("say_unanswered", task_id, data)
 
     async def aclose(self) -> None:
         """Close all connections."""
