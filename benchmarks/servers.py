@@ -55,6 +55,7 @@ PEERS = {
     peer.name: peer
     for peer in (
         Peer("ours", "ours"),
+        Peer("ours-in-file", "ours_in_file"),
         Peer("ours-blocking", "ours_blocking"),
         Peer("ours-quiet", "ours", flags=("--no-access-log",)),
         Peer("ours-5ms", "ours", flags=("--switch-5ms",)),

@@ -13,17 +13,22 @@ if TYPE_CHECKING:
     from taskstream.application import Tasks
 
 
+TWO_PLACES = "Tasks are kept in a database or in Redis: leave one of database and redis_url out."
+
+
 def open_registry(settings: Settings, namespace: str, works: WorkTable) -> Registry:
     """The registry of this process; with a database, what it has left; with Redis, what is shared."""
+    if settings.database and settings.redis_url:
+        raise ValueError(TWO_PLACES)
     if settings.database:
         from taskstream.sqlite.registry import FileRegistry
 
         return FileRegistry(settings, works)
-    if settings.redis_url is None:
-        return MemoryRegistry(settings)
-    from taskstream.redis.registry import RedisRegistry
+    if settings.redis_url:
+        from taskstream.redis.registry import RedisRegistry
 
-    return RedisRegistry(settings, namespace)
+        return RedisRegistry(settings, namespace)
+    return MemoryRegistry(settings)
 
 
 def check_database(database: str) -> None:

@@ -34,12 +34,7 @@ class Record:
 
     task: Task
     key: IdempotencyKey | None
-    running: "asyncio.Task[None] | None" = None
     expiry: asyncio.TimerHandle | None = None
-
-    def stopped(self, _: object) -> None:
-        """Let go of what has run: a cancelled one holds a traceback, with the locals of the work."""
-        self.running = None
 
 
 class MemoryRegistry:
@@ -54,7 +49,7 @@ class MemoryRegistry:
         self._records: dict[str, Record] = {}
         self._ended: dict[str, Record] = {}  # in the order in which they ended
         self._keyed: dict[str, Record] = {}
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._events_forgotten = 0
         self.mark = secrets.token_hex(4)
 
@@ -109,7 +104,7 @@ class MemoryRegistry:
         task = await self.get(task_id)
         if not task.ended:
             task.publish(TaskStatus.REVOKED, "Cancelled")
-            if running := self._records[task_id].running:
+            if running := self._running.get(task_id):
                 running.cancel()
         return task
 
@@ -144,7 +139,7 @@ class MemoryRegistry:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 if self._running:
-                    await asyncio.wait(self._running)
+                    await asyncio.wait(self._running.values())
                 await self._threads.join()
 
     def _keyed_task(self, key: IdempotencyKey) -> Task | None:
@@ -158,11 +153,10 @@ class MemoryRegistry:
     def _begin(self, record: Record, work: Work, parameters: Parameters, checkpoint: Checkpoint) -> None:
         """Run the work of a task."""
         begin = partial(work.begin, parameters, self._threads)
-        run = record.task.run(begin, checkpoint, self._settings.output_queue_length)
-        record.running = asyncio.create_task(run)
-        self._running.add(record.running)
-        record.running.add_done_callback(record.stopped)
-        record.running.add_done_callback(self._running.discard)
+        task, running = record.task, self._running
+        run = task.run(begin, checkpoint, self._settings.output_queue_length)
+        running[task.task_id] = asyncio.create_task(run)
+        running[task.task_id].add_done_callback(lambda _: running.pop(task.task_id))
 
     def _expire(self, task_id: str) -> None:
         """Forget an ended task after some time."""
@@ -200,17 +194,13 @@ class Registry(Protocol):
         key: IdempotencyKey | None = None,
         scope: str | None = None,
     ) -> Task:
-        """Start some work, whose task is put into a scope; the oldest ended task makes room for it.
+        """Start some work, or find the task that this key has started.
 
-        With a key that has started a task that is still remembered: that task.
-        Raises `RegistryFull` and `IdempotencyKeyReused`.
+        Raises `RegistryFull`, `IdempotencyKeyReused`.
         """
 
     async def get(self, task_id: str, last_event_id: str | None = None) -> Task:
-        """The task with this id, with all that a viewer has seen who sends this `Last-Event-ID`.
-
-        Raises `TaskNotFound`.
-        """
+        """The task, with all that who sends this `Last-Event-ID` has seen. Raises `TaskNotFound`."""
 
     async def get_many(self, task_ids: Sequence[str]) -> Sequence[Task | None]:
         """The tasks with these ids, with all that anybody has seen; `None` for each that is not there."""

@@ -6,16 +6,7 @@ from importlib.util import find_spec
 from typing import TypedDict
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    RedisDsn,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, RedisDsn, TypeAdapter, ValidationError, field_validator
 
 from taskstream.bridge import OUTPUT_QUEUE_LENGTH
 
@@ -25,31 +16,23 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    redis_url: str | None = Field(
-        None, repr=False, description="Redis whose Celery workers run the tasks, instead of the server"
-    )
-    database: str | None = Field(
-        None, min_length=1, description="file that keeps tasks when the server stops, instead of its memory"
-    )
+    redis_url: str | None = Field(None, repr=False, description="Redis whose workers run the tasks")
+    database: str | None = Field(None, min_length=1, description="file that keeps tasks across restarts")
     retention_seconds: float = Field(
         300, ge=0, le=2_592_000, description="seconds for which an ended task is remembered"
     )
-    max_tasks: int = Field(
-        1000, ge=1, description="tasks that are kept at a time: the oldest ended one makes room"
-    )
+    max_tasks: int = Field(1000, ge=1, description="tasks at a time; with a database, that have not ended")
     max_kept: int = Field(100_000, ge=1, description="ended tasks that are kept in a database")
     max_streams: int = Field(10_000, ge=1, description="streams that are open at a time")
     history_length: int = Field(1000, ge=1, description="events that are kept of each task")
     history_bytes: int = Field(
-        1024 * 1024, ge=1, description="bytes that the events kept of each task take, at the most"
+        1024 * 1024, ge=1, description="bytes that the events kept of each task take"
     )
     output_queue_length: int = Field(
-        OUTPUT_QUEUE_LENGTH,
-        ge=1,
-        description="pieces of output that may wait before a blocking function has to",
+        OUTPUT_QUEUE_LENGTH, ge=1, description="pieces of output after which a blocking function waits"
     )
     ping_seconds: float = Field(
-        15, gt=0, le=3600, description="seconds of silence after which a stream sends a comment"
+        15, gt=0, le=3600, description="seconds of silence before a stream's comment"
     )
     stall_seconds: float = Field(
         60, gt=0, le=86_400, description="seconds after which a viewer that reads nothing is dropped"
@@ -58,7 +41,7 @@ class Settings(BaseModel):
         1000,
         ge=0,
         le=3_600_000,
-        description="milliseconds until a viewer reconnects, at the least; three times as many at most",
+        description="milliseconds until a viewer reconnects, up to three times that",
     )
     work_threads: int = Field(8, ge=1, le=1000, description="threads that run blocking work")
 
@@ -78,14 +61,6 @@ class Settings(BaseModel):
                 "called redis"
             )
         return redis_url
-
-    @field_validator("database")
-    @classmethod
-    def check_database(cls, database: str | None, info: ValidationInfo) -> str | None:
-        """One place for tasks, not two."""
-        if database and info.data.get("redis_url"):
-            raise ValueError("tasks are kept in a database or in Redis: there is a redis_url as well")
-        return database
 
 
 class SettingsKeywords(TypedDict, total=False):

@@ -24,6 +24,12 @@ const CONNECTION = {
   reconnecting: "Reconnecting…",
 };
 
+const KEPT = {
+  memory: "The server keeps tasks in its memory: they are gone when it stops.",
+  sqlite: "The server keeps tasks in a file: they are there when it is started again.",
+  redis: "The server keeps tasks in Redis: they go on when it stops.",
+};
+
 /** @type {<T extends HTMLElement>(id: string) => T} */
 const element = (id) => /** @type {any} */ (document.getElementById(id));
 const connection = element("connection");
@@ -223,6 +229,12 @@ async function readLinks() {
   element("docs").hidden = false;
 }
 
+/** Say where tasks are kept. */
+async function sayWhere() {
+  const { backend } = await ask("health").catch(() => ({}));
+  element("kept").textContent = KEPT[/** @type {keyof typeof KEPT} */ (backend)] ?? "";
+}
+
 // ---- Startup.
 
 element("start").addEventListener("submit", start);
@@ -242,3 +254,4 @@ follow();
 offerWorks();
 setTimeout(showTasks, LONG_MILLISECONDS);
 readLinks();
+sayWhere();

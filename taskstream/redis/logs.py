@@ -103,9 +103,10 @@ class RedisLogs:
         """Before the id of a task: the key of its log, and the channel of its notifications."""
         self.settings = settings
         self._namespace = namespace
-        # A single one need not be taken from a pool each time.
-        single = {"single_connection_client": connections == 1}
-        self.redis = Redis.from_url(settings.redis_url or "", **single, **CONNECTION_OPTIONS)
+        # A single one need not be taken from a pool each time; `retry_once` limits how long answers take,
+        # for which redis-py would make an asyncio task.
+        cheaply = {"single_connection_client": connections == 1, "socket_timeout": None}
+        self.redis = Redis.from_url(settings.redis_url or "", **CONNECTION_OPTIONS | cheaply)
         # Not redis-py's BlockingConnectionPool, which deadlocks when many of those who wait are cancelled.
         self._connections = asyncio.Semaphore(connections)
         self._commands = self.redis.register_script(script("keys", "commands"))

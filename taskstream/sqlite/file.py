@@ -62,6 +62,7 @@ class DatabaseFile:
 
     def __init__(self, path: str) -> None:
         self.path = Path(path).resolve()
+        self._name = str(self.path)
         try:
             self._lock = lock(self.path)
             try:
@@ -78,7 +79,7 @@ class DatabaseFile:
     def in_place(self) -> bool:
         """Whether what is open is still the file at its path: a deleted one can be written to as well."""
         try:
-            return self.path.stat().st_ino == self._inode
+            return os.stat(self._name).st_ino == self._inode  # noqa: PTH116 - each start asks this
         except OSError:
             return False
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from taskstream.encoding import one_line
 from taskstream.events import Event, Kind
@@ -60,13 +60,16 @@ class FileLog(Log):
             self.show([row["number"]])
             self._next_id = row["id"] + 1
 
-    def show(self, rows: Iterable[int]) -> list[int]:
+    def show(self, rows: Sequence[int]) -> list[int]:
         """Show what was appended, with its numbers in the file; those of what has fallen out of the log."""
-        for event, row in zip(self.appended, rows, strict=False):
-            super().append(event.data, event.kind, event.id)
-            self.rows.append(row)
-            if self.latest_id == event.id:
+        append = super().append
+        for event in self.appended:
+            append(event.data, event.kind, event.id)
+        self.rows.extend(rows)
+        for event, row in zip(reversed(self.appended), reversed(rows), strict=True):
+            if event.id == self.latest_id:
                 self._snapshot_row = row
+                break
         self.appended = []
         self._appended_bytes = 0
         excess = len(self.rows) - len(self._events)

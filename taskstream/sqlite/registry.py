@@ -72,8 +72,8 @@ class FileRegistry(MemoryRegistry):
         """Logs of tasks that have ended, as long as somebody reads them."""
         self._starting: list[tuple[Record, Callable[[], None]]] = []
         """Tasks on their way into the file, and what begins their work then."""
-        self._ending: list[Record] = []
-        """Tasks whose end is on its way into the file."""
+        self._ending: list[str] = []
+        """Tasks whose end is on its way into the file, by their ids: a record would be a cycle."""
         self._file = DatabaseFile(str(settings.database))
         try:
             self._journal = Journal(self._file, self._written, self._problem_changed)
@@ -176,7 +176,7 @@ class FileRegistry(MemoryRegistry):
         self._stopping.set()
         await self._owned
         await self._journal.stop()
-        for running in self._running:
+        for running in self._running.values():
             running.cancel()
         await self._wait_for_running()
         await self._journal.close()
@@ -234,7 +234,7 @@ class FileRegistry(MemoryRegistry):
         record = self._records[task.task_id] = Record(task, key)
         if key:
             self._keyed[key.key] = record
-        task.on_end = partial(self._ending.append, record)
+        task.on_end = partial(self._ending.append, task.task_id)
         return record
 
     def _remove(self, record: Record) -> None:
@@ -247,7 +247,7 @@ class FileRegistry(MemoryRegistry):
         starting, self._starting = self._starting, []
         for _, begin in starting:
             begin()
-        for record in self._ending:
+        for record in map(self._records.__getitem__, self._ending):
             self._remove(record)
             self._logs[record.task.task_id] = record.task.log
             self._ended_counts[record.task.outline.status] += 1

@@ -6,6 +6,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import Literal
 
 from taskstream.events import Event, Kind, TaskStatus
@@ -28,27 +29,28 @@ class Tables:
     def write(self, logs: Sequence[FileLog]) -> None:
         """Write what was appended to logs, all or nothing; then it shows."""
         going_on = [log for log in logs if not log.sealed]
-        events = [
-            (log.number, each.id, each.kind.value, each.data) for log in going_on for each in log.appended
-        ]
         first = self._event_number + 1
-        self.events_written += sum(len(log.appended) for log in logs)
+        numbers = count(first)
+        events = [
+            (next(numbers), log.number, each.id, each.kind._value_, each.data)
+            for log in going_on
+            for each in log.appended
+        ]
         with self._transaction():
             if starts := [log.row for log in logs if log.row]:
                 self._execute_many(
                     f"INSERT INTO tasks VALUES ({'?, ' * 7}'PENDING', NULL, NULL, NULL)", starts
                 )
-            if began := [(log.number,) for log in logs if not (log.begun or log.row)]:
+            if began := [(log.number,) for log in going_on if not (log.begun or log.row)]:
                 self._execute_many("UPDATE tasks SET parameters = NULL WHERE number = ?", began)
-            numbered = [(number, *event) for number, event in enumerate(events, first)]
-            self._execute_many("INSERT INTO events VALUES (?, ?, ?, ?, ?)", numbered)
+            self._execute_many("INSERT INTO events VALUES (?, ?, ?, ?, ?)", events)
             self._delete_events(self._trimmed)
-            for log in logs:
-                if log.sealed:
-                    self._end(log)
+            if len(going_on) < len(logs):
+                self._end([log for log in logs if log.sealed])
             if not logs:  # to see whether anything can be written
                 self._execute("UPDATE life SET clean = 0")
         self._event_number += len(events)
+        self.events_written += sum(len(log.appended) for log in logs)
         self._trimmed = []
         for log in logs:
             log.begun, log.row = log.row is None, None
@@ -98,7 +100,7 @@ class Tables:
         rows = self._execute(
             "SELECT status, count(*) FROM tasks WHERE ended_at IS NOT NULL GROUP BY status"
         )
-        return Counter({TaskStatus(status): count for status, count in rows})
+        return Counter({TaskStatus(status): number for status, number in rows})
 
     def forget_oldest(self, ended_before: float) -> TaskStatus | None:
         """Delete the task that has ended first, if that was before this time; its status."""
@@ -110,17 +112,19 @@ class Tables:
             self._execute("DELETE FROM tasks WHERE number = ?", row[:1])
         return TaskStatus(row["status"])
 
-    def _end(self, log: FileLog) -> None:
-        """Move a log that is over out of the way of those that go on."""
-        *events, last = log.whole()
-        [status, *_] = re.findall(rb'"status":"([A-Z]+)"', last.data)
-        self._execute(
-            "UPDATE tasks SET status = ?, ended_at = ?, last_id = ?, latest = ? WHERE number = ?",
-            (status.decode(), time.time(), last.id, last.data, log.number),
-        )
-        lines = [b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in events]
-        self._execute("INSERT INTO logs VALUES (?, ?)", (log.number, b"".join(lines)))
-        self._delete_events(log.rows)
+    def _end(self, logs: Sequence[FileLog]) -> None:
+        """Move logs that are over out of the way of those that go on."""
+        now, ends, moved = time.time(), [], []
+        for log in logs:
+            *events, last = log.whole()
+            [status, *_] = re.findall(rb'"status":"([A-Z]+)"', last.data)
+            ends.append((status.decode(), now, last.id, last.data, log.number))
+            lines = [b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in events]
+            moved.append((log.number, b"".join(lines)))
+        ended = "status = ?, ended_at = ?, last_id = ?, latest = ?, parameters = NULL"
+        self._execute_many(f"UPDATE tasks SET {ended} WHERE number = ?", ends)
+        self._execute_many("INSERT INTO logs VALUES (?, ?)", moved)
+        self._delete_events(row for log in logs for row in log.rows)
 
     def _delete_events(self, numbers: Iterable[int]) -> None:
         self._execute_many("DELETE FROM events WHERE number = ?", ((number,) for number in numbers))

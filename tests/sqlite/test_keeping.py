@@ -1,0 +1,99 @@
+"""What is kept in a file, for how long, and what of it is in memory."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from taskstream import RegistryFull, TaskNotFound, TaskStream
+from taskstream.sqlite import journal, registry
+from tests.sqlite.conftest import Make
+from tests.sqlite.test_restart import watch
+
+
+async def test_ended_tasks_are_in_the_file_only(make: Make) -> None:
+    """Memory has tasks that have not ended; the logs of others are there while somebody reads them."""
+    async with make(history_length=5) as tasks:
+        task = await tasks.start("steps", count=100)
+        events = await watch(tasks, task.task_id)
+        found = tasks.registry
+        assert isinstance(found, registry.FileRegistry)
+        assert not found._records
+        read = await found.get(task.task_id)
+        assert (await found.get(task.task_id)).log is read.log
+        del read
+        assert not found._logs
+        assert [event.id for event in events][-5:] == list(range(199, 204))
+        assert (await watch(tasks, task.task_id))[-5:] == events[-5:]
+        [(rows,)] = found._file.connection.execute("SELECT count(*) FROM events")
+        assert rows == 0
+
+
+async def test_a_long_log_is_trimmed_in_the_file(make: Make, path: Path) -> None:
+    """Of a task that goes on the file has little more than its log, and the latest snapshot."""
+    async with make(history_length=10) as tasks:
+        task = await tasks.start("steps", count=500)
+        async for event in tasks.follow(task.task_id):
+            if event.id == 900:
+                break
+        with sqlite3.connect(path) as connection:
+            [(rows,)] = connection.execute("SELECT count(*) FROM events")
+        connection.close()
+        assert rows <= 10 + 2 * 64
+
+
+async def test_bounds(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`max_tasks` bounds those that have not ended, `max_kept` the others: the oldest ended go first."""
+    monkeypatch.setattr(registry, "LOOK_SECONDS", 0.01)
+    gate = asyncio.Event()
+    async with make(gate, max_tasks=2, max_kept=3) as tasks:
+        ids = []
+        for number in range(5):
+            ids.append((await tasks.start("steps", idempotency_key=f"{number}")).task_id)
+            await watch(tasks, ids[-1])
+        await gone(tasks, *ids[:2])
+        assert await tasks.registry.count() == (3, 0)
+        assert (await tasks.start("steps", idempotency_key="2")).task_id == ids[2]
+        for _ in range(2):
+            await tasks.start("gated")
+        with pytest.raises(RegistryFull):
+            await tasks.start("gated")
+
+
+async def test_retention(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ended task is forgotten by the clock, also if that was while no server ran; with its key."""
+    monkeypatch.setattr(registry, "LOOK_SECONDS", 0.01)
+    async with make() as tasks:
+        task = await tasks.start("steps", idempotency_key="once")
+        await watch(tasks, task.task_id)
+    async with make(retention_seconds=0) as tasks:
+        await gone(tasks, task.task_id)
+        assert await tasks.registry.count() == (0, 0)
+        assert (await tasks.start("steps", idempotency_key="once")).task_id != task.task_id
+
+
+async def test_checkpoints(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The write-ahead log stays small, and nothing is lost or late for ever around a checkpoint."""
+    monkeypatch.setattr(journal, "WAL_BYTES", 64 * 1024)
+    async with make(history_length=10_000) as tasks:
+        ids = [(await tasks.start("steps", count=300)).task_id for _ in range(3)]
+        for task_id in ids:
+            assert [event.id for event in await watch(tasks, task_id)] == list(range(1, 604))
+        assert isinstance(tasks.registry, registry.FileRegistry)
+        async with tasks.registry._journal.idle():
+            assert tasks.registry._file.wal_bytes < 1024 * 1024
+
+
+async def test_two_places() -> None:
+    """Tasks are in one place."""
+    with pytest.raises(ValueError, match="in a database or in Redis"):
+        await TaskStream(database="tasks.db", redis_url="redis://localhost:1/0").__aenter__()
+
+
+async def gone(tasks: TaskStream, *task_ids: str) -> None:
+    """Return when these tasks are forgotten."""
+    for task_id in task_ids:
+        with pytest.raises(TaskNotFound):  # noqa: PT012 - at some time
+            while await tasks.get(task_id):  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
