@@ -1,6 +1,7 @@
 """The registry of servers that share a Redis: Celery workers run the tasks, the logs are in Redis."""
 
 import asyncio
+import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -59,7 +60,7 @@ class RedisRegistry:
     ) -> Task:
         """Submit some work; the oldest ended task makes room for it."""
         async with self._redis.required():
-            self.mark = self.mark or await self._logs.mark()
+            self.mark = self.mark or (await self._logs.call("mark", secrets.token_hex(4))).decode()
         log = Log(self._settings.history_length, self._settings.history_bytes)
         task = Task.create(name, log, self.mark)
         task.scope = scope
@@ -107,7 +108,8 @@ class RedisRegistry:
     async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
         """The latest snapshots, newest task first."""
         async with self._redis.required():
-            return await self._logs.list_snapshots(scope, status, limit)
+            snapshots: Sequence[bytes] = await self._logs.call("list", scope or "", status or "", limit)
+        return snapshots
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED."""
@@ -164,5 +166,5 @@ class RedisRegistry:
         for task_id in waiting:
             if task := await find_task(self._logs, task_id):
                 task.publish(TaskStatus.PENDING, f"Waiting to start. {NO_WORKER}")
-                await self._logs.say_unanswered(task_id, task.log.latest)
+                await self._logs.call("say_unanswered", task_id, task.log.latest)
         await asyncio.sleep(SWEEP_SECONDS)

@@ -55,7 +55,7 @@ async def test_more_than_redis_can_take(
 
     monkeypatch.setattr(logs, "append", append)
     for number in range(30_000):
-        task.append(TaskStatus.PROGRESS, f"Row {number}", number / 300, None)
+        task.append(TaskStatus.PROGRESS, f"Row {number}", number / 300, None, [])
     task.publish(TaskStatus.SUCCESS, "Done")
     await delivery.flush()
     assert sum(map(len, batches)) <= logs.settings.history_length + 1
