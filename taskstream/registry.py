@@ -41,6 +41,7 @@ class MemoryRegistry:
     """The tasks of this process, and an asyncio task for each that runs."""
 
     backend: Literal["memory", "sqlite", "redis"] = "memory"
+    warning = ""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -180,6 +181,8 @@ class Registry(Protocol):
     """The tasks of an application. All of its methods may raise `BackendUnavailable`."""
 
     backend: Literal["memory", "sqlite", "redis"]
+    warning: str
+    """What an operator should know, in a sentence, if there is something."""
     mark: str
     """The end of the ids that are given out here, 8 hex digits; empty as long as it isn't known."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
+from inspect import iscoroutine
 from math import isfinite
 
 
@@ -60,6 +61,12 @@ class Result:
     @classmethod
     def of(cls, value: object) -> "Result":
         """The result of a function that has returned this value."""
+        if iscoroutine(value):
+            value.close()
+            raise InvalidUpdate(
+                f"The work returned the coroutine {value.__qualname__}(…): an `await` is missing; or, in a "
+                "thread, `tasks.sync`"
+            )
         return value if isinstance(value, Result) else cls(value)
 
 

@@ -32,6 +32,7 @@ class Health(BaseModel):
     tasks: int
     running: int
     streams: int
+    warning: str | None = None
 
 
 def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
@@ -53,8 +54,14 @@ def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
         """Answer the state of the server."""
         total, running = await tasks.registry.count()
         open_streams = tasks.streams.counts.open
-        now = Health(backend=tasks.registry.backend, tasks=total, running=running, streams=open_streams)
-        return Response(now.model_dump_json(), media_type="application/json")
+        now = Health(
+            backend=tasks.registry.backend,
+            tasks=total,
+            running=running,
+            streams=open_streams,
+            warning=tasks.registry.warning or None,
+        )
+        return Response(now.model_dump_json(exclude_none=True), media_type="application/json")
 
     if find_spec("prometheus_client"):
 

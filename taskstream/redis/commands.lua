@@ -205,7 +205,26 @@ local function limit(times, latest)
     end
 end
 
--- The time, and the decisions to carry out, also those of servers that have died since.
+-- Say once in the log of a task that has waited for so long that no worker answers. It may still begin.
+function commands.say_unanswered(task_id, data)
+    local before = latest_entry(task_id)
+    if not before or before.id ~= '1' or before.history ~= current_history() then return end
+    add_entry(task_id, 2, '2', data, '', '', 2, before.history)
+    save_snapshot(task_id, '2', data)
+    redis.call('PUBLISH', log(task_id), '')
+end
+
+local function unanswered(seconds)
+    local found = {}
+    for _, task_id in ipairs(redis.call('ZRANGE', due, 0, 99)) do
+        local waiting = now - tonumber(redis.call('ZSCORE', started, task_id) or now)
+        if waiting > tonumber(seconds) and latest_entry(task_id).id == '1' then table.insert(found, task_id) end
+    end
+    return found
+end
+
+-- The time, and the decisions to carry out, also those of servers that have died since; whether a worker is
+-- there, and if none is, tasks that have waited for it.
 function commands.sweep(lease_seconds, resubmit_seconds, pause_seconds, lost)
     forget_expired()
     limit(due, now + resubmit_seconds)
@@ -216,7 +235,8 @@ function commands.sweep(lease_seconds, resubmit_seconds, pause_seconds, lost)
     for _, task_id in ipairs(redis.call('HKEYS', ending)) do
         table.insert(decisions, decision(task_id))  -- nothing, if its log is lost
     end
-    return {tostring(now), decisions}
+    local works = redis.call('EXISTS', key('worker'))
+    return {tostring(now), decisions, works, works == 1 and {} or unanswered(lease_seconds)}
 end
 
 return commands[ARGV[1]](unpack(ARGV, 2, math.min(#ARGV, EVENTS)))

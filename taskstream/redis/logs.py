@@ -1,11 +1,10 @@
 """The logs of tasks in Redis: one stream for each, whose entry `7-0` is event 7."""
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Sequence
 from enum import StrEnum
 from importlib.resources import files
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
@@ -128,7 +127,7 @@ class RedisLogs:
         clock.
         """
         names = (key.key, key.fingerprint) if key else ("", "")
-        outcome, created_id = await self._call(
+        outcome, created_id = await self.call(
             "create", task_id, data, message, max_tasks, RESUBMIT_SECONDS, deadline, *names, scope or ""
         )
         return Creation(outcome.decode()), created_id.decode()
@@ -145,7 +144,7 @@ class RedisLogs:
         values = [value for event in events for value in event]
         last = int(events[-1].kind is Kind.LAST)
         return bool(
-            await self._call("append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values)
+            await self.call("append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values)
         )
 
     async def read(self, positions: Sequence[tuple[str, int]]) -> list[Page]:
@@ -155,44 +154,42 @@ class RedisLogs:
 
     async def latest(self, task_id: str) -> tuple[Event, str | None] | None:
         """The latest snapshot of a task that is remembered, numbered like its latest event; whose it is."""
-        reply = await self._call("latest", task_id)
+        reply = await self.call("latest", task_id)
         return (logged_event(reply[0], b"", reply[1]), reply[2].decode() or None) if reply else None
-
-    async def mark(self) -> str:
-        """The end of the ids of this namespace's tasks."""
-        return str((await self._call("mark", secrets.token_hex(4))).decode())
-
-    async def list_snapshots(self, scope: str | None, status: str | None, limit: int) -> list[bytes]:
-        """The latest snapshots in a scope and a status, unless `None`: newest task first."""
-        return cast("list[bytes]", await self._call("list", scope or "", status or "", limit))
 
     async def decide(self, task_id: str, status: str, message: str) -> Decision | None:
         """Decide how a task ends, if it has not ended and no other end was decided before.
 
         From now on no worker's events are appended; the last event remains to be.
         """
-        reply = await self._call("decide", task_id, status, message)
+        reply = await self.call("decide", task_id, status, message)
         return Decision.of(reply) if reply else None
 
     async def statuses(self) -> list[str]:
         """The status of each task that is remembered."""
-        return [reply.decode() for reply in await self._call("statuses")]
+        return [reply.decode() for reply in await self.call("statuses")]
 
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended. Fails if Redis is full."""
-        tasks, running = await self._call("count")
+        tasks, running = await self.call("count")
         return tasks, running
 
-    async def sweep(self) -> tuple[float, list[Decision]]:
-        """Find lost messages and lost workers; the time of Redis' clock, and how tasks have to end."""
-        time, decisions = await self._call("sweep", LEASE_SECONDS, RESUBMIT_SECONDS, PAUSE_SECONDS, LOST)
-        return float(time), [Decision.of(decision) for decision in decisions]
+    async def sweep(self) -> tuple[float, list[Decision], bool, list[str]]:
+        """Find lost messages and lost workers.
+
+        The time of Redis' clock, how tasks have to end, whether a worker is there, what has waited for one.
+        """
+        time, decisions, works, waiting = await self.call(
+            "sweep", LEASE_SECONDS, RESUBMIT_SECONDS, PAUSE_SECONDS, LOST
+        )
+        ids = [task_id.decode() for task_id in waiting]
+        return float(time), [Decision.of(decision) for decision in decisions], bool(works), ids
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self.redis.aclose()
 
-    def _call(self, command: str, *arguments: str | bytes | float) -> Awaitable[Any]:
+    def call(self, command: str, *arguments: str | bytes | float) -> Awaitable[Any]:
         """Run one of the commands in `commands.lua`."""
         return self._run(self._commands, command, *arguments)
 

@@ -5,7 +5,8 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Thread
 from typing import Any
 
 from billiard.pool import soft_timeout_sighandler
@@ -15,7 +16,8 @@ from celery.worker.request import Request
 from celery.worker.state import maybe_shutdown
 from kombu import Connection, Queue
 from kombu.transport.redis import Channel, Transport
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis import Redis
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from taskstream.redis.availability import RETRY_SECONDS, SOCKET_OPTIONS
 from taskstream.redis.messages import QUEUE
@@ -40,6 +42,9 @@ TRANSPORT_OPTIONS: dict[str, Any] = {
     "health_check_interval": 4,  # a dead connection is noticed at the second check
     "unacked_restore_interval": 3600,  # there is nothing to restore
 }
+
+PRESENT_SECONDS = 8
+"""How long a worker that says nothing is taken to be there."""
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +121,15 @@ class TaskConsumer(Consumer):
         if not task_events:  # which are for Flower, and it wants to hear of the workers too
             options |= dict.fromkeys(("without_gossip", "without_mingle", "without_heartbeat"), True)
         super().__init__(on_task_request, task_events=task_events, **options)
+        Thread(target=self._keep_present, daemon=True).start()
+
+    def _keep_present(self) -> None:
+        """Have servers know that there is a worker."""
+        redis = Redis.from_url(self.app.conf.broker_url, **SOCKET_OPTIONS, socket_timeout=PRESENT_SECONDS)
+        while True:
+            with suppress(RedisError):
+                redis.set(f"{self.app.main}:worker", "", ex=PRESENT_SECONDS)
+            time.sleep(PRESENT_SECONDS / 4)
 
     def ensure_connected(self, conn: Connection) -> Connection:
         """Connect once Redis accepts the changes that kombu makes then; log once why it waits."""

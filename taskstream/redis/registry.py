@@ -1,6 +1,7 @@
 """The registry of servers that share a Redis: Celery workers run the tasks, the logs are in Redis."""
 
 import asyncio
+import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from taskstream.redis.availability import OUT_OF_REACH, RECONNECT_SECONDS, REQUE
 from taskstream.redis.logs import Creation, RedisLogs
 from taskstream.redis.messages import celery_message, check_namespace
 from taskstream.redis.mirrors import Mirror, Mirrors
-from taskstream.redis.remote import carry_out, end_task
+from taskstream.redis.remote import carry_out, end_task, find_task
 from taskstream.registry import CLOSE_SECONDS
 from taskstream.settings import Settings
 from taskstream.tasks import Task
@@ -23,6 +24,8 @@ from taskstream.work import Parameters, Work
 
 CONNECTIONS = 6
 """Connections for requests; notifications have one more."""
+
+NO_WORKER = "No worker answers: is one running?"
 
 SWEEP_SECONDS = 2
 """How often a server looks for lost workers, lost messages and missed notifications."""
@@ -40,7 +43,7 @@ class RedisRegistry:
         self._logs = RedisLogs(settings, namespace, CONNECTIONS)
         self._redis = Availability()
         self._mirrors = Mirrors(self._logs, self._redis, settings)
-        self.mark = ""
+        self.mark = self.warning = ""
         self._clock_ahead = float("inf")
         """By how many seconds Redis' clock is ahead of ours; unknown at first."""
         notifications = self._mirrors.notifications
@@ -57,7 +60,7 @@ class RedisRegistry:
     ) -> Task:
         """Submit some work; the oldest ended task makes room for it."""
         async with self._redis.required():
-            self.mark = self.mark or await self._logs.mark()
+            self.mark = self.mark or (await self._logs.call("mark", secrets.token_hex(4))).decode()
         log = Log(self._settings.history_length, self._settings.history_bytes)
         task = Task.create(name, log, self.mark)
         task.scope = scope
@@ -105,7 +108,8 @@ class RedisRegistry:
     async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
         """The latest snapshots, newest task first."""
         async with self._redis.required():
-            return await self._logs.list_snapshots(scope, status, limit)
+            snapshots: Sequence[bytes] = await self._logs.call("list", scope or "", status or "", limit)
+        return snapshots
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED."""
@@ -153,9 +157,14 @@ class RedisRegistry:
     async def _sweep(self) -> None:
         """Drop idle mirrors, refresh the others, and append the ends that were decided."""
         self._mirrors.check_all()
-        redis_time, decisions = await self._logs.sweep()
+        redis_time, decisions, works, waiting = await self._logs.sweep()
+        self.warning = "" if works else NO_WORKER
         self._clock_ahead = redis_time - time.time()
         self._redis.record_answer()
         for decision in decisions:
             await carry_out(self._logs, decision)
+        for task_id in waiting:
+            if task := await find_task(self._logs, task_id):
+                task.publish(TaskStatus.PENDING, f"Waiting to start. {NO_WORKER}")
+                await self._logs.call("say_unanswered", task_id, task.log.latest)
         await asyncio.sleep(SWEEP_SECONDS)

@@ -81,6 +81,21 @@ async def test_work_polls_tasks() -> None:
         assert (answer[1], (await tasks.get(answer[0])).status) == ("REVOKED", "REVOKED")
 
 
+async def test_a_forgotten_await() -> None:
+    """Work that returns what it should have awaited is told so."""
+    tasks = task_stream()
+
+    @tasks.work
+    def forgets() -> object:
+        return tasks.start("child")
+
+    async with tasks:
+        task_id = (await tasks.start(forgets)).task_id
+        *_, last = [event.snapshot async for event in tasks.follow(task_id)]
+    assert last
+    assert (last.status, "Tasks.start(…): an `await` is missing" in last.message) == ("FAILURE", True)
+
+
 async def test_threads() -> None:
     """In a thread, the verbs do and raise what their twins do."""
     tasks = task_stream()

@@ -323,3 +323,21 @@ async def test_connections_do_not_grow(
         assert (health["tasks"], health["streams"]) == (1000, 2000)
     assert connections[0] == connections[1] <= 10
     clients.close()
+
+
+async def test_no_worker(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
+    """Where no worker answers, `/health` says so, and what has waited for one; until there is one."""
+    api = Api(session, [start(sharing_server(redis.url)).url])
+    task_id = (await api.start(seconds=0))["task_id"]
+    async with api.open(f"/task-progress/{task_id}") as response:
+        story = events(response)
+        seen = [(await anext(story)).snapshot for _ in range(2)]
+        assert [each["status"] for each in seen] == ["PENDING", "PENDING"]
+        assert seen[1]["message"] == "Waiting to start. No worker answers: is one running?"
+        assert "No worker answers" in (await api.json("GET", "/health"))["warning"]
+        start(Worker(redis.url, processes=1))
+        rest = [event async for event in story]
+        assert [event.id for event in rest] == [*range(3, 3 + len(rest))]
+        assert rest[-1].snapshot["status"] == "SUCCESS"
+    while "warning" in await api.json("GET", "/health"):
+        pass
