@@ -227,5 +227,7 @@ class FileRegistry(MemoryRegistry):
                     await self._stopping.wait()
             await self._journal.look_after()
             with suppress(BackendUnavailable):
-                while not self._journal.problem and await self._kept.forget_oldest():  # noqa: ASYNC110
+                while not (self._journal.problem or self._stopping.is_set()):
+                    if not await self._kept.forget_oldest():
+                        break
                     await asyncio.sleep(0)
