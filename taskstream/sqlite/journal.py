@@ -114,8 +114,8 @@ class Journal:
         """See whether the file is there, try again to write it, sync it: to be called each second."""
         if not self._file.in_place:
             self.fail(GONE)
-        elif self.problem:
-            self.write()
+        elif self.problem and not self._checkpoint:  # which may make room on a full disk
+            self._checkpoint = asyncio.create_task(self._do_checkpoint())
         if not self._synced:
             self._synced = True
             try:
@@ -151,7 +151,7 @@ class Journal:
         self._checkpoint_bytes = self._file.wal_bytes + WAL_BYTES  # a program that reads keeps it long
         if problem:
             self.fail(problem_of(problem), problem)
-        elif not self.problem:
+        else:
             self.write()
 
     def _set_problem(self, problem: str) -> None:
