@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from pydantic import Field
 
-from taskstream import TaskStream, Update, WorkError, report
+from taskstream import TaskStream, Update, WorkError, report, track
 from taskstream.server import ServerSettings, serve
 
 Seconds = Annotated[float, Field(ge=0, le=3600, description="how long it takes, in seconds")]
@@ -42,21 +42,18 @@ async def simulated(
 @tasks.work
 def scraping(*, seconds: Seconds = 5, steps: Steps = 20, fail_at: Percent | None = None) -> dict[str, int]:
     """Blocking work in stages: log in, scrape `steps` pages, analyze what was found."""
-
-    def stage(done: int, message: str, **details: object) -> None:
-        progress = 100 * done / (steps + 2)
-        report(progress, message, details)
-        fail_on_request(progress, fail_at)
-        time.sleep(seconds / (steps + 2))
-
-    quotes = 0
-    stage(0, "Login", user="reader")
-    for page in range(1, steps + 1):
-        stage(page, f"Scraping page {page} of {steps}", page=page, pages=steps, quotes=quotes)
-        quotes += 10
-    stage(steps + 1, "Analyzing", quotes=quotes)
+    pause = seconds / (steps + 2)
+    report(None, "Login", {"user": "reader"})
+    time.sleep(pause)
+    for page in track(range(1, steps + 1), "Pages", unit="pages"):
+        details = {"page": page, "pages": steps, "quotes": 10 * (page - 1)}
+        report(None, f"Scraping page {page} of {steps}", details)
+        fail_on_request(100 * (page - 1) / steps, fail_at)
+        time.sleep(pause)
+    report(None, "Analyzing", {"quotes": 10 * steps})
     fail_on_request(100, fail_at)
-    return {"pages": steps, "quotes": quotes}
+    time.sleep(pause)
+    return {"pages": steps, "quotes": 10 * steps}
 
 
 def fail_on_request(progress: float, fail_at: float | None) -> None:

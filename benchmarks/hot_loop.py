@@ -1,14 +1,15 @@
-"""A function that reports in a tight loop, beside one that moves a progress bar of tqdm."""
+"""A function that reports in a tight loop, or tracks it, beside bars of tqdm."""
 
 import asyncio
 import os
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tqdm import tqdm
 
 from benchmarks.servers import Figures
-from taskstream import TaskStream, report
+from taskstream import TaskStream, report, track
 
 MESSAGE = "Working"
 
@@ -21,6 +22,16 @@ def report_loop(*, calls: int) -> float:
     return time.perf_counter() - began
 
 
+def track_loop(*, calls: int) -> float:
+    """Seconds for so many tracked items."""
+    return seconds_of(track(range(calls)))
+
+
+async def track_in_loop(*, calls: int) -> float:
+    """The same in a coroutine, which never awaits."""
+    return seconds_of(track(range(calls)))
+
+
 def update_loop(*, calls: int) -> float:
     """Seconds for so many updates of a bar, which tqdm draws ten times a second."""
     with Path(os.devnull).open("w") as nowhere, tqdm(total=calls, file=nowhere) as bar:
@@ -30,24 +41,42 @@ def update_loop(*, calls: int) -> float:
         return time.perf_counter() - began
 
 
-async def report_in_task(*, calls: int) -> float:
-    """The reports, as the work of a task, whose log takes them as it can."""
+def bar_loop(*, calls: int) -> float:
+    """Seconds for so many items of such a bar."""
+    with Path(os.devnull).open("w") as nowhere:
+        return seconds_of(tqdm(range(calls), file=nowhere))
+
+
+def seconds_of(items: Iterable[object]) -> float:
+    """Seconds for a loop that does nothing."""
+    began = time.perf_counter()
+    for _ in items:
+        pass
+    return time.perf_counter() - began
+
+
+async def in_task(work: Callable[..., object], calls: int) -> float:
+    """What some work measures as a task, whose log takes what it says as it can."""
     tasks = TaskStream()
-    tasks.work(report_loop)
+    tasks.work(work)
     async with tasks:
-        snapshot = await tasks.start(report_loop, calls=calls)
+        snapshot = await tasks.start(work, calls=calls)
         async for event in tasks.follow(snapshot.task_id):
             if event.snapshot:
                 snapshot = event.snapshot
     return float(str(snapshot.data))
 
 
-async def update_in_thread(*, calls: int) -> float:
-    """The updates, likewise beside an event loop."""
-    return await asyncio.to_thread(update_loop, calls=calls)
+async def in_thread(function: Callable[..., float], calls: int) -> float:
+    """What a function measures in a thread, likewise beside an event loop."""
+    return await asyncio.to_thread(function, calls=calls)
 
 
 def hot_loop(name: str, *, calls: int) -> Figures:
-    """The cost of one call."""
-    contestant = {"ours": report_in_task, "tqdm": update_in_thread}[name]
-    return {"call_ns": 1e9 * asyncio.run(contestant(calls=calls)) / calls}
+    """The cost of one call, and of one item in a thread and in a coroutine."""
+    if name == "ours":
+        runs = [in_task(each, calls) for each in (report_loop, track_loop, track_in_loop)]
+    else:
+        runs = [in_thread(each, calls) for each in (update_loop, bar_loop, bar_loop)]
+    names = ("call_ns", "item_ns", "coroutine_ns")
+    return {key: 1e9 * asyncio.run(each) / calls for key, each in zip(names, runs, strict=True)}

@@ -147,9 +147,13 @@ WORKLOADS = {
         reason="likewise",
     ),
     "hot-loop": Workload(
-        "Hot loop: {calls:,} calls of report(), and of tqdm.update()",
+        "Hot loop: {calls:,} calls of report() and items of track(), and the same of tqdm",
         hot_loop,
-        (Column("call_ns", "ns / call", 0, compared=True),),
+        (
+            Column("call_ns", "ns / call", 0, compared=True),
+            Column("item_ns", "ns / item", 0, compared=True),
+            Column("coroutine_ns", "ns / item in a coroutine", 0, compared=True),
+        ),
         quick={"calls": 200_000},
         full={"calls": 2_000_000},
         contestants=("ours", "tqdm"),

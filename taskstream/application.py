@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar, Unpack, overload
 
 from taskstream.errors import InvalidParameters, TaskNotFound
@@ -21,15 +22,14 @@ from taskstream.work import Parameters, Work
 
 WorkFunction = TypeVar("WorkFunction", bound=Function)
 
+logger = logging.getLogger(__name__)
+
 MAX_NAME = 100
 """Characters in the name of a task."""
 
 
 class Tasks(Running):
-    """Long-running tasks of one application; used in `async with`, which starts and ends them.
-
-    Two of them share nothing, unless they have the same Redis and the same namespace.
-    """
+    """Long-running tasks of one application; used in `async with`, which starts and ends them."""
 
     scoped = False
     """Whether each task is somebody's: then the verbs have to be told whose by `scope`, except in work."""
@@ -42,13 +42,10 @@ class Tasks(Running):
         track_tqdm: bool = False,
         **settings: Unpack[SettingsKeywords],
     ) -> None:
-        """Take settings; see `Settings` for units and defaults. Raises `ValueError` for a bad one.
-
-        `namespace` keeps applications that share a Redis apart: it begins the names of all keys. With
-        `track_tqdm`, bars of tqdm that are made in a task are steps of it.
-        """
+        """Take settings; see `TaskStream`. Raises `ValueError` for a bad one."""
         super().__init__(open_registry, namespace, settings, track_tqdm)
         self.sync = SyncTasks(self)
+        self._told = False
 
     @overload
     def work(self, function: WorkFunction, /) -> WorkFunction: ...
@@ -145,19 +142,29 @@ class Tasks(Running):
 
     async def find(self, task_id: str, scope: str | None, last_event_id: str | None = None) -> Task:
         """A task of this scope; another's is as unknown as none. See `Registry.get`."""
-        task = await self.registry.get(task_id, last_event_id)
-        if scope not in (None, task.scope):
-            raise TaskNotFound(task_id, self.settings.retention_seconds)
-        return task
+        with suppress(TaskNotFound):
+            task = await self.registry.get(task_id, last_event_id)
+            if scope in (None, task.scope):
+                return task
+        raise self.not_found(task_id)
+
+    def not_found(self, task_id: str) -> TaskNotFound:
+        """The error for an id; the log says once that other processes may have given it out."""
+        error = TaskNotFound(task_id, self.settings.retention_seconds, self.registry.mark)
+        if error.elsewhere and not self._told:
+            self._told = True
+            logger.warning("%s", error)
+        return error
 
     async def find_many(self, task_ids: Iterable[str], scope: str | None) -> dict[str, Task | None]:
         """Tasks by their ids; `None` for those that are unknown, or not of this scope."""
-        ids = [*dict.fromkeys(task_ids)]
-        tasks = await self.registry.get_many(ids)
-        return {
-            task_id: task if task and scope in (None, task.scope) else None
-            for task_id, task in zip(ids, tasks, strict=True)
-        }
+        found: dict[str, Task | None] = dict.fromkeys(task_ids)
+        for task_id, task in zip(found, await self.registry.get_many([*found]), strict=True):
+            if task and scope in (None, task.scope):
+                found[task_id] = task
+            else:
+                self.not_found(task_id)
+        return found
 
     async def get(self, task_id: str, *, scope: Scope | None = None) -> Snapshot:
         """The latest snapshot of a task. Raises `TaskNotFound`, `BackendUnavailable`."""

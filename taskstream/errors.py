@@ -5,6 +5,7 @@ of somebody's own application have to bring their status with them. Nothing else
 """
 
 import logging
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -50,13 +51,22 @@ class TaskStreamError(HTTPException):
 class TaskNotFound(TaskStreamError, LookupError):
     """No task has this id, or none has it any more. Status 404."""
 
-    def __init__(self, task_id: str, retention_seconds: float) -> None:
-        super().__init__(
-            404,
-            f"Task '{task_id[:40]}' not found: it has never existed or was forgotten "
-            f"{retention_seconds:g} s after it ended, sooner if newer tasks needed its place or the server "
-            "was restarted.",
-        )
+    def __init__(self, task_id: str, retention_seconds: float, mark: str = "") -> None:
+        """Take the mark of the ids that are given out here, if it is known."""
+        is_id = re.fullmatch("[0-9a-f]{32}", task_id)
+        self.elsewhere = bool(mark and is_id and not task_id.endswith(mark))
+        """Whether the id was given out by another process, or before a restart."""
+        if self.elsewhere:
+            reason = (
+                "it was started by another process of this application, which shares no tasks with this "
+                "one, or before the server was restarted."
+            )
+        else:
+            reason = (
+                f"it has never existed or was forgotten {retention_seconds:g} s after it ended, sooner if "
+                "newer tasks needed its place or the server was restarted."
+            )
+        super().__init__(404, f"Task '{task_id[:40]}' not found: {reason}")
 
 
 class TryLater(TaskStreamError, RuntimeError):

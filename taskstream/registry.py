@@ -5,6 +5,7 @@ end keeps to.
 """
 
 import asyncio
+import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -49,6 +50,7 @@ class MemoryRegistry:
         self._keyed: dict[str, Record] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._events_forgotten = 0
+        self.mark = secrets.token_hex(4)
 
     async def start(
         self,
@@ -66,7 +68,7 @@ class MemoryRegistry:
                 raise RegistryFull(self._settings.max_tasks)
             self._forget(next(iter(self._ended)))
         settings = self._settings
-        task = Task.create(name, Log(settings.history_length, settings.history_bytes))
+        task = Task.create(name, Log(settings.history_length, settings.history_bytes), self.mark)
         task.scope = scope
         record = self._records[task.task_id] = Record(task, key)
         if key:
@@ -175,6 +177,8 @@ class Registry(Protocol):
     """The tasks of an application. All of its methods may raise `BackendUnavailable`."""
 
     backend: Literal["memory", "sqlite", "redis"]
+    mark: str
+    """The end of the ids that are given out here, 8 hex digits; empty as long as it isn't known."""
 
     async def start(
         self,

@@ -95,7 +95,11 @@ def track(
     """
     count = total if total is not None else length_hint(iterable) or None
     if (here := current_step.get()) is None:
-        yield from draw(iterable, description, count)
+        from rich.console import Console  # here, because only programs on a terminal need it
+        from rich.progress import track as draw
+
+        console = Console(stderr=True)
+        yield from draw(iterable, description, count, console=console, disable=not console.is_terminal)
         return
     step = Step(description, count, unit, here)
     reporter, done, said = step.reporter, 0, None
@@ -110,15 +114,6 @@ def track(
         reporter.move(step, done)
     finally:
         step.closed = True
-
-
-def draw(iterable: Iterable[Item], description: str, total: float | None) -> Iterator[Item]:
-    """The items, with a bar on stderr if that is a terminal."""
-    from rich.console import Console  # here, because only programs on a terminal need it
-    from rich.progress import track as draw_bar
-
-    console = Console(stderr=True)
-    return iter(draw_bar(iterable, description, total, console=console, disable=not console.is_terminal))
 
 
 class OutputHandler(logging.Handler):

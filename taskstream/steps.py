@@ -70,12 +70,15 @@ class Step:
 
     def advance(self, percent: float | None) -> float:
         """Take so many percent of the current item for done, unless more are; percent of the whole."""
-        step, done = self, min(100, max(0, float(percent or 0)))
+        step, done = self, 0.0 if percent is None else min(100, float(percent))
         while True:
-            step.inner = max(step.inner, done)
+            if done > step.inner:
+                step.inner = done
             if step.parent is None:
                 return step.inner
-            done = min(100, (100 * step.done + step.inner) / step.total) if step.total else 0
+            done = (100 * step.done + step.inner) / step.total if step.total else 0
+            if done > 100:
+                done = 100
             step = step.parent
 
     def counts(self) -> list[Count]:
@@ -99,8 +102,9 @@ class Step:
 
     def words(self) -> str:
         """How far this step is, in words: `Files: 3 of 20`, `Lines: 1,204`, `Model: 3.1 of 12 MB`."""
-        count, unit = self.count(), self.unit
-        done, total = count["done"], count["total"]
+        done, total, unit = self.done, self.total, self.unit
+        if total and done > total:
+            total = None
         if unit == "B":
             power = next((n for n in range(5, 0, -1) if (total or done) >= 1000**n), 0)
             done, total, unit = done / 1000**power, total and total / 1000**power, BYTES[power]
@@ -110,7 +114,7 @@ class Step:
 
 def in_words(number: float) -> str:
     """A number for people: 1,204 or 3.1."""
-    return f"{number:,.1f}".removesuffix(".0")
+    return f"{number:,}" if type(number) is int else f"{number:,.1f}".removesuffix(".0")
 
 
 current_step: ContextVar[Step | None] = ContextVar("taskstream_step", default=None)

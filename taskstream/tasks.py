@@ -57,9 +57,9 @@ class Task:
         self.on_end: Callable[[], object] = lambda: None
 
     @classmethod
-    def create(cls, name: str, log: Log) -> Self:
-        """A new task, which is PENDING."""
-        task = cls(secrets.token_hex(16), log)
+    def create(cls, name: str, log: Log, mark: str = "00000000") -> Self:
+        """A new task, which is PENDING; its id ends with the mark of who gives it out."""
+        task = cls(secrets.token_hex(12) + mark, log)
         task.outline = Snapshot(
             task_id=task.task_id,
             name=name if name.isprintable() else plain_text(name),
@@ -130,35 +130,27 @@ class Task:
             data = frozen(data, iterators=False)
         if self.reporter is not None and self.reporter.scheduled:
             self.reporter.flush()
-        self.append(status, message, progress, data)
+        steps = self.outline.steps
+        if steps and status is TaskStatus.PROGRESS and self.reporter is not None:
+            steps = self.reporter.open_counts()
+        self.append(status, message, progress, data, steps)
 
     def append(
-        self,
-        status: TaskStatus,
-        message: str,
-        progress: float | None,
-        data: object,
-        steps: list[Count] | None = None,
+        self, status: TaskStatus, message: str, progress: float | None, data: object, steps: list[Count]
     ) -> None:
         """Append a snapshot with frozen data, unless the task has ended."""
         if self.log.sealed:
             return
         before = self.outline
-        if status is TaskStatus.SUCCESS:
-            progress, steps = 100, []
-        else:
-            progress = min(99, round(float(progress or 0)))
-            if steps is None:
-                still_counted = status is TaskStatus.PROGRESS and before.steps and self.reporter
-                steps = still_counted.open_counts() if still_counted else before.steps
+        succeeded = status is TaskStatus.SUCCESS
         now = datetime.now(UTC).isoformat()
         self.outline = Snapshot(
             before.task_id,
             before.name,
             status,
-            max(before.progress, progress),
+            100 if succeeded else max(before.progress, min(99, round(float(progress or 0)))),
             message if message.isprintable() else plain_text(message),
-            steps,
+            [] if succeeded else steps,
             None,
             now if status is TaskStatus.STARTED else before.started_at,
             now,

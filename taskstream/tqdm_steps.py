@@ -65,22 +65,20 @@ def patch(tqdm: Any) -> Callable[[], None]:  # noqa: ANN401 - a class without ty
         if here := current_step.get():
             if bar.disable and not kwargs.get("gui"):
                 enable(begin, bar, *args, **kwargs)
-            bind(bar, here)
+            bar.taskstream_step = None if bar.disable else Step(*description(bar), here)
+            tell(bar, new=True)
 
     @wraps(show)
     def refresh(bar: Bar, *args: object, **kwargs: object) -> object:
         shown = show(bar, *args, **kwargs)
-        if step := step_of(bar):
-            tell(bar)
-            # `update` says `lock_args`; what else refreshes, tqdm's monitor among it, mustn't raise.
-            if step.reporter.closed and step.thread == get_ident() and "lock_args" in kwargs:
-                raise asyncio.CancelledError("The task has ended")
+        is_over = (step := tell(bar)) and step.reporter.closed and step.thread == get_ident()
+        if is_over and "lock_args" in kwargs:  # of `update`; what else refreshes, as the monitor, mustn't
+            raise asyncio.CancelledError("The task has ended")
         return shown
 
     @wraps(end)
     def close(bar: Bar) -> None:
-        if step := step_of(bar):
-            tell(bar)
+        if step := tell(bar):
             step.closed = True
         end(bar)
 
@@ -102,28 +100,20 @@ def enable(begin: Callable[..., None], bar: Bar, *args: object, **kwargs: object
     bar.sp = bar.display = lambda *_, **__: True
 
 
-def bind(bar: Bar, here: Step) -> None:
-    """Make a bar a step, unless it is one that is disabled for good."""
-    if not bar.disable:
-        bar.taskstream_step = Step(*description(bar), here)
-        tell(bar, new=True)
-
-
-def step_of(bar: Bar) -> Step | None:
-    """The step that a bar is, if it was made in a task and has not been closed."""
-    return None if bar.disable else vars(bar).get("taskstream_step")
-
-
 def description(bar: Bar) -> tuple[str, Any, str | None]:
     """What a bar counts: label, total and unit."""
-    return bar.desc.rstrip(": ") or "Working", bar.total, None if bar.unit == "it" else bar.unit.strip()
+    unit = str(bar.unit).strip()
+    return str(bar.desc).rstrip(": ") or "Working", bar.total, None if unit == "it" else unit
 
 
-def tell(bar: Bar, new: bool = False) -> None:
-    """Say how far a bar has come, if it is `new` or its step has said something else."""
-    step: Step = bar.taskstream_step
+def tell(bar: Bar, new: bool = False) -> Step | None:
+    """Say how far a bar has come, if it is `new` or that is news; its step, if it was made in a task."""
+    step: Step | None = vars(bar).get("taskstream_step")
+    if step is None or bar.disable:
+        return None
     before = step.count()
     step.describe(*description(bar))
     if new or step.done != bar.n or step.count() != before:
         with suppress(asyncio.CancelledError):
             step.reporter.move(step, bar.n)
+    return step

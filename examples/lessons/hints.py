@@ -25,6 +25,11 @@ HINTS = {
         Put one more item, `END`, into the queue when the function returns or raises: in a `finally`.
         An `asyncio.Queue` can be awaited without a thread; other threads fill it by `call_soon_threadsafe`.
         """,
+    "nested_bar": """
+        `percent = max(percent, 100 * share)` takes the share of one file for that of all. Who knows of all?
+        `for _ in range(FILES):` throws away which file this is.
+        Each file is one of `FILES`: yield `100 * (file + share) / FILES`.
+        """,
     "blocking_call": """
         `yield write_report()` takes a second, in which the event loop does nothing else.
         `asyncio.to_thread` calls a function in a thread, and can be awaited.

@@ -39,6 +39,7 @@ ORDER = (
     "retry_storm",
     "unstoppable_server",
     "endless_test",
+    "nested_bar",
 )
 """In which the lessons are read; one that is not in here comes after these."""
 

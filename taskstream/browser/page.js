@@ -11,6 +11,7 @@ import { TaskSource, hasEnded } from "./task-source.js";
 
 const MAX_TASKS = 100; // what one connection can take
 const HIDDEN_POLL_SECONDS = 15;
+const LIST_SECONDS = 3;
 const RETRACT_MILLISECONDS = 2000;
 const LONG_MILLISECONDS = 1000; // to wait for the form
 const TITLE = document.title;
@@ -204,10 +205,25 @@ function addFromAddress(address = location.href) {
   if (id) add(id).element.scrollIntoView({ block: "nearest" });
 }
 
-/** Link to the interactive documentation, where the server says that there is one. */
-async function linkDocs() {
+/** @type {Set<string>} */
+const listed = new Set();
+
+/** Show one's own tasks wherever they were started, once, where the server lists them. */
+async function showListed() {
+  const tasks = document.hidden ? [] : await ask("tasks").catch(() => []);
+  const fresh = tasks.map(({ task_id }) => task_id).filter((/** @type {string} */ id) => !listed.has(id));
+  for (const id of fresh.reverse()) add(id);
+  for (const id of fresh) listed.add(id);
+  if (fresh.length > 0) follow();
+  setTimeout(showListed, 1000 * LIST_SECONDS);
+}
+
+/** Link to the interactive documentation, and list tasks, where the server says that there are such. */
+async function readLinks() {
   const answer = await fetch("", { method: "HEAD" }).catch(() => null);
-  const [, address] = /<([^>]+)>; rel="service-doc"/.exec(answer?.headers.get("Link") ?? "") ?? [];
+  const links = answer?.headers.get("Link") ?? "";
+  if (links.includes('<tasks>; rel="collection"')) showListed();
+  const [, address] = /<([^>]+)>; rel="service-doc"/.exec(links) ?? [];
   if (!address) return;
   /** @type {HTMLAnchorElement} */ (element("docs")).href = address;
   element("docs").hidden = false;
@@ -237,5 +253,5 @@ addFromAddress();
 follow();
 offerWorks();
 setTimeout(showTasks, LONG_MILLISECONDS);
-linkDocs();
+readLinks();
 sayWhere();

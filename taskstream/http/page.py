@@ -1,10 +1,15 @@
 """The web page and its files, and what a browser may do with them."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from fastapi import APIRouter
 from fastapi.staticfiles import StaticFiles
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
+
+if TYPE_CHECKING:
+    from taskstream.http.task_stream import TaskStream
 
 STATIC = Path(__file__).parent.parent / "browser"
 HEADERS = {
@@ -30,11 +35,25 @@ async def static(request: Request) -> Response:
     return response
 
 
-async def index(request: Request) -> FileResponse:
-    """The page itself; a `Link` says where the application has its interactive documentation, if it has."""
+def add_page(router: APIRouter, tasks: "TaskStream") -> None:
+    """The routes of the page, unless there is none, and of the files."""
+    if tasks.page:
+
+        @router.api_route("/", methods=["GET", "HEAD"], response_class=Response, include_in_schema=False)
+        async def show_page(request: Request) -> Response:
+            return index(request, lists=tasks.scoped)
+
+    # Not a route of FastAPI's: dependencies must not guard it, as a script tag sends no header.
+    router.add_route("/static/{path:path}", static, methods=["GET", "HEAD"], include_in_schema=False)
+
+
+def index(request: Request, *, lists: bool) -> FileResponse:
+    """The page; `Link` says where the interactive documentation is, and the list of tasks, if they are."""
     docs = getattr(request.app, "docs_url", None)
-    link = {"Link": f'<{from_root(request)}{docs.lstrip("/")}>; rel="service-doc"'} if docs else {}
-    return FileResponse(STATIC / "index.html", media_type="text/html", headers=HEADERS | link)
+    links = [f'<{from_root(request)}{docs.lstrip("/")}>; rel="service-doc"'] if docs else []
+    links += ['<tasks>; rel="collection"'] if lists else []
+    headers = HEADERS | ({"Link": ", ".join(links)} if links else {})
+    return FileResponse(STATIC / "index.html", media_type="text/html", headers=headers)
 
 
 def from_root(request: Request) -> str:

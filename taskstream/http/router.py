@@ -28,7 +28,6 @@ START = "/start-task"
 Options = dict[str, Any]
 
 TaskIdQuery = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
-
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 find_context: Callable[[Scope], Any] = getattr(
@@ -111,10 +110,7 @@ def create_router(tasks: "TaskStream") -> APIRouter:
     add_status(router, tasks)
     router.dependencies = []  # what follows is nobody's
     add_descriptions(router, tasks)
-    if tasks.page:
-        router.add_api_route("/", page.index, methods=["GET", "HEAD"], include_in_schema=False)
-    # Not a route of FastAPI's: dependencies must not guard it, as a script tag sends no header.
-    router.add_route("/static/{path:path}", page.static, methods=["GET", "HEAD"], include_in_schema=False)
+    page.add_page(router, tasks)
     router.route_class = APIRoute  # for what others may add
     return router
 
@@ -135,8 +131,8 @@ def add_start(router: APIRouter, tasks: "TaskStream") -> None:
         root, path = request.scope.get("root_path", ""), str(request.scope["path"])
         # Servers put the root path before the path, proxies that strip it leave it away.
         prefix = quote((path if path.startswith(f"{root}/") else root + path).removesuffix(START))
-        location = f"{prefix}/task-progress/{task.task_id}"
-        return JsonResponse(task.log.latest, headers={"Location": location})
+        headers = {"Location": f"{prefix}/task-progress/{task.task_id}"}
+        return JsonResponse(task.log.latest, headers=headers)
 
 
 def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
@@ -162,8 +158,8 @@ def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
     @router.post("/task-progress", responses=openapi.OVERVIEW | openapi.BODY, **stream_of_body)
     async def tasks_progress_by_body(request: Request) -> Response:
         """Stream many tasks at once: up to 1,000, whose ids are in the body."""
-        ids = TaskIds.parse(await read_body(request))
-        return await tasks.stream_many(request, ids, scope=scope_of(tasks, request))
+        task_ids = TaskIds.parse(await read_body(request))
+        return await tasks.stream_many(request, task_ids, scope=scope_of(tasks, request))
 
 
 def add_status(router: APIRouter, tasks: "TaskStream") -> None:
@@ -175,8 +171,7 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
     @router.get("/task-status/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
     async def task_status(request: Request, task_id: str) -> Response:
         """Answer the latest snapshot of a task."""
-        task = await tasks.find(task_id, scope_of(tasks, request))
-        return JsonResponse(task.log.latest)
+        return JsonResponse((await tasks.find(task_id, scope_of(tasks, request))).log.latest)
 
     @router.post(
         "/tasks/{task_id}/cancel", name="task_cancel", response_model=Snapshot, responses=openapi.STATUS
@@ -185,8 +180,7 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
     async def cancel_task(request: Request, task_id: str) -> Response:
         """Ask a task to stop, and answer its snapshot; one that has ended stays as it is."""
         await tasks.find(task_id, scope_of(tasks, request))
-        task = await tasks.registry.cancel(task_id)
-        return JsonResponse(task.log.latest)
+        return JsonResponse((await tasks.registry.cancel(task_id)).log.latest)
 
     if not tasks.scoped:
         return  # ids are what one has to know

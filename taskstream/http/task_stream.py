@@ -14,6 +14,7 @@ from taskstream.backends import LazyCelery, open_registry
 from taskstream.encoding import to_json
 from taskstream.errors import NO_STORE, InvalidParameters
 from taskstream.http.named_events import NamedFollower, NameEvent
+from taskstream.http.processes import warn_of_many
 from taskstream.http.response import StreamResponse
 from taskstream.http.router import create_router
 from taskstream.http.stopping import on_server_stop
@@ -133,6 +134,8 @@ class TaskStream(Tasks):
         self._stopping = False
         streams = Streams(settings.max_streams, settings.ping_seconds, settings.stall_seconds)
         async with super()._run() as registry:
+            if registry.backend == "memory":
+                warn_of_many()
 
             def release_viewers(stopping: bool) -> None:
                 self._stopping = stopping

@@ -37,7 +37,7 @@ SOCKET_OPTIONS: dict[str, Any] = {
 
 CONNECTION_OPTIONS: dict[str, Any] = {
     **SOCKET_OPTIONS,
-    "socket_timeout": None,  # redis-py would make an asyncio task for each request: see `answer_to`
+    "socket_timeout": ANSWER_SECONDS,
     "retry": Retry(NoBackoff(), 0),  # callers know what may be sent again, and for how long
 }
 """Of the connections of our own; Celery has others."""
@@ -45,9 +45,7 @@ CONNECTION_OPTIONS: dict[str, Any] = {
 OUT_OF_REACH = "Redis is out of reach: try again later."
 
 REFUSALS: dict[type[ResponseError] | tuple[type[ResponseError], ...], str] = {
-    exceptions.OutOfMemoryError: (
-        "Redis is full: it takes no new task until others are forgotten, or it is given more memory."
-    ),
+    exceptions.OutOfMemoryError: "Redis is full: it takes no new task until others are forgotten.",
     exceptions.ReadOnlyError: "This Redis is a replica, which takes no changes: name its primary.",
     (exceptions.AskError, exceptions.ClusterDownError): (
         "This Redis is a node of a cluster, which is not supported: name a single Redis."

@@ -149,6 +149,12 @@ function commands.statuses()
     return redis.call('HVALS', statuses)
 end
 
+-- The end of the ids of all tasks: this one, if there is none yet.
+function commands.mark(new)
+    redis.call('HSETNX', state, 'mark', new)
+    return redis.call('HGET', state, 'mark')
+end
+
 -- The latest snapshots in a scope and a status, newest task first; '' means any.
 function commands.list(scope, status, limit)
     forget_expired()

@@ -16,7 +16,7 @@ local keys = key('keys')            -- hash: what an idempotency key has started
 local key_of = key('key_of')        -- hash: the idempotency key of a task
 local scopes = key('scopes')        -- hash: whose a task is, if it is somebody's
 local started = key('started')      -- sorted set: tasks, by the time of their start; with a scope, its own
-local state = key('state')          -- hash: when a server has swept, and until when no worker is lost
+local state = key('state')          -- hash: when a server has swept, until when no worker is lost; the mark of ids
 
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6

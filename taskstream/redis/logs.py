@@ -1,6 +1,7 @@
 """The logs of tasks in Redis: one stream for each, whose entry `7-0` is event 7."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Sequence
 from enum import StrEnum
 from importlib.resources import files
@@ -102,9 +103,10 @@ class RedisLogs:
         """Before the id of a task: the key of its log, and the channel of its notifications."""
         self.settings = settings
         self._namespace = namespace
-        # A single one need not be taken from a pool each time.
-        single = {"single_connection_client": connections == 1}
-        self.redis = Redis.from_url(settings.redis_url or "", **single, **CONNECTION_OPTIONS)
+        # A single one need not be taken from a pool each time; `retry_once` limits how long answers take,
+        # for which redis-py would make an asyncio task.
+        cheaply = {"single_connection_client": connections == 1, "socket_timeout": None}
+        self.redis = Redis.from_url(settings.redis_url or "", **CONNECTION_OPTIONS | cheaply)
         # Not redis-py's BlockingConnectionPool, which deadlocks when many of those who wait are cancelled.
         self._connections = asyncio.Semaphore(connections)
         self._commands = self.redis.register_script(script("keys", "commands"))
@@ -155,6 +157,10 @@ class RedisLogs:
         """The latest snapshot of a task that is remembered, numbered like its latest event; whose it is."""
         reply = await self._call("latest", task_id)
         return (logged_event(reply[0], b"", reply[1]), reply[2].decode() or None) if reply else None
+
+    async def mark(self) -> str:
+        """The end of the ids of this namespace's tasks."""
+        return str((await self._call("mark", secrets.token_hex(4))).decode())
 
     async def list_snapshots(self, scope: str | None, status: str | None, limit: int) -> list[bytes]:
         """The latest snapshots in a scope and a status, unless `None`: newest task first."""

@@ -112,9 +112,7 @@ class TaskConsumer(Consumer):
 
     def __init__(self, on_task_request: Callable[..., Any], *, task_events: bool, **options: Any) -> None:  # noqa: ANN401 - Celery's own
         if getattr(options.get("pool"), "is_green", False):
-            raise SystemExit(
-                "Pools of gevent and eventlet can't run asyncio: take prefork, threads or solo."
-            )
+            raise SystemExit("gevent and eventlet can't run asyncio: take prefork, threads or solo.")
         if not task_events:  # which are for Flower, and it wants to hear of the workers too
             options |= dict.fromkeys(("without_gossip", "without_mingle", "without_heartbeat"), True)
         super().__init__(on_task_request, task_events=task_events, **options)

@@ -40,6 +40,7 @@ class RedisRegistry:
         self._logs = RedisLogs(settings, namespace, CONNECTIONS)
         self._redis = Availability()
         self._mirrors = Mirrors(self._logs, self._redis, settings)
+        self.mark = ""
         self._clock_ahead = float("inf")
         """By how many seconds Redis' clock is ahead of ours; unknown at first."""
         notifications = self._mirrors.notifications
@@ -55,7 +56,10 @@ class RedisRegistry:
         scope: str | None = None,
     ) -> Task:
         """Submit some work; the oldest ended task makes room for it."""
-        task = Task.create(name, Log(self._settings.history_length, self._settings.history_bytes))
+        async with self._redis.required():
+            self.mark = self.mark or await self._logs.mark()
+        log = Log(self._settings.history_length, self._settings.history_bytes)
+        task = Task.create(name, log, self.mark)
         task.scope = scope
         message = celery_message(task.task_id, self._namespace, work.name, work.to_json(parameters))
         deadline = time.time() + self._clock_ahead + REQUEST_SECONDS

@@ -19,12 +19,7 @@ from redis.exceptions import RedisError
 
 from taskstream.errors import InvalidParameters
 from taskstream.events import TaskStatus
-from taskstream.redis.availability import (
-    ANSWER_SECONDS,
-    CONNECTION_OPTIONS,
-    Availability,
-    retry_until_available,
-)
+from taskstream.redis.availability import CONNECTION_OPTIONS, Availability, retry_until_available
 from taskstream.redis.delivery import Delivery
 from taskstream.redis.logs import LEASE_SECONDS, RedisLogs, script
 from taskstream.redis.messages import check_namespace, run_name
@@ -50,7 +45,7 @@ class Leases:
     def __init__(self, redis_url: str, namespace: str) -> None:
         self._prefix = f"{namespace}:"
         self._availability = Availability()
-        redis = Redis.from_url(redis_url, **CONNECTION_OPTIONS | {"socket_timeout": ANSWER_SECONDS})
+        redis = Redis.from_url(redis_url, **CONNECTION_OPTIONS)
         self._script = redis.register_script(script("keys", "commands"))
 
     def renew(self, task_id: str) -> bool:

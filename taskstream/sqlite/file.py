@@ -14,8 +14,8 @@ VERSION = 1
 
 SCHEMA = f"""
 BEGIN;
-CREATE TABLE life (boot TEXT, inode INTEGER, clean INTEGER);
-INSERT INTO life VALUES (NULL, NULL, 1);
+CREATE TABLE life (boot TEXT, inode INTEGER, clean INTEGER, mark TEXT);
+INSERT INTO life VALUES (NULL, NULL, 1, lower(hex(randomblob(4))));
 CREATE TABLE tasks (
     number INTEGER PRIMARY KEY, task_id TEXT UNIQUE, scope TEXT, key TEXT UNIQUE, fingerprint TEXT,
     work TEXT, parameters BLOB, status TEXT, ended_at REAL, last_id INTEGER, latest BLOB
@@ -135,7 +135,7 @@ class DatabaseFile:
         self._pragma("secure_delete = ON")
         if is_empty:
             self.connection.executescript(SCHEMA)
-        boot, inode, clean = self.connection.execute("SELECT * FROM life").fetchone()
+        boot, inode, clean, _ = self.connection.execute("SELECT * FROM life").fetchone()
         self.connection.execute("BEGIN")
         if inode is not None and (inode != self._inode or not (clean or boot == boot_id())):
             # It may lack what somebody has seen: after a power failure, or as it is a copy.

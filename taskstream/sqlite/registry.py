@@ -55,6 +55,7 @@ class FileRegistry(MemoryRegistry):
             self._journal = Journal(self._file, self._written, self._problem_changed)
             self._tables = self._journal.tables
             self._kept = KeptTasks(self._journal, settings)
+            self.mark = self._tables.mark()
             self._restore(works)
         except BaseException as error:
             self._file.close()
@@ -88,7 +89,7 @@ class FileRegistry(MemoryRegistry):
             raise RegistryFull(self._settings.max_tasks)
         self._tables.task_number += 1
         log = FileLog(self._tables.task_number, self._settings, self._journal.add)
-        task = Task.create(name, log)
+        task = Task.create(name, log, self.mark)
         keyed = (key.key, key.fingerprint) if key else (None, None)
         task.scope = scope
         log.row = (log.number, task.task_id, scope, *keyed, work.name, json)

@@ -60,6 +60,10 @@ class Tables:
                 self._trimmed += trimmed
                 first += length
 
+    def mark(self) -> str:
+        """The end of the ids of this file's tasks."""
+        return str(self._execute("SELECT mark FROM life").fetchone()[0])
+
     def unfinished(self) -> list[tuple[sqlite3.Row, list[sqlite3.Row]]]:
         """The tasks that have not ended, in the order in which they were started, with their events."""
         events: dict[int, list[sqlite3.Row]] = defaultdict(list)

@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from taskstream.client.protocol import ENDED, ServerError, SnapshotDict, Unreachable
-from taskstream.terminal.text import duration, printable, result_of, shorten
+from taskstream.terminal.text import duration, is_moving, message_of, printable, result_of, shorten
 
 STYLES = {
     "SUCCESS": "green",
@@ -35,6 +35,7 @@ class StatusBarColumn(BarColumn):
         """The bar."""
         bar = super().render(task)
         bar.complete_style = bar.finished_style = task.fields["style"]
+        bar.pulse = task.fields["moving"]
         return bar
 
 
@@ -123,7 +124,7 @@ class Bars(Progress):
         self.columns = (
             TextColumn("{task.fields[name]}", markup=False),
             StatusBarColumn(bar_width=None, table_column=Column(ratio=1)),
-            TextColumn("{task.completed} %", justify="right", table_column=Column(min_width=5)),
+            TextColumn("{task.fields[percent]}", justify="right", table_column=Column(min_width=5)),
             TextColumn("[{task.fields[style]}]{task.fields[status]}", table_column=Column(min_width=8)),
             *([TimeColumn(Column(no_wrap=True, min_width=9))] if width >= TIME_FROM_CELLS else []),
             *([MESSAGE] if width >= MESSAGE_FROM_CELLS else []),
@@ -136,15 +137,18 @@ class Bars(Progress):
     def _update_row(self, snapshot: SnapshotDict) -> None:
         task_id, name = snapshot["task_id"], printable(snapshot["name"])
         status = self.abandoned.get(task_id) or snapshot["status"]
-        message = f"{snapshot['message']} {result_of(snapshot) if self._many else ''}"
+        moving = is_moving(snapshot) and task_id not in self.abandoned
+        message = f"{message_of(snapshot)} {result_of(snapshot) if self._many else ''}"
         if status in STYLES.keys() - {"SUCCESS"}:
             message = ""  # a line of its own says it, in full
         fields: dict[str, Any] = {
             "completed": snapshot["progress"],
+            "moving": moving,
+            "percent": "" if moving else f"{snapshot['progress']} %",
             "name": shorten(name, min(NAME_CELLS, max(6, self.console.width // 4))),
             "status": escape(printable(status)),
             "style": STYLES.get(status, "default"),
-            "message": printable(message),
+            "message": message,
             "snapshot": None if task_id in self.abandoned else snapshot,
             "received_at": time.monotonic(),
             "rank": 2 if status == "SUCCESS" else int(status in STYLES),
@@ -167,6 +171,6 @@ def time_left(snapshot: SnapshotDict, seconds: float) -> str:
         return ""
     if snapshot["status"] in ENDED:
         return f"took {duration(elapsed)}"
-    if snapshot["progress"] == 0:
+    if snapshot["progress"] == 0 or is_moving(snapshot):
         return duration(elapsed + seconds)
     return f"{duration(elapsed * (100 / snapshot['progress'] - 1) - seconds)} left"

@@ -18,6 +18,7 @@ JOINERS = "\u200c\u200d"
 """Invisible, but part of words in some languages, and of emoji."""
 ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 """What sets a colour or moves the cursor (CSI), and what names a window or an address (OSC; ECMA-48)."""
+BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
 JUMP = 10**9
 """A gap in the numbers that is no number of events: Redis may have lost some, nobody knows how many."""
 
@@ -56,6 +57,41 @@ def result_of(snapshot: SnapshotDict) -> str:
         return ""
     text = json.dumps(snapshot["data"], ensure_ascii=False, separators=(",", ":"))
     return printable(text if len(text) <= RESULT_CHARACTERS else text[: RESULT_CHARACTERS - 1] + "…")
+
+
+def message_of(snapshot: SnapshotDict) -> str:
+    """What a task says; where it counts things in one another, all of them: `Files 2/4 › Pages 3/5`."""
+    message = printable(snapshot["message"])
+    try:
+        steps = [printable(numbers_of(**step)) for step in snapshot.get("steps", ())]
+        is_counted = message.startswith(f"{printable(snapshot['steps'][-1]['label'])}: ")
+    except (IndexError, KeyError, TypeError, ValueError):  # a server of another version
+        return message
+    if len(steps) < 2 or snapshot["status"] != "PROGRESS":
+        return message
+    return " › ".join(steps) + ("" if is_counted else f" · {message}")
+
+
+def numbers_of(label: str, done: float, total: float | None, unit: str = "", **_: object) -> str:
+    """How far one step is: `Pages 3/5`, `Lines 1,204 lines`, `Model 3.1/12 MB`."""
+    power = 0
+    while unit == "B" and power < len(BYTES) - 1 and (total or done) >= 1000 ** (power + 1):
+        power += 1
+    numbers = [
+        f"{each / 1000**power:,.1f}".removesuffix(".0") for each in (done, total) if each is not None
+    ]
+    what = BYTES[power] if unit == "B" else unit if total is None else ""
+    return f"{label} {'/'.join(numbers)} {what}".rstrip()
+
+
+def is_moving(snapshot: SnapshotDict) -> bool:
+    """Whether a task runs, and nobody knows how far it is."""
+    if snapshot["status"] not in ("STARTED", "PROGRESS"):
+        return False
+    match snapshot.get("steps"):
+        case [{"total": total}, *_]:
+            return total is None
+    return bool(snapshot["progress"] == 0)
 
 
 def events_gone(count: int) -> str:

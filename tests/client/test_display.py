@@ -10,7 +10,15 @@ import pytest
 from rich.cells import cell_len
 
 from taskstream.terminal.bars import time_left
-from taskstream.terminal.text import RESULT_CHARACTERS, duration, printable, result_of, shorten
+from taskstream.terminal.text import (
+    RESULT_CHARACTERS,
+    duration,
+    is_moving,
+    message_of,
+    printable,
+    result_of,
+    shorten,
+)
 from tests.client.running import ALL, ONE, Run, run_in_terminal, snapshot, stream_of
 from tests.support.faults import FaultProxy, Raw
 from tests.support.programs import Server
@@ -236,3 +244,27 @@ async def test_given_up_on_a_terminal(client: str) -> None:
     assert "Reconnecting" not in rows[-1]
     if client == "multiple_task.py":
         assert "1 task: 1 given up" in screen
+
+
+@pytest.mark.parametrize(
+    ("steps", "message", "shown", "moving"),
+    [
+        ([["Files", 2, 4], ["Pages", 3, 5]], "Pages: 3 of 5", "Files 2/4 › Pages 3/5", False),
+        ([["Files", 2, 4], ["Pages", 3, 5]], "Reading", "Files 2/4 › Pages 3/5 · Reading", False),
+        ([["Files", 2, 4]], "Files: 2 of 4", "Files: 2 of 4", False),
+        ([["A", 1204, None, "lines"], ["M", 31e5, 12e6, "B"]], "M: 3", "A 1,204 lines › M 3.1/12 MB", True),
+        ([["\x1b", 1, None], ["B", 2, 5]], "", "\\x1b 1 › B 2/5 · ", True),
+        ([], "Started", "Started", True),
+        ([["A", "many", None], ["B", None, {}]], "Odd", "Odd", True),
+        (None, "Old", "Old", True),
+    ],
+)
+def test_what_is_counted(steps: list[list[object]] | None, message: str, shown: str, moving: bool) -> None:
+    """Steps in one another are shown as a path; the bar pulses while nobody knows how far it is."""
+    names = ("label", "done", "total", "unit")
+    each = snapshot(status="PROGRESS", progress=0, message=message)
+    if steps is not None:
+        each["steps"] = [dict(zip(names, step, strict=False)) for step in steps]
+    assert message_of(each) == shown
+    assert is_moving(each) == moving
+    assert not is_moving({**each, "status": "SUCCESS"})

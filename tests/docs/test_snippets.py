@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,9 +15,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from taskstream import TaskStatus, TaskStream
+from taskstream import EVERYBODY, TaskStatus, TaskStream
 from tests.docs.pages import Terminal, all_blocks
 from tests.support.api import Api
+from tests.support.backends import Nginx
 from tests.support.programs import ROOT, Program, Server
 
 PROGRAMS = {
@@ -32,6 +34,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "resize": {"images": 1},
     "primes": {"below": 20},
     "export": {"rows": 2},
+    "count_rows": {"path": tempfile.mkstemp()[1]},
 }
 """Parameters with which a work takes no longer than it has to."""
 
@@ -108,8 +111,8 @@ async def test_work(folder: Path, name: str) -> None:
                 found = tasks.works.get(work)
             except TypeError:  # it is no work
                 continue
-            first = await tasks.start(work, **QUICK.get(found.name, {}))
-            events = [event async for event in tasks.follow(first.task_id)]
+            first = await tasks.start(work, scope="somebody", **QUICK.get(found.name, {}))
+            events = [event async for event in tasks.follow(first.task_id, scope=EVERYBODY)]
             assert events[-1].snapshot is not None
             assert events[-1].snapshot.status is TaskStatus.SUCCESS, events[-1]
 
@@ -171,6 +174,59 @@ async def test_guarded(session: aiohttp.ClientSession, url: str) -> None:
     await api.json("GET", "/health", headers={"Authorization": "Bearer secret"})
     async with session.get(f"{url}/jobs/static/page.js") as response:
         assert response.status == 200
+
+
+@pytest.mark.parametrize("url", [naming("tasks = TaskStream(scope=user)")], indirect=True)
+async def test_users(session: aiohttp.ClientSession, url: str) -> None:
+    """Each user has their own tasks, those included that their work starts; an admin sees all."""
+    api = Api(session, [url])
+    ann, bob = ({"Authorization": f"Bearer {token}"} for token in "ab")
+    await api.json("POST", "/start-task", 401)
+    started = await api.json("POST", "/start-task", headers=ann)
+    async with session.get(f"{url}/tasks/{started['task_id']}/stream", headers=ann) as response:
+        assert '"status":"SUCCESS"' in await response.text()
+    names = [[each["name"] for each in await api.json("GET", "/tasks", headers=who)] for who in (ann, bob)]
+    assert names == [["clean_up", "archive"], []]
+    assert len(await api.json("GET", "/admin/tasks")) == 2
+
+
+@pytest.mark.parametrize("url", [naming('@app.put("/imports"')], indirect=True)
+async def test_uploads(session: aiohttp.ClientSession, url: str) -> None:
+    """What is uploaded is there for the work, larger than a body that starts a task may be."""
+    api = Api(session, [url])
+    started = await api.json("PUT", "/imports", 202, data=b"a,b\n" * 50_000)
+    last = (await api.watch(started["task_id"]))[-1].snapshot
+    assert (last["status"], last["data"]) == ("SUCCESS", 50_000)
+
+
+@pytest.mark.parametrize("url", [naming('@app.put("/imports"')], indirect=True)
+async def test_uploads_through_nginx(session: aiohttp.ClientSession, url: str) -> None:
+    """deploy/nginx.conf lets them through; a body that starts tasks has no more room than it needs."""
+    with Nginx(url) as nginx:
+        api = Api(session, [nginx.url])
+        started = await api.json("PUT", "/imports", 202, data=b"a,b\n" * 100_000)
+        assert (await api.watch(started["task_id"]))[-1].snapshot["data"] == 100_000
+        await api.json("POST", "/start-task", 413, data=b" " * 70_000)
+
+
+@pytest.mark.parametrize("url", [naming("keep_result")], indirect=True)
+async def test_results(session: aiohttp.ClientSession, url: str) -> None:
+    """Results are in the application's own table, that of the task which was started at startup too."""
+    api = Api(session, [url])
+    started = await api.json("POST", "/sums", 202, json=[3, 4])
+    await api.watch(started["task_id"])
+    rows: list[list[str]] = []
+    while len(rows) < 2:
+        rows = await api.json("GET", "/sums")
+    assert sorted(row[1:] for row in rows) == [["SUCCESS", "3"], ["SUCCESS", "7"]]
+
+
+@pytest.mark.parametrize("url", [naming("two_at_a_time")], indirect=True)
+async def test_def_route(session: aiohttp.ClientSession, url: str) -> None:
+    """A `def` route starts tasks."""
+    api = Api(session, [url])
+    started = await api.json("POST", "/calls", 202)
+    assert (await api.watch(started["task_id"]))[-1].snapshot["data"] == "answered"
 
 
 def test_serve(folder: Path) -> None:

@@ -179,3 +179,19 @@ def test_copied_alone(name: str, tmp_path: Path) -> None:
 
     with Copy() as server:
         assert server.url.startswith("http://127.0.0.1:")
+
+
+async def test_word_count(session: aiohttp.ClientSession) -> None:
+    """Files and their lines are counted in one another, and the bar ends where the files do."""
+    with Example("word_count") as server:
+        start = {"lines_per_second": 100_000}
+        async with session.post(f"{server.url}/start-task", json=start) as response:
+            task_id = (await response.json())["task_id"]
+        seen = await Viewer(session, server.url).see(f"/tasks/{task_id}/stream")
+    snapshots = [json.loads(event.data) for event in seen]
+    files = len(list((ROOT / "docs").glob("*.md")))
+    inner = [each["steps"][1] for each in snapshots if len(each["steps"]) == 2]
+    assert inner
+    assert {(each["label"], each["total"], each["unit"]) for each in inner} == {("Lines", None, "lines")}
+    assert {each["steps"][0]["total"] for each in snapshots if each["steps"]} == {files}
+    assert len(snapshots[-1]["data"]) == files

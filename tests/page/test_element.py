@@ -317,3 +317,31 @@ def test_nothing_is_left_of_a_thousand(start_server: StartServer, page: Page) ->
     after = [round_of_a_hundred() for _ in range(10)][-1]
     assert after[0] <= before[0] + 100
     assert after[1] < before[1] + 300_000
+
+
+def test_what_is_counted(server: Server, page: Page) -> None:
+    """Steps in one another stand under the bar, which moves while nobody knows how far it is."""
+    open_host_page(page, server, "<task-progress></task-progress>")
+    show = """changes => document.querySelector("task-progress").snapshot = {
+        task_id: "1", name: "Count", status: "PROGRESS", progress: 40, message: "Pages: 3 of 5", data: null,
+        started_at: new Date().toISOString(), updated_at: new Date().toISOString(), ...changes,
+    }"""
+    files: dict[str, object] = {"label": "Files", "done": 1, "total": 4}
+    model = {"label": "Model", "done": 3_100_000, "total": 12_000_000, "unit": "B"}
+    page.evaluate(show, {"steps": [files, model]})
+    expect(part(page, "steps")).to_have_text("Files 1/4 › Model 3.1/12 MB")
+    expect(part(page, "bar")).to_have_attribute("aria-valuenow", "40")
+    page.evaluate(show, {"steps": [{**files, "done": 1204, "total": None, "unit": "lines"}, model]})
+    expect(part(page, "steps")).to_have_text("Files 1,204 lines › Model 3.1/12 MB")
+    expect(part(page, "percent")).to_have_text("")
+    assert part(page, "bar").get_attribute("aria-valuenow") is None
+    moving = "document.querySelector('task-progress').shadowRoot.getAnimations().length"
+    page.wait_for_function(f"{moving} > 0")
+    page.emulate_media(reduced_motion="reduce")
+    page.wait_for_function(f"{moving} === 0")
+    page.evaluate(show, {"steps": [], "status": "SUCCESS", "progress": 100})
+    expect(part(page, "steps")).to_be_hidden()
+    expect(part(page, "percent")).to_have_text("100 %")
+    page.evaluate("document.querySelector('task-progress').snapshot = null")
+    page.evaluate(show, {"status": "STARTED", "progress": 0})  # of a server that knows no steps
+    assert part(page, "bar").get_attribute("aria-valuenow") is None

@@ -96,7 +96,7 @@ class Nginx(Program):
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
-        upstream = "".join(f"server {url.removeprefix('http://')} fail_timeout=1s;\n" for url in urls)
+        upstream = "".join(f"server {url.removeprefix('http://')} max_fails=0;\n" for url in urls)
         text = re.sub(r"(server 127\.0\.0\.1:\d+ .*;\s+)+", upstream, text)
         text = text.replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace("/tmp/", f"{self._folder.name}/")
         if buffering:

@@ -98,6 +98,10 @@ EXPECTED = {
         [BROKEN, *numbered("{} %", 25, 50, 75, 100), SILENCE],
         [FIXED, *numbered("{} %", 25, 50, 75, 100), END],
     ),
+    "nested_bar": Expected(
+        [BROKEN, *numbered("{} %", 0, 50, 50, 50, 50, 50, 100), END],
+        [FIXED, *numbered("{} %", 0, 17, 33, 50, 67, 83, 100), END],
+    ),
     "subscribing_after_replay": Expected(
         [BROKEN, *numbered("event {0}  (id {0})", 1, 2, 3, *range(6, 13)), LEAVE],
         [FIXED, *numbered("event {0}  (id {0})", *range(1, 11)), LEAVE],

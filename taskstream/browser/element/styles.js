@@ -85,8 +85,20 @@ const CSS = `
 
 .fill:dir(rtl) { transform-origin: right; }
 
+.moving .fill {
+  inline-size: 30%;
+  scale: none !important; /* which script sets */
+  transition: none;
+  animation: move 1.6s ease-in-out infinite alternate;
+}
+
+.moving .fill:dir(rtl) { animation-name: move-back; }
+@keyframes move { to { translate: 233.3% 0; } }
+@keyframes move-back { to { translate: -233.3% 0; } }
+
 .percent, .time { font-variant-numeric: tabular-nums; unicode-bidi: plaintext; white-space: nowrap; }
 .percent { min-width: 3rem; font-size: 0.875rem; text-align: end; }
+.steps { color: var(--_muted); font-size: 0.875rem; overflow-wrap: anywhere; }
 .details { font-size: 0.875rem; min-block-size: 1.5em; }
 .message { min-width: 0; overflow-wrap: anywhere; }
 .message:empty { display: none; }
@@ -145,6 +157,7 @@ pre {
 
 @media (prefers-reduced-motion: reduce) {
   .fill { transition: none; }
+  .moving .fill { inline-size: 100%; opacity: 0.5; animation: none; }
 }
 
 @media (forced-colors: active) {

@@ -1,9 +1,9 @@
 // What is inside an element: the parts, and what they show.
 
-import { hasEnded } from "../source/snapshot.js";
+import { hasEnded, isMoving } from "../source/snapshot.js";
 import { styles } from "./styles.js";
 import { Transcript } from "./transcript.js";
-import { WAITING, inOneWord, inText, messageOf, timeInWords } from "./words.js";
+import { WAITING, inOneWord, inPath, inText, messageOf, timeInWords } from "./words.js";
 
 /** @typedef {import("../source/snapshot.js").Snapshot} Snapshot */
 
@@ -73,6 +73,7 @@ export class View {
   bar = create("div", "bar", this.fill);
   percent = create("span", "percent");
   track = create("div", "track", this.bar, this.percent);
+  steps = create("p", "steps");
   message = create("p", "message");
   time = create("p", "time");
   output = create("pre", "output");
@@ -89,6 +90,7 @@ export class View {
     "card",
     create("div", "header", slot("name", this.name), this.badge),
     this.track,
+    this.steps,
     create("div", "details", this.message, this.result, this.time),
     this.output,
     this.problem,
@@ -105,6 +107,7 @@ export class View {
     this.bar.ariaValueMin = "0";
     this.bar.ariaValueMax = "100";
     this.message.dir = "auto";
+    this.steps.dir = "auto";
     this.output.role = "log";
     this.output.ariaLabel = "Output";
     this.output.ariaLive = "off"; // it would be read out while it is written
@@ -128,7 +131,9 @@ export class View {
     update(this.badge, { textContent: inOneWord(status) });
     update(this.message, { textContent: snapshot ? messageOf(snapshot) : (error?.message ?? WAITING) });
     update(this.track, { hidden: status === "FORGOTTEN" && snapshot === null });
-    this.#renderBar(name, snapshot?.progress);
+    const path = hasEnded(snapshot) ? "" : inPath(snapshot?.steps);
+    update(this.steps, { textContent: path, hidden: path === "" });
+    this.#renderBar(name, snapshot?.progress, isMoving(snapshot));
     const result = status === "SUCCESS" ? (snapshot?.data ?? null) : null;
     update(this.result, { hidden: result === null, textContent: result === null ? "" : inText(result) });
     update(this.output, { hidden: !showsOutput });
@@ -140,10 +145,12 @@ export class View {
     this.renderTime(shown);
   }
 
-  /** @param {string} name @param {number | undefined} progress */
-  #renderBar(name, progress) {
-    update(this.bar, { ariaLabel: name, ariaValueNow: progress === undefined ? null : String(progress) });
-    update(this.percent, { textContent: `${progress ?? 0} %` });
+  /** @param {string} name @param {number | undefined} progress @param {boolean} moving */
+  #renderBar(name, progress, moving) {
+    const isKnown = progress !== undefined && !moving;
+    update(this.bar, { ariaLabel: name, ariaValueNow: isKnown ? String(progress) : null });
+    update(this.percent, { textContent: moving ? "" : `${progress ?? 0} %` });
+    this.bar.classList.toggle("moving", moving);
     this.fill.style.scale = `${(progress ?? 0) / 100} 1`;
   }
 

@@ -1,6 +1,9 @@
 // What an element says of a task: its state, its result, and the time it takes.
 
+import { isMoving } from "../source/snapshot.js";
+
 /** @typedef {import("../source/snapshot.js").Snapshot} Snapshot */
+/** @typedef {import("../source/snapshot.js").Step} Step */
 
 export const WAITING = "Waiting for the server";
 
@@ -28,6 +31,22 @@ export function inText(data) {
   return line.length < 60 ? line : JSON.stringify(data, null, 2);
 }
 
+const NUMBER = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const BYTES = ["B", "kB", "MB", "GB", "TB", "PB"];
+
+/** Steps in one another, where there is more than one: Files 2/4 › Pages 3/5. @param {Step[]} steps */
+export const inPath = (steps = []) => (steps.length > 1 ? steps.map(inNumbers).join(" › ") : "");
+
+/** How far one step is. @param {Step} step */
+function inNumbers({ label, done, total, unit = "" }) {
+  const isBytes = unit === "B";
+  let power = 0;
+  while (isBytes && power < BYTES.length - 1 && (total ?? done) >= 1000 ** (power + 1)) power += 1;
+  const [count, all] = [done, total].map((number) => NUMBER.format((number ?? 0) / 1000 ** power));
+  const what = isBytes ? BYTES[power] : total === null ? unit : "";
+  return `${label} ${total === null ? count : `${count}/${all}`} ${what}`.trim();
+}
+
 /** By how much this computer's clock is ahead of the server's, in ms: no event came faster than it did. */
 let clockAhead = Infinity;
 
@@ -48,7 +67,7 @@ export function timeInWords(snapshot, ended) {
   const updated = Date.parse(snapshot.updated_at);
   if (ended) return `took ${duration(updated - started)}`;
   const elapsed = Date.now() - clockAhead - started;
-  if (snapshot.progress === 0) return duration(elapsed);
+  if (snapshot.progress === 0 || isMoving(snapshot)) return duration(elapsed);
   const total = ((updated - started) * 100) / snapshot.progress;
   return `${duration(elapsed)} · about ${duration(total - elapsed)} left`;
 }

@@ -1,6 +1,15 @@
 // Snapshots: what is known of a task at one moment, and what may follow what.
 
 /**
+ * How far something is that a task counts.
+ * @typedef {object} Step
+ * @property {string} label
+ * @property {number} done
+ * @property {number | null} total null where it isn't known
+ * @property {string} [unit] what is counted; "B" are bytes
+ */
+
+/**
  * All there is to show of a task at one moment: the data of one event.
  * @typedef {object} Snapshot
  * @property {string} task_id
@@ -8,6 +17,7 @@
  * @property {"PENDING" | "STARTED" | "PROGRESS" | "SUCCESS" | "FAILURE" | "REVOKED"} status
  * @property {number} progress a whole percentage
  * @property {string} message for people
+ * @property {Step[]} [steps] what is counted at the moment, outermost first; an old server has none
  * @property {unknown} data details while it runs, the result on SUCCESS
  * @property {string | null} started_at ISO 8601, null while PENDING
  * @property {string} updated_at ISO 8601
@@ -21,6 +31,16 @@ const STALE_MILLISECONDS = 30_000;
 
 /** Whether no other snapshot follows. @param {Snapshot | null} snapshot */
 export const hasEnded = (snapshot) => snapshot !== null && ENDED.has(snapshot.status);
+
+/**
+ * Whether a task runs, and nobody knows how far it is.
+ * @param {Snapshot | null} snapshot
+ */
+export function isMoving(snapshot) {
+  if (snapshot === null || hasEnded(snapshot) || snapshot.status === "PENDING") return false;
+  const { progress, steps = [] } = snapshot;
+  return steps.length === 0 ? progress === 0 : steps[0].total === null;
+}
 
 /**
  * Whether a snapshot says something new: progress and status decide, and time if they are the same. One that
