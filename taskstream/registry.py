@@ -92,12 +92,9 @@ class MemoryRegistry:
     async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
         """The latest snapshots, newest task first."""
         tasks = (record.task for record in reversed(self._records.values()))
-        found = (
-            task.log.latest
-            for task in tasks
-            if scope in (None, task.scope) and status in (None, task.outline.status)
-        )
-        return [*islice(found, limit)]
+        own = (task for task in tasks if scope in (None, task.scope))
+        found = (task for task in own if status in (None, task.outline.status))
+        return [task.log.latest for task in islice(found, limit)]
 
     async def cancel(self, task_id: str) -> Task:
         """End a task that still runs as REVOKED, and stop its work."""
@@ -194,10 +191,7 @@ class Registry(Protocol):
         key: IdempotencyKey | None = None,
         scope: str | None = None,
     ) -> Task:
-        """Start some work, or find the task that this key has started.
-
-        Raises `RegistryFull`, `IdempotencyKeyReused`.
-        """
+        """Start some work, or find what the key started. Raises `RegistryFull`, `IdempotencyKeyReused`."""
 
     async def get(self, task_id: str, last_event_id: str | None = None) -> Task:
         """The task, with all that who sends this `Last-Event-ID` has seen. Raises `TaskNotFound`."""

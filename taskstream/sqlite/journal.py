@@ -8,12 +8,13 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from taskstream.errors import BackendUnavailable
 from taskstream.sqlite.file import GONE, OTHERWISE, DatabaseFile, problem_of
 from taskstream.sqlite.log import FileLog
 from taskstream.sqlite.tables import Tables
+from taskstream.tasks import Checkpoint
 
 WAL_BYTES = 4 * 1024 * 1024
 """The size of the write-ahead log from which on there is a checkpoint."""
@@ -113,8 +114,8 @@ class Journal:
         """See whether the file is there, try again to write it, sync it: to be called each second."""
         if not self._file.in_place:
             self.fail(GONE)
-        elif self.problem:
-            self.write()
+        elif self.problem and not self._checkpoint:  # which may make room on a full disk
+            self._checkpoint = asyncio.create_task(self._do_checkpoint())
         if not self._synced:
             self._synced = True
             try:
@@ -150,7 +151,7 @@ class Journal:
         self._checkpoint_bytes = self._file.wal_bytes + WAL_BYTES  # a program that reads keeps it long
         if problem:
             self.fail(problem_of(problem), problem)
-        elif not self.problem:
+        else:
             self.write()
 
     def _set_problem(self, problem: str) -> None:
@@ -164,3 +165,22 @@ class Journal:
     def _settle(self, problem: str) -> None:
         self._outcome.set_result(problem)
         self._outcome = asyncio.get_running_loop().create_future()
+
+
+class FileCheckpoint(Checkpoint):
+    """Where work waits, besides, until the file has that it begins, and as long as it can't be written."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__()
+        self._journal = journal
+        self._begun = False
+
+    async def __call__(self) -> None:
+        """Wait for the file, then let the others go first."""
+        while not self._begun:  # or after a crash it would begin again
+            await self._journal.writable.wait()
+            with suppress(BackendUnavailable):
+                await self._journal.written()
+                self._begun = True
+        await self._journal.writable.wait()
+        await super().__call__()

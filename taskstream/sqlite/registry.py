@@ -4,15 +4,12 @@ Tasks that have not ended are in memory, as without a file; the others are read 
 """
 
 import asyncio
-import math
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Literal
-from weakref import WeakValueDictionary
 
 from pydantic import ValidationError
 
@@ -23,15 +20,15 @@ from taskstream.errors import (
     RegistryFull,
     TaskNotFound,
 )
-from taskstream.events import Kind, Snapshot, TaskStatus
+from taskstream.events import Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
-from taskstream.log import Log
 from taskstream.registry import MemoryRegistry, Record
 from taskstream.settings import Settings
 from taskstream.sqlite.file import DatabaseFile, DatabaseUnusable, problem_of
-from taskstream.sqlite.journal import Journal
+from taskstream.sqlite.journal import FileCheckpoint, Journal
+from taskstream.sqlite.kept import KeptTasks
 from taskstream.sqlite.log import FileLog
-from taskstream.tasks import Checkpoint, Task
+from taskstream.tasks import Task
 from taskstream.work import Parameters, Work
 from taskstream.work_table import WorkTable
 
@@ -39,25 +36,6 @@ LOOK_SECONDS = 1
 """How often the file is synced and looked after, and tasks are forgotten."""
 
 STOPPED = "The server stopped while this task ran"
-
-
-class FileCheckpoint(Checkpoint):
-    """Where work waits, besides, until the file has that it begins, and as long as it can't be written."""
-
-    def __init__(self, journal: Journal) -> None:
-        super().__init__()
-        self._journal = journal
-        self._begun = False
-
-    async def __call__(self) -> None:
-        """Wait for the file, then let the others go first."""
-        while not self._begun:  # or after a crash it would begin again
-            await self._journal.writable.wait()
-            with suppress(BackendUnavailable):
-                await self._journal.written()
-                self._begun = True
-        await self._journal.writable.wait()
-        await super().__call__()
 
 
 class FileRegistry(MemoryRegistry):
@@ -68,8 +46,6 @@ class FileRegistry(MemoryRegistry):
     def __init__(self, settings: Settings, works: WorkTable) -> None:
         """Open the file, and go on where the last process has stopped. Raises `DatabaseUnusable`."""
         super().__init__(settings)
-        self._logs: WeakValueDictionary[str, Log] = WeakValueDictionary()
-        """Logs of tasks that have ended, as long as somebody reads them."""
         self._starting: list[tuple[Record, Callable[[], None]]] = []
         """Tasks on their way into the file, and what begins their work then."""
         self._ending: list[str] = []
@@ -78,6 +54,7 @@ class FileRegistry(MemoryRegistry):
         try:
             self._journal = Journal(self._file, self._written, self._problem_changed)
             self._tables = self._journal.tables
+            self._kept = KeptTasks(self._journal, settings)
             self.mark = self._tables.mark()
             self._restore(works)
         except BaseException as error:
@@ -100,7 +77,7 @@ class FileRegistry(MemoryRegistry):
         """Start some work, once that is in the file."""
         self._journal.require()
         json = work.to_json(parameters).encode()
-        ended = await self._find("key", key.key) if key else None
+        ended = await self._kept.find("key", key.key) if key else None
         if key and (earlier := self._keyed_task(key)):
             await self._journal.written()
             return earlier
@@ -134,7 +111,7 @@ class FileRegistry(MemoryRegistry):
             if (record := self._records.get(task_id)) and record.task.log.last_id:
                 tasks.append(record.task)
             else:
-                found = await self._find("task_id", task_id, whole=whole)
+                found = await self._kept.find("task_id", task_id, whole=whole)
                 tasks.append(found[1] if found else None)
         return tasks
 
@@ -160,11 +137,11 @@ class FileRegistry(MemoryRegistry):
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended."""
         self._journal.require()
-        return len(self._records) + self._ended_counts.total(), len(self._records)
+        return len(self._records) + self._kept.counts.total(), len(self._records)
 
     async def count_by_status(self) -> Mapping[TaskStatus, int]:
         """How many tasks there are in each status."""
-        return self._ended_counts + Counter(await super().count_by_status())
+        return self._kept.counts + Counter(await super().count_by_status())
 
     @property
     def events_published(self) -> int:
@@ -183,7 +160,6 @@ class FileRegistry(MemoryRegistry):
 
     def _restore(self, works: WorkTable) -> None:
         """End what ran, start what waited, in its order."""
-        self._ended_counts = self._tables.count_ended()
         for row, events in self._tables.unfinished():
             log = FileLog(row["number"], self._settings, self._journal.add)
             log.restore(events)
@@ -203,25 +179,6 @@ class FileRegistry(MemoryRegistry):
         self._journal.write()
         self._journal.require()
         self._written()
-
-    async def _find(
-        self, column: Literal["task_id", "key"], value: str, *, whole: bool = True
-    ) -> tuple[sqlite3.Row, Task] | None:
-        """A task that has ended, as it is in the file."""
-        async with self._journal.idle():
-            if (row := self._tables.find(column, value)) is None:
-                return None
-            log = self._logs.get(row["task_id"])
-            if log is None:
-                log = Log(self._settings.history_length, self._settings.history_bytes)
-                for event in self._tables.events_before(row) if whole else ():
-                    log.append(event.data, event.kind, event.id)
-                log.append(row["latest"], Kind.LAST, row["last_id"])
-        if whole:
-            self._logs[row["task_id"]] = log
-        task = Task(row["task_id"], log)
-        task.scope = row["scope"]
-        return row, task
 
     def _start_when_written(
         self, task: Task, key: IdempotencyKey | None, work: Work, parameters: Parameters
@@ -249,8 +206,7 @@ class FileRegistry(MemoryRegistry):
             begin()
         for record in map(self._records.__getitem__, self._ending):
             self._remove(record)
-            self._logs[record.task.task_id] = record.task.log
-            self._ended_counts[record.task.outline.status] += 1
+            self._kept.add(record.task)
         self._ending.clear()
 
     def _problem_changed(self) -> None:
@@ -272,15 +228,7 @@ class FileRegistry(MemoryRegistry):
                     await self._stopping.wait()
             await self._journal.look_after()
             with suppress(BackendUnavailable):
-                while not self._journal.problem and await self._forget_oldest():  # noqa: ASYNC110
+                while not (self._journal.problem or self._stopping.is_set()):
+                    if not await self._kept.forget_oldest():
+                        break
                     await asyncio.sleep(0)
-
-    async def _forget_oldest(self) -> bool:
-        """Forget one task, if one is to be forgotten."""
-        too_many = self._ended_counts.total() > self._settings.max_kept
-        async with self._journal.idle():
-            before = math.inf if too_many else time.time() - self._settings.retention_seconds
-            status = self._tables.forget_oldest(before)
-        if status:
-            self._ended_counts[status] -= 1
-        return status is not None
