@@ -38,6 +38,7 @@ test("however a stream is cut, its events are the same", () => {
     const all = bytes(stream);
     const whole = parse(all);
     assert.deepEqual(parse(all, [...all.keys()]), whole);
+    if (all.length > 200) continue; // pairs of cuts are many
     for (let first = 0; first <= all.length; first++) {
       for (let second = first; second <= all.length; second++) {
         assert.deepEqual(parse(all, [first, second]), whole);
