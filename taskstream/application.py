@@ -4,16 +4,16 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar, Unpack, overload
+from functools import cached_property
+from typing import Any, TypeVar, overload
 
 from taskstream.errors import InvalidParameters, TaskNotFound
 from taskstream.events import Event, Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.registry import Registry
 from taskstream.reporting import OutputHandler
-from taskstream.running import ANOTHER_LOOP, OpenRegistry, Running
+from taskstream.running import ANOTHER_LOOP, Running
 from taskstream.scopes import EVERYBODY, Scope, check_scope, scope_of_current
-from taskstream.settings import SettingsKeywords
 from taskstream.signatures import Function
 from taskstream.sync import SyncTasks
 from taskstream.tasks import Task
@@ -34,18 +34,12 @@ class Tasks(Running):
     scoped = False
     """Whether each task is somebody's: then the verbs have to be told whose by `scope`, except in work."""
 
-    def __init__(
-        self,
-        open_registry: OpenRegistry,
-        *,
-        namespace: str = "taskstream",
-        track_tqdm: bool = False,
-        **settings: Unpack[SettingsKeywords],
-    ) -> None:
-        """Take settings; see `TaskStream`. Raises `ValueError` for a bad one."""
-        super().__init__(open_registry, namespace, settings, track_tqdm)
-        self.sync = SyncTasks(self)
-        self._told = False
+    _told = False
+
+    @cached_property
+    def sync(self) -> SyncTasks:
+        """The same for threads, which can't await anything."""
+        return SyncTasks(self)
 
     @overload
     def work(self, function: WorkFunction, /) -> WorkFunction: ...

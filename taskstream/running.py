@@ -36,7 +36,8 @@ class Home:
     @cached_property
     def registry(self) -> Registry:
         """The registry of the tasks."""
-        return self.owner.open_registry()
+        owner = self.owner
+        return owner.open_registry(owner.settings, owner.namespace, owner.works)
 
     async def close(self) -> None:
         """Let the viewers go and end what still runs."""
@@ -60,7 +61,7 @@ class Running:
         self.track_tqdm = track_tqdm
         self.works = WorkTable()
         self.settings = replace(Settings(), settings)
-        self._open_registry = open_registry
+        self.open_registry = open_registry
         self._home: Home | None = None
         self._users = 0
         self._stack = AsyncExitStack()
@@ -70,10 +71,6 @@ class Running:
         if self._home:
             raise RuntimeError("This TaskStream runs: its settings can be replaced only before it starts.")
         self.settings = replace(self.settings, settings)
-
-    def open_registry(self) -> Registry:
-        """Open the registry for the settings, in the running event loop."""
-        return self._open_registry(self.settings, self.namespace, self.works)
 
     def find_home(self) -> Home:
         """Where it runs, for whoever calls. Raises `RuntimeError` if that is nowhere."""
@@ -104,11 +101,11 @@ class Running:
     async def _run(self) -> AsyncIterator[Registry]:
         """Open the registry; in the end, let the viewers go and end what still runs."""
         home = Home(self)
-        _ = home.registry
+        registry = home.registry
         self._home = home
         with tqdm_patch.applied(self.track_tqdm):
             try:
-                yield home.registry
+                yield registry
             finally:
                 await home.close()
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 
-from taskstream.canonical import canonical, json_of
 from taskstream.errors import InvalidParameters
+from taskstream.idempotency import canonical, json_of
 from taskstream.signatures import Function, name_of, part_of_request, problem_of, types_of, written
 from taskstream.threads import WorkThreads
 from taskstream.updates import Result, Updates

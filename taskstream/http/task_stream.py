@@ -55,7 +55,7 @@ class TaskStream(Tasks):
         apart: it begins the names of all keys, Celery's included. With `track_tqdm`, bars of tqdm that are
         made in a task are steps of it.
         """
-        super().__init__(open_registry, namespace=namespace, track_tqdm=track_tqdm, **settings)
+        super().__init__(open_registry, namespace, settings, track_tqdm)
         self.scope = scope
         self.scoped = scope is not None
         self.page = page
@@ -132,7 +132,7 @@ class TaskStream(Tasks):
         """Open the registry and the streams; let the viewers go when the server stops."""
         settings = self.settings
         self._stopping = False
-        streams = Streams(settings.max_streams, settings.ping_seconds, settings.stall_seconds)
+        self._streams = Streams(settings.max_streams, settings.ping_seconds, settings.stall_seconds)
         async with super()._run() as registry:
             if registry.backend == "memory":
                 warn_of_many()
@@ -142,8 +142,7 @@ class TaskStream(Tasks):
                 if stopping:
                     registry.release_viewers()
 
-            self._streams: Streams = streams
-            watching = asyncio.create_task(streams.watch())
+            watching = asyncio.create_task(self._streams.watch())
             # The end of the lifespan comes too late for this: it waits for the streams to end.
             with on_server_stop(release_viewers) as self._stop_hook:
                 try:
