@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from contextvars import ContextVar
 from functools import cached_property
 from typing import Self, Unpack
@@ -12,7 +12,7 @@ from taskstream.registry import Registry
 from taskstream.reporting import forget_in_children
 from taskstream.settings import Settings, SettingsKeywords, replace
 from taskstream.tqdm_steps import tqdm_patch
-from taskstream.work_table import WorkTable
+from taskstream.work import WorkTable
 
 OpenRegistry = Callable[[Settings, str, WorkTable], Registry]
 """Opens the registry for some settings, a namespace and works, in the running event loop."""
@@ -39,7 +39,7 @@ class Home:
         owner = self.owner
         return owner.open_registry(owner.settings, owner.namespace, owner.works)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Let the viewers go and end what still runs."""
         if "registry" in vars(self):
             self.registry.release_viewers()
@@ -100,22 +100,18 @@ class Running:
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[Registry]:
         """Open the registry; in the end, let the viewers go and end what still runs."""
-        home = Home(self)
-        registry = home.registry
-        self._home = home
         with tqdm_patch.applied(self.track_tqdm):
-            try:
+            async with aclosing(Home(self)) as home:
+                registry = home.registry
+                self._home = home
                 yield registry
-            finally:
-                await home.close()
 
     @asynccontextmanager
     async def in_worker(self) -> AsyncIterator[None]:
         """While entered, the task that runs in a worker may start others, of this application."""
-        home = Home(self)
-        token = home_of_work.set(home)
-        try:
-            yield
-        finally:
-            home_of_work.reset(token)
-            await home.close()
+        async with aclosing(Home(self)) as home:
+            token = home_of_work.set(home)
+            try:
+                yield
+            finally:
+                home_of_work.reset(token)
