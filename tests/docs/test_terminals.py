@@ -44,9 +44,11 @@ def test_upload(lines: list[str], tmp_path: Path) -> None:
     """The file that curl sends is what the work of the recipe counts."""
     (command,) = lines
     (tmp_path / "rows.csv").write_text("one\ntwo\n", encoding="utf-8")
-    with OwnApp(tmp_path, PROGRAMS[naming("def count_rows(")], "--port", "0") as server:
-        with Terminal(tmp_path, command.replace("localhost:8000", server.url)) as curl:
-            assert curl.wait(30) == 0, curl.output
+    with (
+        OwnApp(tmp_path, PROGRAMS[naming("def count_rows(")], "--port", "0") as server,
+        Terminal(tmp_path, command.replace("localhost:8000", server.url)) as curl,
+    ):
+        assert curl.wait(30) == 0, curl.output
     assert '"name":"count_rows","status":"PENDING"' in curl.output
 
 
