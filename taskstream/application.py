@@ -12,8 +12,7 @@ from taskstream.events import Event, Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.registry import Registry
 from taskstream.reporting import OutputHandler
-from taskstream.running import ANOTHER_LOOP, Running
-from taskstream.scopes import EVERYBODY, Scope, check_scope, scope_of_current
+from taskstream.running import ANOTHER_LOOP, Running, Scope, scope_of_current
 from taskstream.signatures import Function
 from taskstream.sync import SyncTasks
 from taskstream.tasks import Task
@@ -30,9 +29,6 @@ MAX_NAME = 100
 
 class Tasks(Running):
     """Long-running tasks of one application; used in `async with`, which starts and ends them."""
-
-    scoped = False
-    """Whether each task is somebody's: then the verbs have to be told whose by `scope`, except in work."""
 
     _told = False
 
@@ -122,17 +118,6 @@ class Tasks(Running):
         if idempotency_key is not None:
             key = IdempotencyKey.of(idempotency_key, scope, [work.name, name, parameters.json_values()])
         return await self.registry.start(work, parameters, name, key, scope)
-
-    def whose(self, scope: Scope | None) -> str | None:
-        """The scope that is meant: that of the task that calls if none is said; `None` for all of them.
-
-        Raises `TypeError` if one has to be said, `ValueError` for what can't be one.
-        """
-        if scope is None and self.scoped and (scope := scope_of_current()) is None:
-            raise TypeError(
-                "Each task of this TaskStream is somebody's: say whose by scope=…, or EVERYBODY."
-            )
-        return None if scope is None or scope is EVERYBODY else check_scope(scope)
 
     async def find(self, task_id: str, scope: str | None, last_event_id: str | None = None) -> Task:
         """A task of this scope; another's is as unknown as none. See `Registry.get`."""

@@ -1,17 +1,23 @@
-"""Where the tasks of an application run: in an event loop, from who enters first to who leaves last."""
+"""Where the tasks of an application run, and whose they are.
+
+They run in an event loop, from who enters first to who leaves last.
+"""
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from contextvars import ContextVar
+from enum import Enum
 from functools import cached_property
 from typing import Self, Unpack
 
 from taskstream.registry import Registry
 from taskstream.reporting import forget_in_children
 from taskstream.settings import Settings, SettingsKeywords, replace
+from taskstream.steps import current_step
 from taskstream.tqdm_steps import tqdm_patch
+from taskstream.updates import type_name
 from taskstream.work import WorkTable
 
 OpenRegistry = Callable[[Settings, str, WorkTable], Registry]
@@ -23,6 +29,18 @@ NOT_RUNNING = (
     "`yield`, which the router joins; a script has that, or `with tasks.sync:`, around all that it does."
 )
 ANOTHER_LOOP = "This TaskStream runs in another event loop"
+
+
+class Everybody(Enum):
+    """The type of `EVERYBODY`."""
+
+    EVERYBODY = "everybody"
+
+
+EVERYBODY = Everybody.EVERYBODY
+"""As a `scope`: the tasks of all scopes. What is started with it is in none, so no request sees it."""
+
+Scope = str | Everybody
 
 
 class Home:
@@ -53,6 +71,9 @@ home_of_work: ContextVar[Home | None] = ContextVar("taskstream_home", default=No
 class Running:
     """What an application starts and stops; used in `async with`."""
 
+    scoped = False
+    """Whether each task is somebody's: then the verbs have to be told whose by `scope`, except in work."""
+
     def __init__(
         self, open_registry: OpenRegistry, namespace: str, settings: SettingsKeywords, track_tqdm: bool
     ) -> None:
@@ -78,6 +99,17 @@ class Running:
         if home is None or home.owner is not self:
             raise RuntimeError(NOT_RUNNING)
         return home
+
+    def whose(self, scope: Scope | None) -> str | None:
+        """The scope that is meant: that of the task that calls if none is said; `None` for all of them.
+
+        Raises `TypeError` if one has to be said, `ValueError` for what can't be one.
+        """
+        if scope is None and self.scoped and (scope := scope_of_current()) is None:
+            raise TypeError(
+                "Each task of this TaskStream is somebody's: say whose by scope=…, or EVERYBODY."
+            )
+        return None if scope is None or scope is EVERYBODY else check_scope(scope)
 
     async def __aenter__(self) -> Self:
         """Start, unless it has been started: a router that is included twice enters twice."""
@@ -115,3 +147,16 @@ class Running:
                 yield
             finally:
                 home_of_work.reset(token)
+
+
+def scope_of_current() -> str | None:
+    """Whose the task is that runs, if one does."""
+    step = current_step.get()
+    return step.reporter.scope if step else None
+
+
+def check_scope(scope: object) -> str:
+    """The scope, if it can be one. Raises `ValueError`."""
+    if isinstance(scope, str) and scope and scope == scope.encode(errors="ignore").decode():
+        return scope
+    raise ValueError(f"A scope is text, not empty and without lone surrogates, and not {type_name(scope)}.")

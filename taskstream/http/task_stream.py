@@ -20,7 +20,7 @@ from taskstream.http.router import create_router
 from taskstream.http.stopping import on_server_stop
 from taskstream.http.streams import Streams
 from taskstream.registry import Registry
-from taskstream.scopes import Scope
+from taskstream.running import Scope
 from taskstream.settings import SettingsKeywords
 from taskstream.viewers import Follower, Overview, Viewer
 
