@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, TypeVar, overload
@@ -34,7 +34,7 @@ class Tasks(Running):
 
     @cached_property
     def sync(self) -> SyncTasks:
-        """The same for threads, which can't await anything."""
+        """The same verbs where nothing can be awaited, as in threads."""
         return SyncTasks(self)
 
     @overload
@@ -134,16 +134,6 @@ class Tasks(Running):
             self._told = True
             logger.warning("%s", error)
         return error
-
-    async def find_many(self, task_ids: Iterable[str], scope: str | None) -> dict[str, Task | None]:
-        """Tasks by their ids; `None` for those that are unknown, or not of this scope."""
-        found: dict[str, Task | None] = dict.fromkeys(task_ids)
-        for task_id, task in zip(found, await self.registry.get_many([*found]), strict=True):
-            if task and scope in (None, task.scope):
-                found[task_id] = task
-            else:
-                self.not_found(task_id)
-        return found
 
     async def get(self, task_id: str, *, scope: Scope | None = None) -> Snapshot:
         """The latest snapshot of a task. Raises `TaskNotFound`, `BackendUnavailable`."""

@@ -50,7 +50,7 @@ json_of = partial(json.dumps, ensure_ascii=False, sort_keys=True)
 
 
 def canonical(value: object, base64_bytes: bool = True) -> Any:  # noqa: ANN401 - whatever JSON has
-    """What the JSON of a value is made of: items of sets sorted, secrets in clear.
+    """What the JSON of a value is made of: items of sets sorted, secrets in clear; workers read it back.
 
     Fields stand under the names by which they are validated, also those that are left out elsewhere, and
     computed ones don't. Bytes become base64, but for models, which read UTF-8. Raises `ValueError` for what

@@ -19,6 +19,7 @@ from taskstream.http.response import StreamResponse
 from taskstream.http.router import create_router
 from taskstream.http.stopping import on_server_stop
 from taskstream.http.streams import Streams
+from taskstream.log import Log
 from taskstream.registry import Registry
 from taskstream.running import Scope
 from taskstream.settings import SettingsKeywords
@@ -110,16 +111,18 @@ class TaskStream(Tasks):
 
         Raises `InvalidParameters`, `StreamsFull`, `BackendUnavailable`.
         """
-        wait, whose, ids = wait_of(request), self.whose(scope), [*task_ids]
+        wait, whose, ids = wait_of(request), self.whose(scope), [*dict.fromkeys(task_ids)]
         if not ids or last_event_id_of(request) == "end":
             return Response(status_code=204, headers=NO_STORE)
-        tasks = await self.find_many(ids, whose)
-        unknown = [
-            b"event: unknown\ndata: %b\n\n" % to_json({"task_id": task_id})
-            for task_id, task in tasks.items()
-            if task is None
-        ]
-        return self._respond(Overview((task.log for task in tasks.values() if task), unknown), wait)
+        logs: list[Log] = []
+        unknown: list[bytes] = []
+        for task_id, task in zip(ids, await self.registry.get_many(ids), strict=True):
+            if task and whose in (None, task.scope):
+                logs.append(task.log)
+            else:
+                self.not_found(task_id)  # which the log may have to say
+                unknown.append(b"event: unknown\ndata: %b\n\n" % to_json({"task_id": task_id}))
+        return self._respond(Overview(logs, unknown), wait)
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[dict[str, bool]]:
