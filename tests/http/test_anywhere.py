@@ -178,6 +178,8 @@ def test_a_loop_that_has_stopped() -> None:
     loop.close()
     with pytest.raises(RuntimeError, match="has stopped"):
         call_here_in_thread(tasks)
+    with pytest.raises(RuntimeError, match="is closed"):
+        asyncio.run(tasks.__aexit__())  # so that it no longer listens for the stop of a server
 
 
 def call_here_in_thread(tasks: TaskStream) -> None:
