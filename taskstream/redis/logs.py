@@ -29,6 +29,9 @@ LAST_EVENT_SECONDS = 2
 PAGE, PAGE_BYTES = 100, 64 * 1024
 """Entries of a log that are read at a time, and bytes of any number of logs, unless one event has more."""
 
+COMMANDS = "keys", "sweep", "commands"
+"""The files of the script that changes tasks."""
+
 LOST = "FAILURE worker lost"
 """The end of a task whose lease was not renewed: status and message."""
 
@@ -108,7 +111,7 @@ class RedisLogs:
         self.redis = Redis.from_url(settings.redis_url or "", **CONNECTION_OPTIONS | cheaply)
         # Not redis-py's BlockingConnectionPool, which deadlocks when many of those who wait are cancelled.
         self._connections = asyncio.Semaphore(connections)
-        self._commands = self.redis.register_script(script("keys", "commands"))
+        self._commands = self.redis.register_script(script(*COMMANDS))
         self._read = self.redis.register_script(script("read"))
 
     async def create(
