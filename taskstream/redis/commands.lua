@@ -134,7 +134,7 @@ function commands.decide(task_id, status, message)
     return decision(task_id)
 end
 
--- How many tasks there are, and how many of them have not ended.
+-- How many tasks there are, and how many of them have not ended. Fails if Redis is full.
 function commands.count()
     refuse_if_full()
     local still_running = redis.call('SCARD', running)

@@ -141,14 +141,12 @@ class RedisLogs:
         Not if another writer has begun the task, or it has ended, its end was decided, or it is forgotten.
         An end that was decided has no writer, and has to follow the event that it was made from.
         """
-        settings = self.settings
+        last, settings = int(events[-1].kind is Kind.LAST), self.settings
         lengths = (settings.history_length, settings.history_bytes)
         times = (settings.retention_seconds, max(settings.retention_seconds, LAST_EVENT_SECONDS))
-        values = [value for event in events for value in event]
-        last = int(events[-1].kind is Kind.LAST)
-        return bool(
-            await self.call("append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values)
-        )
+        values = (value for event in events for value in event)
+        reply = await self.call("append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values)
+        return bool(reply)
 
     async def read(self, positions: Sequence[tuple[str, int]]) -> list[Page]:
         """A page of each log, after the event at a position; of the first logs only, if there is much."""
@@ -167,15 +165,6 @@ class RedisLogs:
         """
         reply = await self.call("decide", task_id, status, message)
         return Decision.of(reply) if reply else None
-
-    async def statuses(self) -> list[str]:
-        """The status of each task that is remembered."""
-        return [reply.decode() for reply in await self.call("statuses")]
-
-    async def count(self) -> tuple[int, int]:
-        """How many tasks there are, and how many of them have not ended. Fails if Redis is full."""
-        tasks, running = await self.call("count")
-        return tasks, running
 
     async def sweep(self) -> tuple[float, list[Decision], bool, list[str]]:
         """Find lost messages and lost workers.

@@ -121,12 +121,13 @@ class RedisRegistry:
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended."""
         async with self._redis.required():
-            return await self._logs.count()
+            tasks, running = await self._logs.call("count")
+        return tasks, running
 
     async def count_by_status(self) -> Mapping[TaskStatus, int]:
         """How many tasks there are in each status."""
         async with self._redis.required():
-            return Counter(map(TaskStatus, await self._logs.statuses()))
+            return Counter(TaskStatus(each.decode()) for each in await self._logs.call("statuses"))
 
     @property
     def events_published(self) -> None:

@@ -87,7 +87,6 @@ class Worker:
 
     def __init__(self, tasks: Running) -> None:
         self._tasks = tasks
-        self._works = tasks.works
         self._settings = tasks.settings
         self._namespace = namespace = tasks.namespace
         check_namespace(namespace)
@@ -130,7 +129,7 @@ class Worker:
 
         async def begin() -> Updates:
             try:
-                work = self._works.get(work_name)
+                work = self._tasks.works.get(work_name)
                 parameters = work.from_json(json_parameters)
             except InvalidParameters as error:
                 raise WorkError(f"{ANOTHER_VERSION} ({error})") from error

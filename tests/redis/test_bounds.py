@@ -240,4 +240,4 @@ async def test_statuses_are_counted_without_results(logs: RedisLogs) -> None:
     await logs.append(running.task_id, running.log.events_after(1), "me")
     ended.publish(TaskStatus.SUCCESS, "Done", data="x" * 100_000)
     await logs.append(ended.task_id, ended.log.events_after(1), "me")
-    assert sorted(await logs.statuses()) == ["STARTED", "SUCCESS"]
+    assert sorted(await logs.call("statuses")) == [b"STARTED", b"SUCCESS"]
