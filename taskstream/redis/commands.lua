@@ -45,8 +45,8 @@ function commands.create(
     return {'created', task_id}
 end
 
--- The writer that has begun a task may append until its end is decided. That end has no writer, and has to
--- follow the event that it was made from.
+-- The writer that has begun a task may append until its end is decided. That end, like all that servers say,
+-- has no writer, and has to follow the event that it was made from.
 local function may_append(task_id, writer, count, before)
     if before.kind == 'last' then return false end
     if writer == '' then return tonumber(count) == before.id + 1 end
@@ -102,7 +102,7 @@ function commands.append(
     if last == '1' then redis.call('ZREM', leases, task_id) end
     local id = add_events(task_id, writer, before, history_length)
     trim_bytes(task_id, history_bytes)
-    if before.writer == '' then  -- it begins: from now on its worker renews the lease
+    if before.writer == '' and writer ~= '' then  -- it begins: from now on its worker renews the lease
         delete_message(task_id)
         redis.call('ZADD', leases, now + lease_seconds, task_id)
     end

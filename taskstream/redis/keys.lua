@@ -44,6 +44,7 @@ local function withdraw(task_id)
 end
 
 local function no_longer_running(task_id)
+    withdraw(task_id)
     redis.call('SREM', running, task_id)
     redis.call('ZREM', leases, task_id)
     redis.call('HDEL', ending, task_id)
@@ -53,7 +54,6 @@ local function started_in(scope) return scope == '' and started or started .. ':
 
 -- Forget all of a task but its log, which expires by itself if the task has ended.
 local function forget(task_id)
-    withdraw(task_id)
     no_longer_running(task_id)
     redis.call('ZREM', ended, task_id)
     local idempotency_key = redis.call('HGET', key_of, task_id)

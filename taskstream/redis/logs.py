@@ -139,7 +139,7 @@ class RedisLogs:
         """Append events, whose `id` is how their writer counts them; in the log they get their numbers.
 
         Not if another writer has begun the task, or it has ended, its end was decided, or it is forgotten.
-        An end that was decided has no writer, and has to follow the event that it was made from.
+        What a server says has no writer, and has to follow the event that it was made from.
         """
         last, settings = int(events[-1].kind is Kind.LAST), self.settings
         lengths = (settings.history_length, settings.history_bytes)

@@ -36,15 +36,7 @@ local function limit(times, latest)
     end
 end
 
--- Say once in the log of a task that has waited for so long that no worker answers. It may still begin.
-function commands.say_unanswered(task_id, data)
-    local before = latest_entry(task_id)
-    if not before or before.id ~= '1' or before.history ~= current_history() then return end
-    add_entry(task_id, 2, '2', data, '', '', 2, before.history)
-    save_snapshot(task_id, '2', data)
-    redis.call('PUBLISH', log(task_id), '')
-end
-
+-- Tasks that have waited for so long that no worker answers, and whose logs don't say so yet.
 local function unanswered(seconds)
     local found = {}
     for _, task_id in ipairs(redis.call('ZRANGE', due, 0, 99)) do
