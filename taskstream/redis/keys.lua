@@ -18,7 +18,7 @@ local scopes = key('scopes')        -- hash: whose a task is, if it is somebody'
 local started = key('started')      -- sorted set: tasks, by the time of their start; with a scope, its own
 local state = key('state')          -- hash: when a server has swept, until when no worker is lost; the mark of ids
 
-local commands = {}  -- by name
+local commands = {}  -- by name; the files that follow add theirs
 
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6

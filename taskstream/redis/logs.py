@@ -182,7 +182,7 @@ class RedisLogs:
         await self.redis.aclose()
 
     def call(self, command: str, *arguments: str | bytes | float) -> Awaitable[Any]:
-        """Run one of the commands in `commands.lua`."""
+        """Run one of the commands in `commands.lua` or `sweep.lua`."""
         return self._run(self._commands, command, *arguments)
 
     async def _run(self, script: AsyncScript, *arguments: str | bytes | float) -> Any:  # noqa: ANN401 - a reply
