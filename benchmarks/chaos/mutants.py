@@ -37,7 +37,7 @@ def edit(old: str, new: str) -> Callable[[], None]:
 
     def switch_off() -> None:
         script = logs.script
-        if old not in script("keys", "commands"):
+        if old not in script(*logs.COMMANDS):
             raise LookupError(f"The script has no {old!r} any more: change the mutant.")
         # Before others import it from there.
         logs.script = lambda *names: script(*names).replace(old, new)

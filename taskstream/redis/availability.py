@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -24,19 +23,8 @@ RECONNECT_SECONDS = 0.1
 RETRY_SECONDS = 0.5
 """How long a worker, or the background of a server, waits between attempts while Redis is out of reach."""
 
-SOCKET_OPTIONS: dict[str, Any] = {
-    "socket_connect_timeout": 1,
-    "socket_keepalive": True,
-    "socket_keepalive_options": {
-        getattr(socket, name): value
-        for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
-        if hasattr(socket, name)
-    },
-}
-"""Of all connections: the system presumes a silent one dead after some 11 s."""
-
 CONNECTION_OPTIONS: dict[str, Any] = {
-    **SOCKET_OPTIONS,
+    "socket_connect_timeout": ANSWER_SECONDS,
     "socket_timeout": ANSWER_SECONDS,
     "retry": Retry(NoBackoff(), 0),  # callers know what may be sent again, and for how long
 }
@@ -44,17 +32,18 @@ CONNECTION_OPTIONS: dict[str, Any] = {
 
 OUT_OF_REACH = "Redis is out of reach: try again later."
 
-REFUSALS: dict[type[ResponseError] | tuple[type[ResponseError], ...], str] = {
+PROBLEMS: dict[type[Exception] | tuple[type[Exception], ...], str] = {
     exceptions.OutOfMemoryError: "Redis is full: it takes no new task until others are forgotten.",
     exceptions.ReadOnlyError: "This Redis is a replica, which takes no changes: name its primary.",
     (exceptions.AskError, exceptions.ClusterDownError): (
         "This Redis is a node of a cluster, which is not supported: name a single Redis."
     ),
     exceptions.NoPermissionError: "Redis forbids this user a command: its access rules (ACL) lack it.",
+    ResponseError: "Redis refuses to change anything: the server's log says why.",
+    Exception: OUT_OF_REACH,
 }
-"""What is said of errors that Redis answers; and of others:"""
+"""What is said of errors: of the first kind that fits."""
 SENTINEL = "This is no Redis that runs scripts, perhaps a Sentinel: name the Redis that it watches."
-REFUSES = "Redis refuses to change anything: the server's log says why."
 
 REQUEST_SECONDS = 1.5
 """How long the client of a request is kept waiting for Redis."""
@@ -83,12 +72,9 @@ class Availability:
 
     def record_error(self, error: Exception) -> str:
         """Note that Redis has not answered, or has refused; the sentence that clients are told."""
-        if isinstance(error, ResponseError):
-            otherwise = SENTINEL if "unknown command" in str(error) else REFUSES
-            sentences = (sentence for kind, sentence in REFUSALS.items() if isinstance(error, kind))
-            problem = next(sentences, otherwise)
-        else:
-            problem = OUT_OF_REACH
+        problem = next(sentence for kind, sentence in PROBLEMS.items() if isinstance(error, kind))
+        if "unknown command" in str(error):
+            problem = SENTINEL
         if problem != self._problem:
             logger.warning("%s (%s)", problem, error)
             self._problem = problem
@@ -110,14 +96,13 @@ class Availability:
         while True:
             try:
                 await step()
+                logged = ""
+                continue
             except RedisError as error:
                 self.record_error(error)
             except Exception as error:
                 if logged != (logged := repr(error)):
                     logger.exception("Unexpected error in the background, which goes on")
-            else:
-                logged = ""
-                continue
             await asyncio.sleep(RETRY_SECONDS)
 
 

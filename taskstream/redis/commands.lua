@@ -7,8 +7,6 @@
 -- A full Redis refuses what may need memory until a script has written something. So a command that has to
 -- succeed, because it frees memory in the end, begins with a write that needs none.
 
-local commands = {}
-
 -- Begin a log with the first event of a task, and queue the message for a worker.
 function commands.create(
     task_id, data, message, max_tasks, resubmit_seconds, deadline, idempotency_key, fingerprint, scope
@@ -47,8 +45,8 @@ function commands.create(
     return {'created', task_id}
 end
 
--- The writer that has begun a task may append until its end is decided. That end has no writer, and has to
--- follow the event that it was made from.
+-- The writer that has begun a task may append until its end is decided. That end, like all that servers say,
+-- has no writer, and has to follow the event that it was made from.
 local function may_append(task_id, writer, count, before)
     if before.kind == 'last' then return false end
     if writer == '' then return tonumber(count) == before.id + 1 end
@@ -104,7 +102,7 @@ function commands.append(
     if last == '1' then redis.call('ZREM', leases, task_id) end
     local id = add_events(task_id, writer, before, history_length)
     trim_bytes(task_id, history_bytes)
-    if before.writer == '' then  -- it begins: from now on its worker renews the lease
+    if before.writer == '' and writer ~= '' then  -- it begins: from now on its worker renews the lease
         delete_message(task_id)
         redis.call('ZADD', leases, now + lease_seconds, task_id)
     end
@@ -136,7 +134,7 @@ function commands.decide(task_id, status, message)
     return decision(task_id)
 end
 
--- How many tasks there are, and how many of them have not ended.
+-- How many tasks there are, and how many of them have not ended. Fails if Redis is full.
 function commands.count()
     refuse_if_full()
     local still_running = redis.call('SCARD', running)
@@ -167,76 +165,6 @@ function commands.list(scope, status, limit)
         end
     end
     return found
-end
-
--- Queue messages again that were lost on their way to a worker. A worker that has one twice begins once.
-local function resubmit(resubmit_seconds)
-    for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, 100)) do
-        redis.call('ZADD', due, now + resubmit_seconds, task_id)
-        local lost = not redis.call('ZSCORE', leases, task_id) and redis.call('HGET', messages, task_id)
-        if lost and not redis.call('LPOS', queue, lost, 'RANK', -1) then
-            redis.call('RPUSH', queue, lost)
-        end
-    end
-end
-
--- Decide the end of tasks whose leases were not renewed; but after a pause of all servers, or when the
--- clock was set, workers too need time to come back.
-local function end_lost(lease_seconds, pause_seconds, lost)
-    local swept_at, grace_until = unpack(redis.call('HMGET', state, 'swept_at', 'grace_until'))
-    if math.abs(now - (swept_at or 0)) > tonumber(pause_seconds) then
-        grace_until = now + lease_seconds
-        redis.call('HSET', state, 'grace_until', grace_until)
-    end
-    redis.call('HSET', state, 'swept_at', now)
-    if now < tonumber(grace_until or 0) then return end
-    for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now)) do
-        redis.call('ZREM', leases, task_id)
-        if redis.call('HEXISTS', messages, task_id) == 0 then  -- or it has not begun
-            redis.call('HSETNX', ending, task_id, lost)
-        end
-    end
-end
-
--- Bring forward what was put off by a clock that has gone back since.
-local function limit(times, latest)
-    for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', times, '(' .. latest, '+inf', 'LIMIT', 0, 100)) do
-        redis.call('ZADD', times, latest, task_id)
-    end
-end
-
--- Say once in the log of a task that has waited for so long that no worker answers. It may still begin.
-function commands.say_unanswered(task_id, data)
-    local before = latest_entry(task_id)
-    if not before or before.id ~= '1' or before.history ~= current_history() then return end
-    add_entry(task_id, 2, '2', data, '', '', 2, before.history)
-    save_snapshot(task_id, '2', data)
-    redis.call('PUBLISH', log(task_id), '')
-end
-
-local function unanswered(seconds)
-    local found = {}
-    for _, task_id in ipairs(redis.call('ZRANGE', due, 0, 99)) do
-        local waiting = now - tonumber(redis.call('ZSCORE', started, task_id) or now)
-        if waiting > tonumber(seconds) and latest_entry(task_id).id == '1' then table.insert(found, task_id) end
-    end
-    return found
-end
-
--- The time, and the decisions to carry out, also those of servers that have died since; whether a worker is
--- there, and if none is, tasks that have waited for it.
-function commands.sweep(lease_seconds, resubmit_seconds, pause_seconds, lost)
-    forget_expired()
-    limit(due, now + resubmit_seconds)
-    limit(leases, now + lease_seconds)
-    resubmit(resubmit_seconds)
-    end_lost(lease_seconds, pause_seconds, lost)
-    local decisions = {}
-    for _, task_id in ipairs(redis.call('HKEYS', ending)) do
-        table.insert(decisions, decision(task_id))  -- nothing, if its log is lost
-    end
-    local works = redis.call('EXISTS', key('worker'))
-    return {tostring(now), decisions, works, works == 1 and {} or unanswered(lease_seconds)}
 end
 
 return commands[ARGV[1]](unpack(ARGV, 2, math.min(#ARGV, EVENTS)))

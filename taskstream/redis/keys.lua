@@ -1,4 +1,4 @@
--- The keys of one namespace, and what several commands do with them. commands.lua follows.
+-- The keys of one namespace, and what several commands do with them. sweep.lua and commands.lua follow.
 
 local function key(name) return KEYS[1] .. name end  -- KEYS[1] is the namespace with its colon
 
@@ -17,6 +17,8 @@ local key_of = key('key_of')        -- hash: the idempotency key of a task
 local scopes = key('scopes')        -- hash: whose a task is, if it is somebody's
 local started = key('started')      -- sorted set: tasks, by the time of their start; with a scope, its own
 local state = key('state')          -- hash: when a server has swept, until when no worker is lost; the mark of ids
+
+local commands = {}  -- by name; the files that follow add theirs
 
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
@@ -42,6 +44,7 @@ local function withdraw(task_id)
 end
 
 local function no_longer_running(task_id)
+    withdraw(task_id)
     redis.call('SREM', running, task_id)
     redis.call('ZREM', leases, task_id)
     redis.call('HDEL', ending, task_id)
@@ -51,17 +54,13 @@ local function started_in(scope) return scope == '' and started or started .. ':
 
 -- Forget all of a task but its log, which expires by itself if the task has ended.
 local function forget(task_id)
-    withdraw(task_id)
     no_longer_running(task_id)
     redis.call('ZREM', ended, task_id)
-    redis.call('HDEL', snapshots, task_id)
-    redis.call('HDEL', statuses, task_id)
     local idempotency_key = redis.call('HGET', key_of, task_id)
     if idempotency_key then redis.call('HDEL', keys, idempotency_key) end
-    redis.call('HDEL', key_of, task_id)
     redis.call('ZREM', started, task_id)
     redis.call('ZREM', started_in(redis.call('HGET', scopes, task_id) or ''), task_id)
-    redis.call('HDEL', scopes, task_id)
+    for _, hash in ipairs({snapshots, statuses, key_of, scopes}) do redis.call('HDEL', hash, task_id) end
 end
 
 local function forget_now(task_id) forget(task_id); redis.call('DEL', log(task_id)) end

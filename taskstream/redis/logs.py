@@ -29,6 +29,9 @@ LAST_EVENT_SECONDS = 2
 PAGE, PAGE_BYTES = 100, 64 * 1024
 """Entries of a log that are read at a time, and bytes of any number of logs, unless one event has more."""
 
+COMMANDS = "keys", "sweep", "commands"
+"""The files of the script that changes tasks."""
+
 LOST = "FAILURE worker lost"
 """The end of a task whose lease was not renewed: status and message."""
 
@@ -108,7 +111,7 @@ class RedisLogs:
         self.redis = Redis.from_url(settings.redis_url or "", **CONNECTION_OPTIONS | cheaply)
         # Not redis-py's BlockingConnectionPool, which deadlocks when many of those who wait are cancelled.
         self._connections = asyncio.Semaphore(connections)
-        self._commands = self.redis.register_script(script("keys", "commands"))
+        self._commands = self.redis.register_script(script(*COMMANDS))
         self._read = self.redis.register_script(script("read"))
 
     async def create(
@@ -136,16 +139,14 @@ class RedisLogs:
         """Append events, whose `id` is how their writer counts them; in the log they get their numbers.
 
         Not if another writer has begun the task, or it has ended, its end was decided, or it is forgotten.
-        An end that was decided has no writer, and has to follow the event that it was made from.
+        What a server says has no writer, and has to follow the event that it was made from.
         """
-        settings = self.settings
+        last, settings = int(events[-1].kind is Kind.LAST), self.settings
         lengths = (settings.history_length, settings.history_bytes)
         times = (settings.retention_seconds, max(settings.retention_seconds, LAST_EVENT_SECONDS))
-        values = [value for event in events for value in event]
-        last = int(events[-1].kind is Kind.LAST)
-        return bool(
-            await self.call("append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values)
-        )
+        values = (value for event in events for value in event)
+        reply = await self.call("append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values)
+        return bool(reply)
 
     async def read(self, positions: Sequence[tuple[str, int]]) -> list[Page]:
         """A page of each log, after the event at a position; of the first logs only, if there is much."""
@@ -165,15 +166,6 @@ class RedisLogs:
         reply = await self.call("decide", task_id, status, message)
         return Decision.of(reply) if reply else None
 
-    async def statuses(self) -> list[str]:
-        """The status of each task that is remembered."""
-        return [reply.decode() for reply in await self.call("statuses")]
-
-    async def count(self) -> tuple[int, int]:
-        """How many tasks there are, and how many of them have not ended. Fails if Redis is full."""
-        tasks, running = await self.call("count")
-        return tasks, running
-
     async def sweep(self) -> tuple[float, list[Decision], bool, list[str]]:
         """Find lost messages and lost workers.
 
@@ -190,7 +182,7 @@ class RedisLogs:
         await self.redis.aclose()
 
     def call(self, command: str, *arguments: str | bytes | float) -> Awaitable[Any]:
-        """Run one of the commands in `commands.lua`."""
+        """Run one of the commands in `commands.lua` or `sweep.lua`."""
         return self._run(self._commands, command, *arguments)
 
     async def _run(self, script: AsyncScript, *arguments: str | bytes | float) -> Any:  # noqa: ANN401 - a reply

@@ -116,11 +116,7 @@ class Mirrors:
         await self._notified.wait()
         self._notified.clear()
         stale, self._stale = self._stale & self._mirrors.keys(), set()
-        try:
-            await self.refresh(stale)
-        except BaseException:
-            self.refresh_soon(*stale)
-            raise
+        await self.refresh(stale)  # if it fails, the next sweep schedules another
         self._availability.record_answer()
 
     def _position(self, task_id: str) -> int:

@@ -71,8 +71,8 @@ class Notifications:
 
     async def _next_message(self, pubsub: PubSub) -> dict[str, Any] | None:
         """The next message, or `None` if the connection doesn't answer a ping."""
-        if message := await pubsub.get_message(timeout=SILENCE_SECONDS):
-            return dict(message)
-        await pubsub.ping()
-        message = await pubsub.get_message(timeout=ANSWER_SECONDS)
+        message = await pubsub.get_message(timeout=SILENCE_SECONDS)
+        if message is None:
+            await pubsub.ping()
+            message = await pubsub.get_message(timeout=ANSWER_SECONDS)
         return message and dict(message)

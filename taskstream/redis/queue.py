@@ -19,7 +19,7 @@ from kombu.transport.redis import Channel, Transport
 from redis import Redis
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
-from taskstream.redis.availability import RETRY_SECONDS, SOCKET_OPTIONS
+from taskstream.redis.availability import ANSWER_SECONDS, RETRY_SECONDS
 from taskstream.redis.messages import QUEUE
 
 SETTINGS: dict[str, Any] = {
@@ -37,7 +37,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 TRANSPORT_OPTIONS: dict[str, Any] = {
-    **SOCKET_OPTIONS,
+    "socket_connect_timeout": ANSWER_SECONDS,
     "socket_timeout": 5,  # longer than kombu has Redis wait for a message, which is 1 s
     "health_check_interval": 4,  # a dead connection is noticed at the second check
     "unacked_restore_interval": 3600,  # there is nothing to restore
@@ -125,7 +125,7 @@ class TaskConsumer(Consumer):
 
     def _keep_present(self) -> None:
         """Have servers know that there is a worker."""
-        redis = Redis.from_url(self.app.conf.broker_url, **SOCKET_OPTIONS, socket_timeout=PRESENT_SECONDS)
+        redis = Redis.from_url(self.app.conf.broker_url, socket_timeout=PRESENT_SECONDS)
         while True:
             with suppress(RedisError):
                 redis.set(f"{self.app.main}:worker", "", ex=PRESENT_SECONDS)

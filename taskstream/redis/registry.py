@@ -121,12 +121,13 @@ class RedisRegistry:
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended."""
         async with self._redis.required():
-            return await self._logs.count()
+            tasks, running = await self._logs.call("count")
+        return tasks, running
 
     async def count_by_status(self) -> Mapping[TaskStatus, int]:
         """How many tasks there are in each status."""
         async with self._redis.required():
-            return Counter(map(TaskStatus, await self._logs.statuses()))
+            return Counter(TaskStatus(each.decode()) for each in await self._logs.call("statuses"))
 
     @property
     def events_published(self) -> None:
@@ -164,7 +165,8 @@ class RedisRegistry:
         for decision in decisions:
             await carry_out(self._logs, decision)
         for task_id in waiting:
-            if task := await find_task(self._logs, task_id):
+            task = await find_task(self._logs, task_id)
+            if task and task.log.last_id == 1:  # neither has it begun, nor has another server said so
                 task.publish(TaskStatus.PENDING, f"Waiting to start. {NO_WORKER}")
-                await self._logs.call("say_unanswered", task_id, task.log.latest)
+                await self._logs.append(task_id, task.log.events_after(1), writer="")
         await asyncio.sleep(SWEEP_SECONDS)

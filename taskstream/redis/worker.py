@@ -21,7 +21,7 @@ from taskstream.errors import InvalidParameters
 from taskstream.events import TaskStatus
 from taskstream.redis.availability import CONNECTION_OPTIONS, Availability, retry_until_available
 from taskstream.redis.delivery import Delivery
-from taskstream.redis.logs import LEASE_SECONDS, RedisLogs, script
+from taskstream.redis.logs import COMMANDS, LEASE_SECONDS, RedisLogs, script
 from taskstream.redis.messages import check_namespace, run_name
 from taskstream.redis.queue import WorkRequest, create_celery, on_soft_time_limit
 from taskstream.redis.remote import RemoteTask, end_task, find_task
@@ -46,7 +46,7 @@ class Leases:
         self._prefix = f"{namespace}:"
         self._availability = Availability()
         redis = Redis.from_url(redis_url, **CONNECTION_OPTIONS)
-        self._script = redis.register_script(script("keys", "commands"))
+        self._script = redis.register_script(script(*COMMANDS))
 
     def renew(self, task_id: str) -> bool:
         """Renew a lease; whether the task still has to be run. Raises `RedisError`."""
@@ -87,7 +87,6 @@ class Worker:
 
     def __init__(self, tasks: Running) -> None:
         self._tasks = tasks
-        self._works = tasks.works
         self._settings = tasks.settings
         self._namespace = namespace = tasks.namespace
         check_namespace(namespace)
@@ -130,7 +129,7 @@ class Worker:
 
         async def begin() -> Updates:
             try:
-                work = self._works.get(work_name)
+                work = self._tasks.works.get(work_name)
                 parameters = work.from_json(json_parameters)
             except InvalidParameters as error:
                 raise WorkError(f"{ANOTHER_VERSION} ({error})") from error
