@@ -29,8 +29,7 @@ class Tables:
     def write(self, logs: Sequence[FileLog]) -> None:
         """Write what was appended to logs, all or nothing; then it shows."""
         going_on = [log for log in logs if not log.sealed]
-        first = self._event_number + 1
-        numbers = count(first)
+        numbers = count(self._event_number + 1)
         events = [
             (next(numbers), log.number, each.id, each.kind._value_, each.data)
             for log in going_on
@@ -49,16 +48,15 @@ class Tables:
                 self._end([log for log in logs if log.sealed])
             if not logs:  # to see whether anything can be written
                 self._execute("UPDATE life SET clean = 0")
+        numbers = count(self._event_number + 1)
         self._event_number += len(events)
-        self.events_written += sum(len(log.appended) for log in logs)
         self._trimmed = []
         for log in logs:
             log.begun, log.row = log.row is None, None
-            length = len(log.appended)
-            trimmed = log.show(range(first, first + length))
+            self.events_written += len(log.appended)
+            log.show(() if log.sealed else numbers)
             if not log.sealed:
-                self._trimmed += trimmed
-                first += length
+                self._trimmed += log.trim()
 
     def mark(self) -> str:
         """The end of the ids of this file's tasks."""
@@ -124,7 +122,7 @@ class Tables:
         ended = "status = ?, ended_at = ?, last_id = ?, latest = ?, parameters = NULL"
         self._execute_many(f"UPDATE tasks SET {ended} WHERE number = ?", ends)
         self._execute_many("INSERT INTO logs VALUES (?, ?)", moved)
-        self._delete_events(row for log in logs for row in log.rows)
+        self._delete_events(row for log in logs for row in log.rows.values())
 
     def _delete_events(self, numbers: Iterable[int]) -> None:
         self._execute_many("DELETE FROM events WHERE number = ?", ((number,) for number in numbers))
