@@ -152,11 +152,10 @@ class FileRegistry(MemoryRegistry):
         """Stop what runs, without an end: that is for the next process to say."""
         self._stopping.set()
         await self._owned
-        await self._journal.stop()
+        await self._journal.close()
         for running in self._running.values():
             running.cancel()
         await self._wait_for_running()
-        await self._journal.close()
 
     def _restore(self, works: WorkTable) -> None:
         """End what ran, start what waited, in its order."""
