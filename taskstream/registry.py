@@ -165,8 +165,8 @@ class MemoryRegistry:
         )
 
     def _forget(self, task_id: str) -> None:
-        record = self._ended.pop(task_id)
-        del self._records[task_id]
+        record = self._records.pop(task_id)
+        self._ended.pop(task_id, None)
         self._events_forgotten += record.task.log.last_id
         if record.key:
             del self._keyed[record.key.key]

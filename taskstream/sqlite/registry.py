@@ -4,7 +4,6 @@ Tasks that have not ended are in memory, as without a file; the others are read 
 """
 
 import asyncio
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -13,18 +12,12 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from taskstream.errors import (
-    BackendUnavailable,
-    IdempotencyKeyReused,
-    InvalidParameters,
-    RegistryFull,
-    TaskNotFound,
-)
+from taskstream.errors import IdempotencyKeyReused, InvalidParameters, RegistryFull, TaskNotFound
 from taskstream.events import Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.registry import MemoryRegistry, Record
 from taskstream.settings import Settings
-from taskstream.sqlite.file import DatabaseFile, DatabaseUnusable, problem_of
+from taskstream.sqlite.file import DatabaseFile, DatabaseUnusable, explained
 from taskstream.sqlite.journal import FileCheckpoint, Journal
 from taskstream.sqlite.kept import KeptTasks
 from taskstream.sqlite.log import FileLog
@@ -48,20 +41,16 @@ class FileRegistry(MemoryRegistry):
         super().__init__(settings)
         self._starting: list[tuple[Record, Callable[[], None]]] = []
         """Tasks on their way into the file, and what begins their work then."""
-        self._ending: list[str] = []
-        """Tasks whose end is on its way into the file, by their ids: a record would be a cycle."""
         self._file = DatabaseFile(str(settings.database))
         try:
-            self._journal = Journal(self._file, self._written, self._problem_changed)
-            self._tables = self._journal.tables
-            self._kept = KeptTasks(self._journal, settings)
-            self.mark = self._tables.mark()
-            self._restore(works)
-        except BaseException as error:
+            with explained(str(settings.database)):
+                self._journal = Journal(self._file, self._written, self._problem_changed)
+                self._tables = self._journal.tables
+                self._kept = KeptTasks(self._file.connection, self._journal, settings)
+                self.mark = self._file.mark
+                self._restore(works)
+        except BaseException:
             self._file.close()
-            if isinstance(error, sqlite3.Error | BackendUnavailable):
-                sentence = str(error) if isinstance(error, BackendUnavailable) else problem_of(error)
-                raise DatabaseUnusable(f"{sentence} It is '{settings.database}'.") from error
             raise
         self._stopping = asyncio.Event()
         self._owned = asyncio.create_task(self._look_after())
@@ -118,7 +107,7 @@ class FileRegistry(MemoryRegistry):
     async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
         """The latest snapshots, newest task first."""
         async with self._journal.idle():
-            found = self._tables.list_ended(scope, status, limit)
+            found = self._kept.list(scope, status, limit)
             for task in (record.task for record in self._records.values()):
                 own = scope in (None, task.scope) and status in (None, task.snapshot.status)
                 if isinstance(task.log, FileLog) and task.log.last_id and own:
@@ -176,7 +165,8 @@ class FileRegistry(MemoryRegistry):
             self._add(task, key)
             task.publish(TaskStatus.FAILURE, end)
         self._journal.write()
-        self._journal.require()
+        if self._journal.problem:
+            raise DatabaseUnusable(f"{self._journal.problem} It is '{self._settings.database}'.")
         self._written()
 
     def _start_when_written(
@@ -190,28 +180,26 @@ class FileRegistry(MemoryRegistry):
         record = self._records[task.task_id] = Record(task, key)
         if key:
             self._keyed[key.key] = record
-        task.on_end = partial(self._ending.append, task.task_id)
+        task.on_end = partial(self._expire, task.task_id)
         return record
 
-    def _remove(self, record: Record) -> None:
-        del self._records[record.task.task_id]
-        if record.key:
-            del self._keyed[record.key.key]
+    def _expire(self, task_id: str) -> None:
+        """Note that the end of a task is on its way into the file."""
+        self._ended[task_id] = self._records[task_id]
 
     def _written(self) -> None:
         """Begin the work of tasks that are in the file now, and let go of those whose end is."""
         starting, self._starting = self._starting, []
         for _, begin in starting:
             begin()
-        for record in map(self._records.__getitem__, self._ending):
-            self._remove(record)
+        for task_id, record in [*self._ended.items()]:
             self._kept.add(record.task)
-        self._ending.clear()
+            self._forget(task_id)
 
     def _problem_changed(self) -> None:
         """Drop what can't be started; have reports and output wait as long as the file can't be written."""
         for record, _ in self._starting:
-            self._remove(record)
+            self._forget(record.task.task_id)
         self._starting.clear()
         reporters = [each.task.reporter for each in self._records.values() if each.task.reporter]
         for reporter in reporters:
@@ -226,8 +214,5 @@ class FileRegistry(MemoryRegistry):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._stopping.wait()
             await self._journal.look_after()
-            with suppress(BackendUnavailable):
-                while not (self._journal.problem or self._stopping.is_set()):
-                    if not await self._kept.forget_oldest():
-                        break
-                    await asyncio.sleep(0)
+            while not self._stopping.is_set() and await self._kept.forget_oldest():  # noqa: ASYNC110
+                await asyncio.sleep(0)  # others have their turn

@@ -1,15 +1,14 @@
-"""The tables of a file: what is written of tasks and events, and read again. All raises `sqlite3.Error`."""
+"""The tables of a file: what is written of tasks, and read after a restart. All raises `sqlite3.Error`."""
 
 import re
 import sqlite3
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Literal
 
-from taskstream.events import Event, Kind, TaskStatus
+from taskstream.events import TaskStatus
 from taskstream.sqlite.log import FileLog
 
 
@@ -58,10 +57,6 @@ class Tables:
             if not log.sealed:
                 self._trimmed += log.trim()
 
-    def mark(self) -> str:
-        """The end of the ids of this file's tasks."""
-        return str(self._execute("SELECT mark FROM life").fetchone()[0])
-
     def unfinished(self) -> list[tuple[sqlite3.Row, list[sqlite3.Row]]]:
         """The tasks that have not ended, in the order in which they were started, with their events."""
         events: dict[int, list[sqlite3.Row]] = defaultdict(list)
@@ -69,36 +64,6 @@ class Tables:
             events[row["task"]].append(row)
         query = "SELECT * FROM tasks WHERE number IN (SELECT task FROM events) ORDER BY number"
         return [(row, events[row["number"]]) for row in self._execute(query)]
-
-    def find(self, column: Literal["task_id", "key"], value: str) -> sqlite3.Row | None:
-        """A task that has ended, by its id or its idempotency key."""
-        query = f"SELECT * FROM tasks WHERE {column} = ? AND ended_at IS NOT NULL"
-        row: sqlite3.Row | None = self._execute(query, (value,)).fetchone()
-        return row
-
-    def events_before(self, row: sqlite3.Row) -> Iterator[Event]:
-        """The events of a task that has ended, but for the last."""
-        [(lines,)] = self._execute("SELECT events FROM logs WHERE task = ?", (row["number"],))
-        for line in lines.splitlines():
-            event_id, kind, data = line.split(b" ", 2)
-            yield Event(int(event_id), Kind(kind.decode()), data)
-
-    def list_ended(
-        self, scope: str | None, status: TaskStatus | None, limit: int
-    ) -> list[tuple[int, bytes]]:
-        """Number and last snapshot of tasks that have ended, the newest first."""
-        wanted = {"scope": scope, "status": status}
-        conditions = "".join(f" AND {name} = :{name}" for name, value in wanted.items() if value)
-        query = f"SELECT number, latest FROM tasks WHERE ended_at IS NOT NULL{conditions}"
-        rows = self._execute(f"{query} ORDER BY number DESC LIMIT {limit}", wanted)
-        return [(number, latest) for number, latest in rows]
-
-    def count_ended(self) -> Counter[TaskStatus]:
-        """How many tasks have ended, by status."""
-        rows = self._execute(
-            "SELECT status, count(*) FROM tasks WHERE ended_at IS NOT NULL GROUP BY status"
-        )
-        return Counter({TaskStatus(status): number for status, number in rows})
 
     def forget_oldest(self, ended_before: float) -> TaskStatus | None:
         """Delete the task that has ended first, if that was before this time; its status."""
