@@ -71,8 +71,10 @@ async def test_bounds(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         await gone(tasks, *ids[:2])
         assert await tasks.registry.count() == (3, 0)
         assert (await tasks.start("steps", idempotency_key="2")).task_id == ids[2]
-        for _ in range(2):
-            await tasks.start("gated")
+        starts = asyncio.gather(tasks.start("gated"), tasks.start("gated"))
+        listed = await asyncio.create_task(tasks.list(limit=9))
+        assert len(listed) == 3  # without those that are not in the file yet
+        await starts
         with pytest.raises(RegistryFull):
             await tasks.start("gated")
 
