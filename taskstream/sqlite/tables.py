@@ -4,7 +4,7 @@ import re
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 
@@ -28,6 +28,8 @@ class Tables:
     def write(self, logs: Sequence[FileLog]) -> None:
         """Write what was appended to logs, all or nothing; then it shows."""
         going_on = [log for log in logs if not log.sealed]
+        sealed = [log for log in logs if log.sealed]
+        gone = [*self._trimmed, *(number for log in sealed for number in log.rows.values())]
         numbers = count(self._event_number + 1)
         events = [
             (next(numbers), log.number, each.id, each.kind._value_, each.data)
@@ -42,20 +44,18 @@ class Tables:
             if began := [(log.number,) for log in going_on if not (log.begun or log.row)]:
                 self._execute_many("UPDATE tasks SET parameters = NULL WHERE number = ?", began)
             self._execute_many("INSERT INTO events VALUES (?, ?, ?, ?, ?)", events)
-            self._delete_events(self._trimmed)
-            if len(going_on) < len(logs):
-                self._end([log for log in logs if log.sealed])
+            self._execute_many("DELETE FROM events WHERE number = ?", [(number,) for number in gone])
+            if sealed:
+                self._end(sealed)
             if not logs:  # to see whether anything can be written
                 self._execute("UPDATE life SET clean = 0")
         numbers = count(self._event_number + 1)
         self._event_number += len(events)
-        self._trimmed = []
         for log in logs:
             log.begun, log.row = log.row is None, None
             self.events_written += len(log.appended)
             log.show(() if log.sealed else numbers)
-            if not log.sealed:
-                self._trimmed += log.trim()
+        self._trimmed = [number for log in going_on for number in log.trim()]
 
     def unfinished(self) -> list[tuple[sqlite3.Row, list[sqlite3.Row]]]:
         """The tasks that have not ended, in the order in which they were started, with their events."""
@@ -87,10 +87,6 @@ class Tables:
         ended = "status = ?, ended_at = ?, last_id = ?, latest = ?, parameters = NULL"
         self._execute_many(f"UPDATE tasks SET {ended} WHERE number = ?", ends)
         self._execute_many("INSERT INTO logs VALUES (?, ?)", moved)
-        self._delete_events(row for log in logs for row in log.rows.values())
-
-    def _delete_events(self, numbers: Iterable[int]) -> None:
-        self._execute_many("DELETE FROM events WHERE number = ?", ((number,) for number in numbers))
 
     def _highest(self, table: str) -> int:
         return int(self._execute(f"SELECT coalesce(max(number), 0) FROM {table}").fetchone()[0])
