@@ -21,7 +21,8 @@ from taskstream import TaskStream, Update, WorkError, report, track
 from taskstream.server import ServerSettings, serve
 
 Seconds = Annotated[float, Field(ge=0, le=3600, description="how long it takes, in seconds")]
-Steps = Annotated[int, Field(ge=1, le=1000, description="in how many steps (or pages)")]
+Steps = Annotated[int, Field(ge=1, le=1000, description="in how many steps")]
+Pages = Annotated[int, Field(ge=1, le=1000, description="how many pages")]
 Percent = Annotated[float, Field(ge=0, le=100, description="where to fail on purpose, in percent")]
 
 tasks = TaskStream()
@@ -40,8 +41,8 @@ async def simulated(
 
 
 @tasks.work
-def scraping(*, seconds: Seconds = 5, steps: Steps = 20, fail_at: Percent | None = None) -> dict[str, int]:
-    """Blocking work in stages: log in, scrape `steps` pages, analyze what was found."""
+def scraping(*, seconds: Seconds = 5, steps: Pages = 20, fail_at: Percent | None = None) -> dict[str, int]:
+    """Blocking work in stages: log in, scrape some pages, analyze what was found."""
     pause = seconds / (steps + 2)
     report(None, "Login", {"user": "reader"})
     time.sleep(pause)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         report as report,
         track as track,
     )
-    from taskstream.scopes import EVERYBODY as EVERYBODY
+    from taskstream.running import EVERYBODY as EVERYBODY
     from taskstream.updates import (
         Output as Output,
         Result as Result,
@@ -44,7 +44,7 @@ MODULES = {
     "events": ("Event", "Snapshot", "TaskStatus"),
     "http.task_stream": ("TaskStream",),
     "reporting": ("current_task_id", "output", "report", "track"),
-    "scopes": ("EVERYBODY",),
+    "running": ("EVERYBODY",),
     "updates": ("Output", "Result", "Update", "WorkError"),
 }
 """The public names of each module."""

@@ -2,18 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar, Unpack, overload
+from functools import cached_property
+from typing import Any, TypeVar, overload
 
 from taskstream.errors import InvalidParameters, TaskNotFound
 from taskstream.events import Event, Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.registry import Registry
 from taskstream.reporting import OutputHandler
-from taskstream.running import ANOTHER_LOOP, OpenRegistry, Running
-from taskstream.scopes import EVERYBODY, Scope, check_scope, scope_of_current
-from taskstream.settings import SettingsKeywords
+from taskstream.running import ANOTHER_LOOP, Running, Scope, scope_of_current
 from taskstream.signatures import Function
 from taskstream.sync import SyncTasks
 from taskstream.tasks import Task
@@ -31,21 +30,12 @@ MAX_NAME = 100
 class Tasks(Running):
     """Long-running tasks of one application; used in `async with`, which starts and ends them."""
 
-    scoped = False
-    """Whether each task is somebody's: then the verbs have to be told whose by `scope`, except in work."""
+    _told = False
 
-    def __init__(
-        self,
-        open_registry: OpenRegistry,
-        *,
-        namespace: str = "taskstream",
-        track_tqdm: bool = False,
-        **settings: Unpack[SettingsKeywords],
-    ) -> None:
-        """Take settings; see `TaskStream`. Raises `ValueError` for a bad one."""
-        super().__init__(open_registry, namespace, settings, track_tqdm)
-        self.sync = SyncTasks(self)
-        self._told = False
+    @cached_property
+    def sync(self) -> SyncTasks:
+        """The same verbs where nothing can be awaited, as in threads."""
+        return SyncTasks(self)
 
     @overload
     def work(self, function: WorkFunction, /) -> WorkFunction: ...
@@ -129,17 +119,6 @@ class Tasks(Running):
             key = IdempotencyKey.of(idempotency_key, scope, [work.name, name, parameters.json_values()])
         return await self.registry.start(work, parameters, name, key, scope)
 
-    def whose(self, scope: Scope | None) -> str | None:
-        """The scope that is meant: that of the task that calls if none is said; `None` for all of them.
-
-        Raises `TypeError` if one has to be said, `ValueError` for what can't be one.
-        """
-        if scope is None and self.scoped and (scope := scope_of_current()) is None:
-            raise TypeError(
-                "Each task of this TaskStream is somebody's: say whose by scope=…, or EVERYBODY."
-            )
-        return None if scope is None or scope is EVERYBODY else check_scope(scope)
-
     async def find(self, task_id: str, scope: str | None, last_event_id: str | None = None) -> Task:
         """A task of this scope; another's is as unknown as none. See `Registry.get`."""
         with suppress(TaskNotFound):
@@ -155,16 +134,6 @@ class Tasks(Running):
             self._told = True
             logger.warning("%s", error)
         return error
-
-    async def find_many(self, task_ids: Iterable[str], scope: str | None) -> dict[str, Task | None]:
-        """Tasks by their ids; `None` for those that are unknown, or not of this scope."""
-        found: dict[str, Task | None] = dict.fromkeys(task_ids)
-        for task_id, task in zip(found, await self.registry.get_many([*found]), strict=True):
-            if task and scope in (None, task.scope):
-                found[task_id] = task
-            else:
-                self.not_found(task_id)
-        return found
 
     async def get(self, task_id: str, *, scope: Scope | None = None) -> Snapshot:
         """The latest snapshot of a task. Raises `TaskNotFound`, `BackendUnavailable`."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from taskstream.registry import MemoryRegistry, Registry
 from taskstream.settings import Settings
-from taskstream.work_table import WorkTable
+from taskstream.work import WorkTable
 
 if TYPE_CHECKING:
     from celery import Celery

@@ -1,8 +1,16 @@
-"""Keys by which a start that is sent again starts nothing again."""
+"""What makes two starts the same: their keys, and JSON that is equal for equal parameters."""
 
+import base64
 import hashlib
+import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
+from typing import Any
+
+import pydantic_core
+from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr
 
 from taskstream.encoding import to_json
 from taskstream.errors import IDEMPOTENCY_KEY, InvalidParameters
@@ -35,3 +43,53 @@ class IdempotencyKey:
         key = re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text
         fingerprint = hashlib.sha256(to_json(start)).hexdigest()
         return cls(to_json([scope, key]).decode(), fingerprint)
+
+
+json_of = partial(json.dumps, ensure_ascii=False, sort_keys=True)
+"""The JSON of what `canonical` returns, with the members of objects in the order of their names."""
+
+
+def canonical(value: object, base64_bytes: bool = True) -> Any:  # noqa: ANN401 - whatever JSON has
+    """What the JSON of a value is made of: items of sets sorted, secrets in clear; workers read it back.
+
+    Fields stand under the names by which they are validated, also those that are left out elsewhere, and
+    computed ones don't. Bytes become base64, but for models, which read UTF-8. Raises `ValueError` for what
+    has no JSON.
+    """
+    match value:
+        case SecretStr() | SecretBytes() | Secret():
+            return canonical(value.get_secret_value(), base64_bytes)
+        case RootModel():
+            return canonical(value.root, False)
+        case BaseModel():
+            return canonical({**fields_of(value), **(value.model_extra or {})}, False)
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return canonical(fields_of(value), False)
+        case Mapping():
+            return {key_of(key): canonical(each, base64_bytes) for key, each in value.items()}
+        case set() | frozenset():
+            return sorted((canonical(each, base64_bytes) for each in value), key=json_of)
+        case list() | tuple():
+            return [canonical(each, base64_bytes) for each in value]
+        case bytes() if base64_bytes:
+            return base64.urlsafe_b64encode(value).decode()
+    return pydantic_core.to_jsonable_python(value, inf_nan_mode="constants")
+
+
+def fields_of(value: object) -> dict[str, object]:
+    """What a model or a dataclass is made of, under the names by which it is validated."""
+    if not (described := getattr(type(value), "__pydantic_fields__", None)):
+        return {each.name: getattr(value, each.name) for each in fields(value) if each.init}  # type: ignore[arg-type]
+    named = {}
+    for name, field in described.items():
+        alias = field.validation_alias or name
+        if not isinstance(alias, str):
+            alias = next((each for each in getattr(alias, "choices", ()) if isinstance(each, str)), name)
+        named[alias] = getattr(value, name)
+    return named
+
+
+def key_of(key: object) -> str:
+    """The name of a member, as pydantic has it."""
+    (name,) = pydantic_core.to_jsonable_python({key: None})
+    return str(name)

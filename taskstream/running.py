@@ -1,18 +1,24 @@
-"""Where the tasks of an application run: in an event loop, from who enters first to who leaves last."""
+"""Where the tasks of an application run, and whose they are.
+
+They run in an event loop, from who enters first to who leaves last.
+"""
 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from contextvars import ContextVar
+from enum import Enum
 from functools import cached_property
 from typing import Self, Unpack
 
 from taskstream.registry import Registry
 from taskstream.reporting import forget_in_children
 from taskstream.settings import Settings, SettingsKeywords, replace
+from taskstream.steps import current_step
 from taskstream.tqdm_steps import tqdm_patch
-from taskstream.work_table import WorkTable
+from taskstream.updates import type_name
+from taskstream.work import WorkTable
 
 OpenRegistry = Callable[[Settings, str, WorkTable], Registry]
 """Opens the registry for some settings, a namespace and works, in the running event loop."""
@@ -23,6 +29,18 @@ NOT_RUNNING = (
     "`yield`, which the router joins; a script has that, or `with tasks.sync:`, around all that it does."
 )
 ANOTHER_LOOP = "This TaskStream runs in another event loop"
+
+
+class Everybody(Enum):
+    """The type of `EVERYBODY`."""
+
+    EVERYBODY = "everybody"
+
+
+EVERYBODY = Everybody.EVERYBODY
+"""As a `scope`: the tasks of all scopes. What is started with it is in none, so no request sees it."""
+
+Scope = str | Everybody
 
 
 class Home:
@@ -36,9 +54,10 @@ class Home:
     @cached_property
     def registry(self) -> Registry:
         """The registry of the tasks."""
-        return self.owner.open_registry()
+        owner = self.owner
+        return owner.open_registry(owner.settings, owner.namespace, owner.works)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Let the viewers go and end what still runs."""
         if "registry" in vars(self):
             self.registry.release_viewers()
@@ -52,6 +71,9 @@ home_of_work: ContextVar[Home | None] = ContextVar("taskstream_home", default=No
 class Running:
     """What an application starts and stops; used in `async with`."""
 
+    scoped = False
+    """Whether each task is somebody's: then the verbs have to be told whose by `scope`, except in work."""
+
     def __init__(
         self, open_registry: OpenRegistry, namespace: str, settings: SettingsKeywords, track_tqdm: bool
     ) -> None:
@@ -60,7 +82,7 @@ class Running:
         self.track_tqdm = track_tqdm
         self.works = WorkTable()
         self.settings = replace(Settings(), settings)
-        self._open_registry = open_registry
+        self.open_registry = open_registry
         self._home: Home | None = None
         self._users = 0
         self._stack = AsyncExitStack()
@@ -71,16 +93,23 @@ class Running:
             raise RuntimeError("This TaskStream runs: its settings can be replaced only before it starts.")
         self.settings = replace(self.settings, settings)
 
-    def open_registry(self) -> Registry:
-        """Open the registry for the settings, in the running event loop."""
-        return self._open_registry(self.settings, self.namespace, self.works)
-
     def find_home(self) -> Home:
         """Where it runs, for whoever calls. Raises `RuntimeError` if that is nowhere."""
         home = self._home or home_of_work.get()
         if home is None or home.owner is not self:
             raise RuntimeError(NOT_RUNNING)
         return home
+
+    def whose(self, scope: Scope | None) -> str | None:
+        """The scope that is meant: that of the task that calls if none is said; `None` for all of them.
+
+        Raises `TypeError` if one has to be said, `ValueError` for what can't be one.
+        """
+        if scope is None and self.scoped and (scope := scope_of_current()) is None:
+            raise TypeError(
+                "Each task of this TaskStream is somebody's: say whose by scope=…, or EVERYBODY."
+            )
+        return None if scope is None or scope is EVERYBODY else check_scope(scope)
 
     async def __aenter__(self) -> Self:
         """Start, unless it has been started: a router that is included twice enters twice."""
@@ -103,22 +132,31 @@ class Running:
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[Registry]:
         """Open the registry; in the end, let the viewers go and end what still runs."""
-        home = Home(self)
-        _ = home.registry
-        self._home = home
         with tqdm_patch.applied(self.track_tqdm):
-            try:
-                yield home.registry
-            finally:
-                await home.close()
+            async with aclosing(Home(self)) as home:
+                registry = home.registry
+                self._home = home
+                yield registry
 
     @asynccontextmanager
     async def in_worker(self) -> AsyncIterator[None]:
         """While entered, the task that runs in a worker may start others, of this application."""
-        home = Home(self)
-        token = home_of_work.set(home)
-        try:
-            yield
-        finally:
-            home_of_work.reset(token)
-            await home.close()
+        async with aclosing(Home(self)) as home:
+            token = home_of_work.set(home)
+            try:
+                yield
+            finally:
+                home_of_work.reset(token)
+
+
+def scope_of_current() -> str | None:
+    """Whose the task is that runs, if one does."""
+    step = current_step.get()
+    return step.reporter.scope if step else None
+
+
+def check_scope(scope: object) -> str:
+    """The scope, if it can be one. Raises `ValueError`."""
+    if isinstance(scope, str) and scope and scope == scope.encode(errors="ignore").decode():
+        return scope
+    raise ValueError(f"A scope is text, not empty and without lone surrogates, and not {type_name(scope)}.")

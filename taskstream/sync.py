@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from taskstream.events import Snapshot
-from taskstream.scopes import Scope
+from taskstream.running import Scope
 from taskstream.signatures import Function
 
 if TYPE_CHECKING:

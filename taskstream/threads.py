@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from threading import Thread
 
 from taskstream.encoding import frozen
@@ -42,9 +43,8 @@ class WorkThreads:
         begun = False
         try:
             yield Result()  # here is a place
-            loop = asyncio.get_running_loop()
-            outcome: asyncio.Future[Result] = loop.create_future()
-            arguments = (self._run, function, loop, outcome)
+            outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+            arguments = (self._run, function, outcome)
             Thread(target=copy_context().run, args=arguments, name=name, daemon=True).start()
             begun = True
         finally:
@@ -53,39 +53,27 @@ class WorkThreads:
         try:
             yield await outcome
         finally:
-            del (
-                outcome,
-                arguments,
-            )  # or an error would be in a cycle with its traceback, which has this frame
+            del outcome, arguments  # else an error is in a cycle with its traceback, which has this frame
 
-    def _run(
-        self,
-        function: Callable[[], object],
-        loop: asyncio.AbstractEventLoop,
-        outcome: "asyncio.Future[Result]",
-    ) -> None:
-        result, error = None, None
+    def _run(self, function: Callable[[], object], outcome: "asyncio.Future[Result]") -> None:
+        settle: Callable[[], None]
         try:
             result = Result.of(function())
             result = replace(result, data=frozen(result.data))  # here, where it holds up nobody
-        except BaseException as raised:  # noqa: BLE001 - it is raised where the outcome is awaited
-            error = raised
+            settle = partial(outcome.set_result, result)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is awaited
+            raised = error
+            if isinstance(error, StopIteration):  # which no future takes
+                raised = RuntimeError("The work raised StopIteration")
+                raised.__cause__ = error
+            settle = partial(outcome.set_exception, raised)
+            del raised
         with suppress(RuntimeError):  # the loop is closed: the server has stopped
-            loop.call_soon_threadsafe(self._settle, outcome, result, error)
-        del outcome, error  # likewise
+            outcome.get_loop().call_soon_threadsafe(self._settle, outcome, settle)
+        del outcome, settle  # likewise
 
-    def _settle(
-        self, outcome: "asyncio.Future[Result]", result: Result | None, error: BaseException | None
-    ) -> None:
+    def _settle(self, outcome: "asyncio.Future[Result]", settle: Callable[[], None]) -> None:
         """Free the place of a function that has returned, and hand over how."""
         self._places.release()
-        if outcome.cancelled():
-            return
-        if isinstance(error, StopIteration):  # which no future takes
-            wrong = RuntimeError("The work raised StopIteration")
-            wrong.__cause__ = error
-            outcome.set_exception(wrong)
-        elif error is not None:
-            outcome.set_exception(error)
-        elif result is not None:
-            outcome.set_result(result)
+        if not outcome.cancelled():
+            settle()

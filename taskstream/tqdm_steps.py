@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import wraps
+from importlib.util import find_spec
 from threading import Lock, get_ident
 from typing import Any
 
@@ -32,13 +33,11 @@ class Patch:
     @contextmanager
     def applied(self, wanted: bool) -> Iterator[None]:
         """Have bars be steps meanwhile, if that is wanted, and tqdm is installed."""
-        try:
-            from tqdm.std import tqdm
-        except ImportError:
-            wanted = False
-        if not wanted:
+        if not wanted or not find_spec("tqdm"):
             yield
             return
+        from tqdm.std import tqdm
+
         with self._lock:
             self._users += 1
             if self._users == 1:

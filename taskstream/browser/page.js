@@ -210,8 +210,9 @@ const listed = new Set();
 
 /** Show one's own tasks wherever they were started, once, where the server lists them. */
 async function showListed() {
+  /** @type {{ task_id: string }[]} */
   const tasks = document.hidden ? [] : await ask("tasks").catch(() => []);
-  const fresh = tasks.map(({ task_id }) => task_id).filter((/** @type {string} */ id) => !listed.has(id));
+  const fresh = tasks.map(({ task_id }) => task_id).filter((id) => !listed.has(id));
   for (const id of fresh.reverse()) add(id);
   for (const id of fresh) listed.add(id);
   if (fresh.length > 0) follow();

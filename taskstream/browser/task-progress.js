@@ -1,4 +1,5 @@
 // <task-progress src="/jobs/tasks/3f2a…"></task-progress>: how far a task is, in any page.
+/// <reference path="./element/tag.d.ts" preserve="true" />
 
 import { inOneWord, noteTime } from "./element/words.js";
 import { View, statusOf } from "./element/view.js";
@@ -8,6 +9,7 @@ import { TaskSource, TaskSourceError, hasEnded } from "./task-source.js";
 
 /** @typedef {import("./task-source.js").Snapshot} Snapshot */
 /** @typedef {import("./task-source.js").TaskSourceOptions} TaskSourceOptions */
+/** @import { Listening } from "./source/events.js" */
 
 /** @type {Set<TaskProgress>} those whose time passes */
 const running = new Set();
@@ -17,8 +19,16 @@ let clock;
 /** Whether one of the elements has announced that the connection is lost, which goes for all. */
 let isTroubleKnown = false;
 
-/** @type {typeof HTMLElement} so that a server can import this too */
-const Base = globalThis.HTMLElement ?? class {};
+/**
+ * The detail of each event.
+ * @typedef {object} TaskProgressEvents
+ * @property {Snapshot} progress a new one
+ * @property {Snapshot | null} end the last one; null if nothing was said of the task
+ * @property {TaskSourceError} error why nothing more will come
+ */
+
+/** @type {new () => Listening<TaskProgressEvents> & HTMLElement} so that a server can import this too */
+const Base = /** @type {any} */ (globalThis.HTMLElement ?? class {});
 
 /**
  * Shows a task. Attributes: `src`, and `output` to show that as well. Events: `progress` and `end`, with the

@@ -15,7 +15,7 @@ export { TaskSourceError, hasEnded };
 /** @typedef {import("./source/snapshot.js").Snapshot} Snapshot */
 /** @typedef {import("./source/requests.js").HeadersOption} HeadersOption */
 
-/** @typedef {import("./source/channel.js").Watcher} Watcher */
+/** @import { Entry, Watcher } from "./source/channel.js" */
 /** @typedef {import("./source/events.js").State} State */
 /** @typedef {import("./source/events.js").TaskSourceEvents} TaskSourceEvents */
 
@@ -31,17 +31,6 @@ export { TaskSourceError, hasEnded };
  * @property {number} [muteSeconds] after which a silent connection is dead: three heartbeats (45)
  * @property {number} [pollSeconds] between two questions while no stream gets through (2)
  * @property {number} [hiddenPollSeconds] between two questions while the page is hidden; 0 for none (0)
- */
-
-/**
- * One of the tasks.
- * @typedef {object} Entry
- * @property {Address} address
- * @property {import("./source/channel.js").Channel} channel
- * @property {Watcher} watcher
- * @property {Snapshot | null} snapshot
- * @property {TaskSourceError | null} error
- * @property {boolean} over
  */
 
 /** Those of connections, the worst first. */

@@ -10,8 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from taskstream.application import MAX_NAME
 from taskstream.errors import NO_STORE, InvalidParameters
-from taskstream.work import Parameters, Work
-from taskstream.work_table import WorkTable
+from taskstream.work import Parameters, Work, WorkTable
 
 BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10
@@ -28,20 +27,20 @@ class StartTaskBodies:
     """The bodies that the public works of one application accept."""
 
     def __init__(self, works: WorkTable) -> None:
-        self._works = works
+        self.works = works
         self._models: dict[str, type[StartTask]] = {}
 
     def model(self, work: Work) -> type[StartTask]:
         """The body that starts some work: a field for each of its parameters."""
         if work.name not in self._models:
-            default = work.name if work is next(iter(self._works.public.values())) else ...
+            default = work.name if work is next(iter(self.works.public.values())) else ...
             fields = {"work": (Literal[work.name], default), **work.fields}
             self._models[work.name] = create_model(f"Start_{work.name}", __base__=StartTask, **fields)
         return self._models[work.name]
 
     def parse(self, body: bytes) -> tuple[Work, StartTask]:
         """The work that a body names, or the first one, and the body. Raises `InvalidParameters`."""
-        works = self._works.public
+        works = self.works.public
         if not works:
             raise InvalidParameters.of("work", "There is no work that requests may start")
         try:

@@ -53,12 +53,11 @@ def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
     async def health() -> Response:
         """Answer the state of the server."""
         total, running = await tasks.registry.count()
-        open_streams = tasks.streams.counts.open
         now = Health(
             backend=tasks.registry.backend,
             tasks=total,
             running=running,
-            streams=open_streams,
+            streams=tasks.streams.counts.open,
             warning=tasks.registry.warning or None,
         )
         return Response(now.model_dump_json(exclude_none=True), media_type="application/json")

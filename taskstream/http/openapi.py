@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from taskstream.errors import IDEMPOTENCY_KEY
 from taskstream.http.bodies import StartTaskBodies, TaskIds
 from taskstream.idempotency import PATTERN
-from taskstream.work_table import WorkTable
 
 Answers = dict[int | str, dict[str, Any]]
 Schema = dict[str, Any]
@@ -106,12 +105,11 @@ class StartTaskOperation(Mapping[str, Any]):
     their annotations may name what is defined further down.
     """
 
-    def __init__(self, works: WorkTable, bodies: StartTaskBodies) -> None:
-        self._works = works
+    def __init__(self, bodies: StartTaskBodies) -> None:
         self._bodies = bodies
 
     def __getitem__(self, key: str) -> object:
-        works = self._works.public.values()
+        works = self._bodies.works.public.values()
         schemas = [inlined(self._bodies.model(work).model_json_schema()) for work in works]
         schema: Schema = {"oneOf": schemas} if schemas else {"not": {}}  # where there is nothing to start
         return {"parameters": [KEY], **request_body(schema)}[key]

@@ -118,7 +118,7 @@ def create_router(tasks: "TaskStream") -> APIRouter:
 def add_start(router: APIRouter, tasks: "TaskStream") -> None:
     """The route that starts tasks."""
     bodies = StartTaskBodies(tasks.works)
-    operation = openapi.StartTaskOperation(tasks.works, bodies)
+    operation = openapi.StartTaskOperation(bodies)
 
     @router.post(
         START, response_model=Snapshot, responses=openapi.START, openapi_extra=cast("Options", operation)

@@ -10,7 +10,7 @@ from fastapi.dependencies.utils import get_dependant
 from fastapi.params import Depends as Dependency
 
 from taskstream.errors import NO_STORE
-from taskstream.scopes import check_scope
+from taskstream.running import check_scope
 
 if TYPE_CHECKING:
     from taskstream.http.task_stream import TaskStream

@@ -19,8 +19,9 @@ from taskstream.http.response import StreamResponse
 from taskstream.http.router import create_router
 from taskstream.http.stopping import on_server_stop
 from taskstream.http.streams import Streams
+from taskstream.log import Log
 from taskstream.registry import Registry
-from taskstream.scopes import Scope
+from taskstream.running import Scope
 from taskstream.settings import SettingsKeywords
 from taskstream.viewers import Follower, Overview, Viewer
 
@@ -55,7 +56,7 @@ class TaskStream(Tasks):
         apart: it begins the names of all keys, Celery's included. With `track_tqdm`, bars of tqdm that are
         made in a task are steps of it.
         """
-        super().__init__(open_registry, namespace=namespace, track_tqdm=track_tqdm, **settings)
+        super().__init__(open_registry, namespace, settings, track_tqdm)
         self.scope = scope
         self.scoped = scope is not None
         self.page = page
@@ -110,16 +111,18 @@ class TaskStream(Tasks):
 
         Raises `InvalidParameters`, `StreamsFull`, `BackendUnavailable`.
         """
-        wait, whose, ids = wait_of(request), self.whose(scope), [*task_ids]
+        wait, whose, ids = wait_of(request), self.whose(scope), [*dict.fromkeys(task_ids)]
         if not ids or last_event_id_of(request) == "end":
             return Response(status_code=204, headers=NO_STORE)
-        tasks = await self.find_many(ids, whose)
-        unknown = [
-            b"event: unknown\ndata: %b\n\n" % to_json({"task_id": task_id})
-            for task_id, task in tasks.items()
-            if task is None
-        ]
-        return self._respond(Overview((task.log for task in tasks.values() if task), unknown), wait)
+        logs: list[Log] = []
+        unknown: list[bytes] = []
+        for task_id, task in zip(ids, await self.registry.get_many(ids), strict=True):
+            if task and whose in (None, task.scope):
+                logs.append(task.log)
+            else:
+                self.not_found(task_id)  # which the log may have to say
+                unknown.append(b"event: unknown\ndata: %b\n\n" % to_json({"task_id": task_id}))
+        return self._respond(Overview(logs, unknown), wait)
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[dict[str, bool]]:
@@ -132,7 +135,7 @@ class TaskStream(Tasks):
         """Open the registry and the streams; let the viewers go when the server stops."""
         settings = self.settings
         self._stopping = False
-        streams = Streams(settings.max_streams, settings.ping_seconds, settings.stall_seconds)
+        self._streams = Streams(settings.max_streams, settings.ping_seconds, settings.stall_seconds)
         async with super()._run() as registry:
             if registry.backend == "memory":
                 warn_of_many()
@@ -142,8 +145,7 @@ class TaskStream(Tasks):
                 if stopping:
                     registry.release_viewers()
 
-            self._streams: Streams = streams
-            watching = asyncio.create_task(streams.watch())
+            watching = asyncio.create_task(self._streams.watch())
             # The end of the lifespan comes too late for this: it waits for the streams to end.
             with on_server_stop(release_viewers) as self._stop_hook:
                 try:

@@ -17,8 +17,7 @@ from taskstream.sqlite.journal import FileCheckpoint, Journal
 from taskstream.sqlite.kept import KeptTasks
 from taskstream.sqlite.log import FileLog
 from taskstream.tasks import Task
-from taskstream.work import Parameters, Work
-from taskstream.work_table import WorkTable
+from taskstream.work import Parameters, Work, WorkTable
 
 LOOK_SECONDS = 1
 """How often the file is synced and looked after, and tasks are forgotten."""

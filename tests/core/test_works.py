@@ -30,8 +30,7 @@ from pydantic import (
 
 from taskstream.errors import InvalidParameters
 from taskstream.updates import Update
-from taskstream.work import Work
-from taskstream.work_table import WorkTable
+from taskstream.work import Work, WorkTable
 
 if TYPE_CHECKING:
     from typing import Any as Unknown

@@ -39,6 +39,19 @@ def test_start_countdown(lines: list[str], tmp_path: Path) -> None:
     assert '"name":"countdown","status":"PENDING"' in curl.output
 
 
+@terminals("docs/recipes.md", 0)
+def test_upload(lines: list[str], tmp_path: Path) -> None:
+    """The file that curl sends is what the work of the recipe counts."""
+    (command,) = lines
+    (tmp_path / "rows.csv").write_text("one\ntwo\n", encoding="utf-8")
+    with (
+        OwnApp(tmp_path, PROGRAMS[naming("def count_rows(")], "--port", "0") as server,
+        Terminal(tmp_path, command.replace("localhost:8000", server.url)) as curl,
+    ):
+        assert curl.wait(30) == 0, curl.output
+    assert '"name":"count_rows","status":"PENDING"' in curl.output
+
+
 @terminals("docs/clients.md", 0)
 def test_output_in_a_file(lines: list[str], tmp_path: Path) -> None:
     """What the client writes into a file is the output of the work, and nothing else."""

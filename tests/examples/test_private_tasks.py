@@ -154,7 +154,7 @@ async def test_intruder(nobody: Somebody, owner: Somebody, who: str) -> None:
                 assert response.status == 404
     for method, path in ROUTES:
         answers = []
-        for each in (task_id, UNKNOWN):
+        for each in (task_id, UNKNOWN[:24] + task_id[24:]):  # as if this server had given it out
             async with await nobody.ask(method, path.format(each)) as response:
                 answers.append((response.status, (await response.text()).replace(each, "…")))
         assert answers[0] == answers[1]

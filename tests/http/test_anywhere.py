@@ -178,6 +178,7 @@ def test_a_loop_that_has_stopped() -> None:
     loop.close()
     with pytest.raises(RuntimeError, match="has stopped"):
         call_here_in_thread(tasks)
+    asyncio.run(tasks.__aexit__())  # as it listens for the stop of a server
 
 
 def call_here_in_thread(tasks: TaskStream) -> None:

@@ -11,8 +11,7 @@ from pydantic import Field
 from taskstream.errors import MAX_ERRORS, InvalidParameters
 from taskstream.http.bodies import BODY_BYTES, StartTaskBodies
 from taskstream.updates import Update
-from taskstream.work import Work
-from taskstream.work_table import WorkTable
+from taskstream.work import Work, WorkTable
 
 MANY_FIELDS = b"{" + b",".join(b'"%x":1' % number for number in range(7000)) + b"}"
 LONG_FIELD = b'{"' + b"x" * 60_000 + b'": 1}'

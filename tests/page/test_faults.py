@@ -66,7 +66,7 @@ def test_trouble_is_said_and_overcome(page: Page, proxy: Gateway, fates: tuple[F
     proxy.fates = list(fates)
     script = f"{OPTIONS} {{ muteSeconds: 2.5, firstByteSeconds: 1 }}; {NOTE_PROBLEMS}"
     watch(page, proxy, script, seconds=4, steps=20)
-    expect_part(page, "badge", "SUCCESS")
+    expect_part(page, "badge", "Done")
     assert PROBLEMS[fates[0]] in page.evaluate("problems")
     expect_part(page, "problem", "")
     assert len(proxy.streams) == len(fates)
@@ -113,7 +113,7 @@ def test_seven_tabs(page: Page, lively_server: Server) -> None:
     for number in range(7):
         tab = page.context.new_page()
         open_host_page(tab, lively_server, f'<task-progress src="/tasks/{task_id}"></task-progress>')
-        expect_part(tab, "badge", "PROGRESS")
+        expect_part(tab, "badge", "Running")
         if number < 6:
             turn_tab(tab, hidden=True)
     until_streams(tab, 1)

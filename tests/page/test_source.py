@@ -1,4 +1,4 @@
-"""The modules without a browser: their types, and their tests under Node's own runner."""
+"""The modules without a browser: their tests under Node's own runner."""
 
 import base64
 import json
@@ -12,7 +12,6 @@ import pytest
 from taskstream.client.parser import Event
 from tests.client import test_event_source
 from tests.support.backends import require
-from tests.support.node import STATIC
 
 (RETRY,) = test_event_source.test_retry.pytestmark  # type: ignore[attr-defined]
 STREAMS, RETRIES = test_event_source.STREAMS, RETRY.args[1]
@@ -41,22 +40,6 @@ IN_SUITES = {
 }
 
 TESTS = Path(__file__).parent / "node"
-
-TYPES = {
-    "compilerOptions": {
-        "allowJs": True,
-        "checkJs": True,
-        "strict": True,
-        "noEmit": True,
-        "noUncheckedIndexedAccess": True,
-        "target": "es2022",
-        "module": "es2022",
-        "moduleResolution": "bundler",
-        "lib": ["es2023", "dom", "dom.iterable", "dom.asynciterable"],
-        "types": [],
-    },
-    "include": [f"{STATIC}/**/*.js"],
-}
 
 
 def text(value: bytes) -> str:
@@ -105,18 +88,3 @@ def test_the_parser(tmp_path: Path) -> None:
 def test_the_source() -> None:
     """What `task-source.js` promises holds against a server that does to it what networks do."""
     run_node(TESTS / "source.test.mjs")
-
-
-@pytest.mark.slow
-def test_types(tmp_path: Path, node_modules: Path) -> None:
-    """The modules are typed by their JSDoc, strictly."""
-    paths = {"react": [str(node_modules / "@types" / "react")]}
-    settings = {**TYPES, "compilerOptions": {**TYPES["compilerOptions"], "paths": paths}}  # type: ignore[dict-item]
-    (tmp_path / "tsconfig.json").write_text(json.dumps(settings), encoding="utf-8")
-    done = subprocess.run(
-        [require("node"), str(node_modules / "typescript" / "bin" / "tsc"), "--project", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout

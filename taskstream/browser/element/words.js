@@ -23,7 +23,7 @@ export const inOneWord = (status) => STATES.get(status)?.word ?? status;
 
 /** The message, unless it says no more than that word, or than the path. @param {Snapshot} snapshot */
 export function messageOf({ status, message, steps = [] }) {
-  const isInPath = steps.length > 1 && message.startsWith(`${steps[steps.length - 1].label}: `);
+  const isInPath = steps.length > 1 && message.startsWith(`${steps.at(-1)?.label}: `);
   return isInPath || STATES.get(status)?.message === message ? "" : message;
 }
 

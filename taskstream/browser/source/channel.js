@@ -29,6 +29,17 @@ import { heldBack } from "./stream.js";
  */
 
 /**
+ * One of the tasks of a source.
+ * @typedef {object} Entry
+ * @property {Address} address
+ * @property {Channel} channel
+ * @property {Watcher} watcher
+ * @property {Snapshot | null} snapshot
+ * @property {TaskSourceError | null} error
+ * @property {boolean} over
+ */
+
+/**
  * @typedef {object} ChannelOptions
  * @property {boolean} output whether to read the stream of one task, with each snapshot and its output
  * @property {number} firstByteSeconds

@@ -20,22 +20,21 @@
  */
 
 /**
- * @template {keyof TaskSourceEvents} Type
- * @typedef {((event: CustomEvent<TaskSourceEvents[Type]>) => void) | null} Listener
- */
-
-/**
- * @typedef {<Type extends keyof TaskSourceEvents>(
- *   type: Type, listener: Listener<Type>, options?: boolean | AddEventListenerOptions
+ * @template Events
+ * @typedef {<Type extends keyof Events>(
+ *   type: Type, listener: ((event: CustomEvent<Events[Type]>) => void) | null,
+ *   options?: boolean | AddEventListenerOptions
  * ) => void} Listen
  */
 
 /**
+ * What dispatches these events; by their names, the details.
+ * @template Events
  * @typedef {object} Listening
- * @property {Listen} addEventListener
- * @property {Listen} removeEventListener
+ * @property {Listen<Events>} addEventListener
+ * @property {Listen<Events>} removeEventListener
  * @property {(event: Event) => boolean} dispatchEvent
  */
 
 /** An EventTarget, which knows the types of its events. */
-export const TaskEvents = /** @type {new () => Listening} */ (EventTarget);
+export const TaskEvents = /** @type {new () => Listening<TaskSourceEvents>} */ (EventTarget);

@@ -39,7 +39,7 @@ export const hasEnded = (snapshot) => snapshot !== null && ENDED.has(snapshot.st
 export function isMoving(snapshot) {
   if (snapshot === null || hasEnded(snapshot) || snapshot.status === "PENDING") return false;
   const { progress, steps = [] } = snapshot;
-  return steps.length === 0 ? progress === 0 : steps[0].total === null;
+  return steps.length === 0 ? progress === 0 : steps[0]?.total === null;
 }
 
 /**

@@ -1,0 +1,48 @@
+/**
+ * What tells headers apart: functions by what they are, objects by what they say.
+ * @param {HeadersOption} headers
+ */
+export function keyOf(headers: HeadersOption): string;
+/** Asks the server, with headers that are renewed once when it answers 401. */
+export class Requests {
+    /**
+     * @param {HeadersOption} headers
+     * @param {RequestCredentials} credentials
+     */
+    constructor(headers: HeadersOption, credentials: RequestCredentials);
+    headers: AskForHeaders | {
+        [x: string]: string;
+    };
+    credentials: RequestCredentials;
+    /**
+     * The answer, of whatever status but 401. Throws a TaskSourceError if there is none.
+     * @param {string} url
+     * @param {RequestInit & { headers?: HeadersObject }} init
+     */
+    send(url: string, init: RequestInit & {
+        headers?: HeadersObject;
+    }): Promise<Response>;
+    /**
+     * The JSON that the server answers. Throws a TaskSourceError if it doesn't.
+     * @param {string} url
+     * @param {RequestInit & { headers?: HeadersObject }} init
+     * @returns {Promise<any>}
+     */
+    json(url: string, init: RequestInit & {
+        headers?: HeadersObject;
+    }): Promise<any>;
+    #private;
+}
+export type HeadersObject = Record<string, string>;
+/**
+ * Headers, or a function that is asked for them before each request; `renew` is true if the server has
+ * refused those that it gave before.
+ */
+export type AskForHeaders = (details: {
+    renew: boolean;
+}) => HeadersObject | Promise<HeadersObject>;
+/**
+ * Headers, or a function that is asked for them before each request; `renew` is true if the server has
+ * refused those that it gave before.
+ */
+export type HeadersOption = HeadersObject | AskForHeaders;
