@@ -1,8 +1,9 @@
 """The registry: it owns the tasks, runs each of them once, and forgets them in the end.
 
-`MemoryRegistry` is the one of a single process: a dict of tasks. `Registry`, below it, is what every back
-end keeps to.
+`MemoryRegistry` is that of one process, a dict of tasks; `Registry` is what every back end keeps to.
 """
+
+# ruff: noqa: D102 - the methods of `Registry` are described where they are first implemented
 
 import asyncio
 import secrets
@@ -34,7 +35,6 @@ class Record:
 
     task: Task
     key: IdempotencyKey | None
-    expiry: asyncio.TimerHandle | None = None
 
 
 class MemoryRegistry:
@@ -47,7 +47,7 @@ class MemoryRegistry:
         self._settings = settings
         self._threads = WorkThreads(settings.work_threads)
         self._records: dict[str, Record] = {}
-        self._ended: dict[str, Record] = {}  # in the order in which they ended
+        self._ended: dict[str, asyncio.TimerHandle | None] = {}  # in the order in which they ended
         self._keyed: dict[str, Record] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._events_forgotten = 0
@@ -61,7 +61,7 @@ class MemoryRegistry:
         key: IdempotencyKey | None = None,
         scope: str | None = None,
     ) -> Task:
-        """Start some work; the oldest ended task makes room for it."""
+        """Start some work, or find what the key started. Raises `RegistryFull`, `IdempotencyKeyReused`."""
         if key and (earlier := self._keyed_task(key)):
             return earlier
         if len(self._records) >= self._settings.max_tasks:
@@ -79,25 +79,25 @@ class MemoryRegistry:
         return task
 
     async def get(self, task_id: str, last_event_id: str | None = None) -> Task:  # noqa: ARG002 - it has all
-        """The task with this id."""
+        """The task, with all that who sends this `Last-Event-ID` has seen. Raises `TaskNotFound`."""
         if record := self._records.get(task_id):
             return record.task
         raise TaskNotFound(task_id, self._settings.retention_seconds)
 
     async def get_many(self, task_ids: Sequence[str]) -> Sequence[Task | None]:
-        """The tasks with these ids."""
+        """The tasks with these ids, with all that anybody has seen; `None` for each that is not there."""
         records = map(self._records.get, task_ids)
         return [record.task if record else None for record in records]
 
     async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
-        """The latest snapshots, newest task first."""
+        """The latest snapshots as JSON, newest task first: those of a scope, in a status, unless `None`."""
         tasks = (record.task for record in reversed(self._records.values()))
         own = (task for task in tasks if scope in (None, task.scope))
         found = (task for task in own if status in (None, task.outline.status))
         return [task.log.latest for task in islice(found, limit)]
 
     async def cancel(self, task_id: str) -> Task:
-        """End a task that still runs as REVOKED, and stop its work."""
+        """End a task that still runs as REVOKED, and stop its work. Raises `TaskNotFound`."""
         task = await self.get(task_id)
         if not task.ended:
             task.publish(TaskStatus.REVOKED, "Cancelled")
@@ -115,11 +115,11 @@ class MemoryRegistry:
 
     @property
     def events_published(self) -> int:
-        """How many events all tasks have published, also those that are forgotten."""
+        """How many events were appended, also by forgotten tasks; `None` if other processes do that."""
         return self._events_forgotten + sum(each.task.log.last_id for each in self._records.values())
 
     def release_viewers(self) -> None:
-        """Let every viewer go."""
+        """Let every viewer go as soon as it has read what is there, because the server stops."""
         for record in self._records.values():
             record.task.log.close()
 
@@ -141,11 +141,10 @@ class MemoryRegistry:
 
     def _keyed_task(self, key: IdempotencyKey) -> Task | None:
         """The task that a key has started, if that is remembered. Raises `IdempotencyKeyReused`."""
-        if not (record := self._keyed.get(key.key)):
-            return None
-        if record.key != key:
+        record = self._keyed.get(key.key)
+        if record and record.key != key:
             raise IdempotencyKeyReused
-        return record.task
+        return record.task if record else None
 
     def _begin(self, record: Record, work: Work, parameters: Parameters, checkpoint: Checkpoint) -> None:
         """Run the work of a task."""
@@ -157,25 +156,22 @@ class MemoryRegistry:
 
     def _expire(self, task_id: str) -> None:
         """Forget an ended task after some time."""
-        record = self._ended[task_id] = self._records[task_id]
-        # In a context of its own: the loop keeps a cancelled timer until it is due, and that would keep the
-        # context of the task, with the task.
-        record.expiry = asyncio.get_running_loop().call_later(
+        # In a context of its own: a cancelled timer keeps it until it is due, and the task's has the task.
+        self._ended[task_id] = asyncio.get_running_loop().call_later(
             self._settings.retention_seconds, self._forget, task_id, context=Context()
         )
 
     def _forget(self, task_id: str) -> None:
-        record = self._ended.pop(task_id)
-        del self._records[task_id]
+        record = self._records.pop(task_id)
         self._events_forgotten += record.task.log.last_id
         if record.key:
             del self._keyed[record.key.key]
-        if record.expiry:
-            record.expiry.cancel()
+        if timer := self._ended.pop(task_id, None):
+            timer.cancel()
 
 
 class Registry(Protocol):
-    """The tasks of an application. All of its methods may raise `BackendUnavailable`."""
+    """What each method of `MemoryRegistry` says, of any back end; all may raise `BackendUnavailable`."""
 
     backend: Literal["memory", "sqlite", "redis"]
     warning: str
@@ -190,33 +186,15 @@ class Registry(Protocol):
         name: str,
         key: IdempotencyKey | None = None,
         scope: str | None = None,
-    ) -> Task:
-        """Start some work, or find what the key started. Raises `RegistryFull`, `IdempotencyKeyReused`."""
-
-    async def get(self, task_id: str, last_event_id: str | None = None) -> Task:
-        """The task, with all that who sends this `Last-Event-ID` has seen. Raises `TaskNotFound`."""
-
-    async def get_many(self, task_ids: Sequence[str]) -> Sequence[Task | None]:
-        """The tasks with these ids, with all that anybody has seen; `None` for each that is not there."""
-
-    async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
-        """The latest snapshots as JSON, newest task first: those of a scope, in a status, unless `None`."""
-
-    async def cancel(self, task_id: str) -> Task:
-        """End a task that still runs as REVOKED, and stop its work. Raises `TaskNotFound`."""
-
-    async def count(self) -> tuple[int, int]:
-        """How many tasks there are, and how many of them have not ended."""
-
-    async def count_by_status(self) -> Mapping[TaskStatus, int]:
-        """How many tasks there are in each status."""
-
+    ) -> Task: ...
+    async def get(self, task_id: str, last_event_id: str | None = None) -> Task: ...
+    async def get_many(self, task_ids: Sequence[str]) -> Sequence[Task | None]: ...
+    async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]: ...
+    async def cancel(self, task_id: str) -> Task: ...
+    async def count(self) -> tuple[int, int]: ...
+    async def count_by_status(self) -> Mapping[TaskStatus, int]: ...
     @property
-    def events_published(self) -> int | None:
-        """How many events have been appended to logs; `None` if other processes do that."""
-
-    def release_viewers(self) -> None:
-        """Let every viewer go as soon as it has read what is there, because the server stops."""
-
+    def events_published(self) -> int | None: ...
+    def release_viewers(self) -> None: ...
     async def close(self) -> None:
         """Release all that it holds."""

@@ -3,7 +3,8 @@
 import os
 import sqlite3
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,24 +63,23 @@ class DatabaseFile:
 
     def __init__(self, path: str) -> None:
         self.path = Path(path).resolve()
-        self._name = str(self.path)
-        try:
-            self._lock = lock(self.path)
-            try:
-                self._connect()
-            except BaseException:
-                self._unlock()
-                raise
-        except sqlite3.Error as error:
-            raise DatabaseUnusable(f"{problem_of(error)} It is '{path}'.") from error
-        except OSError as error:
-            raise DatabaseUnusable(f"The database '{path}' can't be opened: {error.strerror}.") from error
+        with explained(path), ExitStack() as stack:
+            stack.callback(unlock, self.path, lock(self.path))
+            # First without SQLite, which has no words for what this raises.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._inode = self.path.stat().st_ino
+            self.connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            stack.callback(self.connection.close)  # which does a checkpoint
+            self._prepare()
+            self._wal = os.open(f"{self.path}-wal", os.O_RDWR)
+            stack.callback(os.close, self._wal)
+            self._opened = stack.pop_all()
 
     @property
     def in_place(self) -> bool:
         """Whether what is open is still the file at its path: a deleted one can be written to as well."""
         try:
-            return os.stat(self._name).st_ino == self._inode  # noqa: PTH116 - each start asks this
+            return os.stat(self.path).st_ino == self._inode  # noqa: PTH116 - each start asks this
         except OSError:
             return False
 
@@ -98,24 +98,9 @@ class DatabaseFile:
 
     def close(self, *, clean: bool = False) -> None:
         """Close it; `clean` says that it has all that anybody has seen."""
-        os.close(self._wal)
-        try:
+        with self._opened:
             if clean:
                 self.connection.execute("UPDATE life SET clean = 1")
-            self.connection.close()  # which does a checkpoint
-        finally:
-            self._unlock()
-
-    def _connect(self) -> None:
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))  # raises what SQLite has no words for
-        self._inode = self.path.stat().st_ino
-        self.connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        try:
-            self._prepare()
-            self._wal = os.open(f"{self.path}-wal", os.O_RDWR)
-        except BaseException:
-            self.connection.close()
-            raise
 
     def _prepare(self) -> None:
         """Make it a database of ours, unless it is, and note in it that it was not closed."""
@@ -135,7 +120,7 @@ class DatabaseFile:
         self._pragma("secure_delete = ON")
         if is_empty:
             self.connection.executescript(SCHEMA)
-        boot, inode, clean, _ = self.connection.execute("SELECT * FROM life").fetchone()
+        boot, inode, clean, self.mark = self.connection.execute("SELECT * FROM life").fetchone()
         self.connection.execute("BEGIN")
         if inode is not None and (inode != self._inode or not (clean or boot == boot_id())):
             # It may lack what somebody has seen: after a power failure, or as it is a copy.
@@ -150,10 +135,6 @@ class DatabaseFile:
         row = self.connection.execute(f"PRAGMA {text}").fetchone()
         return row[0] if row else None
 
-    def _unlock(self) -> None:
-        os.close(self._lock)
-        _open.discard(self.path)
-
 
 def lock(path: Path) -> int:
     """A lock on `tasks.db.lock`, which says whose it is. Raises `DatabaseUnusable`, `OSError`."""
@@ -164,9 +145,8 @@ def lock(path: Path) -> int:
         try:
             import fcntl
 
-            fcntl.lockf(
-                descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB
-            )  # not flock, which a forked process keeps
+            # not flock, which a forked process keeps
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except ImportError:  # Windows
             import msvcrt
 
@@ -181,6 +161,23 @@ def lock(path: Path) -> int:
     os.write(descriptor, b"%d\n" % os.getpid())
     _open.add(path)
     return descriptor
+
+
+def unlock(path: Path, descriptor: int) -> None:
+    """Let go of a lock."""
+    os.close(descriptor)
+    _open.discard(path)
+
+
+@contextmanager
+def explained(path: str) -> Iterator[None]:
+    """Raise `DatabaseUnusable` in the place of what SQLite and the system raise."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise DatabaseUnusable(f"{problem_of(error)} It is '{path}'.") from error
+    except OSError as error:
+        raise DatabaseUnusable(f"The database '{path}' can't be opened: {error.strerror}.") from error
 
 
 def problem_of(error: sqlite3.Error) -> str:

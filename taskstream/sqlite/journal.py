@@ -29,14 +29,9 @@ class Journal:
     """Why the file can't be written; nothing if it can."""
 
     def __init__(
-        self,
-        file: DatabaseFile,
-        on_written: Callable[[], object],
-        on_problem: Callable[[], object],
+        self, file: DatabaseFile, on_written: Callable[[], object], on_problem: Callable[[], object]
     ) -> None:
         """Call `on_written` when all is written, `on_problem` when the problem has changed."""
-        self.writable = asyncio.Event()
-        self.writable.set()
         self._file = file
         self.tables = Tables(file.connection)
         self._on_written = on_written
@@ -58,7 +53,7 @@ class Journal:
 
     async def written(self) -> None:
         """Wait until all that was appended is in the file. Raises `BackendUnavailable`."""
-        if self._changed and (problem := await asyncio.shield(self._outcome)):
+        if (self._changed or self.problem) and (problem := await asyncio.shield(self._outcome)):
             raise BackendUnavailable(problem)
 
     def require(self) -> None:
@@ -96,7 +91,8 @@ class Journal:
         self._synced = False
         if self.problem:
             logger.warning("The database can be written again.")
-            self._set_problem("")
+            self.problem = ""
+            self._on_problem()
         self._settle("")
         self._on_written()
         self._checkpoint_if_large()
@@ -107,7 +103,8 @@ class Journal:
             logger.error("%s (%s)", problem, error)
         for log in [each for each in self._changed if each.row]:
             del self._changed[log]
-        self._set_problem(problem)
+        self.problem = problem
+        self._on_problem()
         self._settle(problem)
 
     async def look_after(self) -> None:
@@ -123,18 +120,14 @@ class Journal:
             except OSError as error:
                 self.fail(OTHERWISE, error)
 
-    async def stop(self) -> None:
-        """Write what there is; nothing that is appended from now on is in the file."""
+    async def close(self) -> None:
+        """Write what there is, and close the file: nothing that is appended from now on is in it."""
         async with self.idle():
+            self._stopped = True
             if self._file.in_place:
                 self.write()
-        self._stopped = True
-        self._settle("The server stops.")
-
-    async def close(self) -> None:
-        """Close the file."""
-        async with self.idle():
             clean = self._file.in_place and not self._changed
+        self._settle("The server stops.")
         self._file.close(clean=clean)
 
     def _checkpoint_if_large(self) -> None:
@@ -142,25 +135,15 @@ class Journal:
             self._checkpoint = asyncio.create_task(self._do_checkpoint())
 
     async def _do_checkpoint(self) -> None:
-        problem = None
         try:
             await asyncio.to_thread(self._file.checkpoint)
         except sqlite3.Error as error:
-            problem = error
-        self._checkpoint = None
-        self._checkpoint_bytes = self._file.wal_bytes + WAL_BYTES  # a program that reads keeps it long
-        if problem:
-            self.fail(problem_of(problem), problem)
-        else:
-            self.write()
-
-    def _set_problem(self, problem: str) -> None:
-        self.problem = problem
-        if problem:
-            self.writable.clear()
-        else:
-            self.writable.set()
-        self._on_problem()
+            self.fail(problem_of(error), error)
+            return
+        finally:
+            self._checkpoint = None
+            self._checkpoint_bytes = self._file.wal_bytes + WAL_BYTES  # a program that reads keeps it long
+        self.write()
 
     def _settle(self, problem: str) -> None:
         self._outcome.set_result(problem)
@@ -177,10 +160,8 @@ class FileCheckpoint(Checkpoint):
 
     async def __call__(self) -> None:
         """Wait for the file, then let the others go first."""
-        while not self._begun:  # or after a crash it would begin again
-            await self._journal.writable.wait()
+        while self._journal.problem or not self._begun:  # or after a crash it would begin again
             with suppress(BackendUnavailable):
                 await self._journal.written()
                 self._begun = True
-        await self._journal.writable.wait()
         await super().__call__()

@@ -1,8 +1,8 @@
 """The log of a task that is kept in a file."""
 
 import sqlite3
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from taskstream.encoding import one_line
 from taskstream.events import Event, Kind
@@ -27,12 +27,11 @@ class FileLog(Log):
         self.number = number
         self.appended: list[Event] = []
         """What doesn't show yet."""
-        self.rows: deque[int] = deque()
-        """The numbers, in the file, of the events that show."""
+        self.rows: dict[int, int] = {}
+        """The numbers, in the file, of the events that are there, by their ids."""
         self._appended_bytes = 0
         self._next_id = 1
         self._snapshot_id = 0
-        self._snapshot_row = 0
         self._on_append = on_append
 
     def append(self, data: bytes, kind: Kind = Kind.SNAPSHOT, event_id: int = 0) -> None:
@@ -58,26 +57,22 @@ class FileLog(Log):
         for row in rows:
             self.appended.append(Event(row["id"], Kind(row["kind"]), row["data"]))
             self.show([row["number"]])
-            self._next_id = row["id"] + 1
+        self._next_id = self.last_id + 1
 
-    def show(self, rows: Sequence[int]) -> list[int]:
-        """Show what was appended, with its numbers in the file; those of what has fallen out of the log."""
+    def show(self, rows: Iterable[int]) -> None:
+        """Show what was appended, with its numbers in the file; without any, if those are gone again."""
         append = super().append
         for event in self.appended:
             append(event.data, event.kind, event.id)
-        self.rows.extend(rows)
-        for event, row in zip(reversed(self.appended), reversed(rows), strict=True):
-            if event.id == self.latest_id:
-                self._snapshot_row = row
-                break
+        self.rows.update(zip((event.id for event in self.appended), rows, strict=False))
         self.appended = []
         self._appended_bytes = 0
+
+    def trim(self) -> list[int]:
+        """The numbers, in the file, of what has fallen out of the log, once that is much."""
         excess = len(self.rows) - len(self._events)
-        trimmed = [self.rows.popleft() for _ in range(excess if excess > TRIMMED_AT_ONCE else 0)]
-        if self._snapshot_row in trimmed:  # the latest snapshot is kept
-            trimmed.remove(self._snapshot_row)
-            self.rows.appendleft(self._snapshot_row)
-        return trimmed
+        oldest = [*islice(self.rows, excess)] if excess > TRIMMED_AT_ONCE else []
+        return [self.rows.pop(event_id) for event_id in oldest if event_id != self.latest_id]
 
     def whole(self) -> list[Event]:
         """All events that there are, also those that don't show yet."""

@@ -1,30 +1,18 @@
-"""The registry of a process whose tasks outlive it: what it appends to their logs is in a file, too.
-
-Tasks that have not ended are in memory, as without a file; the others are read when somebody asks for them.
-"""
+"""The registry of a process whose tasks outlive it: those that have not ended are in memory, too."""
 
 import asyncio
-import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Literal
 
-from pydantic import ValidationError
-
-from taskstream.errors import (
-    BackendUnavailable,
-    IdempotencyKeyReused,
-    InvalidParameters,
-    RegistryFull,
-    TaskNotFound,
-)
+from taskstream.errors import IdempotencyKeyReused, RegistryFull, TaskNotFound
 from taskstream.events import Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.registry import MemoryRegistry, Record
 from taskstream.settings import Settings
-from taskstream.sqlite.file import DatabaseFile, DatabaseUnusable, problem_of
+from taskstream.sqlite.file import DatabaseFile, DatabaseUnusable, explained
 from taskstream.sqlite.journal import FileCheckpoint, Journal
 from taskstream.sqlite.kept import KeptTasks
 from taskstream.sqlite.log import FileLog
@@ -33,8 +21,6 @@ from taskstream.work import Parameters, Work, WorkTable
 
 LOOK_SECONDS = 1
 """How often the file is synced and looked after, and tasks are forgotten."""
-
-STOPPED = "The server stopped while this task ran"
 
 
 class FileRegistry(MemoryRegistry):
@@ -45,23 +31,17 @@ class FileRegistry(MemoryRegistry):
     def __init__(self, settings: Settings, works: WorkTable) -> None:
         """Open the file, and go on where the last process has stopped. Raises `DatabaseUnusable`."""
         super().__init__(settings)
-        self._starting: list[tuple[Record, Callable[[], None]]] = []
-        """Tasks on their way into the file, and what begins their work then."""
-        self._ending: list[str] = []
-        """Tasks whose end is on its way into the file, by their ids: a record would be a cycle."""
-        self._file = DatabaseFile(str(settings.database))
-        try:
+        self._starting: list[tuple[Record, Work, Parameters]] = []
+        """Tasks on their way into the file, and what they run then."""
+        database = str(settings.database)
+        with explained(database), ExitStack() as stack:
+            self._file = DatabaseFile(database)
+            stack.callback(self._file.close)
             self._journal = Journal(self._file, self._written, self._problem_changed)
-            self._tables = self._journal.tables
-            self._kept = KeptTasks(self._journal, settings)
-            self.mark = self._tables.mark()
+            self._kept = KeptTasks(self._file.connection, self._journal, settings)
+            self.mark = self._file.mark
             self._restore(works)
-        except BaseException as error:
-            self._file.close()
-            if isinstance(error, sqlite3.Error | BackendUnavailable):
-                sentence = str(error) if isinstance(error, BackendUnavailable) else problem_of(error)
-                raise DatabaseUnusable(f"{sentence} It is '{settings.database}'.") from error
-            raise
+            stack.pop_all()  # from now on, `close` does that
         self._stopping = asyncio.Event()
         self._owned = asyncio.create_task(self._look_after())
 
@@ -86,22 +66,21 @@ class FileRegistry(MemoryRegistry):
             return ended[1]
         if len(self._records) >= self._settings.max_tasks:
             raise RegistryFull(self._settings.max_tasks)
-        self._tables.task_number += 1
-        log = FileLog(self._tables.task_number, self._settings, self._journal.add)
+        self._journal.tables.task_number += 1
+        log = FileLog(self._journal.tables.task_number, self._settings, self._journal.add)
         task = Task.create(name, log, self.mark)
         keyed = (key.key, key.fingerprint) if key else (None, None)
         task.scope = scope
         log.row = (log.number, task.task_id, scope, *keyed, work.name, json)
-        self._start_when_written(task, key, work, parameters)
+        self._starting.append((self._add(task, key), work, parameters))
         await self._journal.written()
         return task
 
     async def get(self, task_id: str, last_event_id: str | None = None) -> Task:  # noqa: ARG002 - it has all
         """The task with this id."""
-        [task] = await self.get_many([task_id], whole=True)
-        if task is None:
-            raise TaskNotFound(task_id, self._settings.retention_seconds)
-        return task
+        if task := (await self.get_many([task_id], whole=True))[0]:
+            return task
+        raise TaskNotFound(task_id, self._settings.retention_seconds)
 
     async def get_many(self, task_ids: Sequence[str], *, whole: bool = False) -> Sequence[Task | None]:
         """The tasks with these ids; of those that have ended only the end, unless `whole`."""
@@ -117,10 +96,10 @@ class FileRegistry(MemoryRegistry):
     async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
         """The latest snapshots, newest task first."""
         async with self._journal.idle():
-            found = self._tables.list_ended(scope, status, limit)
-            for task in (record.task for record in self._records.values()):
+            found = self._kept.list(scope, status, limit)
+            for task in [each.task for each in self._records.values() if each.task.log.last_id]:
                 own = scope in (None, task.scope) and status in (None, task.snapshot.status)
-                if isinstance(task.log, FileLog) and task.log.last_id and own:
+                if isinstance(task.log, FileLog) and own:
                     found.append((task.log.number, task.log.latest))
         return [latest for _, latest in sorted(found, reverse=True)[:limit]]
 
@@ -145,76 +124,67 @@ class FileRegistry(MemoryRegistry):
     @property
     def events_published(self) -> int:
         """How many events were written since the process has started."""
-        return self._tables.events_written
+        return self._journal.tables.events_written
 
     async def close(self) -> None:
         """Stop what runs, without an end: that is for the next process to say."""
         self._stopping.set()
         await self._owned
-        await self._journal.stop()
+        await self._journal.close()
         for running in self._running.values():
             running.cancel()
         await self._wait_for_running()
-        await self._journal.close()
 
     def _restore(self, works: WorkTable) -> None:
         """End what ran, start what waited, in its order."""
-        for row, events in self._tables.unfinished():
+        for row, events in self._journal.tables.unfinished():
             log = FileLog(row["number"], self._settings, self._journal.add)
             log.restore(events)
             task = Task(row["task_id"], log)
             task.scope = row["scope"]
             task.outline = Snapshot.from_json(log.latest)
             key = IdempotencyKey(row["key"], row["fingerprint"]) if row["key"] else None
+            record = self._add(task, key)
             log.begun = row["parameters"] is None
-            end = STOPPED if log.begun else f"The work '{row['work']}' is gone, or has other parameters now"
-            with suppress(InvalidParameters, ValidationError):
-                if not log.begun:
+            end = "The server stopped while this task ran"
+            if not log.begun:
+                end = f"The work '{row['work']}' is gone, or has other parameters now"
+                with suppress(ValueError):  # `InvalidParameters`, `ValidationError`
                     work = works.get(row["work"])
-                    self._start_when_written(task, key, work, work.from_json(row["parameters"].decode()))
+                    self._starting.append((record, work, work.from_json(row["parameters"].decode())))
                     continue
-            self._add(task, key)
             task.publish(TaskStatus.FAILURE, end)
         self._journal.write()
-        self._journal.require()
+        if self._journal.problem:
+            raise DatabaseUnusable(f"{self._journal.problem} It is '{self._settings.database}'.")
         self._written()
-
-    def _start_when_written(
-        self, task: Task, key: IdempotencyKey | None, work: Work, parameters: Parameters
-    ) -> None:
-        record = self._add(task, key)
-        checkpoint = FileCheckpoint(self._journal)
-        self._starting.append((record, partial(self._begin, record, work, parameters, checkpoint)))
 
     def _add(self, task: Task, key: IdempotencyKey | None) -> Record:
         record = self._records[task.task_id] = Record(task, key)
         if key:
             self._keyed[key.key] = record
-        task.on_end = partial(self._ending.append, task.task_id)
+        task.on_end = partial(self._expire, task.task_id)
         return record
 
-    def _remove(self, record: Record) -> None:
-        del self._records[record.task.task_id]
-        if record.key:
-            del self._keyed[record.key.key]
+    def _expire(self, task_id: str) -> None:
+        """Note that the end of a task is on its way into the file."""
+        self._ended[task_id] = None
 
     def _written(self) -> None:
         """Begin the work of tasks that are in the file now, and let go of those whose end is."""
         starting, self._starting = self._starting, []
-        for _, begin in starting:
-            begin()
-        for record in map(self._records.__getitem__, self._ending):
-            self._remove(record)
-            self._kept.add(record.task)
-        self._ending.clear()
+        for record, work, parameters in starting:
+            self._begin(record, work, parameters, FileCheckpoint(self._journal))
+        for task_id in [*self._ended]:
+            self._kept.add(self._records[task_id].task)
+            self._forget(task_id)
 
     def _problem_changed(self) -> None:
         """Drop what can't be started; have reports and output wait as long as the file can't be written."""
-        for record, _ in self._starting:
-            self._remove(record)
+        for record, *_ in self._starting:
+            self._forget(record.task.task_id)
         self._starting.clear()
-        reporters = [each.task.reporter for each in self._records.values() if each.task.reporter]
-        for reporter in reporters:
+        for reporter in filter(None, [each.task.reporter for each in self._records.values()]):
             reporter.paused = True
             if not self._journal.problem:
                 reporter.resume()
@@ -223,11 +193,7 @@ class FileRegistry(MemoryRegistry):
         """Look after the file, and forget tasks that have ended for too long, or are too many."""
         while not self._stopping.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._stopping.wait()
+                await asyncio.wait_for(self._stopping.wait(), LOOK_SECONDS)
             await self._journal.look_after()
-            with suppress(BackendUnavailable):
-                while not (self._journal.problem or self._stopping.is_set()):
-                    if not await self._kept.forget_oldest():
-                        break
-                    await asyncio.sleep(0)
+            while not self._stopping.is_set() and await self._kept.forget_oldest():  # noqa: ASYNC110
+                await asyncio.sleep(0)  # others have their turn

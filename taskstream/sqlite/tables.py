@@ -1,15 +1,14 @@
-"""The tables of a file: what is written of tasks and events, and read again. All raises `sqlite3.Error`."""
+"""The tables of a file: what is written of tasks, and read after a restart. All raises `sqlite3.Error`."""
 
 import re
 import sqlite3
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Literal
 
-from taskstream.events import Event, Kind, TaskStatus
+from taskstream.events import TaskStatus
 from taskstream.sqlite.log import FileLog
 
 
@@ -29,8 +28,9 @@ class Tables:
     def write(self, logs: Sequence[FileLog]) -> None:
         """Write what was appended to logs, all or nothing; then it shows."""
         going_on = [log for log in logs if not log.sealed]
-        first = self._event_number + 1
-        numbers = count(first)
+        sealed = [log for log in logs if log.sealed]
+        gone = [*self._trimmed, *(number for log in sealed for number in log.rows.values())]
+        numbers = count(self._event_number + 1)
         events = [
             (next(numbers), log.number, each.id, each.kind._value_, each.data)
             for log in going_on
@@ -44,25 +44,18 @@ class Tables:
             if began := [(log.number,) for log in going_on if not (log.begun or log.row)]:
                 self._execute_many("UPDATE tasks SET parameters = NULL WHERE number = ?", began)
             self._execute_many("INSERT INTO events VALUES (?, ?, ?, ?, ?)", events)
-            self._delete_events(self._trimmed)
-            if len(going_on) < len(logs):
-                self._end([log for log in logs if log.sealed])
+            self._execute_many("DELETE FROM events WHERE number = ?", [(number,) for number in gone])
+            if sealed:
+                self._end(sealed)
             if not logs:  # to see whether anything can be written
                 self._execute("UPDATE life SET clean = 0")
+        numbers = count(self._event_number + 1)
         self._event_number += len(events)
-        self.events_written += sum(len(log.appended) for log in logs)
-        self._trimmed = []
         for log in logs:
             log.begun, log.row = log.row is None, None
-            length = len(log.appended)
-            trimmed = log.show(range(first, first + length))
-            if not log.sealed:
-                self._trimmed += trimmed
-                first += length
-
-    def mark(self) -> str:
-        """The end of the ids of this file's tasks."""
-        return str(self._execute("SELECT mark FROM life").fetchone()[0])
+            self.events_written += len(log.appended)
+            log.show(() if log.sealed else numbers)
+        self._trimmed = [number for log in going_on for number in log.trim()]
 
     def unfinished(self) -> list[tuple[sqlite3.Row, list[sqlite3.Row]]]:
         """The tasks that have not ended, in the order in which they were started, with their events."""
@@ -71,36 +64,6 @@ class Tables:
             events[row["task"]].append(row)
         query = "SELECT * FROM tasks WHERE number IN (SELECT task FROM events) ORDER BY number"
         return [(row, events[row["number"]]) for row in self._execute(query)]
-
-    def find(self, column: Literal["task_id", "key"], value: str) -> sqlite3.Row | None:
-        """A task that has ended, by its id or its idempotency key."""
-        query = f"SELECT * FROM tasks WHERE {column} = ? AND ended_at IS NOT NULL"
-        row: sqlite3.Row | None = self._execute(query, (value,)).fetchone()
-        return row
-
-    def events_before(self, row: sqlite3.Row) -> Iterator[Event]:
-        """The events of a task that has ended, but for the last."""
-        [(lines,)] = self._execute("SELECT events FROM logs WHERE task = ?", (row["number"],))
-        for line in lines.splitlines():
-            event_id, kind, data = line.split(b" ", 2)
-            yield Event(int(event_id), Kind(kind.decode()), data)
-
-    def list_ended(
-        self, scope: str | None, status: TaskStatus | None, limit: int
-    ) -> list[tuple[int, bytes]]:
-        """Number and last snapshot of tasks that have ended, the newest first."""
-        wanted = {"scope": scope, "status": status}
-        conditions = "".join(f" AND {name} = :{name}" for name, value in wanted.items() if value)
-        query = f"SELECT number, latest FROM tasks WHERE ended_at IS NOT NULL{conditions}"
-        rows = self._execute(f"{query} ORDER BY number DESC LIMIT {limit}", wanted)
-        return [(number, latest) for number, latest in rows]
-
-    def count_ended(self) -> Counter[TaskStatus]:
-        """How many tasks have ended, by status."""
-        rows = self._execute(
-            "SELECT status, count(*) FROM tasks WHERE ended_at IS NOT NULL GROUP BY status"
-        )
-        return Counter({TaskStatus(status): number for status, number in rows})
 
     def forget_oldest(self, ended_before: float) -> TaskStatus | None:
         """Delete the task that has ended first, if that was before this time; its status."""
@@ -124,10 +87,6 @@ class Tables:
         ended = "status = ?, ended_at = ?, last_id = ?, latest = ?, parameters = NULL"
         self._execute_many(f"UPDATE tasks SET {ended} WHERE number = ?", ends)
         self._execute_many("INSERT INTO logs VALUES (?, ?)", moved)
-        self._delete_events(row for log in logs for row in log.rows)
-
-    def _delete_events(self, numbers: Iterable[int]) -> None:
-        self._execute_many("DELETE FROM events WHERE number = ?", ((number,) for number in numbers))
 
     def _highest(self, table: str) -> int:
         return int(self._execute(f"SELECT coalesce(max(number), 0) FROM {table}").fetchone()[0])

@@ -43,6 +43,22 @@ async def test_a_long_log_is_trimmed_in_the_file(make: Make, path: Path) -> None
         assert rows <= 10 + 2 * 64
 
 
+async def test_a_shorter_history(make: Make, path: Path) -> None:
+    """What a shorter history has no place for leaves the file with the end of its task."""
+    async with make(history_length=1000) as tasks:
+        task = await tasks.start("steps", count=500)
+        async for event in tasks.follow(task.task_id):
+            if event.id == 200:
+                break
+    for _ in range(2):
+        async with make(history_length=10) as tasks:
+            assert len(await watch(tasks, task.task_id)) <= 10 + 2
+            assert await tasks.registry.count() == (1, 0)
+        with sqlite3.connect(path) as connection:
+            assert not [*connection.execute("SELECT * FROM events")]
+        connection.close()
+
+
 async def test_bounds(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """`max_tasks` bounds those that have not ended, `max_kept` the others: the oldest ended go first."""
     monkeypatch.setattr(registry, "LOOK_SECONDS", 0.01)
@@ -55,8 +71,10 @@ async def test_bounds(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         await gone(tasks, *ids[:2])
         assert await tasks.registry.count() == (3, 0)
         assert (await tasks.start("steps", idempotency_key="2")).task_id == ids[2]
-        for _ in range(2):
-            await tasks.start("gated")
+        starts = asyncio.gather(tasks.start("gated"), tasks.start("gated"))
+        listed = await asyncio.create_task(tasks.list(limit=9))
+        assert len(listed) == 3  # without those that are not in the file yet
+        await starts
         with pytest.raises(RegistryFull):
             await tasks.start("gated")
 
