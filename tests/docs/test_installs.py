@@ -250,7 +250,7 @@ async def test_lower_bounds(machine: Machine, source: Path, session: aiohttp.Cli
 
 def test_lowest_versions(cloned: Machine) -> None:
     """The tests of the core and of the clients pass with the oldest versions that are declared."""
-    names = "pytest|pytest-asyncio|pytest-xdist|hypothesis|httpx2|playwright"
+    names = "pytest|pytest-asyncio|pytest-xdist|hypothesis|httpx2|playwright|tqdm"
     lines = (ROOT / "tests" / "requirements.txt").read_text(encoding="utf-8")
     tools = " ".join(re.findall(rf"^(?:{names})~=.*", lines, re.MULTILINE))
     cloned.run("pip install -q uv")

@@ -26,7 +26,7 @@ def test_killed_at_random(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mutant", "promise"),
     [
-        ("shown-before-written", "kept starts"),
+        ("shown-before-written", "kept starts|one value"),  # whichever a crash breaks first
         ("keys-apart", "one task per key"),
         ("ids-from-memory", "one value"),
     ],
@@ -36,7 +36,7 @@ def test_a_missing_safeguard_is_noticed(mutant: str, promise: str, tmp_path: Pat
     flags = ("--seconds", "10", "--mutant", mutant, "--folder", str(tmp_path / "run"))
     with Program("-m", "benchmarks.chaos.restarts", *flags) as program:
         assert program.wait(SECONDS) == 1, program.output
-    assert f"BROKEN ({promise})" in program.output
+    assert re.search(rf"BROKEN \(({promise})\)", program.output)
 
 
 @pytest.mark.parametrize("name", FILE_MUTANTS)
