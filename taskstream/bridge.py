@@ -3,7 +3,8 @@
 import asyncio
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+from weakref import proxy
 
 from taskstream.encoding import frozen
 from taskstream.events import Count, TaskStatus
@@ -139,6 +140,7 @@ class Reporter(Step):
             self.closed = True
             self.scheduled = False  # so that who says something looks
             self.latest, self._taken, self._task = NOTHING, (NOTHING, 0), None  # what may be large
+            self.outermost, self.reporter = None, cast("Reporter", proxy(self))  # these would be cycles
             self._room.notify_all()
 
     def _say(self, said: Said, done: float | None = None) -> Said:

@@ -71,7 +71,7 @@ class Streams:
             broadcast.streams.remove(stream)
             if not broadcast.streams:
                 log.listeners.discard(broadcast.listener)
-                del self._broadcasts[log]
+                del broadcast.listener, self._broadcasts[log]  # a cycle, which would keep the log
         self.free_place(outcome)
 
     async def watch(self) -> None:
