@@ -13,6 +13,7 @@ from types import AsyncGeneratorType
 import pytest
 
 from taskstream import TaskNotFound, TaskStatus, TaskStream, Update, WorkError, report
+from taskstream.bridge import Reporter
 from taskstream.tasks import Task
 from tests.core.running import (
     FORMS,
@@ -94,8 +95,8 @@ async def test_a_thousand_tasks_leave_nothing_behind(caplog: pytest.LogCaptureFi
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_forgotten_logs_are_freed_at_once(form: Form) -> None:
-    """A task that is forgotten frees its log, which may be a mebibyte, without the garbage collector."""
+async def test_forgotten_tasks_are_freed_at_once(form: Form) -> None:
+    """A task that is forgotten frees its log, which may be a mebibyte, and its reporter by itself."""
     tasks = TaskStream(retention_seconds=0)
     work = tasks.work(form(lambda: Update(50, "Half") if form is generator else report(50, "Half")))
     gc.collect()
@@ -108,6 +109,7 @@ async def test_forgotten_logs_are_freed_at_once(form: Form) -> None:
             async with asyncio.timeout(10):
                 while log():  # noqa: ASYNC110 - nobody is told that a task is forgotten
                     await asyncio.sleep(0)
+            assert not [each for each in gc.get_objects() if isinstance(each, Reporter)]
     finally:
         gc.enable()
 

@@ -25,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 import taskstream.http.response
 from taskstream.events import Kind
+from taskstream.http.broadcast import Broadcast
 from taskstream.http.response import LAYERS, StreamResponse, unwrapped
 from taskstream.http.stream import Stream
 from taskstream.server.connection import PIPELINED_REQUESTS, Connection
@@ -651,7 +652,15 @@ async def test_a_closed_stream_leaves_no_garbage() -> None:
                     await leaving(client)
                 await serving.until_open(0)
                 await asyncio.sleep(0.05)
-                ours = (Connection, RequestResponseCycle, Stream, Follower, StreamResponse, Request)
+                ours = (
+                    Connection,
+                    RequestResponseCycle,
+                    Stream,
+                    Follower,
+                    StreamResponse,
+                    Request,
+                    Broadcast,
+                )
                 left = [type(each).__name__ for each in gc.get_objects() if isinstance(each, ours)]
             finally:
                 gc.enable()
