@@ -216,8 +216,13 @@ def test_values_of_their_own_type(annotation: object, value: object) -> None:
 
 @pytest.mark.parametrize(
     ("annotation", "value"),
-    [(Masked, {"deep": [7]}), (list[Any], [{"a": lambda: None}])],
-    ids=["path", "function"],
+    [
+        (Masked, {"deep": [7]}),
+        (list[Any], [{"a": lambda: None}]),
+        (Any, b"ab"),
+        (dict[str, Any], {"a": {1, 2}}),
+    ],
+    ids=["path", "function", "bytes", "set"],
 )
 def test_what_would_reach_a_worker_changed_is_refused(annotation: object, value: object) -> None:
     """What JSON has not all of is refused in words, instead of being less in a worker."""
