@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
+from pydantic_core import PydanticSerializationError
 
 from taskstream.errors import InvalidParameters
 from taskstream.idempotency import canonical, json_of
@@ -122,18 +123,20 @@ class Work:
 
     def to_json(self, parameters: Parameters) -> str:
         """The parameters for a worker. Raises `InvalidParameters` if it would get others than these."""
-        text = parameters.json_values()
-        try:
-            again = self.from_json(text)
-        except ValidationError as error:
-            raise InvalidParameters.of_pydantic(error) from None
-        if again.values() != parameters.values():  # as bytes where any type is allowed, which become text
-            raise InvalidParameters.of("parameters", "They would reach a worker changed: its JSON has less")
-        return text
+        own = partial(parameters.model_dump_json, include={*self.fields}, by_alias=True, round_trip=True)
+        for dump in (parameters.json_values, own):  # its own is right for types that are base64, or JSON
+            with suppress(ValidationError, PydanticSerializationError):
+                text = dump()
+                if self.from_json(text).values() == parameters.values():
+                    return text
+        raise InvalidParameters.of("parameters", "They would reach a worker changed: its JSON has less")
 
     def from_json(self, text: str) -> Parameters:
         """The parameters that `to_json` has made. Raises `ValidationError`."""
-        return self._carried.model_validate_json(text)
+        try:
+            return self._carried.model_validate_json(text)
+        except ValidationError:
+            return self.parameters.model_validate_json(text)
 
     def describe(self) -> dict[str, object]:
         """What a form for it needs: name, description, kind, and the JSON Schema of its parameters."""

@@ -18,9 +18,11 @@ from fastapi import BackgroundTasks, Depends, Header, Request, UploadFile
 from pydantic import (
     AliasChoices,
     AliasPath,
+    Base64Bytes,
     BaseModel,
     ConfigDict,
     Field,
+    Json,
     RootModel,
     Secret,
     SecretBytes,
@@ -212,6 +214,16 @@ def test_values_of_their_own_type(annotation: object, value: object) -> None:
     read = work.from_json(work.to_json(parameters))
     assert parameters.values() == read.values() == {"own": value}
     assert read.json_values() == parameters.json_values()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"), [(Json[list[int]], '"[1, 2]"'), (Base64Bytes, '"aGVsbG8="')]
+)
+def test_text_that_is_read_twice(annotation: object, text: str) -> None:
+    """What a request gives as JSON, or base64, in a text reaches a worker as what is in it."""
+    work = work_with(annotation)
+    parameters = work.parameters.model_validate_json(f'{{"own": {text}}}')
+    assert work.from_json(work.to_json(parameters)).values() == parameters.values()
 
 
 @pytest.mark.parametrize(

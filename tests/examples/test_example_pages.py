@@ -111,7 +111,7 @@ def test_seventh_stream(context: BrowserContext, page: Page) -> None:
         expect(page.get_by_text("task 7: connecting")).to_be_visible()
         page.get_by_role("button", name="/fixed").click()
         expect(live).to_have_count(7)
-        other.goto(f"{server.url}/openapi.json")
+        context.new_page().goto(f"{server.url}/openapi.json")
 
 
 def test_private_tasks(browser: Browser, page: Page) -> None:
