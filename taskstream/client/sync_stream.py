@@ -4,7 +4,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from threading import Event, Timer
+from threading import Lock, Timer
 from typing import Any
 
 import requests
@@ -133,10 +133,11 @@ def read_within(
 
     A socket's timeout doesn't see what decodes to nothing, or the fields behind a body that never end.
     """
-    late = Event()
+    over = Lock()  # taken by what comes first: the bytes, or the end of the time
 
     def end() -> None:
-        late.set()
+        if not over.acquire(blocking=False):
+            return
         with suppress(OSError, ValueError), socket.fromfd(response.raw.fileno(), *ANY_SOCKET) as connection:
             connection.shutdown(socket.SHUT_RDWR)
 
@@ -147,5 +148,6 @@ def read_within(
         return read(count, decode_content=True)
     finally:
         timer.cancel()
-        if late.is_set():
+        if not over.acquire(blocking=False):
+            timer.join()  # or it might shut down another connection, under the same descriptor
             raise TimeoutError
