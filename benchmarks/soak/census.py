@@ -24,16 +24,16 @@ async def take_census(
     patience = time.monotonic() + SETTLE_SECONDS
     while True:
         await until_idle(load)
-        counted = await count(load)
+        counted = await count(load, server.collects)
         await until_idle(load)  # what the count itself needed lies anywhere in the heap
         counted.update(descriptors=server.descriptors(), memory_kib=server.memory())
         if not expected or time.monotonic() > patience or not excess(expected, counted, server):
             return counted
 
 
-async def count(load: Load) -> dict[str, int]:
+async def count(load: Load, collect: bool) -> dict[str, int]:
     """What the server says that it has."""
-    task_id = (await load.post("/start-task", work="census"))["task_id"]
+    task_id = (await load.post("/start-task", work="census", collect=collect))["task_id"]
     async with EventSource(load.session, f"{load.url}/task-progress/{task_id}").connect() as events:
         counted: dict[str, int] = [json.loads(event.data)["data"] async for event in events][-1]
         return counted

@@ -6,6 +6,7 @@ python -m benchmarks.soak.server --way attached --loop uvloop
 import argparse
 import asyncio
 import ctypes
+import gc
 import linecache
 import os
 import sys
@@ -50,9 +51,11 @@ def hold(*, steps: int, pause: float, fail: bool) -> int:
     return len(weight)
 
 
-async def census() -> AsyncIterator[Result]:
-    """What only the server itself can count. Nothing is collected: what is left in cycles counts too."""
+async def census(*, collect: bool) -> AsyncIterator[Result]:
+    """What only the server itself can count; unless it may `collect`, what is left in cycles too."""
     linecache.clearcache()  # the source lines in the tracebacks of tasks that have failed
+    if collect:
+        gc.collect()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc keeps what was freed
         trim(0)
     yield Result(
@@ -71,6 +74,7 @@ class SoakServer(Server):
 
     def __init__(self, *flags: str, allocator: str) -> None:
         self.allocator = allocator
+        self.collects = "sse-starlette" in flags  # which leaves its own streams in cycles, with anyio
         super().__init__(*flags, PYTHONMALLOC=allocator)
 
 
