@@ -69,8 +69,8 @@ class MemoryRegistry:
                 raise RegistryFull(self._settings.max_tasks)
             self._forget(next(iter(self._ended)))
         settings = self._settings
-        task = Task.create(name, Log(settings.history_length, settings.history_bytes), self.mark)
-        task.scope = scope
+        log = Log(settings.history_length, settings.history_bytes)
+        task = Task.create(name, log, self.mark, scope)
         record = self._records[task.task_id] = Record(task, key)
         if key:
             self._keyed[key.key] = record

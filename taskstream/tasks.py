@@ -46,20 +46,20 @@ class Task:
 
     outline: Snapshot
     """The latest snapshot, but without its data, which stands in the log as JSON."""
-    scope: str | None = None
-    """Whose it is, where that makes a difference."""
     reporter: Reporter | None = None
     """What its work says by `report` and `output`, while it runs here."""
 
-    def __init__(self, task_id: str, log: Log) -> None:
+    def __init__(self, task_id: str, log: Log, scope: str | None = None) -> None:
         self.task_id = task_id
         self.log = log
+        self.scope = scope
+        """Whose it is, where that makes a difference."""
         self.on_end: Callable[[], object] = lambda: None
 
     @classmethod
-    def create(cls, name: str, log: Log, mark: str = "00000000") -> Self:
+    def create(cls, name: str, log: Log, mark: str = "00000000", scope: str | None = None) -> Self:
         """A new task, which is PENDING; its id ends with the mark of who gives it out."""
-        task = cls(secrets.token_hex(12) + mark, log)
+        task = cls(secrets.token_hex(12) + mark, log, scope)
         task.outline = Snapshot(
             task_id=task.task_id,
             name=name if name.isprintable() else plain_text(name),

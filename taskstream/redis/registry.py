@@ -62,8 +62,7 @@ class RedisRegistry:
         async with self._redis.required():
             self.mark = self.mark or (await self._logs.call("mark", secrets.token_hex(4))).decode()
         log = Log(self._settings.history_length, self._settings.history_bytes)
-        task = Task.create(name, log, self.mark)
-        task.scope = scope
+        task = Task.create(name, log, self.mark, scope)
         message = celery_message(task.task_id, self._namespace, work.name, work.to_json(parameters))
         deadline = time.time() + self._clock_ahead + REQUEST_SECONDS
         async with self._redis.required():

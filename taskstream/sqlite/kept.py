@@ -45,9 +45,7 @@ class KeptTasks:
             log = self._logs.get(row["task_id"]) or self._read(row, whole=whole)
         if whole:
             self._logs[row["task_id"]] = log
-        task = Task(row["task_id"], log)
-        task.scope = row["scope"]
-        return row, task
+        return row, Task(row["task_id"], log, row["scope"])
 
     def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> list[tuple[int, bytes]]:
         """Number and last snapshot of tasks, the newest first."""

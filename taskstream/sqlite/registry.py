@@ -68,9 +68,8 @@ class FileRegistry(MemoryRegistry):
             raise RegistryFull(self._settings.max_tasks)
         self._journal.tables.task_number += 1
         log = FileLog(self._journal.tables.task_number, self._settings, self._journal.add)
-        task = Task.create(name, log, self.mark)
+        task = Task.create(name, log, self.mark, scope)
         keyed = (key.key, key.fingerprint) if key else (None, None)
-        task.scope = scope
         log.row = (log.number, task.task_id, scope, *keyed, work.name, json)
         self._starting.append((self._add(task, key), work, parameters))
         await self._journal.written()
@@ -98,7 +97,7 @@ class FileRegistry(MemoryRegistry):
         async with self._journal.idle():
             found = self._kept.list(scope, status, limit)
             for task in [each.task for each in self._records.values() if each.task.log.last_id]:
-                own = scope in (None, task.scope) and status in (None, task.snapshot.status)
+                own = scope in (None, task.scope) and (status is None or status is task.snapshot.status)
                 if isinstance(task.log, FileLog) and own:
                     found.append((task.log.number, task.log.latest))
         return [latest for _, latest in sorted(found, reverse=True)[:limit]]
@@ -140,8 +139,7 @@ class FileRegistry(MemoryRegistry):
         for row, events in self._journal.tables.unfinished():
             log = FileLog(row["number"], self._settings, self._journal.add)
             log.restore(events)
-            task = Task(row["task_id"], log)
-            task.scope = row["scope"]
+            task = Task(row["task_id"], log, row["scope"])
             task.outline = Snapshot.from_json(log.latest)
             key = IdempotencyKey(row["key"], row["fingerprint"]) if row["key"] else None
             record = self._add(task, key)
