@@ -22,7 +22,7 @@ def test_soak(way: str, loop: str, allocator: str) -> None:
     load = ("--viewers", "300", "--seconds", "8", "--retention-seconds", "3")
     how = ("--way", way, "--loop", loop, "--allocator", allocator)
     with Program("-m", "benchmarks.soak", *load, *how) as program:
-        assert program.wait(120) == 0, program.output
+        assert program.wait(300) == 0, program.output
     counts = dict(re.findall(r"^(\w+) +([\d,]+)$", program.output, re.MULTILINE))
     assert (counts["lost"], counts["doubled"]) == ("0", "0")
     assert min(int(counts[name].replace(",", "")) for name in ("viewers", "cuts", "stalls")) > 300
