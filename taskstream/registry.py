@@ -23,6 +23,7 @@ from taskstream.log import Log
 from taskstream.settings import Settings
 from taskstream.tasks import Checkpoint, Task
 from taskstream.threads import WorkThreads
+from taskstream.updates import Begin
 from taskstream.work import Parameters, Work
 
 CLOSE_SECONDS = 0.5
@@ -68,14 +69,8 @@ class MemoryRegistry:
             if not self._ended:
                 raise RegistryFull(self._settings.max_tasks)
             self._forget(next(iter(self._ended)))
-        settings = self._settings
-        log = Log(settings.history_length, settings.history_bytes)
-        task = Task.create(name, log, self.mark, scope)
-        record = self._records[task.task_id] = Record(task, key)
-        if key:
-            self._keyed[key.key] = record
-        task.on_end = partial(self._expire, task.task_id)
-        self._begin(record, work, parameters, Checkpoint())
+        task = Task.create(name, self._new_log(), self.mark, scope)
+        self._begin(task, key, partial(work.begin, parameters, self._threads), Checkpoint())
         return task
 
     async def get(self, task_id: str, last_event_id: str | None = None) -> Task:  # noqa: ARG002 - it has all
@@ -139,6 +134,9 @@ class MemoryRegistry:
                     await asyncio.wait(self._running.values())
                 await self._threads.join()
 
+    def _new_log(self) -> Log:
+        return Log(self._settings.history_length, self._settings.history_bytes)
+
     def _keyed_task(self, key: IdempotencyKey) -> Task | None:
         """The task that a key has started, if that is remembered. Raises `IdempotencyKeyReused`."""
         record = self._keyed.get(key.key)
@@ -146,13 +144,15 @@ class MemoryRegistry:
             raise IdempotencyKeyReused
         return record.task if record else None
 
-    def _begin(self, record: Record, work: Work, parameters: Parameters, checkpoint: Checkpoint) -> None:
-        """Run the work of a task."""
-        begin = partial(work.begin, parameters, self._threads)
-        task, running = record.task, self._running
-        run = task.run(begin, checkpoint, self._settings.output_queue_length)
-        running[task.task_id] = asyncio.create_task(run)
-        running[task.task_id].add_done_callback(lambda _: running.pop(task.task_id))
+    def _begin(self, task: Task, key: IdempotencyKey | None, begin: Begin, checkpoint: Checkpoint) -> None:
+        """Add a task, and run its work."""
+        record = self._records[task.task_id] = Record(task, key)
+        if key:
+            self._keyed[key.key] = record
+        task.on_end = partial(self._expire, task.task_id)
+        run = asyncio.create_task(task.run(begin, checkpoint, self._settings.output_queue_length))
+        self._running[task.task_id] = run
+        run.add_done_callback(lambda _: self._running.pop(task.task_id))
 
     def _expire(self, task_id: str) -> None:
         """Forget an ended task after some time."""

@@ -46,8 +46,8 @@ def count_from_one() -> None:
     """Number what follows a restart as if nothing had been before."""
     restore = FileLog.restore
 
-    def forgetful(log: FileLog, rows: Iterable[sqlite3.Row]) -> None:
-        restore(log, rows)
+    def forgetful(log: FileLog, rows: Iterable[sqlite3.Row], *, begun: bool) -> None:
+        restore(log, rows, begun=begun)
         log._next_id = 2
 
     replace("taskstream.sqlite.log", "FileLog.restore", forgetful)()

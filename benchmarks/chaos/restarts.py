@@ -50,7 +50,7 @@ def events_in(path: Path) -> Iterator[tuple[str, int, str, bytes]]:
         "SELECT task_id, id, kind, data FROM events JOIN tasks ON task = tasks.number"
     )
     for task, lines, last_id, latest in connection.execute(
-        "SELECT task_id, events, last_id, latest FROM logs JOIN tasks ON task = tasks.number"
+        "SELECT task_id, events, last_id, latest FROM tasks WHERE ended_at IS NOT NULL"
     ):
         for line in lines.splitlines():
             number, kind, data = line.split(b" ", 2)

@@ -1,26 +1,30 @@
 """The registry of a process whose tasks outlive it: those that have not ended are in memory, too."""
 
 import asyncio
+import math
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Literal
+from weakref import WeakValueDictionary
 
-from taskstream.errors import IdempotencyKeyReused, RegistryFull, TaskNotFound
+from taskstream.errors import BackendUnavailable, IdempotencyKeyReused, RegistryFull, TaskNotFound
 from taskstream.events import Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
+from taskstream.log import Log
 from taskstream.registry import MemoryRegistry, Record
 from taskstream.settings import Settings
 from taskstream.sqlite.file import DatabaseFile, DatabaseUnusable, explained
 from taskstream.sqlite.journal import FileCheckpoint, Journal
-from taskstream.sqlite.kept import KeptTasks
-from taskstream.sqlite.log import FileLog
-from taskstream.tasks import Task
+from taskstream.sqlite.log import FileLog, kept_log
+from taskstream.tasks import Checkpoint, Task
+from taskstream.updates import Begin
 from taskstream.work import Parameters, Work, WorkTable
 
-LOOK_SECONDS = 1
-"""How often the file is synced and looked after, and tasks are forgotten."""
+FORGOTTEN_AT_ONCE = 1000
+"""How many tasks are forgotten until the file is looked after again."""
 
 
 class FileRegistry(MemoryRegistry):
@@ -31,18 +35,20 @@ class FileRegistry(MemoryRegistry):
     def __init__(self, settings: Settings, works: WorkTable) -> None:
         """Open the file, and go on where the last process has stopped. Raises `DatabaseUnusable`."""
         super().__init__(settings)
-        self._starting: list[tuple[Record, Work, Parameters]] = []
-        """Tasks on their way into the file, and what they run then."""
-        database = str(settings.database)
-        with explained(database), ExitStack() as stack:
-            self._file = DatabaseFile(database)
-            stack.callback(self._file.close)
-            self._journal = Journal(self._file, self._written, self._problem_changed)
-            self._kept = KeptTasks(self._file.connection, self._journal, settings)
-            self.mark = self._file.mark
+        self._starting: dict[Callable[[], None], IdempotencyKey | None] = {}
+        """What adds tasks, once they are in the file, and runs their work; and their keys."""
+        self._ending: list[str] = []
+        """Tasks whose end is on its way into the file."""
+        self._logs: WeakValueDictionary[str, Log] = WeakValueDictionary()
+        """Logs of tasks that have ended, as long as somebody reads them."""
+        with explained(str(settings.database)), ExitStack() as stack:
+            file = DatabaseFile(str(settings.database))
+            stack.callback(file.close)
+            self.mark = file.mark
+            self._journal = Journal(file, self._written, self._problem_changed)
             self._restore(works)
+            self._kept = self._journal.tables.count_ended()
             stack.pop_all()  # from now on, `close` does that
-        self._stopping = asyncio.Event()
         self._owned = asyncio.create_task(self._look_after())
 
     async def start(
@@ -56,50 +62,44 @@ class FileRegistry(MemoryRegistry):
         """Start some work, once that is in the file."""
         self._journal.require()
         json = work.to_json(parameters).encode()
-        ended = await self._kept.find("key", key.key) if key else None
-        if key and (earlier := self._keyed_task(key)):
-            await self._journal.written()
-            return earlier
-        if key and ended:
-            if ended[0]["fingerprint"] != key.fingerprint:
+        if key and (ended := await self._find_ended("key", [key.key])):
+            [(fingerprint, task)] = ended
+            if fingerprint != key.fingerprint:
                 raise IdempotencyKeyReused
-            return ended[1]
-        if len(self._records) >= self._settings.max_tasks:
+            return task
+        is_new = not (key and key.key in self._keyed)
+        if is_new and len(self._records) + len(self._starting) >= self._settings.max_tasks:
             raise RegistryFull(self._settings.max_tasks)
-        self._journal.tables.task_number += 1
-        log = FileLog(self._journal.tables.task_number, self._settings, self._journal.add)
-        task = Task.create(name, log, self.mark, scope)
-        keyed = (key.key, key.fingerprint) if key else (None, None)
-        log.row = (log.number, task.task_id, scope, *keyed, work.name, json)
-        self._starting.append((self._add(task, key), work, parameters))
+        task = await super().start(work, parameters, name, key, scope)
+        if isinstance(task.log, FileLog) and not task.log.last_id:
+            keyed = (key.key, key.fingerprint) if key else (None, None)
+            task.log.row = (task.log.number, task.task_id, scope, *keyed, work.name, json)
         await self._journal.written()
         return task
 
     async def get(self, task_id: str, last_event_id: str | None = None) -> Task:  # noqa: ARG002 - it has all
         """The task with this id."""
-        if task := (await self.get_many([task_id], whole=True))[0]:
-            return task
+        if record := self._records.get(task_id):
+            return record.task
+        for _, ended in await self._find_ended("task_id", [task_id]):
+            return ended
         raise TaskNotFound(task_id, self._settings.retention_seconds)
 
-    async def get_many(self, task_ids: Sequence[str], *, whole: bool = False) -> Sequence[Task | None]:
-        """The tasks with these ids; of those that have ended only the end, unless `whole`."""
-        tasks: list[Task | None] = []
-        for task_id in task_ids:
-            if (record := self._records.get(task_id)) and record.task.log.last_id:
-                tasks.append(record.task)
-            else:
-                found = await self._kept.find("task_id", task_id, whole=whole)
-                tasks.append(found[1] if found else None)
-        return tasks
+    async def get_many(self, task_ids: Sequence[str]) -> Sequence[Task | None]:
+        """The tasks with these ids; of those that have ended only the end."""
+        found = await self._find_ended("task_id", task_ids, whole=False)
+        ended = {task.task_id: task for _, task in found}
+        going_on = await super().get_many(task_ids)
+        return [task or ended.get(task_id) for task_id, task in zip(task_ids, going_on, strict=True)]
 
     async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]:
         """The latest snapshots, newest task first."""
-        async with self._journal.idle():
-            found = self._kept.list(scope, status, limit)
-            for task in [each.task for each in self._records.values() if each.task.log.last_id]:
-                own = scope in (None, task.scope) and (status is None or status is task.snapshot.status)
-                if isinstance(task.log, FileLog) and own:
-                    found.append((task.log.number, task.log.latest))
+        async with self._journal.idle() as tables:
+            found = tables.list_ended(scope, status, limit)
+        for task in [each.task for each in self._records.values()]:
+            own = scope in (None, task.scope) and (status is None or status is task.snapshot.status)
+            if own and isinstance(task.log, FileLog):
+                found.append((task.log.number, task.log.latest))
         return [latest for _, latest in sorted(found, reverse=True)[:limit]]
 
     async def cancel(self, task_id: str) -> Task:
@@ -114,11 +114,11 @@ class FileRegistry(MemoryRegistry):
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended."""
         self._journal.require()
-        return len(self._records) + self._kept.counts.total(), len(self._records)
+        return len(self._records) + self._kept.total(), len(self._records)
 
     async def count_by_status(self) -> Mapping[TaskStatus, int]:
         """How many tasks there are in each status."""
-        return self._kept.counts + Counter(await super().count_by_status())
+        return self._kept + Counter(await super().count_by_status())
 
     @property
     def events_published(self) -> int:
@@ -127,9 +127,9 @@ class FileRegistry(MemoryRegistry):
 
     async def close(self) -> None:
         """Stop what runs, without an end: that is for the next process to say."""
-        self._stopping.set()
+        self._journal.stop()
         await self._owned
-        await self._journal.close()
+        self._journal.close()
         for running in self._running.values():
             running.cancel()
         await self._wait_for_running()
@@ -138,18 +138,17 @@ class FileRegistry(MemoryRegistry):
         """End what ran, start what waited, in its order."""
         for row, events in self._journal.tables.unfinished():
             log = FileLog(row["number"], self._settings, self._journal.add)
-            log.restore(events)
+            log.restore(events, begun=row["parameters"] is None)
             task = Task(row["task_id"], log, row["scope"])
             task.outline = Snapshot.from_json(log.latest)
-            key = IdempotencyKey(row["key"], row["fingerprint"]) if row["key"] else None
-            record = self._add(task, key)
-            log.begun = row["parameters"] is None
             end = "The server stopped while this task ran"
             if not log.begun:
                 end = f"The work '{row['work']}' is gone, or has other parameters now"
                 with suppress(ValueError):  # `InvalidParameters`, `ValidationError`
                     work = works.get(row["work"])
-                    self._starting.append((record, work, work.from_json(row["parameters"].decode())))
+                    parameters = work.from_json(row["parameters"].decode())
+                    key = IdempotencyKey(row["key"], row["fingerprint"]) if row["key"] else None
+                    self._begin(task, key, partial(work.begin, parameters, self._threads), Checkpoint())
                     continue
             task.publish(TaskStatus.FAILURE, end)
         self._journal.write()
@@ -157,30 +156,50 @@ class FileRegistry(MemoryRegistry):
             raise DatabaseUnusable(f"{self._journal.problem} It is '{self._settings.database}'.")
         self._written()
 
-    def _add(self, task: Task, key: IdempotencyKey | None) -> Record:
-        record = self._records[task.task_id] = Record(task, key)
+    def _new_log(self) -> FileLog:
+        return FileLog(self._journal.tables.next_task_number(), self._settings, self._journal.add)
+
+    def _begin(self, task: Task, key: IdempotencyKey | None, begin: Begin, _: Checkpoint) -> None:
+        """Add a task, and run its work, once it is in the file."""
         if key:
-            self._keyed[key.key] = record
-        task.on_end = partial(self._expire, task.task_id)
-        return record
+            self._keyed[key.key] = Record(task, key)
+        self._starting[partial(super()._begin, task, key, begin, FileCheckpoint(self._journal))] = key
 
     def _expire(self, task_id: str) -> None:
         """Note that the end of a task is on its way into the file."""
-        self._ended[task_id] = None
+        self._ending.append(task_id)
+
+    async def _find_ended(
+        self, column: Literal["task_id", "key"], values: Sequence[str], *, whole: bool = True
+    ) -> Sequence[tuple[str, Task]]:
+        """Tasks that have ended, with their keys' fingerprints; unless `whole`, only their ends."""
+        found = []
+        async with self._journal.idle() as tables:
+            for row in tables.find_ended(column, values):
+                log = self._logs.get(row["task_id"])
+                if log is None:
+                    log = kept_log(row, tables.events_of(row["number"]) if whole else b"", self._settings)
+                if whole:
+                    self._logs[row["task_id"]] = log
+                found.append((row["fingerprint"], Task(row["task_id"], log, row["scope"])))
+        return found
 
     def _written(self) -> None:
         """Begin the work of tasks that are in the file now, and let go of those whose end is."""
-        starting, self._starting = self._starting, []
-        for record, work, parameters in starting:
-            self._begin(record, work, parameters, FileCheckpoint(self._journal))
-        for task_id in [*self._ended]:
-            self._kept.add(self._records[task_id].task)
+        starting, self._starting = self._starting, {}
+        for begin in starting:
+            begin()
+        for task_id in self._ending:
+            task = self._records[task_id].task
+            self._kept[task.outline.status] += 1
+            self._logs[task_id] = task.log
             self._forget(task_id)
+        self._ending.clear()
 
     def _problem_changed(self) -> None:
         """Drop what can't be started; have reports and output wait as long as the file can't be written."""
-        for record, *_ in self._starting:
-            self._forget(record.task.task_id)
+        for key in filter(None, self._starting.values()):
+            del self._keyed[key.key]
         self._starting.clear()
         for reporter in filter(None, [each.task.reporter for each in self._records.values()]):
             reporter.paused = True
@@ -189,9 +208,20 @@ class FileRegistry(MemoryRegistry):
 
     async def _look_after(self) -> None:
         """Look after the file, and forget tasks that have ended for too long, or are too many."""
-        while not self._stopping.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), LOOK_SECONDS)
-            await self._journal.look_after()
-            while not self._stopping.is_set() and await self._kept.forget_oldest():  # noqa: ASYNC110
-                await asyncio.sleep(0)  # others have their turn
+        while await self._journal.look_after():
+            with suppress(BackendUnavailable):
+                for _ in range(FORGOTTEN_AT_ONCE):
+                    if self._journal.due.is_set() or not await self._forget_oldest():
+                        break
+                    await asyncio.sleep(0)  # others have their turn
+
+    async def _forget_oldest(self) -> bool:
+        """Forget one task, if one is to be forgotten."""
+        too_many = self._kept.total() > self._settings.max_kept
+        self._journal.require()
+        async with self._journal.idle() as tables:
+            before = math.inf if too_many else time.time() - self._settings.retention_seconds
+            status = tables.forget_oldest(before)
+        if status:
+            self._kept[status] -= 1
+        return status is not None

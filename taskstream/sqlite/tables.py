@@ -1,12 +1,13 @@
-"""The tables of a file: what is written of tasks, and read after a restart. All raises `sqlite3.Error`."""
+"""The tables of a file: what is written of tasks, and read again. All raises `sqlite3.Error`."""
 
-import re
+import json
 import sqlite3
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
+from typing import Literal
 
 from taskstream.events import TaskStatus
 from taskstream.sqlite.log import FileLog
@@ -19,11 +20,16 @@ class Tables:
         connection.row_factory = sqlite3.Row
         self._connection = connection
         self._execute, self._execute_many = connection.execute, connection.executemany
-        self.task_number = self._highest("tasks")
+        self._task_number = self._highest("tasks")
         self._event_number = self._highest("events")
         self.events_written = 0
         self._trimmed: list[int] = []
         """The numbers of events that have fallen out of their logs, and go with the next transaction."""
+
+    def next_task_number(self) -> int:
+        """A number for a task that will be written."""
+        self._task_number += 1
+        return self._task_number
 
     def write(self, logs: Sequence[FileLog]) -> None:
         """Write what was appended to logs, all or nothing; then it shows."""
@@ -32,28 +38,30 @@ class Tables:
         gone = [*self._trimmed, *(number for log in sealed for number in log.rows.values())]
         numbers = count(self._event_number + 1)
         events = [
-            (next(numbers), log.number, each.id, each.kind._value_, each.data)
+            (next(numbers), log.number, id_, kind._value_, data)
             for log in going_on
-            for each in log.appended
+            for id_, kind, data in log.appended
         ]
         with self._transaction():
             if starts := [log.row for log in logs if log.row]:
-                self._execute_many(
-                    f"INSERT INTO tasks VALUES ({'?, ' * 7}'PENDING', NULL, NULL, NULL)", starts
-                )
+                starting = f"INSERT INTO tasks VALUES ({'?, ' * 7}'PENDING', NULL, NULL, NULL, NULL)"
+                self._execute_many(starting, starts)
             if began := [(log.number,) for log in going_on if not (log.begun or log.row)]:
                 self._execute_many("UPDATE tasks SET parameters = NULL WHERE number = ?", began)
             self._execute_many("INSERT INTO events VALUES (?, ?, ?, ?, ?)", events)
             self._execute_many("DELETE FROM events WHERE number = ?", [(number,) for number in gone])
-            if sealed:
-                self._end(sealed)
+            self._execute_many(
+                "UPDATE tasks SET status = ?, last_id = ?, latest = ?, events = ?, ended_at = ?, "
+                "parameters = NULL WHERE number = ?",
+                [(*log.end(), time.time(), log.number) for log in sealed],
+            )
             if not logs:  # to see whether anything can be written
                 self._execute("UPDATE life SET clean = 0")
         numbers = count(self._event_number + 1)
         self._event_number += len(events)
         for log in logs:
-            log.begun, log.row = log.row is None, None
             self.events_written += len(log.appended)
+            log.begun, log.row = log.row is None, None
             log.show(() if log.sealed else numbers)
         self._trimmed = [number for log in going_on for number in log.trim()]
 
@@ -65,28 +73,41 @@ class Tables:
         query = "SELECT * FROM tasks WHERE number IN (SELECT task FROM events) ORDER BY number"
         return [(row, events[row["number"]]) for row in self._execute(query)]
 
+    def count_ended(self) -> Counter[TaskStatus]:
+        """How many tasks have ended, by status."""
+        query = "SELECT status, count(*) FROM tasks WHERE ended_at IS NOT NULL GROUP BY status"
+        return Counter({TaskStatus(status): number for status, number in self._execute(query)})
+
+    def find_ended(self, column: Literal["task_id", "key"], values: Sequence[str]) -> list[sqlite3.Row]:
+        """Tasks that have ended, without the events before the last one."""
+        query = f"""
+            SELECT number, task_id, scope, fingerprint, last_id, latest FROM tasks
+            WHERE {column} IN (SELECT value FROM json_each(?)) AND ended_at IS NOT NULL
+        """
+        return self._execute(query, (json.dumps(values),)).fetchall()
+
+    def events_of(self, number: int) -> bytes:
+        """The events of a task that has ended, before the last one, each a line."""
+        [(events,)] = self._execute("SELECT events FROM tasks WHERE number = ?", (number,))
+        return bytes(events)
+
+    def list_ended(
+        self, scope: str | None, status: TaskStatus | None, limit: int
+    ) -> list[tuple[int, bytes]]:
+        """Number and last snapshot of tasks that have ended, the newest first."""
+        wanted = {"scope": scope, "status": status}
+        conditions = "".join(f" AND {name} = :{name}" for name, value in wanted.items() if value)
+        query = f"SELECT number, latest FROM tasks WHERE ended_at IS NOT NULL{conditions}"
+        rows = self._execute(f"{query} ORDER BY number DESC LIMIT {limit}", wanted)
+        return [(number, latest) for number, latest in rows]
+
     def forget_oldest(self, ended_before: float) -> TaskStatus | None:
         """Delete the task that has ended first, if that was before this time; its status."""
         query = "SELECT number, status FROM tasks WHERE ended_at < ? ORDER BY ended_at LIMIT 1"
-        if not (row := self._execute(query, (ended_before,)).fetchone()):
-            return None
-        with self._transaction():
-            self._execute("DELETE FROM logs WHERE task = ?", row[:1])
+        if row := self._execute(query, (ended_before,)).fetchone():
             self._execute("DELETE FROM tasks WHERE number = ?", row[:1])
-        return TaskStatus(row["status"])
-
-    def _end(self, logs: Sequence[FileLog]) -> None:
-        """Move logs that are over out of the way of those that go on."""
-        now, ends, moved = time.time(), [], []
-        for log in logs:
-            *events, last = log.whole()
-            [status, *_] = re.findall(rb'"status":"([A-Z]+)"', last.data)
-            ends.append((status.decode(), now, last.id, last.data, log.number))
-            lines = [b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in events]
-            moved.append((log.number, b"".join(lines)))
-        ended = "status = ?, ended_at = ?, last_id = ?, latest = ?, parameters = NULL"
-        self._execute_many(f"UPDATE tasks SET {ended} WHERE number = ?", ends)
-        self._execute_many("INSERT INTO logs VALUES (?, ?)", moved)
+            return TaskStatus(row["status"])
+        return None
 
     def _highest(self, table: str) -> int:
         return int(self._execute(f"SELECT coalesce(max(number), 0) FROM {table}").fetchone()[0])
@@ -94,10 +115,5 @@ class Tables:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         self._execute("BEGIN IMMEDIATE")
-        try:
+        with self._connection:  # which commits, or rolls back
             yield
-            self._execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:  # SQLite may have rolled it back by itself
-                self._execute("ROLLBACK")
-            raise
