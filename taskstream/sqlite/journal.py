@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from taskstream.errors import BackendUnavailable
+from taskstream.settings import Settings
 from taskstream.sqlite.file import GONE, DatabaseFile, problem_of
 from taskstream.sqlite.log import FileLog
 from taskstream.sqlite.tables import Tables
@@ -32,13 +33,17 @@ class Journal:
     """Why the file can't be written; nothing if it can."""
 
     def __init__(
-        self, file: DatabaseFile, on_written: Callable[[], object], on_problem: Callable[[], object]
+        self,
+        file: DatabaseFile,
+        settings: Settings,
+        on_written: Callable[[], object],
+        on_problem: Callable[[], object],
     ) -> None:
         """Call `on_written` when all is written, `on_problem` when the problem has changed."""
         self.due = asyncio.Event()
         """Whether the file is to be looked after at once."""
         self._file = file
-        self.tables = Tables(file.connection)
+        self.tables = Tables(file.connection, settings)
         self._on_written = on_written
         self._on_problem = on_problem
         self._changed: dict[FileLog, None] = {}

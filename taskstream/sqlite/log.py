@@ -55,14 +55,15 @@ class FileLog(Log):
 
     def restore(self, rows: Iterable[sqlite3.Row], *, begun: bool) -> None:
         """Show what the file has."""
-        self.begun = begun
         for row in rows:
             self.appended.append(Event(row["id"], Kind(row["kind"]), row["data"]))
             self.show([row["number"]])
+        self.begun = begun
         self._next_id = self.last_id + 1
 
     def show(self, rows: Iterable[int]) -> None:
         """Show what was appended, with its numbers in the file; without any, if those are gone again."""
+        self.begun, self.row = self.row is None, None
         append = super().append
         for event in self.appended:
             append(event.data, event.kind, event.id)

@@ -1,24 +1,20 @@
 """The registry of a process whose tasks outlive it: those that have not ended are in memory, too."""
 
 import asyncio
-import math
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Literal
-from weakref import WeakValueDictionary
 
 from taskstream.errors import BackendUnavailable, IdempotencyKeyReused, RegistryFull, TaskNotFound
 from taskstream.events import Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
-from taskstream.log import Log
 from taskstream.registry import MemoryRegistry, Record
 from taskstream.settings import Settings
 from taskstream.sqlite.file import DatabaseFile, DatabaseUnusable, explained
 from taskstream.sqlite.journal import FileCheckpoint, Journal
-from taskstream.sqlite.log import FileLog, kept_log
+from taskstream.sqlite.log import FileLog
 from taskstream.tasks import Checkpoint, Task
 from taskstream.updates import Begin
 from taskstream.work import Parameters, Work, WorkTable
@@ -39,15 +35,12 @@ class FileRegistry(MemoryRegistry):
         """What adds tasks, once they are in the file, and runs their work; and their keys."""
         self._ending: list[str] = []
         """Tasks whose end is on its way into the file."""
-        self._logs: WeakValueDictionary[str, Log] = WeakValueDictionary()
-        """Logs of tasks that have ended, as long as somebody reads them."""
         with explained(str(settings.database)), ExitStack() as stack:
             file = DatabaseFile(str(settings.database))
             stack.callback(file.close)
             self.mark = file.mark
-            self._journal = Journal(file, self._written, self._problem_changed)
+            self._journal = Journal(file, settings, self._written, self._problem_changed)
             self._restore(works)
-            self._kept = self._journal.tables.count_ended()
             stack.pop_all()  # from now on, `close` does that
         self._owned = asyncio.create_task(self._look_after())
 
@@ -114,11 +107,11 @@ class FileRegistry(MemoryRegistry):
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended."""
         self._journal.require()
-        return len(self._records) + self._kept.total(), len(self._records)
+        return len(self._records) + self._journal.tables.ended.total(), len(self._records)
 
     async def count_by_status(self) -> Mapping[TaskStatus, int]:
         """How many tasks there are in each status."""
-        return self._kept + Counter(await super().count_by_status())
+        return self._journal.tables.ended + Counter(await super().count_by_status())
 
     @property
     def events_published(self) -> int:
@@ -157,7 +150,7 @@ class FileRegistry(MemoryRegistry):
         self._written()
 
     def _new_log(self) -> FileLog:
-        return FileLog(self._journal.tables.next_task_number(), self._settings, self._journal.add)
+        return FileLog(next(self._journal.tables.task_numbers), self._settings, self._journal.add)
 
     def _begin(self, task: Task, key: IdempotencyKey | None, begin: Begin, _: Checkpoint) -> None:
         """Add a task, and run its work, once it is in the file."""
@@ -172,17 +165,8 @@ class FileRegistry(MemoryRegistry):
     async def _find_ended(
         self, column: Literal["task_id", "key"], values: Sequence[str], *, whole: bool = True
     ) -> Sequence[tuple[str, Task]]:
-        """Tasks that have ended, with their keys' fingerprints; unless `whole`, only their ends."""
-        found = []
         async with self._journal.idle() as tables:
-            for row in tables.find_ended(column, values):
-                log = self._logs.get(row["task_id"])
-                if log is None:
-                    log = kept_log(row, tables.events_of(row["number"]) if whole else b"", self._settings)
-                if whole:
-                    self._logs[row["task_id"]] = log
-                found.append((row["fingerprint"], Task(row["task_id"], log, row["scope"])))
-        return found
+            return tables.find_ended(column, values, whole=whole)
 
     def _written(self) -> None:
         """Begin the work of tasks that are in the file now, and let go of those whose end is."""
@@ -190,9 +174,6 @@ class FileRegistry(MemoryRegistry):
         for begin in starting:
             begin()
         for task_id in self._ending:
-            task = self._records[task_id].task
-            self._kept[task.outline.status] += 1
-            self._logs[task_id] = task.log
             self._forget(task_id)
         self._ending.clear()
 
@@ -211,17 +192,9 @@ class FileRegistry(MemoryRegistry):
         while await self._journal.look_after():
             with suppress(BackendUnavailable):
                 for _ in range(FORGOTTEN_AT_ONCE):
-                    if self._journal.due.is_set() or not await self._forget_oldest():
+                    self._journal.require()
+                    async with self._journal.idle() as tables:
+                        has_forgotten = tables.forget_oldest()
+                    if self._journal.due.is_set() or not has_forgotten:
                         break
                     await asyncio.sleep(0)  # others have their turn
-
-    async def _forget_oldest(self) -> bool:
-        """Forget one task, if one is to be forgotten."""
-        too_many = self._kept.total() > self._settings.max_kept
-        self._journal.require()
-        async with self._journal.idle() as tables:
-            before = math.inf if too_many else time.time() - self._settings.retention_seconds
-            status = tables.forget_oldest(before)
-        if status:
-            self._kept[status] -= 1
-        return status is not None

@@ -23,7 +23,7 @@ async def test_ended_tasks_are_in_the_file_only(make: Make) -> None:
         read = await found.get(task.task_id)
         assert (await found.get(task.task_id)).log is read.log
         del read
-        assert not found._logs
+        assert not found._journal.tables._logs
         assert [event.id for event in events][-5:] == list(range(199, 204))
         assert (await watch(tasks, task.task_id))[-5:] == events[-5:]
         [(rows,)] = found._journal._file.connection.execute("SELECT count(*) FROM events")
