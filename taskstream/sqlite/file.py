@@ -25,7 +25,7 @@ CREATE INDEX ended ON tasks (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX ended_so ON tasks (status, number) WHERE ended_at IS NOT NULL;
 CREATE INDEX scoped ON tasks (scope, number) WHERE scope IS NOT NULL;
 CREATE INDEX scoped_so ON tasks (scope, status, number) WHERE scope IS NOT NULL;
-CREATE TABLE events (number INTEGER PRIMARY KEY, task INTEGER, id INTEGER, kind TEXT, data BLOB);
+CREATE TABLE events (number INTEGER PRIMARY KEY, task INTEGER, id INTEGER, kind TEXT, data TEXT);
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 COMMIT;

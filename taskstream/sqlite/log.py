@@ -56,7 +56,7 @@ class FileLog(Log):
     def restore(self, rows: Iterable[sqlite3.Row], *, begun: bool) -> None:
         """Show what the file has."""
         for row in rows:
-            self.appended.append(Event(row["id"], Kind(row["kind"]), row["data"]))
+            self.appended.append(Event(row["id"], Kind(row["kind"]), row["data"].encode()))
             self.show([row["number"]])
         self.begun = begun
         self._next_id = self.last_id + 1

@@ -43,7 +43,7 @@ class Tables:
         sealed = [log for log in logs if log.sealed]
         gone = [*self._trimmed, *(number for log in sealed for number in log.rows.values())]
         events = [
-            (next(self._event_numbers), log.number, event_id, kind._value_, data)
+            (next(self._event_numbers), log.number, event_id, kind._value_, data.decode())  # text is faster
             for log in going_on
             for event_id, kind, data in log.appended
         ]
@@ -55,14 +55,17 @@ class Tables:
             if began := [(log.number,) for log in going_on if not (log.begun or log.row)]:
                 many("UPDATE tasks SET parameters = NULL WHERE number = ?", began)
             many("INSERT INTO events VALUES (?, ?, ?, ?, ?)", events)
-            many("DELETE FROM events WHERE number = ?", [(number,) for number in gone])
+            if gone:
+                delete = "DELETE FROM events WHERE number IN (SELECT value FROM json_each(?))"
+                self._connection.execute(delete, (json.dumps(gone),))
             if sealed:
                 end = "status = ?, last_id = ?, latest = ?, events = ?, ended_at = ?, parameters = NULL"
                 many(f"UPDATE tasks SET {end} WHERE number = ?", ends)
             if not logs:  # to see whether anything can be written
                 self._connection.execute("UPDATE life SET clean = 0")
-        self.ended.update(TaskStatus(status) for status, *_ in ends)
-        numbers = iter([number for number, *_ in events])
+        for status, *_ in ends:
+            self.ended[TaskStatus(status)] += 1
+        numbers = iter([event[0] for event in events])
         for log in logs:
             self.events_written += len(log.appended)
             log.show(() if log.sealed else numbers)
@@ -125,5 +128,6 @@ class Tables:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         self._connection.execute("BEGIN IMMEDIATE")
-        with self._connection:  # which commits, or rolls back
+        with self._connection:  # which rolls back what fails
             yield
+            self._connection.execute("COMMIT")  # a prepared statement, as its `commit()` is not
