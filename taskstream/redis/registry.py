@@ -51,12 +51,7 @@ class RedisRegistry:
         self._owned = [asyncio.create_task(self._redis.repeat(step)) for step in steps]
 
     async def start(
-        self,
-        work: Work,
-        parameters: Parameters,
-        name: str,
-        key: IdempotencyKey | None = None,
-        scope: str | None = None,
+        self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None, scope: str | None
     ) -> Task:
         """Submit some work; the oldest ended task makes room for it."""
         async with self._redis.required():

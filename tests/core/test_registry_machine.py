@@ -137,7 +137,7 @@ class RegistryMachine(RuleBasedStateMachine):
         async def start() -> Model:
             orders: asyncio.Queue[Order] = asyncio.Queue()
             work = obey(orders)
-            task = await self.registry.start(work, work.parse({}), "a name")
+            task = await self.registry.start(work, work.parse({}), "a name", None, None)
             if cancel:
                 await self.registry.cancel(task.task_id)
             return Model(task.task_id, weakref.ref(task), orders)

@@ -19,7 +19,7 @@ async def test_ended_tasks_are_in_the_file_only(make: Make) -> None:
         events = await watch(tasks, task.task_id)
         found = tasks.registry
         assert isinstance(found, registry.FileRegistry)
-        assert not found._records
+        assert not found._tasks
         read = await found.get(task.task_id)
         assert (await found.get(task.task_id)).log is read.log
         del read
