@@ -56,8 +56,8 @@ class MemoryRegistry:
                 raise RegistryFull(settings.max_tasks)
             self._forget(next(iter(self._ended)))
         log = Log(settings.history_length, settings.history_bytes)
-        task = Task.create(name, log, self.mark, scope, key)
-        task.on_end = self._expire
+        task = Task.create(name, log, self.mark, scope)
+        task.key, task.on_end = key, self._expire
         self._tasks[task.task_id] = task
         if key:
             self._keyed[key.key] = task

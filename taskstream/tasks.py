@@ -50,30 +50,22 @@ class Task:
 
     outline: Snapshot
     """The latest snapshot, but without its data, which stands in the log as JSON."""
+    key: IdempotencyKey | None = None
+    """What its start can be sent again with, if something."""
     reporter: Reporter | None = None
     """What its work says by `report` and `output`, while it runs here."""
 
-    def __init__(
-        self, task_id: str, log: Log, scope: str | None = None, key: IdempotencyKey | None = None
-    ) -> None:
+    def __init__(self, task_id: str, log: Log, scope: str | None = None) -> None:
         """`scope` says whose it is, where that makes a difference."""
         self.task_id = task_id
         self.log = log
         self.scope = scope
-        self.key = key
         self.on_end: Callable[[Task], object] = lambda _: None
 
     @classmethod
-    def create(
-        cls,
-        name: str,
-        log: Log,
-        mark: str = "",
-        scope: str | None = None,
-        key: IdempotencyKey | None = None,
-    ) -> Self:
+    def create(cls, name: str, log: Log, mark: str = "", scope: str | None = None) -> Self:
         """A new task, which is PENDING; its id ends with the mark of who gives it out."""
-        task = cls(secrets.token_hex(12) + mark, log, scope, key)
+        task = cls(secrets.token_hex(12) + mark, log, scope)
         task.outline = Snapshot(
             task_id=task.task_id,
             name=name if name.isprintable() else plain_text(name),

@@ -62,10 +62,10 @@ class FileRegistry(MemoryRegistry):
             raise RegistryFull(self._settings.max_tasks)
         self._journal.tables.task_number += 1
         log = FileLog(self._journal.tables.task_number, self._settings, self._journal.add)
-        task = Task.create(name, log, self.mark, scope, key)
+        task = Task.create(name, log, self.mark, scope)
         keyed = (key.key, key.fingerprint) if key else (None, None)
         log.row = (log.number, task.task_id, scope, *keyed, work.name, json)
-        self._add(task)
+        self._add(task, key)
         self._starting.append((task, work, parameters))
         await self._journal.written()
         return task
@@ -134,10 +134,9 @@ class FileRegistry(MemoryRegistry):
         for row, events in self._journal.tables.unfinished():
             log = FileLog(row["number"], self._settings, self._journal.add)
             log.restore(events)
-            key = IdempotencyKey(row["key"], row["fingerprint"]) if row["key"] else None
-            task = Task(row["task_id"], log, row["scope"], key)
+            task = Task(row["task_id"], log, row["scope"])
             task.outline = Snapshot.from_json(log.latest)
-            self._add(task)
+            self._add(task, IdempotencyKey(row["key"], row["fingerprint"]) if row["key"] else None)
             log.begun = row["parameters"] is None
             end = "The server stopped while this task ran"
             if not log.begun:
@@ -152,11 +151,11 @@ class FileRegistry(MemoryRegistry):
             raise DatabaseUnusable(f"{self._journal.problem} It is '{self._settings.database}'.")
         self._written()
 
-    def _add(self, task: Task) -> None:
+    def _add(self, task: Task, key: IdempotencyKey | None) -> None:
+        task.key, task.on_end = key, self._expire
         self._tasks[task.task_id] = task
-        if task.key:
-            self._keyed[task.key.key] = task
-        task.on_end = self._expire
+        if key:
+            self._keyed[key.key] = task
 
     def _expire(self, task: Task) -> None:
         """Note that the end of a task is on its way into the file."""
