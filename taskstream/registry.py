@@ -15,7 +15,7 @@ from functools import partial
 from itertools import islice
 from typing import Literal, Protocol
 
-from taskstream.errors import IdempotencyKeyReused, RegistryFull, TaskNotFound
+from taskstream.errors import IdempotencyKeyReused, RegistryFull
 from taskstream.events import TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
@@ -64,11 +64,9 @@ class MemoryRegistry:
         self._begin(task, work, parameters, Checkpoint())
         return task
 
-    async def get(self, task_id: str, last_event_id: str | None = None) -> Task:  # noqa: ARG002 - it has all
-        """The task, with all that who sends this `Last-Event-ID` has seen. Raises `TaskNotFound`."""
-        if task := self._tasks.get(task_id):
-            return task
-        raise TaskNotFound(task_id, self._settings.retention_seconds)
+    async def get(self, task_id: str, last_event_id: str | None = None) -> Task | None:  # noqa: ARG002
+        """The task, if it is there, with all that whoever sends this `Last-Event-ID` has seen."""
+        return self._tasks.get(task_id)
 
     async def get_many(self, task_ids: Sequence[str]) -> Sequence[Task | None]:
         """The tasks with these ids, with all that anybody has seen; `None` for each that is not there."""
@@ -80,14 +78,12 @@ class MemoryRegistry:
         found = (task for task in own if status in (None, task.outline.status))
         return [task.log.latest for task in islice(found, limit)]
 
-    async def cancel(self, task_id: str) -> Task:
-        """End a task that still runs as REVOKED, and stop its work. Raises `TaskNotFound`."""
-        task = await self.get(task_id)
+    async def cancel(self, task: Task) -> None:
+        """End a task that still runs as REVOKED, and stop its work."""
         if not task.ended:
             task.publish(TaskStatus.REVOKED, "Cancelled")
-            if running := self._running.get(task_id):
+            if running := self._running.get(task.task_id):
                 running.cancel()
-        return task
 
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended."""
@@ -109,8 +105,8 @@ class MemoryRegistry:
 
     async def close(self) -> None:
         """Cancel what still runs, and give it a moment to clean up; blocking functions too."""
-        for task_id in self._tasks:
-            await self.cancel(task_id)
+        for task in self._tasks.values():
+            await self.cancel(task)
         await self._wait_for_running()
         for task_id in [*self._ended]:
             self._forget(task_id)
@@ -166,10 +162,10 @@ class Registry(Protocol):
     async def start(
         self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None, scope: str | None
     ) -> Task: ...
-    async def get(self, task_id: str, last_event_id: str | None = None) -> Task: ...
+    async def get(self, task_id: str, last_event_id: str | None = None) -> Task | None: ...
     async def get_many(self, task_ids: Sequence[str]) -> Sequence[Task | None]: ...
     async def list(self, scope: str | None, status: TaskStatus | None, limit: int) -> Sequence[bytes]: ...
-    async def cancel(self, task_id: str) -> Task: ...
+    async def cancel(self, task: Task) -> None: ...
     async def count(self) -> tuple[int, int]: ...
     async def count_by_status(self) -> Mapping[TaskStatus, int]: ...
     @property

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Literal
 
-from taskstream.errors import IdempotencyKeyReused, RegistryFull, TaskNotFound
+from taskstream.errors import IdempotencyKeyReused, RegistryFull
 from taskstream.events import Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.registry import MemoryRegistry
@@ -70,11 +70,9 @@ class FileRegistry(MemoryRegistry):
         await self._journal.written()
         return task
 
-    async def get(self, task_id: str, last_event_id: str | None = None) -> Task:  # noqa: ARG002 - it has all
+    async def get(self, task_id: str, last_event_id: str | None = None) -> Task | None:  # noqa: ARG002
         """The task with this id."""
-        if task := (await self.get_many([task_id], whole=True))[0]:
-            return task
-        raise TaskNotFound(task_id, self._settings.retention_seconds)
+        return (await self.get_many([task_id], whole=True))[0]
 
     async def get_many(self, task_ids: Sequence[str], *, whole: bool = False) -> Sequence[Task | None]:
         """The tasks with these ids; of those that have ended only the end, unless `whole`."""
@@ -97,14 +95,12 @@ class FileRegistry(MemoryRegistry):
                     found.append((task.log.number, task.log.latest))
         return [latest for _, latest in sorted(found, reverse=True)[:limit]]
 
-    async def cancel(self, task_id: str) -> Task:
+    async def cancel(self, task: Task) -> None:
         """End a task that still runs as REVOKED, and stop its work."""
-        task = await self.get(task_id)
         if not task.ended:
             self._journal.require()
-            await super().cancel(task_id)
+            await super().cancel(task)
             await self._journal.written()
-        return task
 
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended."""

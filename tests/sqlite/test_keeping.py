@@ -20,8 +20,8 @@ async def test_ended_tasks_are_in_the_file_only(make: Make) -> None:
         found = tasks.registry
         assert isinstance(found, registry.FileRegistry)
         assert not found._tasks
-        read = await found.get(task.task_id)
-        assert (await found.get(task.task_id)).log is read.log
+        read = await tasks.find(task.task_id, None)
+        assert (await tasks.find(task.task_id, None)).log is read.log
         del read
         assert not found._kept._logs
         assert [event.id for event in events][-5:] == list(range(199, 204))
