@@ -81,11 +81,6 @@ class Task:
         """The latest snapshot, decoded on demand: its data may be large."""
         return Snapshot.from_json(self.log.latest)
 
-    @property
-    def ended(self) -> bool:
-        """Whether the last event is in the log."""
-        return self.log.ended
-
     async def run(
         self,
         begin: Callable[[], Awaitable[Updates]],

@@ -134,7 +134,7 @@ class Work:
     def from_json(self, text: str) -> Parameters:
         """The parameters that `to_json` has made. Raises `ValidationError`."""
         try:
-            return self._carried.model_validate_json(text)
+            return self._carried.model_validate_json(text, by_alias=True, by_name=True)
         except ValidationError:
             return self.parameters.model_validate_json(text)
 

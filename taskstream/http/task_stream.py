@@ -100,7 +100,7 @@ class TaskStream(Tasks):
         task = await self.find(task_id, self.whose(scope), last_event_id)
         after = task.log.parse_id(last_event_id)
         viewer = NamedFollower(task.log, after, name_event) if name_event else Follower(task.log, after)
-        if task.ended and viewer.caught_up:
+        if task.log.ended and viewer.caught_up:
             return Response(status_code=204, headers=NO_STORE)  # or EventSource would ask again, for ever
         return self._respond(viewer, wait)
 

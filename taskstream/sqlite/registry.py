@@ -97,7 +97,7 @@ class FileRegistry(MemoryRegistry):
 
     async def cancel(self, task: Task) -> None:
         """End a task that still runs as REVOKED, and stop its work."""
-        if not task.ended:
+        if not task.log.ended:
             self._journal.require()
             await super().cancel(task)
             await self._journal.written()
