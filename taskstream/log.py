@@ -7,7 +7,6 @@ from collections.abc import Callable
 from itertools import islice
 from operator import attrgetter
 
-from taskstream.encoding import one_line
 from taskstream.events import Event, Kind
 
 PIECE_BYTES = 64 * 1024
@@ -45,8 +44,6 @@ class Log:
 
         With an `event_id`, under the number that it was given elsewhere: those between are lost.
         """
-        if not data.isascii():
-            data = one_line(data)
         self.last_id = event_id or self.last_id + 1
         if kind is Kind.SNAPSHOT or kind is Kind.LAST:
             self.latest, self.latest_id = data, self.last_id

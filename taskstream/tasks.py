@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from taskstream.bridge import OUTPUT_CHARACTERS, OUTPUT_QUEUE_LENGTH, Reporter
-from taskstream.encoding import Json, encode, plain_text, to_json
+from taskstream.encoding import Json, encode, one_line, plain_text, to_json
 from taskstream.errors import explain
 from taskstream.events import ENDED, Count, Event, Kind, Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
@@ -66,14 +66,9 @@ class Task:
     def create(cls, name: str, log: Log, mark: str = "", scope: str | None = None) -> Self:
         """A new task, which is PENDING; its id ends with the mark of who gives it out."""
         task = cls(secrets.token_hex(12) + mark, log, scope)
-        task.outline = Snapshot(
-            task_id=task.task_id,
-            name=name if name.isprintable() else plain_text(name),
-            status=TaskStatus.PENDING,
-            message="Waiting to start",
-            updated_at=datetime.now(UTC).isoformat(),
-        )
-        log.append(encode(task.outline))
+        name = name if name.isprintable() else plain_text(name)
+        task.outline = Snapshot(task.task_id, name, TaskStatus.PENDING)
+        task.append(TaskStatus.PENDING, "Waiting to start", 0, None, [])
         return task
 
     @property
@@ -159,6 +154,8 @@ class Task:
             now,
         )
         line = encode(self.outline)
+        if not line.isascii():
+            line = one_line(line)
         if data is not None:  # text can't look like the field: there its quotes have backslashes
             before_data, _, after_data = line.partition(NO_DATA)
             line = b"".join((before_data, NO_DATA[:-4], data, after_data))  # copied once, if large
