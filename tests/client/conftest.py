@@ -4,8 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.client.running import Run
-from tests.support.programs import Program
+from tests.client.running import OwnServer, Run
+from tests.support.programs import Program, Server
+
+
+@pytest.fixture(scope="session")
+def own_server() -> Iterator[Server]:
+    """A server with work that has something to say, whose viewers need not wait before they reconnect."""
+    with OwnServer("--retry-milliseconds", "0") as server:
+        yield server
 
 
 @pytest.fixture
