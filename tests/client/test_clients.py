@@ -45,6 +45,7 @@ FIVE_STEPS = [
 ]
 """What is printed of a task in five steps, watched from its beginning."""
 
+WORKS = "'simulated', 'scraping', 'flood', 'hot_loop', 'sleep', 'odd' or 'speech'"
 SPEECH = ("--work", "speech", "--param")
 SAID = [
     event(2, {"text": 5}, "output"),
@@ -133,7 +134,7 @@ def test_unknown_task(run: Run, server: Server, client: str) -> None:
     ("flags", "words"),
     [
         (["--steps", "0"], "(422): steps: Input should be greater than or equal to 1."),
-        (["--work", "dreaming"], "(422): work: Input should be 'simulated', 'scraping' or 'speech'."),
+        (["--work", "dreaming"], f"(422): work: Input should be {WORKS}."),
         (["--name", "x" * 70_000], "(413): The body is larger than 64 KiB."),
         (["--param", "x=1"], "(422): x: Extra inputs are not permitted."),
         (

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.support.api import LONG_TASK, Api, Event, blocks, check_two_places, events
-from tests.support.programs import OwnWorkServer, Server
+from tests.support.programs import OwnWorkServer, Server, UvicornServer
 
 StartServer = Callable[..., Server]
 
@@ -127,13 +127,8 @@ async def test_retry_is_spread(bounded: Server, session: aiohttp.ClientSession) 
 
 async def test_settings_under_uvicorn(session: aiohttp.ClientSession) -> None:
     """`uvicorn app:app` serves the same, with the settings of the environment."""
-
-    class Uvicorn(Server):
-        program = ("-m", "uvicorn", "app:app")
-
-    with Uvicorn(
-        TASKSTREAM_MAX_TASKS="1", TASKSTREAM_CORS_ORIGINS="https://a.example, https://b.example"
-    ) as server:
+    origins = "https://a.example, https://b.example"
+    with UvicornServer(TASKSTREAM_MAX_TASKS="1", TASKSTREAM_CORS_ORIGINS=origins) as server:
         api = Api(session, [server.url])
         await api.start(**LONG_TASK)
         await api.json("POST", "/start-task", 503)
