@@ -61,29 +61,6 @@ def test_comments_come_in_the_order_of_the_wire() -> None:
     assert seen == ["a", "1", "b", "2", "c"]
 
 
-async def test_what_on_comment_raises(server: Server) -> None:
-    """It is the caller's, even if it looks like an error of the network."""
-
-    def fail(_: str) -> None:
-        raise OSError("disk full")
-
-    async with open_session(server.url) as session:
-        task = await client.start_task(session, server.url, seconds=60, steps=1)
-        source = EventSource(
-            session,
-            f"{server.url}/task-progress/{task['task_id']}",
-            last_event_id="2",
-            reconnection_seconds=0,
-            on_comment=fail,
-        )
-        async with asyncio.timeout(10):
-            with pytest.raises(OSError, match="disk full"):
-                async for _ in source:
-                    pass
-        async with session.post(f"{server.url}/cancel-task/{task['task_id']}"):
-            pass
-
-
 @pytest.mark.parametrize(
     "url", ["http://localhost:8000", "https://a.localhost", "http://127.0.0.2", "http://[::1]:1"]
 )
