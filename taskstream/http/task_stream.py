@@ -120,8 +120,8 @@ class TaskStream(Tasks):
             if task and whose in (None, task.scope):
                 logs.append(task.log)
             else:
-                self.not_found(task_id)  # which the log may have to say
-                unknown.append(b"event: unknown\ndata: %b\n\n" % to_json({"task_id": task_id}))
+                told = {"task_id": task_id, "detail": str(self.not_found(task_id))}
+                unknown.append(b"event: unknown\ndata: %b\n\n" % to_json(told))
         return self._respond(Overview(logs, unknown), wait)
 
     @asynccontextmanager

@@ -139,22 +139,6 @@ async def test_what_is_no_update(value: object) -> None:
     )
 
 
-async def test_a_cancellation_by_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """`CancelledError` of what work waits for, while nobody cancels the task, fails, and is logged."""
-    tasks = TaskStream()
-
-    @tasks.work
-    async def awaits_a_cancelled_child() -> None:
-        child = asyncio.create_task(asyncio.sleep(60))
-        child.cancel()
-        await child
-
-    async with tasks:
-        last = await last_snapshot(tasks, awaits_a_cancelled_child)
-    assert (last.status, last.message) == (TaskStatus.FAILURE, unexpected("CancelledError"))
-    assert "awaits_a_cancelled_child" in caplog.text
-
-
 async def test_work_that_cancels_its_own_task(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever cancels the task, it is cancelled."""
     tasks = TaskStream()

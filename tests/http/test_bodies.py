@@ -42,14 +42,6 @@ def mistakes(bodies: StartTaskBodies, body: bytes) -> list[dict[str, object]]:
     return detail
 
 
-def test_parameters_are_fields(bodies: StartTaskBodies) -> None:
-    """The first public work is the default; a parameter, with its type, bounds and default, is a field."""
-    work, body = bodies.parse(b'{"count": 2}')
-    assert (work.name, body.name, body.values()) == ("own", None, {"count": 2, "word": "hi"})
-    work, body = bodies.parse(b'{"work": "blocking", "name": "mine", "seconds": 3}')
-    assert (work.name, body.name, body.values()) == ("blocking", "mine", {"seconds": 3})
-
-
 def test_private_work_is_not_even_named(bodies: StartTaskBodies) -> None:
     """Who may not start some work isn't told that there is any."""
     for name in (b"secret", b"unheard of"):
