@@ -14,9 +14,6 @@ from starlette.exceptions import HTTPException
 from taskstream.encoding import plain_text
 from taskstream.updates import WorkError
 
-RETRY_AFTER_SECONDS = 5
-"""What a 503 tells the client to wait."""
-
 IDEMPOTENCY_KEY = "Idempotency-Key"
 """The header by which a start that is sent again starts nothing again."""
 
@@ -54,10 +51,10 @@ class TaskNotFound(TaskStreamError, LookupError):
 
 
 class TryLater(TaskStreamError, RuntimeError):
-    """There is no room now, or something is out of reach. Status 503, with `Retry-After`."""
+    """There is no room now, or something is out of reach. Status 503, with `Retry-After` in seconds."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(503, detail, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+        super().__init__(503, detail, {"Retry-After": "5"})
 
 
 class RegistryFull(TryLater):

@@ -61,9 +61,11 @@ def canonical(value: object, base64_bytes: bool = True) -> Any:  # noqa: ANN401 
         case RootModel():
             return canonical(value.root, False)
         case BaseModel():
-            return canonical({**fields_of(value), **(value.model_extra or {})}, False)
-        case _ if is_dataclass(type(value)):
-            return canonical(fields_of(value), False)
+            own = {name: getattr(value, name) for name in type(value).model_fields}
+            return canonical(own | (value.model_extra or {}), False)
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            own = {each.name: getattr(value, each.name) for each in fields(value) if each.init}
+            return canonical(own, False)
         case Mapping():
             return {key_of(key): canonical(each, base64_bytes) for key, each in value.items()}
         case set() | frozenset():
@@ -73,10 +75,3 @@ def canonical(value: object, base64_bytes: bool = True) -> Any:  # noqa: ANN401 
         case bytes() if base64_bytes:
             return base64.urlsafe_b64encode(value).decode()
     return pydantic_core.to_jsonable_python(value, inf_nan_mode="constants")
-
-
-def fields_of(value: Any) -> dict[str, object]:  # noqa: ANN401 - a model or a dataclass
-    """What a model or a dataclass is made of."""
-    own = getattr(value, "__pydantic_fields__", None)
-    names = own or [each.name for each in fields(value) if each.init]
-    return {name: getattr(value, name) for name in names}

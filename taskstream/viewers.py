@@ -3,7 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Self
+from typing import Literal, Self
 
 from taskstream.events import Event
 from taskstream.log import Log
@@ -43,14 +43,11 @@ class Viewer(ABC):
         return True
 
     @property
-    def finished(self) -> bool:
-        """Whether nothing will follow what is there."""
-        return all(log.closed for log in self.logs)
-
-    @property
-    def ended(self) -> bool:
-        """Whether that is because every task has ended."""
-        return all(log.ended for log in self.logs)
+    def outcome(self) -> Literal["ended", "stopped"] | None:
+        """Why nothing will follow what is there, if so: every task has ended, or the server stops."""
+        if all(log.ended for log in self.logs):
+            return "ended"
+        return "stopped" if all(log.closed for log in self.logs) else None
 
     async def wait(self) -> bool:
         """Return as soon as there is something new: false, and at once, if nothing will come any more."""
@@ -117,6 +114,6 @@ class Overview(Viewer):
             if last_id != log.latest_id:
                 self._seen[log] = log.latest_id
                 events.append(b"data: %b\n\n" % log.latest)
-        if events and self.ended:
+        if events and self.outcome == "ended":
             events[-1] = b"id: end\n" + events[-1]
         return b"".join(events)

@@ -129,8 +129,8 @@ class Stream:
                 return False
             if not viewer.caught_up:
                 return True
-            if viewer.finished:
-                self.end("ended" if viewer.ended else "stopped")
+            if outcome := viewer.outcome:
+                self.end(outcome)
             else:
                 self.up_to_date = viewer.shares and not self._retry
         except Exception:  # noqa: BLE001 - it is logged, and the other streams are served
