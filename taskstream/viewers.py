@@ -12,10 +12,9 @@ from taskstream.log import Log
 class Viewer(ABC):
     """A cursor in logs: what is there, by `take`; or, while it is entered, also what comes, by `read`."""
 
-    shared_log: Log | None = None
-    """The log whose events it takes as they stand, if there is one: its viewers can share what is sent."""
-
-    __slots__ = ("_news", "logs")
+    shares = False
+    """Whether it takes the events of one log as they stand, so that what is sent can be shared."""
+    logs: tuple[Log, ...] = ()
 
     def __init__(self, logs: Iterable[Log]) -> None:
         self.logs = tuple(logs)
@@ -32,7 +31,7 @@ class Viewer(ABC):
 
     def release(self) -> None:
         """Let go of the logs: a viewer that has left is kept by cycles of anyio and sse-starlette."""
-        self.logs = ()
+        vars(self).clear()
 
     @abstractmethod
     def take(self) -> bytes:
@@ -73,17 +72,12 @@ class Viewer(ABC):
 class Follower(Viewer):
     """A cursor in one log: first it reads what follows `last_event_id`, then what happens."""
 
-    __slots__ = ("last_event_id", "log", "shared_log")  # it is read for each viewer of each event
+    shares = True
 
     def __init__(self, log: Log, last_event_id: int) -> None:
         super().__init__([log])
-        self.log = self.shared_log = log
+        self.log = log
         self.last_event_id = last_event_id
-
-    def release(self) -> None:
-        """Let go of the log."""
-        super().release()
-        del self.log, self.shared_log
 
     def take(self) -> bytes:
         """The next events, in pieces if they are many."""
@@ -94,10 +88,8 @@ class Follower(Viewer):
 
     def take_events(self) -> list[Event]:
         """The next events as they stand in the log."""
-        if self.caught_up:
-            return []
-        events = self.log.events_after(self.last_event_id)
-        self.last_event_id = events[-1].id
+        if events := self.log.events_after(self.last_event_id):
+            self.last_event_id = events[-1].id
         return events
 
     @property
@@ -117,11 +109,6 @@ class Overview(Viewer):
         self._seen = dict.fromkeys(logs, 0)
         self._preface = list(preface)
         super().__init__(self._seen)
-
-    def release(self) -> None:
-        """Let go of the logs."""
-        super().release()
-        self._seen.clear()
 
     def take(self) -> bytes:
         """The preface, once, and whatever has changed since the last time."""

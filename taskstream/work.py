@@ -112,7 +112,7 @@ class Work:
         try:
             return self.parameters.model_validate(dict(values))
         except ValidationError as error:
-            raise InvalidParameters.of_pydantic(error) from None
+            raise InvalidParameters(error.errors(), "body") from None
 
     @cached_property
     def _carried(self) -> type[Parameters]:

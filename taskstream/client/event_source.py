@@ -70,9 +70,9 @@ class EventSource:
     ) -> None:
         """`read_timeout` is in seconds without a byte; None waits for ever, as browsers do.
 
-        `on_comment` is called with each comment, when the events before it have been taken, `on_error`
-        before each reconnection of `async for`, with the network error, or None if the server ended the
-        stream. `url` and `read_timeout` may be changed between connections.
+        `on_comment` is called with each comment, when the events before it have been taken; what it raises
+        is raised. `on_error` is called before each reconnection of `async for`, with the network error, or
+        None if the server ended the stream. `url` and `read_timeout` may be changed between connections.
         """
         self.url = url
         self.last_event_id = last_event_id
@@ -85,6 +85,7 @@ class EventSource:
         self.read_timeout = read_timeout
         self._max_event_bytes = max_event_bytes
         self._on_comment = on_comment
+        self._comment_error: Exception | None = None
         self._on_error = on_error or (lambda _: None)
 
     @asynccontextmanager
@@ -115,6 +116,8 @@ class EventSource:
                         async for event in events:
                             yield event
                 except NETWORK_ERRORS as error:
+                    if error is self._comment_error:
+                        raise
                     network_error = error
                 self.ready_state = ReadyState.CONNECTING  # "reestablish the connection"
                 self._on_error(network_error)
@@ -152,7 +155,7 @@ class EventSource:
     async def _events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Event, None]:
         # The standard starts each connection with an empty id; browsers keep the one they have, so that
         # events without an id don't make them forget where they were. So do we.
-        parser = Parser(self.last_event_id, self._max_event_bytes, self._on_comment)
+        parser = Parser(self.last_event_id, self._max_event_bytes, self._on_comment and self._comment)
         while chunk := await self._read(response):
             for event in parser.parse(chunk):
                 self._take(parser)
@@ -169,6 +172,15 @@ class EventSource:
         self.last_event_id = parser.last_event_id
         if parser.reconnection_seconds is not None:
             self.reconnection_seconds = parser.reconnection_seconds
+
+    def _comment(self, text: str) -> None:
+        """Call `on_comment`, whose errors are no network's."""
+        assert self._on_comment is not None
+        try:
+            self._on_comment(text)
+        except Exception as error:
+            self._comment_error = error
+            raise
 
 
 async def read_beginning(response: aiohttp.ClientResponse) -> bytes:

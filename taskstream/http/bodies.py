@@ -51,7 +51,7 @@ class StartTaskBodies:
             model = self._models.get(work.name) or self.model(work)
             return work, model.model_validate_json(body)
         except ValidationError as error:
-            raise InvalidParameters.of_pydantic(error) from None
+            raise InvalidParameters(error.errors(), "body") from None
 
 
 class TaskIds(BaseModel, extra="forbid", strict=True):
@@ -65,7 +65,7 @@ class TaskIds(BaseModel, extra="forbid", strict=True):
         try:
             return cls.model_validate_json(body).task_ids
         except ValidationError as error:
-            raise InvalidParameters.of_pydantic(error) from None
+            raise InvalidParameters(error.errors(), "body") from None
 
 
 class WorkOnly(BaseModel):

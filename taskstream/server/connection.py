@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import Any
 
 from httptools import HttpParserError
+from starlette.responses import Response
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
@@ -37,6 +38,11 @@ UNKNOWN_HOST = (
     "This server doesn't answer under that name: give it with --allowed-hosts (or allowed_hosts)."
 )
 TOO_LARGE = f"The head of the request is larger than {HEAD_BYTES // 1024} KiB."
+
+answer_options = Response(
+    status_code=204, headers={"Allow": "GET, HEAD, POST, OPTIONS", "Cache-Control": "no-store"}
+)
+"""What answers `OPTIONS *`, which is about the server (RFC 9110, section 9.3.7)."""
 
 
 class AccessLines(logging.Logger):
@@ -153,6 +159,8 @@ class Connection(StreamingProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._response = cycle
+        if cycle.scope["method"] == "OPTIONS" and cycle.scope["raw_path"] == self.root_path.encode() + b"*":
+            app = answer_options  # type: ignore[assignment]
         super()._start_asgi_task(cycle, app)
 
     def _set_deadline(self, seconds: float, on_time: Callable[[], object]) -> None:

@@ -9,7 +9,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.support.browser import card, expect_status, progress, start_task, submit, turn_tab, until_streams
 from tests.support.gateway import gateway
-from tests.support.programs import OwnWorkServer, Server
+from tests.support.programs import Server
 
 StartServer = Callable[..., Server]
 
@@ -355,14 +355,13 @@ def test_the_wire_keeps_its_end_only(server: Server, page: Page) -> None:
     assert below < 2
 
 
-def test_the_wire_shows_the_end_of_a_large_event(page: Page) -> None:
+def test_the_wire_shows_the_end_of_a_large_event(speaker: Server, page: Page) -> None:
     """An event that is larger than the pane keeps is cut, and doesn't leave the pane blank."""
-    with OwnWorkServer() as server:
-        task_id = start_task(server, work="flood", name="Large", events=5, kib=300)
-        page.goto(f"{server.url}/#{task_id}")
-        page.locator(".on-the-wire").click()
-        expect(page.locator(WIRE)).to_contain_text("204 No Content")
-        assert 60_000 < len(page.locator(WIRE).inner_text()) < 66_000
+    task_id = start_task(speaker, work="flood", name="Large", events=5, kib=300)
+    page.goto(f"{speaker.url}/#{task_id}")
+    page.locator(".on-the-wire").click()
+    expect(page.locator(WIRE)).to_contain_text("204 No Content")
+    assert 60_000 < len(page.locator(WIRE).inner_text()) < 66_000
 
 
 def test_the_keyboard_is_enough(server: Server, page: Page) -> None:

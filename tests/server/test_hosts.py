@@ -84,3 +84,13 @@ async def test_one_host(server: Server, version: bytes, hosts: list[bytes], stat
     lines = b"".join(b"Host: %b\r\n" % host for host in hosts)
     async with connection(server, b"GET /health HTTP/%b\r\n%b\r\n" % (version, lines)) as reader:
         assert (await reader.readline()).split()[1] == b"%d" % status
+
+
+async def test_options_of_the_server(server: Server) -> None:
+    """`OPTIONS *` is about the server itself, and leaves the connection open; other methods have no `*`."""
+    ask = b"%b * HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with connection(server, ask % b"OPTIONS" + ask % b"GET") as reader:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 204 ")
+        assert b"\r\nallow: GET, HEAD, POST, OPTIONS\r\n" in head
+        assert (await reader.readline()).startswith(b"HTTP/1.1 404 ")
