@@ -7,16 +7,15 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Literal
 
-from taskstream.errors import BackendUnavailable, IdempotencyKeyReused, RegistryFull, TaskNotFound
+from taskstream.errors import BackendUnavailable, IdempotencyKeyReused, RegistryFull
 from taskstream.events import Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
-from taskstream.registry import MemoryRegistry, Record
+from taskstream.registry import MemoryRegistry
 from taskstream.settings import Settings
 from taskstream.sqlite.file import DatabaseFile, DatabaseUnusable, explained
 from taskstream.sqlite.journal import FileCheckpoint, Journal
 from taskstream.sqlite.log import FileLog
 from taskstream.tasks import Checkpoint, Task
-from taskstream.updates import Begin
 from taskstream.work import Parameters, Work, WorkTable
 
 FORGOTTEN_AT_ONCE = 1000
@@ -31,9 +30,9 @@ class FileRegistry(MemoryRegistry):
     def __init__(self, settings: Settings, works: WorkTable) -> None:
         """Open the file, and go on where the last process has stopped. Raises `DatabaseUnusable`."""
         super().__init__(settings)
-        self._starting: dict[Callable[[], None], IdempotencyKey | None] = {}
-        """What adds tasks, once they are in the file, and runs their work; and their keys."""
-        self._ending: list[str] = []
+        self._starting: dict[Task, Callable[[], None]] = {}
+        """Tasks on their way into the file, and what adds them then, and runs their work."""
+        self._ending: list[Task] = []
         """Tasks whose end is on its way into the file."""
         with explained(str(settings.database)), ExitStack() as stack:
             file = DatabaseFile(str(settings.database))
@@ -45,12 +44,7 @@ class FileRegistry(MemoryRegistry):
         self._owned = asyncio.create_task(self._look_after())
 
     async def start(
-        self,
-        work: Work,
-        parameters: Parameters,
-        name: str,
-        key: IdempotencyKey | None = None,
-        scope: str | None = None,
+        self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None, scope: str | None
     ) -> Task:
         """Start some work, once that is in the file."""
         self._journal.require()
@@ -61,7 +55,7 @@ class FileRegistry(MemoryRegistry):
                 raise IdempotencyKeyReused
             return task
         is_new = not (key and key.key in self._keyed)
-        if is_new and len(self._records) + len(self._starting) >= self._settings.max_tasks:
+        if is_new and len(self._tasks) + len(self._starting) >= self._settings.max_tasks:
             raise RegistryFull(self._settings.max_tasks)
         task = await super().start(work, parameters, name, key, scope)
         if isinstance(task.log, FileLog) and not task.log.last_id:
@@ -70,13 +64,12 @@ class FileRegistry(MemoryRegistry):
         await self._journal.written()
         return task
 
-    async def get(self, task_id: str, last_event_id: str | None = None) -> Task:  # noqa: ARG002 - it has all
+    async def get(self, task_id: str, last_event_id: str | None = None) -> Task | None:  # noqa: ARG002
         """The task with this id."""
-        if record := self._records.get(task_id):
-            return record.task
-        for _, ended in await self._find_ended("task_id", [task_id]):
-            return ended
-        raise TaskNotFound(task_id, self._settings.retention_seconds)
+        if task := self._tasks.get(task_id):
+            return task
+        found = await self._find_ended("task_id", [task_id])
+        return found[0][1] if found else None
 
     async def get_many(self, task_ids: Sequence[str]) -> Sequence[Task | None]:
         """The tasks with these ids; of those that have ended only the end."""
@@ -89,25 +82,23 @@ class FileRegistry(MemoryRegistry):
         """The latest snapshots, newest task first."""
         async with self._journal.idle() as tables:
             found = tables.list_ended(scope, status, limit)
-        for task in [each.task for each in self._records.values()]:
+        for task in self._tasks.values():
             own = scope in (None, task.scope) and (status is None or status is task.snapshot.status)
             if own and isinstance(task.log, FileLog):
                 found.append((task.log.number, task.log.latest))
         return [latest for _, latest in sorted(found, reverse=True)[:limit]]
 
-    async def cancel(self, task_id: str) -> Task:
+    async def cancel(self, task: Task) -> None:
         """End a task that still runs as REVOKED, and stop its work."""
-        task = await self.get(task_id)
-        if not task.ended:
+        if not task.log.ended:
             self._journal.require()
-            await super().cancel(task_id)
+            await super().cancel(task)
             await self._journal.written()
-        return task
 
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended."""
         self._journal.require()
-        return len(self._records) + self._journal.tables.ended.total(), len(self._records)
+        return len(self._tasks) + self._journal.tables.ended.total(), len(self._tasks)
 
     async def count_by_status(self) -> Mapping[TaskStatus, int]:
         """How many tasks there are in each status."""
@@ -140,8 +131,8 @@ class FileRegistry(MemoryRegistry):
                 with suppress(ValueError):  # `InvalidParameters`, `ValidationError`
                     work = works.get(row["work"])
                     parameters = work.from_json(row["parameters"].decode())
-                    key = IdempotencyKey(row["key"], row["fingerprint"]) if row["key"] else None
-                    self._begin(task, key, partial(work.begin, parameters, self._threads), Checkpoint())
+                    task.key = IdempotencyKey(row["key"], row["fingerprint"]) if row["key"] else None
+                    self._begin(task, work, parameters, Checkpoint())
                     continue
             task.publish(TaskStatus.FAILURE, end)
         self._journal.write()
@@ -152,15 +143,16 @@ class FileRegistry(MemoryRegistry):
     def _new_log(self) -> FileLog:
         return FileLog(next(self._journal.tables.task_numbers), self._settings, self._journal.add)
 
-    def _begin(self, task: Task, key: IdempotencyKey | None, begin: Begin, _: Checkpoint) -> None:
+    def _begin(self, task: Task, work: Work, parameters: Parameters, _: Checkpoint) -> None:
         """Add a task, and run its work, once it is in the file."""
-        if key:
-            self._keyed[key.key] = Record(task, key)
-        self._starting[partial(super()._begin, task, key, begin, FileCheckpoint(self._journal))] = key
+        if task.key:
+            self._keyed[task.key.key] = task
+        checkpoint = FileCheckpoint(self._journal)
+        self._starting[task] = partial(super()._begin, task, work, parameters, checkpoint)
 
-    def _expire(self, task_id: str) -> None:
+    def _expire(self, task: Task) -> None:
         """Note that the end of a task is on its way into the file."""
-        self._ending.append(task_id)
+        self._ending.append(task)
 
     async def _find_ended(
         self, column: Literal["task_id", "key"], values: Sequence[str], *, whole: bool = True
@@ -171,18 +163,18 @@ class FileRegistry(MemoryRegistry):
     def _written(self) -> None:
         """Begin the work of tasks that are in the file now, and let go of those whose end is."""
         starting, self._starting = self._starting, {}
-        for begin in starting:
+        for begin in starting.values():
             begin()
-        for task_id in self._ending:
-            self._forget(task_id)
+        for task in self._ending:
+            self._forget(task.task_id)
         self._ending.clear()
 
     def _problem_changed(self) -> None:
         """Drop what can't be started; have reports and output wait as long as the file can't be written."""
-        for key in filter(None, self._starting.values()):
+        for key in filter(None, [task.key for task in self._starting]):
             del self._keyed[key.key]
         self._starting.clear()
-        for reporter in filter(None, [each.task.reporter for each in self._records.values()]):
+        for reporter in filter(None, [each.reporter for each in self._tasks.values()]):
             reporter.paused = True
             if not self._journal.problem:
                 reporter.resume()

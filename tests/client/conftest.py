@@ -5,7 +5,19 @@ from collections.abc import Iterator
 import pytest
 
 from tests.client.running import Run
-from tests.support.programs import Program
+from tests.support.programs import OwnWorkServer, Program, Server
+
+
+@pytest.fixture(scope="session")
+def own_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server with work that has something to say, whose viewers need not wait before they reconnect."""
+    flags = ["--retry-milliseconds", "0"]
+    if getattr(request, "param", "memory") == "file":
+        flags += ["--database", str(tmp_path_factory.mktemp("tasks") / "tasks.db")]
+    with OwnWorkServer(*flags) as server:
+        yield server
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
@@ -14,7 +14,7 @@ import requests
 import client
 import sse_client
 from taskstream.client.protocol import Rejected, SnapshotDict
-from tests.client.running import OwnServer, hasty
+from tests.client.running import hasty
 from tests.support.api import Api
 from tests.support.faults import (
     BAD_GATEWAY,
@@ -39,16 +39,12 @@ PIECES = ["Zürich\r\n", "→ 東", "京 🚄\n\x1b[31m\n", "→ 東", "\x85\u20
 AT_ONCE = 16
 """Viewers at a time."""
 
+WHEREVER = pytest.mark.parametrize("own_server", ["memory", "file"], indirect=True)
+"""Also over tasks in a file, from which a log that is over is read again."""
+
 Seen = list[SnapshotDict | str]
 """Snapshots and pieces of output, in their order."""
 Watch = Callable[[str, str], Awaitable[Seen]]
-
-
-@pytest.fixture(scope="module")
-def hasty_server() -> Iterator[Server]:
-    """A server whose viewers need not wait before they reconnect."""
-    with OwnServer("--retry-milliseconds", "0") as server:
-        yield server
 
 
 class Recording:
@@ -63,11 +59,11 @@ class Recording:
 
 
 @pytest.fixture
-async def recording(hasty_server: Server, session: aiohttp.ClientSession) -> Recording:
-    api = Api(session, [hasty_server.url])
+async def recording(own_server: Server, session: aiohttp.ClientSession) -> Recording:
+    api = Api(session, [own_server.url])
     task_id = (await api.start(work="speech", name=NAME, pieces=PIECES))["task_id"]
     await api.watch(task_id)
-    recording = Recording(hasty_server.port, task_id, record(hasty_server.port, task_id))
+    recording = Recording(own_server.port, task_id, record(own_server.port, task_id))
     order = [each if isinstance(each, str) else each["progress"] for each in recording.seen]
     assert order == [0, 0, *PIECES[:2], 20, *PIECES[2:4], 60, PIECES[4], 100]
     return recording
@@ -139,6 +135,7 @@ async def test_one(recording: Recording, watch: Watch, faults: tuple[Fault, ...]
     await try_all(recording, watch, [faults])
 
 
+@WHEREVER
 @pytest.mark.parametrize("kind", [Cut, End])
 async def test_cut_anywhere(recording: Recording, watch: Watch, kind: type[Cut | End]) -> None:
     """Cut at a sample of offsets, around the end of each line for one: every event is seen, once, whole."""
@@ -166,6 +163,7 @@ def any_faults(draw: random.Random, answer_bytes: int) -> tuple[Fault, ...]:
     return first, *draw.choices(between, k=draw.randint(0, 2)), second
 
 
+@WHEREVER
 @pytest.mark.parametrize("draws", [100, pytest.param(1000, marks=pytest.mark.slow)])
 async def test_cut_twice(recording: Recording, watch: Watch, draws: int) -> None:
     """Two cuts anywhere, with more trouble between them: every event is seen, once, whole."""
@@ -180,6 +178,7 @@ async def test_split_anywhere(recording: Recording, watch: Watch) -> None:
     await try_all(recording, watch, [(split,) for split in pieces])
 
 
+@WHEREVER
 async def test_stall(recording: Recording, watch: Watch) -> None:
     """A viewer whose connection is silent for too long takes a new one, and carries on there."""
     async with FaultProxy(recording.port, (Stall(len(recording.answer) // 2),)) as proxy:
