@@ -73,7 +73,7 @@ class Journal:
 
     @asynccontextmanager
     async def idle(self) -> AsyncIterator[Tables]:
-        """The tables, while no checkpoint is on, for who awaits nothing. Raises `BackendUnavailable`."""
+        """The tables, outside of checkpoints, to be used without awaiting. Raises `BackendUnavailable`."""
         async with self._connection:
             try:
                 yield self.tables
@@ -127,9 +127,8 @@ class Journal:
             if self.problem or self._file.wal_bytes > self._checkpoint_bytes:
                 async with self._connection:
                     await asyncio.to_thread(self._file.checkpoint)  # which may make room on a full disk
-                self._checkpoint_bytes = (
-                    self._file.wal_bytes + WAL_BYTES
-                )  # a program that reads keeps it long
+                # A program that reads may keep it long.
+                self._checkpoint_bytes = self._file.wal_bytes + WAL_BYTES
                 self.write()
         except (OSError, sqlite3.Error) as error:
             self.fail(problem_of(error), error)
@@ -145,9 +144,9 @@ class Journal:
         in_place = self._file.in_place
         if in_place:
             self.write()
-        self._file.close(clean=in_place and not self._changed)
         self.problem = "The server stops."
         self._settle(self.problem)
+        self._file.close(clean=in_place and not self._changed)
 
     def _see_size(self) -> None:
         if self._file.wal_bytes > self._checkpoint_bytes:
