@@ -64,8 +64,9 @@ def key_of(key: object) -> str:
 
 def one_line(json: bytes) -> bytes:
     """The same without what isn't the end of a line, but taken for one by Python's `str.splitlines`."""
-    for end in ("\x85", "\u2028", "\u2029"):
-        json = json.replace(end.encode(), b"\\u%04x" % ord(end))
+    if not json.isascii():
+        for end in ("\x85", "\u2028", "\u2029"):
+            json = json.replace(end.encode(), b"\\u%04x" % ord(end))
     return json
 
 

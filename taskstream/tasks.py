@@ -108,9 +108,9 @@ class Task:
             result = result or Result()
             self.publish(TaskStatus.SUCCESS, result.message, data=result.data)
         except BaseException as error:  # not even `sys.exit()` in some work may stop the server
-            running = asyncio.current_task()
-            was_cancelled = self.log.sealed or (running and running.cancelling())  # or only what it awaited
-            if was_cancelled and issubclass(type(error), asyncio.CancelledError):
+            # Without a name for the asyncio task: its frame and its cancellation would be in a cycle.
+            cancelled = self.log.sealed or asyncio.current_task().cancelling()  # type: ignore[union-attr]
+            if cancelled and issubclass(type(error), asyncio.CancelledError):
                 self.publish(TaskStatus.REVOKED, "Cancelled")
                 raise
             self.publish(TaskStatus.FAILURE, explain(error))
