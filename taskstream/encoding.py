@@ -111,7 +111,7 @@ def encoded(value: object) -> bytes | None:
             return None
     except Exception:  # noqa: BLE001 - a value's own methods may raise anything
         return None
-    return json if json.isascii() else one_line(json)
+    return one_line(json)
 
 
 def one_line(json: bytes) -> bytes:
