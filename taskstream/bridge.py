@@ -1,6 +1,7 @@
 """The bridge from what work says, in any thread, to the event loop and the log of its task."""
 
 import asyncio
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, cast
@@ -47,6 +48,7 @@ class Reporter(Step):
         """Whether the log can't take more for now: what is said waits until `resume`."""
         self.reporter, self.closed = self, False
         self.task_id, self.scope = task.task_id, task.scope
+        self.process_id = os.getpid()
         self.outermost: Step | None = None
         """The step that was opened first, if it is open."""
         self.latest = NOTHING
@@ -59,27 +61,41 @@ class Reporter(Step):
         self._loop_thread = threading.get_ident()
         self._said: list[str | Report | None] = []
         """`None` in the place of output that was dropped."""
-        self._outputs = self._characters = 0
+        self._characters = 0
         self._waiting_since: float | None = None
         """When a thread began to wait for the loop, which has not turned since."""
         self._room = threading.Condition()
 
-    def report(self, step: Step, progress: float | None, message: str, data: object) -> None:
-        """Put a report of a step in the place of what was said last, unless there was output since.
+    def report(
+        self,
+        step: Step,
+        progress: float | None = None,
+        message: str | None = None,
+        data: object = None,
+        done: float | None = None,
+    ) -> Said:
+        """Put what a step says in the place of what was said last, unless there was output since.
 
-        Raises `asyncio.CancelledError` once this is closed.
+        That is how far its current item is or, with `done`, that it comes to another one: then, as long as
+        it is `latest`, and this is `scheduled`, the step need not do more than count. Raises
+        `asyncio.CancelledError` once this is closed.
         """
         # What was reported is what is sent, even if the work goes on filling its list.
         if data is not None:
             data = frozen(data, iterators=threading.get_ident() != self._loop_thread)
-        self._say((step, progress, message, data))
-
-    def move(self, step: Step, done: float) -> Said:
-        """Put a step that comes to another item in the place of what was said last, likewise.
-
-        As long as that is `latest`, and this is `scheduled`, the step need not do more than count.
-        """
-        return self._say((step, None, None, None), done)
+        if self.closed:
+            raise asyncio.CancelledError("The task has ended")
+        said, latest = (step, progress, message, data), self.latest
+        if latest[0] is not step:
+            latest[0].advance(latest[1])
+        if step.parent:
+            step.parent = step.parent.nearest_open
+        if done is not None:
+            step.done, step.inner = done, 0
+        self.latest = said
+        if not self.scheduled:
+            self._schedule()
+        return said
 
     def output(self, text: str) -> None:
         """Add a piece of output; in another thread than the loop's, wait while there are too many.
@@ -98,9 +114,8 @@ class Reporter(Step):
                 return
             self._take_latest()  # which came before
             self._said.append(text)
-            self._outputs += 1
             self._characters += len(text)
-        if in_loop and (self._characters >= OUTPUT_CHARACTERS or self._outputs >= self._limit):
+        if in_loop and (self._characters >= OUTPUT_CHARACTERS or len(self._said) >= self._limit):
             self.flush()
         elif not self.scheduled:
             self._schedule()
@@ -111,7 +126,7 @@ class Reporter(Step):
         with self._room:
             self._take_latest()
             said, self._said = self._said, []
-            self._outputs = self._characters = 0
+            self._characters = 0
             self._waiting_since = None
             self._room.notify_all()
         if self._task is None:
@@ -143,21 +158,6 @@ class Reporter(Step):
             self.outermost, self.reporter = None, cast("Reporter", proxy(self))  # these would be cycles
             self._room.notify_all()
 
-    def _say(self, said: Said, done: float | None = None) -> Said:
-        if self.closed:
-            raise asyncio.CancelledError("The task has ended")
-        step, latest = said[0], self.latest
-        if latest[0] is not step:
-            latest[0].advance(latest[1])
-        if step.parent:
-            step.parent = step.parent.nearest_open
-        if done is not None:
-            step.done, step.inner = done, 0
-        self.latest = said
-        if not self.scheduled:
-            self._schedule()
-        return said
-
     def _take_latest(self) -> None:
         taken = self.latest, self.latest[0].done
         if taken[0] is not self._taken[0] or taken[1] != self._taken[1]:
@@ -168,7 +168,7 @@ class Reporter(Step):
 
     def _wait_for_room(self) -> bool:
         """Wait while there are too many pieces; false if the loop doesn't turn."""
-        while self._outputs >= self._limit and not self.closed:
+        while len(self._said) >= self._limit and not self.closed:
             now = time.monotonic()
             if self._waiting_since is None:
                 self._waiting_since = now

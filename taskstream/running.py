@@ -13,9 +13,8 @@ from functools import cached_property
 from typing import Self, Unpack
 
 from taskstream.registry import Registry
-from taskstream.reporting import forget_in_children
 from taskstream.settings import Settings, SettingsKeywords, replace
-from taskstream.steps import current_step
+from taskstream.steps import find_step
 from taskstream.tqdm_steps import tqdm_patch
 from taskstream.updates import type_name
 from taskstream.work import WorkTable
@@ -115,7 +114,6 @@ class Running:
         """Start, unless it has been started: a router that is included twice enters twice."""
         if not self._users:
             self.works.check()
-            forget_in_children()
             await self._stack.enter_async_context(self._run())
         elif self._home and self._home.loop is not asyncio.get_running_loop():
             raise RuntimeError(f"{ANOTHER_LOOP}: make one for each.")
@@ -151,7 +149,7 @@ class Running:
 
 def scope_of_current() -> str | None:
     """Whose the task is that runs, if one does."""
-    step = current_step.get()
+    step = find_step()
     return step.reporter.scope if step else None
 
 

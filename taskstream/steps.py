@@ -3,14 +3,13 @@
 The task holds the tree; the context variable only names a step in it, which may have been closed since.
 """
 
+import os
 from contextvars import ContextVar
-from math import inf
 from threading import get_ident
-from typing import TYPE_CHECKING, SupportsFloat
+from typing import TYPE_CHECKING
 
 from taskstream.encoding import plain_text
 from taskstream.events import Count
-from taskstream.updates import InvalidUpdate, type_name
 
 if TYPE_CHECKING:
     from taskstream.bridge import Reporter
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
 MAX_COUNTS = 4
 """Steps that a snapshot has: the outermost ones, and the innermost."""
 
-BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
+MAX_TOTAL = 2**53
+"""Up to this, JavaScript counts exactly."""
 
 
 class Step:
@@ -34,7 +34,7 @@ class Step:
     """Percent of the current item that are done: of all that was said in it, the furthest."""
     closed: bool  # no default: an attribute that its class has too is looked up slowly
 
-    def __init__(self, label: object, total: SupportsFloat | None, unit: object, here: "Step") -> None:
+    def __init__(self, here: "Step", label: str, total: float | None, unit: str | None = None) -> None:
         """Open it inside of the one that the context names, and have the context name this one.
 
         In another thread, a context that names none stands for the outermost step.
@@ -50,17 +50,10 @@ class Step:
             self.parent = outermost
         current_step.set(self)
 
-    def describe(self, label: object, total: SupportsFloat | None, unit: object) -> None:
-        """Say what is counted. A total that isn't a positive number isn't known."""
-        self.label = plain_text(str(label))
-        self.unit = plain_text(str(unit)) if unit else None
-        try:
-            number = float(0 if total is None else total)
-        except OverflowError:
-            number = inf
-        except (TypeError, ValueError):
-            raise InvalidUpdate(f"The total has to be a number, not {type_name(total)}") from None
-        self.total = (int(number) if number.is_integer() else number) if 0 < number < inf else None
+    def describe(self, label: str, total: float | None, unit: str | None) -> None:
+        """Say what is counted. A total that isn't a positive number, or a huge one, isn't known."""
+        self.label, self.unit = plain_text(label), unit and plain_text(unit)
+        self.total = total if total and 0 < total < MAX_TOTAL else None
 
     @property
     def nearest_open(self) -> "Step":
@@ -88,11 +81,11 @@ class Step:
         counts: list[Count] = []
         step = self
         while step.parent:
-            if len(counts) == MAX_COUNTS:
-                del counts[1]
             counts.append(step.count())
             step = step.parent
-        return counts[::-1]
+        counts.reverse()
+        del counts[MAX_COUNTS - 1 : -1]
+        return counts
 
     def count(self) -> Count:
         """How far this step is. If more is done than there should be, the total isn't known."""
@@ -104,20 +97,18 @@ class Step:
 
     def words(self) -> str:
         """How far this step is, in words: `Files: 3 of 20`, `Lines: 1,204`, `Model: 3.1 of 12 MB`."""
-        done, total, unit = self.done, self.total, self.unit
-        if total and done > total:
-            total = None
+        numbers, unit = [self.done, self.count()["total"]], self.unit
         if unit == "B":
-            power = next((n for n in range(5, 0, -1) if (total or done) >= 1000**n), 0)
-            done, total, unit = done / 1000**power, total and total / 1000**power, BYTES[power]
-        numbers = in_words(done) if total is None else f"{in_words(done)} of {in_words(total)}"
-        return f"{self.label}: {numbers} {unit}" if unit else f"{self.label}: {numbers}"
-
-
-def in_words(number: float) -> str:
-    """A number for people: 1,204 or 3.1."""
-    return f"{number:,}" if type(number) is int else f"{number:,.1f}".removesuffix(".0")
+            numbers, unit = [each and each / 1e6 for each in numbers], "MB"
+        shown = [f"{each:,.1f}".removesuffix(".0") for each in numbers if each is not None]
+        return " ".join(filter(None, (f"{self.label}:", " of ".join(shown), unit)))
 
 
 current_step: ContextVar[Step | None] = ContextVar("taskstream_step", default=None)
 """Where what is said in this context belongs; `None` outside of a task."""
+
+
+def find_step() -> Step | None:
+    """The step that the context names; none in a forked process, where nobody reads what is said."""
+    step = current_step.get()
+    return step if step and step.reporter.process_id == os.getpid() else None
