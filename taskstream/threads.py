@@ -1,7 +1,7 @@
 """Blocking work: functions that run in a bounded number of threads beside the event loop."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
@@ -41,33 +41,25 @@ class WorkThreads:
     async def _call(self, function: Callable[[], object], name: str) -> AsyncGenerator[Result, None]:
         await self._places.acquire()
         begun = False
+        outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         try:
             yield Result()  # here is a place
-            outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-            arguments = (self._run, function, outcome)
-            Thread(target=copy_context().run, args=arguments, name=name, daemon=True).start()
+            Thread(
+                target=copy_context().run, args=(self._run, function, outcome), name=name, daemon=True
+            ).start()
             begun = True
+            yield await outcome
         finally:
             if not begun:
                 self._places.release()
-        try:
-            yield await outcome
-        finally:
-            del outcome, arguments  # else an error is in a cycle with its traceback, which has this frame
+            del outcome  # else an error is in a cycle with its traceback, which has this frame
 
     def _run(self, function: Callable[[], object], outcome: "asyncio.Future[Result]") -> None:
         settle: Callable[[], None]
         try:
-            result = Result.of(function())
-            result = replace(result, data=frozen(result.data))  # here, where it holds up nobody
-            settle = partial(outcome.set_result, result)
+            settle = partial(outcome.set_result, next(result_of(function)))
         except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is awaited
-            raised = error
-            if isinstance(error, StopIteration):  # which no future takes
-                raised = RuntimeError("The work raised StopIteration")
-                raised.__cause__ = error
-            settle = partial(outcome.set_exception, raised)
-            del raised
+            settle = partial(outcome.set_exception, error)
         with suppress(RuntimeError):  # the loop is closed: the server has stopped
             outcome.get_loop().call_soon_threadsafe(self._settle, outcome, settle)
         del outcome, settle  # likewise
@@ -77,3 +69,9 @@ class WorkThreads:
         self._places.release()
         if not outcome.cancelled():
             settle()
+
+
+def result_of(function: Callable[[], object]) -> Iterator[Result]:
+    """Its result; in a generator, where `StopIteration`, which no future takes, becomes another error."""
+    result = Result.of(function())
+    yield replace(result, data=frozen(result.data))  # here, where it holds up nobody

@@ -11,7 +11,7 @@ from pydantic_core import PydanticSerializationError
 
 from taskstream.errors import InvalidParameters
 from taskstream.idempotency import canonical, json_of
-from taskstream.signatures import Function, name_of, part_of_request, problem_of, types_of, written
+from taskstream.signatures import Function, part_of_request, problem_of, types_of
 from taskstream.threads import WorkThreads
 from taskstream.updates import Result, Updates
 
@@ -61,15 +61,16 @@ class Work:
         `public` work can be started by requests, other work by the application only.
         """
         self.function = function
-        self.name = name or name_of(function)
+        self.name = name or str(getattr(function, "__name__", function))
         self.public = public
         self.description = inspect.getdoc(function) or ""
         if problem := problem_of(function):
             raise TypeError(f"The work '{self.name}' {problem}.")
         with suppress(UnreadableAnnotation):  # it may name what is defined further down
             _ = self.fields
-        self._is_coroutine_function = inspect.iscoroutinefunction(written(function))
-        is_async = self._is_coroutine_function or inspect.isasyncgenfunction(written(function))
+        written = inspect.unwrap(function)
+        self._is_coroutine_function = inspect.iscoroutinefunction(written)
+        is_async = self._is_coroutine_function or inspect.isasyncgenfunction(written)
         self.kind: Literal["async", "blocking"] = "async" if is_async else "blocking"
         """Whether it runs in the event loop, or in a thread."""
 
@@ -151,7 +152,7 @@ class Work:
         """The updates of a run, as soon as there is a place for it; it begins when they are iterated."""
         call: Callable[[], Any] = partial(self.function, **parameters.values())
         if self.kind == "blocking":
-            return await threads.call(call, f"work {name_of(self.function)}")
+            return await threads.call(call, f"work {self.function.__name__}")
         return result_of(call) if self._is_coroutine_function else call()
 
 
@@ -189,9 +190,8 @@ class WorkTable:
         for work in self._works.values():
             if work.function == function_or_name:  # a bound method is another object each time
                 return work
-        raise TypeError(
-            f"'{name_of(function_or_name)}' is no work of this TaskStream: decorate it with `work`."
-        )
+        name = getattr(function_or_name, "__name__", function_or_name)
+        raise TypeError(f"'{name}' is no work of this TaskStream: decorate it with `work`.")
 
     def check(self) -> None:
         """Raise `TypeError` if the parameters of a work can't be understood."""
