@@ -6,7 +6,7 @@ They run in an event loop, from who enters first to who leaves last.
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from enum import Enum
 from functools import cached_property
@@ -55,12 +55,6 @@ class Home:
         """The registry of the tasks."""
         owner = self.owner
         return owner.open_registry(owner.settings, owner.namespace, owner.works)
-
-    async def aclose(self) -> None:
-        """Let the viewers go and end what still runs."""
-        if "registry" in vars(self):
-            self.registry.release_viewers()
-            await self.registry.close()
 
 
 home_of_work: ContextVar[Home | None] = ContextVar("taskstream_home", default=None)
@@ -129,22 +123,30 @@ class Running:
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[Registry]:
-        """Open the registry; in the end, let the viewers go and end what still runs."""
-        with tqdm_patch.applied(self.track_tqdm):
-            async with aclosing(Home(self)) as home:
-                registry = home.registry
-                self._home = home
-                yield registry
+        """Be at home in this event loop, and open the registry."""
+        async with self._at_home() as home:
+            registry = home.registry
+            self._home = home
+            yield registry
 
     @asynccontextmanager
     async def in_worker(self) -> AsyncIterator[None]:
         """While entered, the task that runs in a worker may start others, of this application."""
-        async with aclosing(Home(self)) as home:
-            token = home_of_work.set(home)
+        async with self._at_home() as home:
+            home_of_work.set(home)
+            yield
+
+    @asynccontextmanager
+    async def _at_home(self) -> AsyncIterator[Home]:
+        """Let tasks run in this event loop; in the end, let the viewers go and end what still runs."""
+        home = Home(self)
+        with tqdm_patch.applied(self.track_tqdm):
             try:
-                yield
+                yield home
             finally:
-                home_of_work.reset(token)
+                if "registry" in vars(home):
+                    home.registry.release_viewers()
+                    await home.registry.close()
 
 
 def scope_of_current() -> str | None:

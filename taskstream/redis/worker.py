@@ -27,7 +27,6 @@ from taskstream.redis.queue import WorkRequest, create_celery, on_soft_time_limi
 from taskstream.redis.remote import RemoteTask, end_task, find_task
 from taskstream.running import Running
 from taskstream.threads import WorkThreads
-from taskstream.tqdm_steps import tqdm_patch
 from taskstream.updates import Updates, WorkError
 
 RENEW_SECONDS = 1
@@ -144,8 +143,7 @@ class Worker:
         running = asyncio.create_task(task.run(begin, delivery.next, self._settings.output_queue_length))
         delivering = asyncio.create_task(delivery.run(running.cancel))
         lease = self._leases.hold(task.task_id, on_end=running.cancel)
-        tracking = tqdm_patch.applied(self._tasks.track_tqdm)
-        with lease, on_soft_time_limit(end_at_soft_time_limit), tracking:
+        with lease, on_soft_time_limit(end_at_soft_time_limit):
             await asyncio.wait([running])
             await delivery.flush()
         delivering.cancel()
