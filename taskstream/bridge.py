@@ -28,9 +28,6 @@ Said = tuple[Step, float | None, str | None, object]
 
 NOTHING: Said = (Step.__new__(Step), None, "", None)
 
-Report = tuple[str, float, object, list[Count]]
-"""The same as a snapshot has it: words, percent of the whole, data, and what is counted."""
-
 
 class Reporter(Step):
     """What one task says until the event loop takes it: its output whole, of reports in a row the latest.
@@ -59,8 +56,8 @@ class Reporter(Step):
         self._limit = output_queue_length
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
-        self._said: list[str | Report | None] = []
-        """`None` in the place of output that was dropped."""
+        self._said: list[str | tuple[str, float, object, list[Count]] | None] = []
+        """Output, `None` in the place of what was dropped, and reports as snapshots have them."""
         self._characters = 0
         self._waiting_since: float | None = None
         """When a thread began to wait for the loop, which has not turned since."""

@@ -19,9 +19,6 @@ from taskstream.tqdm_steps import tqdm_patch
 from taskstream.updates import type_name
 from taskstream.work import WorkTable
 
-OpenRegistry = Callable[[Settings, str, WorkTable], Registry]
-"""Opens the registry for some settings, a namespace and works, in the running event loop."""
-
 NOT_RUNNING = (
     "This TaskStream isn't running: include its router in the application that is served (the lifespan of "
     "a mounted one never runs). A lifespan of yours that starts tasks has `async with tasks:` around its "
@@ -68,9 +65,13 @@ class Running:
     """Whether each task is somebody's: then the verbs have to be told whose by `scope`, except in work."""
 
     def __init__(
-        self, open_registry: OpenRegistry, namespace: str, settings: SettingsKeywords, track_tqdm: bool
+        self,
+        open_registry: Callable[[Settings, str, WorkTable], Registry],
+        namespace: str,
+        settings: SettingsKeywords,
+        track_tqdm: bool,
     ) -> None:
-        """Take settings. Raises `ValueError` for a bad one."""
+        """Take what opens a registry in the running event loop. Raises `ValueError` for a bad setting."""
         self.namespace = namespace
         self.track_tqdm = track_tqdm
         self.works = WorkTable()
@@ -93,12 +94,15 @@ class Running:
             raise RuntimeError(NOT_RUNNING)
         return home
 
-    def whose(self, scope: Scope | None) -> str | None:
-        """The scope that is meant: that of the task that calls if none is said; `None` for all of them.
+    def whose(self, scope: Scope | None, *, inherits: bool = False) -> str | None:
+        """The scope that is meant; `None` for all of them.
 
-        Raises `TypeError` if one has to be said, `ValueError` for what can't be one.
+        If none is said, it is that of the task that calls, where one has to be said or the call `inherits`.
+        Raises `TypeError` if it is missing, `ValueError` for what can't be one.
         """
-        if scope is None and self.scoped and (scope := scope_of_current()) is None:
+        if scope is None and (self.scoped or inherits) and (step := find_step()):
+            scope = step.reporter.scope
+        if scope is None and self.scoped:
             raise TypeError(
                 "Each task of this TaskStream is somebody's: say whose by scope=…, or EVERYBODY."
             )
@@ -123,21 +127,14 @@ class Running:
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[Registry]:
-        """Be at home in this event loop, and open the registry."""
-        async with self._at_home() as home:
+        """Open the registry as long as this is entered."""
+        async with self.at_home() as home:
             registry = home.registry
             self._home = home
             yield registry
 
     @asynccontextmanager
-    async def in_worker(self) -> AsyncIterator[None]:
-        """While entered, the task that runs in a worker may start others, of this application."""
-        async with self._at_home() as home:
-            home_of_work.set(home)
-            yield
-
-    @asynccontextmanager
-    async def _at_home(self) -> AsyncIterator[Home]:
+    async def at_home(self) -> AsyncIterator[Home]:
         """Let tasks run in this event loop; in the end, let the viewers go and end what still runs."""
         home = Home(self)
         with tqdm_patch.applied(self.track_tqdm):
@@ -147,12 +144,6 @@ class Running:
                 if "registry" in vars(home):
                     home.registry.release_viewers()
                     await home.registry.close()
-
-
-def scope_of_current() -> str | None:
-    """Whose the task is that runs, if one does."""
-    step = find_step()
-    return step.reporter.scope if step else None
 
 
 def check_scope(scope: object) -> str:

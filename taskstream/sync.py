@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError, wait
+from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,13 +17,9 @@ if TYPE_CHECKING:
     from taskstream.application import Tasks
 
 TURN_SECONDS = 10
-"""How long it is waited for an event loop that doesn't turn."""
+"""How long it is waited for a verb: none takes that long, unless something blocks the event loop."""
 
 STOPPED = "The event loop of this TaskStream has stopped."
-STUCK = (
-    f"The event loop in which this TaskStream runs hasn't turned for {TURN_SECONDS} s: something blocks it."
-)
-ITS_OWN_THREAD = "This is the event loop's own thread, which can't wait here: call `await tasks.start(…)`."
 
 
 class SyncTasks:
@@ -66,18 +62,17 @@ class SyncTasks:
         """Have one of the others' verbs run in the event loop, and wait for its result."""
         home = self._tasks.find_home()
         if home.thread == threading.get_ident():
-            raise RuntimeError(ITS_OWN_THREAD)
+            raise RuntimeError(
+                "This is the event loop's own thread, which can't wait here: call `await tasks.start(…)`."
+            )
         if home.loop.is_closed():
             raise RuntimeError(STOPPED)
         future = asyncio.run_coroutine_threadsafe(verb(*arguments, **keywords), home.loop)
-        while not future.done():
-            turned = threading.Event()
-            home.loop.call_soon_threadsafe(turned.set)
-            if not turned.wait(TURN_SECONDS):
-                future.cancel()
-                raise RuntimeError(STUCK)
-            wait([future], TURN_SECONDS)
         try:
-            return future.result()
+            return future.result(TURN_SECONDS)
+        except TimeoutError:
+            future.cancel()
+            blocked = f"The event loop hasn't turned for {TURN_SECONDS} s: something blocks it."
+            raise RuntimeError(blocked) from None
         except CancelledError:
             raise RuntimeError(STOPPED) from None

@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
-from pydantic_core import PydanticSerializationError
 
 from taskstream.errors import InvalidParameters
 from taskstream.idempotency import canonical, json_of
@@ -39,17 +38,10 @@ class Parameters(BaseModel):
 
     def json_values(self) -> str:
         """The same as canonical JSON. Raises `InvalidParameters` for what has none."""
-        values = {}
-        for name, value in sorted(self.values().items()):
-            try:
-                values[name] = canonical(value)
-            except ValueError:
-                try:
-                    only = {PREFIX + name}
-                    values |= self.model_dump(mode="json", include=only, by_alias=True, round_trip=True)
-                except ValueError:
-                    raise InvalidParameters.of(name, "There is no JSON for this value") from None
-        return json_of(values)
+        try:
+            return json_of(canonical(self.values()))
+        except ValueError:
+            raise InvalidParameters.of("parameters", "There is no JSON for one of them") from None
 
 
 class Work:
@@ -126,7 +118,7 @@ class Work:
         """The parameters for a worker. Raises `InvalidParameters` if it would get others than these."""
         own = partial(parameters.model_dump_json, include={*self.fields}, by_alias=True, round_trip=True)
         for dump in (parameters.json_values, own):  # its own is right for types that are base64, or JSON
-            with suppress(ValidationError, PydanticSerializationError):
+            with suppress(ValueError):
                 text = dump()
                 if self.from_json(text).values() == parameters.values():
                     return text

@@ -25,7 +25,7 @@ from taskstream.redis.logs import COMMANDS, LEASE_SECONDS, RedisLogs, script
 from taskstream.redis.messages import check_namespace, run_name
 from taskstream.redis.queue import WorkRequest, create_celery, on_soft_time_limit
 from taskstream.redis.remote import RemoteTask, end_task, find_task
-from taskstream.running import Running
+from taskstream.running import Running, home_of_work
 from taskstream.threads import WorkThreads
 from taskstream.updates import Updates, WorkError
 
@@ -117,7 +117,8 @@ class Worker:
             task = await retry_until_available(partial(find_task, logs, task_id))
             if task is None or task.snapshot.status is not TaskStatus.PENDING:
                 return  # forgotten, cancelled, or begun by another worker
-            async with self._tasks.in_worker():
+            async with self._tasks.at_home() as home:
+                home_of_work.set(home)
                 await self._run_pending(task, logs, work_name, json_parameters)
 
     async def _run_pending(
