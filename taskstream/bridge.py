@@ -9,7 +9,7 @@ from weakref import proxy
 
 from taskstream.encoding import frozen
 from taskstream.events import Count, TaskStatus
-from taskstream.steps import Step
+from taskstream.steps import NOTHING, Said, Step, in_words
 
 if TYPE_CHECKING:
     from taskstream.tasks import Task
@@ -22,11 +22,6 @@ OUTPUT_CHARACTERS = 16 * 1024
 
 STALL_SECONDS = 5
 """How long a thread waits for an event loop that doesn't turn; then its output is dropped."""
-
-Said = tuple[Step, float | None, str | None, object]
-"""Percent of the current item, words and data; without words, that the step is at another item."""
-
-NOTHING: Said = (Step.__new__(Step), None, "", None)
 
 
 class Reporter(Step):
@@ -43,13 +38,14 @@ class Reporter(Step):
         """Whether something was said that has not been taken."""
         self.paused = False
         """Whether the log can't take more for now: what is said waits until `resume`."""
-        self.reporter, self.closed = self, False
+        self.reporter = self
+        self.latest: Step = self
+        """The step in which something was said last."""
+        self.closed, self.said, self.live = False, NOTHING, False
         self.task_id, self.scope = task.task_id, task.scope
         self.process_id = os.getpid()
         self.outermost: Step | None = None
         """The step that was opened first, if it is open."""
-        self.latest = NOTHING
-        """What was said last; without a lock, which would double the cost of `report`."""
         self._taken: tuple[Said, float] = NOTHING, 0
         """What stands in `_said` or the log, and at which item."""
         self._task: Task | None = task
@@ -73,23 +69,25 @@ class Reporter(Step):
     ) -> Said:
         """Put what a step says in the place of what was said last, unless there was output since.
 
-        That is how far its current item is or, with `done`, that it comes to another one: then, as long as
-        it is `latest`, and this is `scheduled`, the step need not do more than count. Raises
+        That is how far its current item is or, with `done`, that it comes to another one. As long as the
+        step is `live`, it need not call this, but may replace what it has said, or go on counting. Raises
         `asyncio.CancelledError` once this is closed.
         """
         # What was reported is what is sent, even if the work goes on filling its list.
         if data is not None:
             data = frozen(data, iterators=threading.get_ident() != self._loop_thread)
-        if self.closed:
-            raise asyncio.CancelledError("The task has ended")
-        said, latest = (step, progress, message, data), self.latest
-        if latest[0] is not step:
-            latest[0].advance(latest[1])
-        if step.parent:
-            step.parent = step.parent.nearest_open
-        if done is not None:
-            step.done, step.inner = done, 0
-        self.latest = said
+        said = (progress, message, data)
+        with self._room:
+            self._check()
+            if self.latest is not step:
+                self.latest.live = False
+                self.latest.advance(self.latest.said[0])
+                self.latest = step
+            if step.parent:
+                step.parent = step.parent.nearest_open
+            if done is not None:
+                step.done, step.inner = done, 0
+            step.said, step.live = said, True
         if not self.scheduled:
             self._schedule()
         return said
@@ -103,8 +101,7 @@ class Reporter(Step):
         in_loop = threading.get_ident() == self._loop_thread
         with self._room:
             has_room = in_loop or self._wait_for_room()
-            if self.closed:
-                raise asyncio.CancelledError("The task has ended")
+            self._check()
             if not has_room:
                 if self._said[-1] is not None:
                     self._said.append(None)
@@ -119,8 +116,9 @@ class Reporter(Step):
 
     def flush(self) -> None:
         """Tell all that was said, in its order. To be called in the event loop."""
-        self.scheduled = False  # first: what is said from now on wakes the loop again
         with self._room:
+            # First: what is said from now on wakes the loop again.
+            self.scheduled = self.latest.live = False
             self._take_latest()
             said, self._said = self._said, []
             self._characters = 0
@@ -150,18 +148,26 @@ class Reporter(Step):
         """Take nothing any more; who says something is told by an exception, and none waits for ever."""
         with self._room:
             self.closed = True
-            self.scheduled = False  # so that who says something looks
-            self.latest, self._taken, self._task = NOTHING, (NOTHING, 0), None  # what may be large
-            self.outermost, self.reporter = None, cast("Reporter", proxy(self))  # these would be cycles
+            self.scheduled = self.latest.live = False  # so that who says something looks
+            self.said, self._taken, self._task = NOTHING, (NOTHING, 0), None  # what may be large
+            self.reporter = self.latest = cast("Reporter", proxy(self))  # else these would be cycles
+            self.outermost = None
             self._room.notify_all()
 
+    def _check(self) -> None:
+        if self.closed:
+            raise asyncio.CancelledError("The task has ended")
+
     def _take_latest(self) -> None:
-        taken = self.latest, self.latest[0].done
-        if taken[0] is not self._taken[0] or taken[1] != self._taken[1]:
-            self._taken = taken
-            step, progress, message, data = taken[0]
-            words = step.words() if message is None else message
-            self._said.append((words, step.advance(progress), data, step.counts()))
+        step = self.latest
+        said, done = step.said, step.done
+        if said is not self._taken[0] or done != self._taken[1]:
+            self._taken = said, done
+            progress, words, data = said
+            counts = step.counts()
+            if words is None:
+                words = in_words(counts[-1])
+            self._said.append((words, step.advance(progress), data, counts))
 
     def _wait_for_room(self) -> bool:
         """Wait while there are too many pieces; false if the loop doesn't turn."""

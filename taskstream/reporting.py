@@ -44,13 +44,12 @@ def report(progress: float | None, message: str, data: object = None) -> None:
         Update(progress, message)  # which raises, unless it is `None`, or another kind of text
     if (step := current_step.get()) is None:
         return
-    reporter = step.reporter
-    if data is None and step is reporter.latest[0] and not step.closed:
-        reporter.latest = (step, progress, message, data)
-        if reporter.scheduled:
+    if data is None and step.live:
+        step.said = (progress, message, None)
+        if step.live:  # still: it wasn't taken meanwhile
             return
-    if find_step():
-        reporter.report(step.nearest_open, progress, message, data)
+    if step := find_step():
+        step.reporter.report(step.nearest_open, progress, message, data)
 
 
 def output(text: str, end: str = "") -> None:
@@ -94,18 +93,18 @@ def track(
         yield from draw(iterable, description, count, console=console, disable=not console.is_terminal)
         return
     step = Step(here, description, count, unit)
-    reporter, done, said = step.reporter, 0, None
+    report_step, done, moved = step.reporter.report, 0, None
     try:
         for item in iterable:
-            if reporter.latest is said:
+            if step.said is moved and step.live:
                 step.done = done
-            if reporter.latest is not said or not reporter.scheduled:
-                said = reporter.report(step, done=done)
+            if step.said is not moved or not step.live:
+                moved = report_step(step, done=done)
             yield item
             done += 1
-        reporter.report(step, done=done)
+        report_step(step, done=done)
     finally:
-        step.closed = True
+        step.close()
 
 
 class OutputHandler(logging.Handler):

@@ -20,6 +20,11 @@ MAX_COUNTS = 4
 MAX_TOTAL = 2**53
 """Up to this, JavaScript counts exactly."""
 
+Said = tuple[float | None, str | None, object]
+"""Percent of the current item, words and data; without words, that the step is at another item."""
+
+NOTHING: Said = (None, "", None)
+
 
 class Step:
     """Something that is counted in a task, inside of the current item of its parent.
@@ -32,14 +37,19 @@ class Step:
     done: float = 0
     inner: float = 0
     """Percent of the current item that are done: of all that was said in it, the furthest."""
-    closed: bool  # no default: an attribute that its class has too is looked up slowly
+    # These have no defaults: an attribute that its class has too is looked up slowly.
+    closed: bool
+    said: Said
+    """What was said in it last."""
+    live: bool
+    """Whether that is the latest of its task, and the loop will take it, or what it is replaced by."""
 
     def __init__(self, here: "Step", label: str, total: float | None, unit: str | None = None) -> None:
         """Open it inside of the one that the context names, and have the context name this one.
 
         In another thread, a context that names none stands for the outermost step.
         """
-        self.reporter, self.closed = here.reporter, False
+        self.reporter, self.closed, self.said, self.live = here.reporter, False, NOTHING, False
         self.parent = here.nearest_open
         self.thread = get_ident()
         self.describe(label, total, unit)
@@ -77,31 +87,33 @@ class Step:
             step = step.parent
 
     def counts(self) -> list[Count]:
-        """What is counted, outermost first."""
+        """What is counted, outermost first. If more is done than there should be, the total isn't known."""
         counts: list[Count] = []
         step = self
         while step.parent:
-            counts.append(step.count())
+            total = None if step.total and step.done > step.total else step.total
+            count: Count = {"label": step.label, "done": step.done, "total": total}
+            if step.unit:
+                count["unit"] = step.unit
+            counts.append(count)
             step = step.parent
         counts.reverse()
-        del counts[MAX_COUNTS - 1 : -1]
+        if len(counts) > MAX_COUNTS:
+            del counts[MAX_COUNTS - 1 : -1]
         return counts
 
-    def count(self) -> Count:
-        """How far this step is. If more is done than there should be, the total isn't known."""
-        total = None if self.total and self.done > self.total else self.total
-        count: Count = {"label": self.label, "done": self.done, "total": total}
-        if self.unit:
-            count["unit"] = self.unit
-        return count
+    def close(self) -> None:
+        """Pass over it from now on."""
+        self.live, self.closed = False, True
 
-    def words(self) -> str:
-        """How far this step is, in words: `Files: 3 of 20`, `Lines: 1,204`, `Model: 3.1 of 12 MB`."""
-        numbers, unit = [self.done, self.count()["total"]], self.unit
-        if unit == "B":
-            numbers, unit = [each and each / 1e6 for each in numbers], "MB"
-        shown = [f"{each:,.1f}".removesuffix(".0") for each in numbers if each is not None]
-        return " ".join(filter(None, (f"{self.label}:", " of ".join(shown), unit)))
+
+def in_words(count: Count) -> str:
+    """How far something is: `Files: 3 of 20`, `Lines: 1,204`, `Model: 3.1 of 12 MB`."""
+    numbers, unit = [count["done"], count["total"]], count.get("unit")
+    if unit == "B":
+        numbers, unit = [each and each / 1e6 for each in numbers], "MB"
+    shown = [f"{each:,.1f}".removesuffix(".0") for each in numbers if each is not None]
+    return " ".join(filter(None, (f"{count['label']}:", " of ".join(shown), unit)))
 
 
 current_step: ContextVar[Step | None] = ContextVar("taskstream_step", default=None)

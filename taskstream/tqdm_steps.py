@@ -82,7 +82,7 @@ def patch(tqdm: Any) -> Callable[[], None]:  # noqa: ANN401 - a class without ty
     @wraps(end)
     def close(bar: Bar) -> None:
         if step := tell(bar):
-            step.closed = True
+            step.close()
         end(bar)
 
     def undo() -> None:
