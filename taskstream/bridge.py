@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, cast
 from weakref import proxy
 
-from taskstream.encoding import frozen
+from taskstream.encoding import Json, to_json
 from taskstream.events import Count, TaskStatus
 from taskstream.steps import NOTHING, Said, Step, in_words
 
@@ -52,7 +52,7 @@ class Reporter(Step):
         self._limit = output_queue_length
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
-        self._said: list[str | tuple[str, float, object, list[Count]] | None] = []
+        self._said: list[str | tuple[str, float, Json | None, list[Count]] | None] = []
         """Output, `None` in the place of what was dropped, and reports as snapshots have them."""
         self._characters = 0
         self._waiting_since: float | None = None
@@ -74,9 +74,8 @@ class Reporter(Step):
         `asyncio.CancelledError` once this is closed.
         """
         # What was reported is what is sent, even if the work goes on filling its list.
-        if data is not None:
-            data = frozen(data, iterators=threading.get_ident() != self._loop_thread)
-        said = (progress, message, data)
+        json = None if data is None else to_json(data)
+        said = (progress, message, json)
         with self._room:
             self._check()
             if self.latest is not step:

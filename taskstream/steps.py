@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from threading import get_ident
 from typing import TYPE_CHECKING
 
-from taskstream.encoding import plain_text
+from taskstream.encoding import Json, plain_text
 from taskstream.events import Count
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ MAX_COUNTS = 4
 MAX_TOTAL = 2**53
 """Up to this, JavaScript counts exactly."""
 
-Said = tuple[float | None, str | None, object]
+Said = tuple[float | None, str | None, Json | None]
 """Percent of the current item, words and data; without words, that the step is at another item."""
 
 NOTHING: Said = (None, "", None)
