@@ -61,5 +61,4 @@ class LazyCelery:
             )
         from taskstream.redis.worker import Worker
 
-        self._tasks.works.check()
         return Worker(self._tasks).celery

@@ -27,14 +27,12 @@ ANOTHER_LOOP = "This TaskStream runs in another event loop"
 
 
 class Everybody(Enum):
-    """The type of `EVERYBODY`."""
+    """As a `scope`: the tasks of all scopes. What is started with it is in none, so no request sees it."""
 
     EVERYBODY = "everybody"
 
 
 EVERYBODY = Everybody.EVERYBODY
-"""As a `scope`: the tasks of all scopes. What is started with it is in none, so no request sees it."""
-
 Scope = str | Everybody
 
 

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 MAX_COUNTS = 4
 """Steps that a snapshot has: the outermost ones, and the innermost."""
 
-MAX_TOTAL = 2**53
-"""Up to this, JavaScript counts exactly."""
-
 Said = tuple[float | None, str | None, Json | None]
 """Percent of the current item, words and data; without words, that the step is at another item."""
 
@@ -56,14 +53,14 @@ class Step:
         outermost = self.reporter.outermost
         if outermost is None or outermost.closed:
             self.reporter.outermost = self
-        elif self.parent.parent is None and outermost.thread != self.thread:
+        elif self.parent is self.reporter and outermost.thread != self.thread:
             self.parent = outermost
         current_step.set(self)
 
     def describe(self, label: str, total: float | None, unit: str | None) -> None:
         """Say what is counted. A total that isn't a positive number, or a huge one, isn't known."""
         self.label, self.unit = plain_text(label), unit and plain_text(unit)
-        self.total = total if total and 0 < total < MAX_TOTAL else None
+        self.total = total if total and 0 < total < 2**53 else None  # up to which JavaScript counts
 
     @property
     def nearest_open(self) -> "Step":
