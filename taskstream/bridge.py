@@ -74,7 +74,9 @@ class Reporter(Step):
         `asyncio.CancelledError` once this is closed.
         """
         # What was reported is what is sent, even if the work goes on filling its list.
-        json = None if data is None else to_json(data)
+        json = None
+        if data is not None:
+            json = to_json(data, iterators=threading.get_ident() != self._loop_thread)
         said = (progress, message, json)
         with self._room:
             self._check()
