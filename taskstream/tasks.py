@@ -126,7 +126,7 @@ class Task:
             self.reporter.flush()
         steps = self.outline.steps
         if steps and status is TaskStatus.PROGRESS and self.reporter is not None:
-            steps = self.reporter.latest[0].nearest_open.counts()
+            steps = self.reporter.latest.nearest_open.counts()
         self.append(status, message, progress or 0, json, steps)
 
     def append(

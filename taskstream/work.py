@@ -7,11 +7,10 @@ from functools import cached_property, partial
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
-from pydantic_core import PydanticSerializationError
 
 from taskstream.errors import InvalidParameters
 from taskstream.idempotency import canonical, json_of
-from taskstream.signatures import Function, name_of, part_of_request, problem_of, types_of, written
+from taskstream.signatures import Function, part_of_request, problem_of, types_of
 from taskstream.threads import WorkThreads
 from taskstream.updates import Result, Updates
 
@@ -39,17 +38,10 @@ class Parameters(BaseModel):
 
     def json_values(self) -> str:
         """The same as canonical JSON. Raises `InvalidParameters` for what has none."""
-        values = {}
-        for name, value in sorted(self.values().items()):
-            try:
-                values[name] = canonical(value)
-            except ValueError:
-                try:
-                    only = {PREFIX + name}
-                    values |= self.model_dump(mode="json", include=only, by_alias=True, round_trip=True)
-                except ValueError:
-                    raise InvalidParameters.of(name, "There is no JSON for this value") from None
-        return json_of(values)
+        try:
+            return json_of(canonical(self.values()))
+        except ValueError:
+            raise InvalidParameters.of("parameters", "There is no JSON for one of them") from None
 
 
 class Work:
@@ -61,15 +53,16 @@ class Work:
         `public` work can be started by requests, other work by the application only.
         """
         self.function = function
-        self.name = name or name_of(function)
+        self.name = name or str(getattr(function, "__name__", function))
         self.public = public
         self.description = inspect.getdoc(function) or ""
         if problem := problem_of(function):
             raise TypeError(f"The work '{self.name}' {problem}.")
         with suppress(UnreadableAnnotation):  # it may name what is defined further down
             _ = self.fields
-        self._is_coroutine_function = inspect.iscoroutinefunction(written(function))
-        is_async = self._is_coroutine_function or inspect.isasyncgenfunction(written(function))
+        written = inspect.unwrap(function)
+        self._is_coroutine_function = inspect.iscoroutinefunction(written)
+        is_async = self._is_coroutine_function or inspect.isasyncgenfunction(written)
         self.kind: Literal["async", "blocking"] = "async" if is_async else "blocking"
         """Whether it runs in the event loop, or in a thread."""
 
@@ -125,7 +118,7 @@ class Work:
         """The parameters for a worker. Raises `InvalidParameters` if it would get others than these."""
         own = partial(parameters.model_dump_json, include={*self.fields}, by_alias=True, round_trip=True)
         for dump in (parameters.json_values, own):  # its own is right for types that are base64, or JSON
-            with suppress(ValidationError, PydanticSerializationError):
+            with suppress(ValueError):
                 text = dump()
                 if self.from_json(text).values() == parameters.values():
                     return text
@@ -151,7 +144,7 @@ class Work:
         """The updates of a run, as soon as there is a place for it; it begins when they are iterated."""
         call: Callable[[], Any] = partial(self.function, **parameters.values())
         if self.kind == "blocking":
-            return await threads.call(call, f"work {name_of(self.function)}")
+            return await threads.call(call, f"work {self.function.__name__}")
         return result_of(call) if self._is_coroutine_function else call()
 
 
@@ -189,9 +182,8 @@ class WorkTable:
         for work in self._works.values():
             if work.function == function_or_name:  # a bound method is another object each time
                 return work
-        raise TypeError(
-            f"'{name_of(function_or_name)}' is no work of this TaskStream: decorate it with `work`."
-        )
+        name = getattr(function_or_name, "__name__", function_or_name)
+        raise TypeError(f"'{name}' is no work of this TaskStream: decorate it with `work`.")
 
     def check(self) -> None:
         """Raise `TypeError` if the parameters of a work can't be understood."""
