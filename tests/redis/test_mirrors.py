@@ -193,16 +193,3 @@ async def test_notifications_come_for_what_is_watched(
     channels = client.pubsub_channels()
     assert logs.prefix + watched.task_id in channels
     assert logs.prefix + other.task_id not in channels
-
-
-async def test_a_lost_subscription(logs: RedisLogs, listening: Mirrors, client: Redis) -> None:
-    """It is replaced, and what happened meanwhile is read."""
-    task = await started(logs)
-    mirror = await mirror_of(listening, task)
-    with Follower(mirror.log, 1) as viewer:
-        await report(logs, task)
-        await viewer.read()
-        for event_id in range(3, 6):
-            client.client_kill_filter(_type="pubsub")
-            await report(logs, task)
-            assert ids(await asyncio.wait_for(viewer.read(), 5)) == [event_id]
