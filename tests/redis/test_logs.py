@@ -36,25 +36,6 @@ def end_pause(client: Redis) -> None:
     client.hset(STATE, mapping={"swept_at": time.time(), "grace_until": 0})
 
 
-async def test_a_log(logs: RedisLogs) -> None:
-    """Events come back as they were appended, from the position that is asked for."""
-    assert await logs.latest(A) is None
-    await create(logs, A)
-    assert await append(logs, A, 2)
-    end = [Event(3, Kind.OUTPUT, b"said"), Event(4, Kind.LAST, b"4")]
-    assert await logs.append(A, end, "me")
-    assert await logs.latest(A) == ((4, "", b"4"), None)
-    pages = await logs.read([(A, 0), (B, 0), (A, 2), (A, 5)])
-    assert [page.events for page in pages] == [
-        [(1, "", b"one"), (2, "", b"event 2"), (3, "output", b"said"), (4, "last", b"4")],
-        [],
-        [(3, "output", b"said"), (4, "last", b"4")],
-        [],
-    ]
-    assert [page.snapshot for page in pages] == [(4, "", b"4"), None, None, None]
-    assert [page.gapless for page in pages] == [False, False, True, False]
-
-
 async def test_large_events_are_trimmed(redis_server: RedisServer, client: Redis) -> None:
     """A log takes about as much memory as it may, and always has its latest event."""
     logs = logs_of(redis_server.url, history_bytes=100_000)
@@ -94,15 +75,6 @@ async def test_what_is_sent_again_counts_once(logs: RedisLogs, client: Redis) ->
     assert await append(logs, A, 3, 4)
     assert await ids(logs, A) == [1, 2, 3, 4]
     assert not client.exists(f"{NAMESPACE}:messages", f"{NAMESPACE}:due")  # nor is it queued again
-
-
-async def test_one_worker_writes(logs: RedisLogs) -> None:
-    """Of two that begin a task the second is refused, however either of them counts."""
-    await create(logs, A)
-    assert await append(logs, A, 2)
-    for count in (1, 2, 3, 1_000_000_002):
-        assert not await append(logs, A, count, writer="somebody else")
-    assert await ids(logs, A) == [1, 2]
 
 
 async def test_an_end_follows_what_it_was_made_from(logs: RedisLogs) -> None:
