@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.client.running import Run
+from tests.client.running import AsyncClient, Run, SyncClient
 from tests.support.programs import OwnWorkServer, Program, Server
 
 
@@ -13,6 +13,13 @@ def own_server() -> Iterator[Server]:
     """A server with work that has something to say, whose viewers need not wait before they reconnect."""
     with OwnWorkServer("--retry-milliseconds", "0") as server:
         yield server
+
+
+@pytest.fixture(params=[AsyncClient, SyncClient])
+def either(request: pytest.FixtureRequest) -> AsyncClient:
+    """The functions of one of the two clients."""
+    functions: AsyncClient = request.param()
+    return functions
 
 
 @pytest.fixture
