@@ -1,11 +1,15 @@
 """The programs, as people run them."""
 
+import functools
 from collections.abc import Iterator
 
 import pytest
 
+from taskstream.client import environment
 from tests.client.running import AsyncClient, Run, SyncClient
 from tests.support.programs import OwnWorkServer, Program, Server
+
+tls = functools.cache(environment.tls)
 
 
 @pytest.fixture(scope="session")
@@ -16,8 +20,9 @@ def own_server() -> Iterator[Server]:
 
 
 @pytest.fixture(params=[AsyncClient, SyncClient])
-def either(request: pytest.FixtureRequest) -> AsyncClient:
-    """The functions of one of the two clients."""
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncClient:
+    """The functions of one of the two clients, whose sessions share the certificates that they load."""
+    monkeypatch.setattr(environment, "tls", tls)
     functions: AsyncClient = request.param()
     return functions
 
