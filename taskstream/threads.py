@@ -9,7 +9,7 @@ from functools import partial
 from queue import SimpleQueue
 from threading import Thread, current_thread
 
-from taskstream.encoding import frozen
+from taskstream.encoding import to_json
 from taskstream.updates import Result
 
 
@@ -78,7 +78,7 @@ class WorkThreads:
         settle: Callable[[], None]
         try:
             result = Result.of(function())
-            result = replace(result, data=frozen(result.data))  # here, where it holds up nobody
+            result = replace(result, data=to_json(result.data))  # here, where it holds up nobody
             settle = partial(outcome.set_result, result)
         except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is awaited
             raised = error

@@ -124,6 +124,8 @@ def test_unknown_task(run: Run, server: Server, client: str) -> None:
     assert sentence.endswith("/task-progress/a%2Fb") or "no (404): " in sentence
     sentence = refused(run(client, "--url", server.url, "--task-id", "abc"))
     assert "says no (404): Task 'abc' not found: it has never existed or was forgotten" in sentence
+    sentence = refused(run(client, "--url", server.url, "--task-id", "0" * 32))
+    assert "not found: it was started by another process of this application" in sentence
 
 
 @ONE

@@ -182,12 +182,12 @@ def test_an_ordinary_function(capsys: pytest.CaptureFixture[str]) -> None:
     ("say", "sentence"),
     [
         (lambda: report("5", 3), "The message has to be text (str), not int"),  # type: ignore[arg-type]
-        (lambda: report(5, None), "The message has to be text (str), not None"),  # type: ignore[arg-type]
+        (lambda: report(5, None), "The message has to be text (str), not NoneType"),  # type: ignore[arg-type]
         (lambda: report("5", "text"), "The progress has to be a finite number (percent), not str"),  # type: ignore[arg-type]
         (lambda: report(math.inf, "text"), "The progress has to be a finite number (percent), not inf"),
         (lambda: report(math.nan, "text"), "The progress has to be a finite number (percent), not nan"),
         (lambda: output(5), "Output has to be text (str), not int"),  # type: ignore[arg-type]
-        (lambda: output("5", end=None), "Output has to be text (str), not None"),  # type: ignore[arg-type]
+        (lambda: output("5", end=None), "Output has to be text (str), not NoneType"),  # type: ignore[arg-type]
     ],
 )
 def test_mistakes(say: Callable[[], None], sentence: str) -> None:

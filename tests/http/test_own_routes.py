@@ -367,7 +367,7 @@ async def test_a_viewer_that_leaves_keeps_no_log(path: str, wrapped: bool) -> No
 
     async with tasks:
         task_id = (await tasks.start(work)).task_id
-        log = weakref.ref((await tasks.registry.get(task_id)).log)
+        log = weakref.ref((await tasks.find(task_id, None)).log)
         target, _, query = path.format(task_id).partition("?")
         scope = {
             "type": "http",

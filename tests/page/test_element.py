@@ -131,7 +131,7 @@ def test_output_is_a_property(every_field: Server, page: Page) -> None:
 @pytest.mark.parametrize(
     ("src", "words"),
     [
-        ("/tasks/none", "The server does not know this task"),
+        ("/tasks/none", "Task 'none' not found: it has never existed"),
         ("/nonsense", "The server does not know this task"),
         ("mailto:nobody@example.com", "Expected the address of a task"),
     ],

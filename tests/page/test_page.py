@@ -117,7 +117,7 @@ def test_a_forgotten_task_is_shown_as_such(server: Server, page: Page) -> None:
     """A task that the server does not know is said to be forgotten, and can be removed for good."""
     page.goto(f"{server.url}/#{'0' * 32}")
     expect_status(page, "Task", "FORGOTTEN")
-    expect(card(page, "Task")).to_contain_text("The server does not know this task")
+    expect(card(page, "Task")).to_contain_text("it was started by another process")
     expect(page.locator(CONNECTION)).to_have_text("Nothing to watch")
     card(page, "Task").get_by_role("button", name="Remove").click()
     page.reload()
@@ -239,7 +239,7 @@ def test_a_restart_of_the_server_is_survived(start_server: StartServer, page: Pa
     expect(page.locator(CONNECTION)).to_have_text("Reconnecting…")
     start_server("--port", str(server.port))
     expect_status(page, "Lost", "FORGOTTEN")
-    expect(card(page, "Lost")).to_contain_text("it has been restarted, or has forgotten a task that ended")
+    expect(card(page, "Lost")).to_contain_text("or before the server was restarted")
     expect(card(page, "Lost").locator(".message")).to_have_text(re.compile("^Step"))
     expect(card(page, "Lost").get_by_role("progressbar")).to_be_visible()
     assert page.evaluate("states") == ["Reconnecting…", "Live", "Nothing to watch"]
