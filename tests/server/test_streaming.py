@@ -25,7 +25,7 @@ from taskstream.events import Kind
 from taskstream.http.broadcast import Broadcast
 from taskstream.http.response import LAYERS, StreamResponse, unwrapped
 from taskstream.http.stream import Stream
-from taskstream.server.connection import Connection
+from taskstream.server.connection import PIPELINED_REQUESTS, Connection
 from taskstream.viewers import Follower
 from tests.support.serving import Client, Serving
 
@@ -125,6 +125,19 @@ async def test_leaving_with_a_request_behind_the_stream(leave: str) -> None:
             serving.append(1)
             await asyncio.sleep(0)
         assert serving.streams.counts.events == 1
+
+
+async def test_too_many_requests_behind_a_stream() -> None:
+    """A connection with too many of them is cut."""
+    async with Serving().serve() as serving:
+        serving.append(1)
+        client = await serving.open("/stream")
+        await client.until(EVENT)
+        client.send(*["/hello"] * PIPELINED_REQUESTS)
+        await asyncio.sleep(0.1)
+        assert serving.streams.counts.open == 1
+        client.send(*["/hello"] * 5000)
+        await serving.until_open(0)
 
 
 async def test_a_large_body_behind_a_stream() -> None:
