@@ -70,7 +70,9 @@ class Reporter(Step):
         Raises `asyncio.CancelledError` once this is closed.
         """
         # What was reported is what is sent, even if the work goes on filling its list.
-        self._say((step, progress, message, None if data is None else to_json(data)))
+        if data is not None:
+            data = to_json(data, iterators=threading.get_ident() != self._loop_thread)
+        self._say((step, progress, message, data))
 
     def move(self, step: Step, done: float) -> Said:
         """Put a step that comes to another item in the place of what was said last, likewise.

@@ -1,17 +1,27 @@
 """JSON of anything: what work adds to its updates must not be able to break a stream."""
 
+import re
 from collections import OrderedDict, defaultdict, deque
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 
 import pydantic_core
 
+from taskstream.updates import InvalidUpdate
+
 MAX_DEPTH = 100
 """Arrays and objects in one another; pydantic's parser reads up to 200."""
 
-MAX_INTEGER = 10**4300
-"""What Python's `json` doesn't read any more."""
+MAX_DIGITS = 4300
+"""Of a number that Python's `json` reads."""
 
+LONG_NUMBER = re.compile(rb"\d{%d}" % (MAX_DIGITS + 1))
+
+PIECE_LENGTH = 1000
+"""Items that are encoded in one go, while no other thread can run."""
+
+SCALARS = frozenset((str, int, float, bool, type(None)))
 ARRAYS = frozenset((list, tuple, set, frozenset, deque))
 OBJECTS = frozenset((dict, OrderedDict, defaultdict))
 
@@ -22,36 +32,65 @@ class Json(bytes):
     __slots__ = ()
 
 
-def to_json(value: object) -> Json:
-    """One line of UTF-8 that every client reads, whatever the value is.
+def to_json(value: object, iterators: bool = True) -> Json:
+    """One line of UTF-8 that every client reads, whatever the value is; later changes of it don't show.
 
     What JSON has no word for becomes a string, iterators among it; bytes do in URL-safe base64, and arrays
     and scalars of numpy or pandas lists and numbers; what is nested too deeply, or in itself, is `"..."`.
+    Raises `InvalidUpdate` for an iterator, unless there may be `iterators`.
     """
-    return value if isinstance(value, Json) else Json(one_line(encode(plain(value))))
+    return value if isinstance(value, Json) else Json(b"".join(pieces(value, iterators)))
 
 
-def plain(value: object, inside: tuple[object, ...] = ()) -> object:
-    """The same in Python: nothing that has methods of its own, or that changes later."""
-    try:
-        if isinstance(value, str):
-            return plain_text(value)
-        if value is None or isinstance(value, float):
-            return value
-        if isinstance(value, int) and -MAX_INTEGER < value < MAX_INTEGER:
-            return value
-        if len(inside) > MAX_DEPTH or any(value is each for each in inside):
-            return "..."
-        kind = type(value)  # not of a subclass, whose items may have no end
-        if isinstance(value, dict) and kind in OBJECTS:
-            return {key_of(key): plain(each, (*inside, value)) for key, each in list(value.items())}
-        if kind in ARRAYS:
-            return [plain(each, (*inside, value)) for each in list(value)]  # type: ignore[call-overload]
-        if hasattr(kind, "__next__"):
-            return text_of(value)
-        return plain(pydantic_core.from_json(encode(value)), inside)
-    except Exception:  # noqa: BLE001 - a value's own methods may raise anything
-        return text_of(value)
+def pieces(value: object, iterators: bool = True, inside: tuple[object, ...] = ()) -> Iterator[bytes]:
+    """The JSON of a value bit by bit, so that a large one holds up neither its thread's loop nor others."""
+    kind = type(value)
+    if len(inside) > MAX_DEPTH or any(value is each for each in inside):
+        yield b'"..."'
+    elif kind in ARRAYS or kind in OBJECTS:
+        yield from pieces_of_items(value, iterators, (*inside, value))
+    elif isinstance(value, Json):
+        yield value
+    elif hasattr(kind, "__next__") and not iterators:
+        raise InvalidUpdate(f"The data has a {kind.__name__} in it, which is no JSON: make it a list")
+    else:
+        json = None if hasattr(kind, "__next__") else encoded(value)
+        yield encode(text_of(value)) if json is None else json
+
+
+def pieces_of_items(value: object, iterators: bool, inside: tuple[object, ...]) -> Iterator[bytes]:
+    """The JSON of an array, or of an object."""
+    items: Iterator[tuple[bytes, object]]
+    if isinstance(value, dict):
+        if len(value) <= PIECE_LENGTH and all_scalars(value.values()) and (json := encoded(value)):
+            yield json
+            return
+        before, end = b"{", b"}"
+        members = list(value.items())  # it may grow meanwhile
+        items = ((encode(key_of(key)) + b":", each) for key, each in members)
+    else:
+        before, end = b"[", b"]"
+        items = ((b"", each) for each in in_batches(list(value)))  # type: ignore[call-overload]
+    for key, each in items:
+        yield before + key
+        before = b","
+        yield from pieces(each, iterators, inside)
+    yield end if before == b"," else before + end
+
+
+def in_batches(values: list[object]) -> Iterator[object]:
+    """The values; scalars as the JSON of many, which is encoded at once."""
+    for start in range(0, len(values), PIECE_LENGTH):
+        batch = values[start : start + PIECE_LENGTH]
+        if all_scalars(batch) and (json := encoded(batch)):
+            yield Json(json[1:-1])
+        else:
+            yield from batch
+
+
+def all_scalars(values: Iterable[object]) -> bool:
+    """Whether JSON has each of these as it is, unless it is text with half of a surrogate pair."""
+    return set(map(type, values)) <= SCALARS
 
 
 def key_of(key: object) -> str:
@@ -60,6 +99,19 @@ def key_of(key: object) -> str:
         with suppress(Exception):
             [key] = pydantic_core.to_jsonable_python({key: None})
     return plain_text(key) if isinstance(key, str) else text_of(key)
+
+
+def encoded(value: object) -> bytes | None:
+    """The JSON of a value in one piece; `None` if it has none, or none that every client reads."""
+    try:
+        json = encode(value)
+        if json.count(b"[") + json.count(b"{") > MAX_DEPTH:
+            pydantic_core.from_json(json)
+        if len(json) > MAX_DIGITS and LONG_NUMBER.search(json):
+            return None
+    except Exception:  # noqa: BLE001 - a value's own methods may raise anything
+        return None
+    return json if json.isascii() else one_line(json)
 
 
 def one_line(json: bytes) -> bytes:

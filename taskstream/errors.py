@@ -4,7 +4,9 @@ Each error is an `HTTPException` too: a router carries no exception handlers, so
 of somebody's own application have to bring their status with them. Nothing else of the core knows of HTTP.
 """
 
+import logging
 import re
+import traceback
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -13,6 +15,8 @@ from starlette.exceptions import HTTPException
 
 from taskstream.encoding import plain_text
 from taskstream.updates import WorkError
+
+logger = logging.getLogger(__name__)
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 """The header by which a start that is sent again starts nothing again."""
@@ -109,3 +113,20 @@ def explain(error: BaseException) -> str:
             return plain_text(error.detail)
         name = plain_text(type(error).__name__)
     return f"Unexpected {name}: the server's log has the details"
+
+
+def log_failure(message: str, error: BaseException) -> None:
+    """Log an error with its traceback, in which no text of a client can look like a line of the log."""
+    info = (type(error), error, error.__traceback__)
+    record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, message, (), info)
+    record.exc_text = "  The traceback can't be shown."
+    with suppress(BaseException):
+        lines = "".join(traceback.format_exception(error)).rstrip("\n").split("\n")
+        record.exc_text = "\n".join(f"  {printable(line)}" for line in lines)
+    if logger.isEnabledFor(logging.ERROR):
+        logger.handle(record)
+
+
+def printable(line: str) -> str:
+    """The line with escapes for what a terminal would obey."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)

@@ -76,6 +76,9 @@ def replace(settings: Settings, changes: Mapping[str, object]) -> Settings:
         return Settings.model_validate({**settings.model_dump(), **changes})
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "extra_forbidden":
+            names = ", ".join(Settings.model_fields)
+            raise ValueError(f"There is no setting called {first['loc'][0]!r}, only: {names}.") from None
         name = ".".join(map(str, first["loc"]))
         raise ValueError(f"The setting {name} can't be {shown(first['input'])}: {first['msg']}.") from None
 

@@ -6,24 +6,21 @@ they never steal events from each other and never make the work run twice.
 """
 
 import asyncio
-import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Self
 
 from taskstream.bridge import OUTPUT_CHARACTERS, OUTPUT_QUEUE_LENGTH, Reporter
-from taskstream.encoding import Json, encode, one_line, plain_text, to_json
-from taskstream.errors import explain
+from taskstream.encoding import Json, encode, one_line, pieces, plain_text, to_json
+from taskstream.errors import explain, log_failure
 from taskstream.events import ENDED, Count, Event, Kind, Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.steps import current_step
 from taskstream.updates import InvalidUpdate, Output, Result, Update, Updates
-
-logger = logging.getLogger(__name__)
 
 NO_DATA = b'"data":null'
 """The field of a snapshot that its data is put into."""
@@ -106,7 +103,7 @@ class Task:
                             )
                     await checkpoint()
             result = result or Result()
-            self.publish(TaskStatus.SUCCESS, result.message, data=result.data)
+            self.publish(TaskStatus.SUCCESS, result.message, data=await json_in_turns(result.data))
         except BaseException as error:  # not even `sys.exit()` in some work may stop the server
             running = asyncio.current_task()
             was_cancelled = self.log.sealed or (running and running.cancelling())  # or only what it awaited
@@ -114,8 +111,7 @@ class Task:
                 self.publish(TaskStatus.REVOKED, "Cancelled")
                 raise
             self.publish(TaskStatus.FAILURE, explain(error))
-            with suppress(BaseException):  # whatever the class of the error does
-                logger.exception("Task %s (%r) failed", self.task_id, self.outline.name)
+            log_failure(f"Task {self.task_id} ({self.outline.name!r}) failed", error)
 
     def publish(
         self, status: TaskStatus, message: str, progress: float | None = None, data: object = None
@@ -125,7 +121,7 @@ class Task:
         What the work has said before comes first; and before that the JSON of the data, as making it may
         run code that says something.
         """
-        json = None if data is None else to_json(data)
+        json = None if data is None else to_json(data, iterators=False)
         if self.reporter is not None and self.reporter.scheduled:
             self.reporter.flush()
         steps = self.outline.steps
@@ -176,3 +172,14 @@ class Task:
         if not self.log.sealed:
             lost = Event.of_lost(self.log.last_id + 1, self.log.last_id + 1)
             self.log.append(lost.data, lost.kind)
+
+
+async def json_in_turns(value: object) -> Json | None:
+    """The JSON of a value, with turns for others while it is made."""
+    if value is None or isinstance(value, Json):
+        return value
+    checkpoint, json = Checkpoint(), []
+    for piece in pieces(value, iterators=False):
+        json.append(piece)
+        await checkpoint()
+    return Json(b"".join(json))

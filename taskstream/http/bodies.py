@@ -47,7 +47,9 @@ class StartTaskBodies:
             name = WorkOnly.model_validate_json(body).work
             work = works.get(next(iter(works)) if name is None else name)
             if work is None:
-                raise InvalidParameters.of("work", f"Input should be {' or '.join(map(repr, works))}")
+                *others, last = map(repr, works)
+                names = f"{', '.join(others)} or {last}" if others else last
+                raise InvalidParameters.of("work", f"Input should be {names}")
             model = self._models.get(work.name) or self.model(work)
             return work, model.model_validate_json(body)
         except ValidationError as error:

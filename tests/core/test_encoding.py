@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from taskstream.encoding import to_json
+from taskstream.updates import InvalidUpdate
 
 
 class Silent:
@@ -240,6 +241,28 @@ ENDLESS: list[object] = [
 
 @pytest.mark.parametrize("value", ENDLESS, ids=["alone", "in a list", "in a tuple", "generator"])
 def test_iterators(value: object) -> None:
-    """An iterator is never iterated: it is text."""
+    """An iterator is never iterated: it is text, or refused where that is asked for."""
     text = to_json(value).decode()
     assert " object" in text or "count(" in text
+    with pytest.raises(InvalidUpdate, match="make it a list"):
+        to_json(value, iterators=False)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        list(range(2500)),
+        [[]] * 1001,
+        [{"a": [1, 2]}, {}, [], 7, "text"] * 700,
+        {str(number): number for number in range(2500)},
+        {"a": {"b": [list(range(1001))]}, "c": {}},
+        set(range(1500)),
+        "text",
+        [],
+        {},
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_pieces(value: Any) -> None:
+    """In pieces or in one, it is the same JSON."""
+    assert json.loads(to_json(value)) == (sorted(value) if isinstance(value, set) else value)

@@ -1,6 +1,7 @@
 """However work ends, its task does; and nothing goes on, or is even begun, that was cancelled."""
 
 import asyncio
+import itertools
 import random
 import threading
 import time
@@ -83,6 +84,7 @@ FAILURES: list[tuple[Function, str]] = [
     (throws(SystemExit, "the whole server?"), unexpected("SystemExit")),
     (throws(KeyboardInterrupt), unexpected("KeyboardInterrupt")),
     (throws(Panic), unexpected("Panic")),
+    (throws(WorkError, "\ud800"), "?"),
     (throws(Nameless), unexpected("error")),
     (throws(Speechless), unexpected("error")),
     (throws(BaseExceptionGroup, "two", [Panic(), KeyError()]), unexpected("BaseExceptionGroup")),
@@ -117,13 +119,19 @@ async def test_failure(
     assert "Traceback" in caplog.text
 
 
-async def test_half_a_surrogate_pair(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What UTF-8 has no bytes for doesn't keep a task from its end."""
-    monkeypatch.setattr("taskstream.tasks.logger.disabled", True)  # for pytest-xdist can't hand that on
+async def test_no_text_can_look_like_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """What a client sent can't forge lines of the server's log, nor command its terminal."""
     tasks = TaskStream()
+    hostile = "no page \x1b]0;owned\x07\nINFO:     forged\rINFO:     forged\x9b2J"
     async with tasks:
-        last = await last_snapshot(tasks, tasks.work(coroutine(throws(WorkError, "\ud800"))))
-    assert (last.status, last.message) == (TaskStatus.FAILURE, "?")
+        await last_snapshot(tasks, tasks.work(coroutine(throws(ValueError, hostile))))
+    first, *traceback = caplog.text.rstrip("\n").split("\n")
+    assert "failed" in first
+    assert "  ValueError: no page " in caplog.text
+    for line in traceback:
+        assert line.startswith("  ")
+        assert line.isprintable()
+    assert caplog.records[0].exc_info
 
 
 @pytest.mark.parametrize("value", [30, "text", None, (5, "text")], ids=repr)
@@ -259,8 +267,30 @@ async def test_no_task_ends_twice() -> None:
         assert await tasks.get(last.task_id) == last
 
 
-async def test_a_large_result_of_a_thread_holds_up_nobody() -> None:
-    """While it is encoded, the loop goes on."""
+@pytest.mark.parametrize(
+    ("work", "status"),
+    [
+        (blocking(itertools.count), TaskStatus.SUCCESS),
+        (coroutine(itertools.count), TaskStatus.FAILURE),
+        (coroutine(lambda: report(1, "text", {"rows": [itertools.count()]})), TaskStatus.FAILURE),
+        (generator(lambda: Update(1, "text", itertools.count())), TaskStatus.FAILURE),
+    ],
+    ids=["thread", "coroutine", "report", "update"],
+)
+async def test_what_can_not_be_read_to_its_end(work: Function, status: TaskStatus) -> None:
+    """An iterator that work hands over is text if it has a thread, else refused in words; in data too."""
+    tasks = TaskStream()
+    tasks.work(work)
+    async with tasks:
+        last = await last_snapshot(tasks, work)
+    assert last.status is status
+    if status is TaskStatus.FAILURE:
+        assert last.message.endswith("make it a list")
+
+
+@pytest.mark.parametrize("form", [blocking, coroutine])
+async def test_a_large_result_holds_up_nobody(form: Form) -> None:
+    """While a result is encoded, the loop goes on."""
     tasks = TaskStream()
     turns = 0
     seen: list[int] = []
@@ -279,7 +309,7 @@ async def test_a_large_result_of_a_thread_holds_up_nobody() -> None:
             await asyncio.sleep(0.001)
             turns += 1
 
-    work = tasks.work(blocking(lambda: [Slow() for _ in range(100)]))
+    work = tasks.work(form(lambda: [Slow() for _ in range(100)]))
     turning = asyncio.create_task(turn())
     async with tasks:
         last = await last_snapshot(tasks, work)

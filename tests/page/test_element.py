@@ -84,7 +84,7 @@ def test_another_address_shows_another_task(server: Server, page: Page) -> None:
     page.evaluate("id => document.querySelector('task-progress').src = `/tasks/${id}`", second)
     expect(part(page, "name")).to_have_text("Two")
     page.evaluate("document.querySelector('task-progress').setAttribute('src', '/tasks/none')")
-    expect(part(page, "badge")).to_have_text("Forgotten")
+    expect(part(page, "badge")).to_have_text("Not found")
     expect(part(page, "result")).to_be_hidden()
 
 

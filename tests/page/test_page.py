@@ -153,7 +153,7 @@ def test_nothing_overflows_on_a_phone(server: Server, page: Page, name: str) -> 
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(f"{server.url}/#{'not-a-task' * 10}")
     submit(page, name=name, seconds=0)
-    expect(page.locator(".badge")).to_have_text(["Done", "Forgotten"])
+    expect(page.locator(".badge")).to_have_text(["Done", "Not found"])
     page.locator(".on-the-wire").first.click()
     expect(page.locator(WIRE)).to_contain_text("204")
     scroll, client = page.evaluate(
