@@ -163,8 +163,12 @@ def test_closed_pipe(own_server: Server, client: str, stderr: int) -> None:
         assert process.wait(20) == 141
 
 
+class OwnTimeoutError(TimeoutError):
+    """A timeout that asyncio hands on from a thread as it is."""
+
+
 @pytest.mark.parametrize(
-    "error", [ConnectionResetError("no"), TimeoutError("no"), OSError(28, "full")], ids=repr
+    "error", [ConnectionResetError("no"), OwnTimeoutError("no"), OSError(28, "full")], ids=repr
 )
 async def test_errors_of_on_output(either: AsyncClient, error: Exception) -> None:
     """What a program's own function raises is handed on, and not taken for a broken connection."""
