@@ -81,7 +81,7 @@ async def do(node: Node, kept: list[Iterator[object]], *, threads: bool) -> None
         await asyncio.sleep(0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(ANY_TREE, max_size=4), st.booleans())
 def test_any_tree(nodes: list[Node], threads: bool) -> None:
     """Whatever loops, reports and unknown totals are in one another: progress never goes down, and ends."""
@@ -100,7 +100,7 @@ def test_any_tree(nodes: list[Node], threads: bool) -> None:
     assert asyncio.run(run())[-1].progress == 100
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(ONE_LOOP_AN_ITEM)
 def test_the_true_share(nodes: list[Node]) -> None:
     """Where totals are known, and an item has one inner loop at most, the bar is where the work is."""
