@@ -50,17 +50,12 @@ class MemoryRegistry:
         """Start some work, or find what the key started. Raises `RegistryFull`, `IdempotencyKeyReused`."""
         if key and (earlier := self._keyed_task(key)):
             return earlier
-        settings = self._settings
-        if len(self._tasks) >= settings.max_tasks:
+        if len(self._tasks) >= self._settings.max_tasks:
             if not self._ended:
-                raise RegistryFull(settings.max_tasks)
+                raise RegistryFull(self._settings.max_tasks)
             self._forget(next(iter(self._ended)))
-        log = Log(settings.history_length, settings.history_bytes)
-        task = Task.create(name, log, self.mark, scope)
-        task.key, task.on_end = key, self._expire
-        self._tasks[task.task_id] = task
-        if key:
-            self._keyed[key.key] = task
+        task = Task.create(name, self._new_log(), self.mark, scope)
+        task.key = key
         self._begin(task, work, parameters, Checkpoint())
         return task
 
@@ -119,6 +114,9 @@ class MemoryRegistry:
                     await asyncio.wait(self._running.values())
                 await self._threads.join()
 
+    def _new_log(self) -> Log:
+        return Log(self._settings.history_length, self._settings.history_bytes)
+
     def _keyed_task(self, key: IdempotencyKey) -> Task | None:
         """The task that a key has started, if that is remembered. Raises `IdempotencyKeyReused`."""
         task = self._keyed.get(key.key)
@@ -127,7 +125,11 @@ class MemoryRegistry:
         return task
 
     def _begin(self, task: Task, work: Work, parameters: Parameters, checkpoint: Checkpoint) -> None:
-        """Run the work of a task."""
+        """Add a task, and run its work."""
+        task.on_end = self._expire
+        self._tasks[task.task_id] = task
+        if task.key:
+            self._keyed[task.key.key] = task
         begin = partial(work.begin, parameters, self._threads)
         running = self._running
         run = task.run(begin, checkpoint, self._settings.output_queue_length)

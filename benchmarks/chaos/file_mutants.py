@@ -18,8 +18,8 @@ def show_before_written() -> None:
     @contextmanager
     def uncommitted(tables: Tables) -> Iterator[None]:
         if not tables._connection.in_transaction:
-            tables._execute("BEGIN")
-            asyncio.get_running_loop().call_later(LATE_SECONDS, tables._execute, "COMMIT")
+            tables._connection.execute("BEGIN")
+            asyncio.get_running_loop().call_later(LATE_SECONDS, tables._connection.commit)
         yield
 
     replace("taskstream.sqlite.tables", "Tables._transaction", uncommitted)()
@@ -37,7 +37,7 @@ def write_keys_late() -> None:
         write(tables, logs)
         command = "UPDATE tasks SET key = ?, fingerprint = ? WHERE number = ?"
         for each in keyed:
-            asyncio.get_running_loop().call_later(LATE_SECONDS, tables._execute, command, each)
+            asyncio.get_running_loop().call_later(LATE_SECONDS, tables._connection.execute, command, each)
 
     replace("taskstream.sqlite.tables", "Tables.write", apart)()
 
@@ -46,8 +46,8 @@ def count_from_one() -> None:
     """Number what follows a restart as if nothing had been before."""
     restore = FileLog.restore
 
-    def forgetful(log: FileLog, rows: Iterable[sqlite3.Row]) -> None:
-        restore(log, rows)
+    def forgetful(log: FileLog, rows: Iterable[sqlite3.Row], *, begun: bool) -> None:
+        restore(log, rows, begun=begun)
         log._next_id = 2
 
     replace("taskstream.sqlite.log", "FileLog.restore", forgetful)()

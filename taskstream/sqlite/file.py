@@ -19,18 +19,19 @@ CREATE TABLE life (boot TEXT, inode INTEGER, clean INTEGER, mark TEXT);
 INSERT INTO life VALUES (NULL, NULL, 1, lower(hex(randomblob(4))));
 CREATE TABLE tasks (
     number INTEGER PRIMARY KEY, task_id TEXT UNIQUE, scope TEXT, key TEXT UNIQUE, fingerprint TEXT,
-    work TEXT, parameters BLOB, status TEXT, ended_at REAL, last_id INTEGER, latest BLOB
+    work TEXT, parameters BLOB, status TEXT, ended_at REAL, last_id INTEGER, latest BLOB, events BLOB
 );
 CREATE INDEX ended ON tasks (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX ended_so ON tasks (status, number) WHERE ended_at IS NOT NULL;
 CREATE INDEX scoped ON tasks (scope, number) WHERE scope IS NOT NULL;
-CREATE TABLE events (number INTEGER PRIMARY KEY, task INTEGER, id INTEGER, kind TEXT, data BLOB);
-CREATE TABLE logs (task INTEGER PRIMARY KEY, events BLOB);
+CREATE INDEX scoped_so ON tasks (scope, status, number) WHERE scope IS NOT NULL;
+CREATE TABLE events (number INTEGER PRIMARY KEY, task INTEGER, id INTEGER, kind TEXT, data TEXT);
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
 """`events` has those of tasks that have not ended, as they come: an index on the task, or a key that begins
-with it, would double what an event costs. With its end, a log moves to `logs`."""
+with it, would double what an event costs. With its end, a log moves to its task."""
 
 JUMP = """
 INSERT INTO events (task, id, kind, data)
@@ -180,7 +181,7 @@ def explained(path: str) -> Iterator[None]:
         raise DatabaseUnusable(f"The database '{path}' can't be opened: {error.strerror}.") from error
 
 
-def problem_of(error: sqlite3.Error) -> str:
+def problem_of(error: Exception) -> str:
     """What is wrong, in words that don't say where the file is."""
     return PROBLEMS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, OTHERWISE)
 

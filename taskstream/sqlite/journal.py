@@ -1,7 +1,7 @@
 """The journal: writes what is appended to logs, all of one turn of the event loop in one transaction.
 
-Only then it shows. A checkpoint is done on the same connection, in a thread; what is appended meanwhile
-waits, as it does as long as the file can't be written.
+Only then it shows. What is appended while a checkpoint uses the connection, in a thread, waits, as it does
+as long as the file can't be written.
 """
 
 import asyncio
@@ -11,13 +11,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from taskstream.errors import BackendUnavailable
-from taskstream.sqlite.file import GONE, OTHERWISE, DatabaseFile, problem_of
+from taskstream.settings import Settings
+from taskstream.sqlite.file import GONE, DatabaseFile, problem_of
 from taskstream.sqlite.log import FileLog
 from taskstream.sqlite.tables import Tables
 from taskstream.tasks import Checkpoint
 
 WAL_BYTES = 4 * 1024 * 1024
 """The size of the write-ahead log from which on there is a checkpoint."""
+
+LOOK_SECONDS = 1
+"""How often the file is synced and looked after."""
 
 logger = logging.getLogger(__name__)
 
@@ -29,24 +33,28 @@ class Journal:
     """Why the file can't be written; nothing if it can."""
 
     def __init__(
-        self, file: DatabaseFile, on_written: Callable[[], object], on_problem: Callable[[], object]
+        self,
+        file: DatabaseFile,
+        settings: Settings,
+        on_written: Callable[[], object],
+        on_problem: Callable[[], object],
     ) -> None:
         """Call `on_written` when all is written, `on_problem` when the problem has changed."""
+        self.due = asyncio.Event()
+        """Whether the file is to be looked after at once."""
         self._file = file
-        self.tables = Tables(file.connection)
+        self.tables = Tables(file.connection, settings)
         self._on_written = on_written
         self._on_problem = on_problem
         self._changed: dict[FileLog, None] = {}
         self._outcome = asyncio.get_running_loop().create_future()
-        self._synced = True
-        self._stopped = False
-        self._checkpoint: asyncio.Task[None] | None = None
+        self._connection = asyncio.Lock()
         self._checkpoint_bytes = WAL_BYTES
+        self._synced = True
+        self._stopping = False
 
     def add(self, log: FileLog) -> None:
-        """Have what was appended to a log written soon; after the stop, never."""
-        if self._stopped:
-            return
+        """Have what was appended to a log written soon."""
         if not self._changed and not self.problem:
             asyncio.get_running_loop().call_soon(self.write)
         self._changed[log] = None
@@ -64,26 +72,23 @@ class Journal:
             raise BackendUnavailable(self.problem)
 
     @asynccontextmanager
-    async def idle(self) -> AsyncIterator[None]:
-        """Use the connection, which no checkpoint uses meanwhile. Raises `BackendUnavailable`."""
-        while self._checkpoint:
-            await asyncio.wait([self._checkpoint])
-        try:
-            yield
-        except sqlite3.Error as error:
-            logger.exception("The database can't be used")
-            raise BackendUnavailable(problem_of(error)) from error
-        self._checkpoint_if_large()
+    async def idle(self) -> AsyncIterator[Tables]:
+        """The tables, while no checkpoint is on, for who awaits nothing. Raises `BackendUnavailable`."""
+        async with self._connection:
+            try:
+                yield self.tables
+            except sqlite3.Error as error:
+                logger.exception("The database can't be used")
+                raise BackendUnavailable(problem_of(error)) from error
+        self._see_size()
 
     def write(self) -> None:
-        """Write what was appended, and show it; after the checkpoint, if there is one."""
-        if self._checkpoint or not (self._changed or self.problem):
+        """Write what was appended, and show it; not while the connection is in use."""
+        lost = self.problem == GONE and not self._file.in_place
+        if lost or self._connection.locked() or not (self._changed or self.problem):
             return
-        if self.problem == GONE and not self._file.in_place:
-            return
-        logs = [*self._changed]
         try:
-            self.tables.write(logs)
+            self.tables.write([*self._changed])
         except sqlite3.Error as error:
             self.fail(problem_of(error), error)
             return
@@ -95,7 +100,7 @@ class Journal:
             self._on_problem()
         self._settle("")
         self._on_written()
-        self._checkpoint_if_large()
+        self._see_size()
 
     def fail(self, problem: str, error: Exception | None = None) -> None:
         """Write nothing until the file can be written: those who wait for a start or an end are told so."""
@@ -107,43 +112,46 @@ class Journal:
         self._on_problem()
         self._settle(problem)
 
-    async def look_after(self) -> None:
-        """See whether the file is there, try again to write it, sync it: to be called each second."""
+    async def look_after(self) -> bool:
+        """Wait until something is due, a second at the most, and do it; false once that is to stop."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.due.wait(), LOOK_SECONDS)
+        self.due.clear()
         if not self._file.in_place:
             self.fail(GONE)
-        elif self.problem and not self._checkpoint:  # which may make room on a full disk
-            self._checkpoint = asyncio.create_task(self._do_checkpoint())
-        if not self._synced:
-            self._synced = True
-            try:
-                await asyncio.to_thread(self._file.sync)
-            except OSError as error:
-                self.fail(OTHERWISE, error)
-
-    async def close(self) -> None:
-        """Write what there is, and close the file: nothing that is appended from now on is in it."""
-        async with self.idle():
-            self._stopped = True
-            if self._file.in_place:
-                self.write()
-            clean = self._file.in_place and not self._changed
-        self._settle("The server stops.")
-        self._file.close(clean=clean)
-
-    def _checkpoint_if_large(self) -> None:
-        if not (self._checkpoint or self._stopped) and self._file.wal_bytes > self._checkpoint_bytes:
-            self._checkpoint = asyncio.create_task(self._do_checkpoint())
-
-    async def _do_checkpoint(self) -> None:
+            return not self._stopping
         try:
-            await asyncio.to_thread(self._file.checkpoint)
-        except sqlite3.Error as error:
+            if not self._synced:
+                self._synced = True
+                await asyncio.to_thread(self._file.sync)
+            if self.problem or self._file.wal_bytes > self._checkpoint_bytes:
+                async with self._connection:
+                    await asyncio.to_thread(self._file.checkpoint)  # which may make room on a full disk
+                self._checkpoint_bytes = (
+                    self._file.wal_bytes + WAL_BYTES
+                )  # a program that reads keeps it long
+                self.write()
+        except (OSError, sqlite3.Error) as error:
             self.fail(problem_of(error), error)
-            return
-        finally:
-            self._checkpoint = None
-            self._checkpoint_bytes = self._file.wal_bytes + WAL_BYTES  # a program that reads keeps it long
-        self.write()
+        return not self._stopping
+
+    def stop(self) -> None:
+        """Have `look_after` return for the last time."""
+        self._stopping = True
+        self.due.set()
+
+    def close(self) -> None:
+        """Write what there is, and close the file: nothing that is appended from now on is in it."""
+        in_place = self._file.in_place
+        if in_place:
+            self.write()
+        self._file.close(clean=in_place and not self._changed)
+        self.problem = "The server stops."
+        self._settle(self.problem)
+
+    def _see_size(self) -> None:
+        if self._file.wal_bytes > self._checkpoint_bytes:
+            self.due.set()
 
     def _settle(self, problem: str) -> None:
         self._outcome.set_result(problem)

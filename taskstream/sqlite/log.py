@@ -1,5 +1,6 @@
-"""The log of a task that is kept in a file."""
+"""The logs of tasks that are in a file: those that go on, and those that are over."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -49,15 +50,17 @@ class FileLog(Log):
             self._appended_bytes -= len(self.appended.pop(oldest).data)
         self._on_append(self)
 
-    def restore(self, rows: Iterable[sqlite3.Row]) -> None:
+    def restore(self, rows: Iterable[sqlite3.Row], *, begun: bool) -> None:
         """Show what the file has."""
         for row in rows:
-            self.appended.append(Event(row["id"], Kind(row["kind"]), row["data"]))
+            self.appended.append(Event(row["id"], Kind(row["kind"]), row["data"].encode()))
             self.show([row["number"]])
+        self.begun = begun
         self._next_id = self.last_id + 1
 
     def show(self, rows: Iterable[int]) -> None:
         """Show what was appended, with its numbers in the file; without any, if those are gone again."""
+        self.begun, self.row = self.row is None, None
         append = super().append
         for event in self.appended:
             append(event.data, event.kind, event.id)
@@ -71,6 +74,19 @@ class FileLog(Log):
         oldest = [*islice(self.rows, excess)] if excess > TRIMMED_AT_ONCE else []
         return [self.rows.pop(event_id) for event_id in oldest if event_id != self.latest_id]
 
-    def whole(self) -> list[Event]:
-        """All events that there are, also those that don't show yet."""
-        return [*self._events, *self.appended]
+    def end(self) -> tuple[str, int, bytes, bytes]:
+        """What is kept of a log that is over: last status, number and snapshot; the events before."""
+        *events, last = *self._events, *self.appended
+        [status, *_] = re.findall(rb'"status":"([A-Z]+)"', last.data)
+        lines = [b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in events]
+        return status.decode(), last.id, last.data, b"".join(lines)
+
+
+def kept_log(row: sqlite3.Row, events: bytes, settings: Settings) -> Log:
+    """The log of a task that has ended."""
+    log = Log(settings.history_length, settings.history_bytes)
+    for line in events.splitlines():
+        event_id, kind, data = line.split(b" ", 2)
+        log.append(data, Kind(kind.decode()), int(event_id))
+    log.append(row["latest"], Kind.LAST, row["last_id"])
+    return log

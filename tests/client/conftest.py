@@ -13,9 +13,14 @@ tls = functools.cache(environment.tls)
 
 
 @pytest.fixture(scope="session")
-def own_server() -> Iterator[Server]:
+def own_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     """A server with work that has something to say, whose viewers need not wait before they reconnect."""
-    with OwnWorkServer("--retry-milliseconds", "0") as server:
+    flags = ["--retry-milliseconds", "0"]
+    if getattr(request, "param", "memory") == "file":
+        flags += ["--database", str(tmp_path_factory.mktemp("tasks") / "tasks.db")]
+    with OwnWorkServer(*flags) as server:
         yield server
 
 

@@ -34,6 +34,9 @@ PIECES = ["Zürich\r\n", "→ 東", "京 🚄\n\x1b[31m\n", "→ 東", "\x85\u20
 AT_ONCE = 16
 """Viewers at a time."""
 
+WHEREVER = pytest.mark.parametrize("own_server", ["memory", "file"], indirect=True)
+"""Also over tasks in a file, from which a log that is over is read again."""
+
 
 class Recording:
     """A finished task: the bytes of its stream, and what every viewer of it has to see."""
@@ -96,6 +99,7 @@ async def test_one(recording: Recording, either: AsyncClient, faults: tuple[Faul
     await try_all(recording, either, [faults])
 
 
+@WHEREVER
 @pytest.mark.parametrize("kind", [Cut, End])
 async def test_cut_anywhere(recording: Recording, either: AsyncClient, kind: type[Cut | End]) -> None:
     """Cut at a sample of offsets, around the end of each line for one: every event is seen, once, whole."""
@@ -125,6 +129,7 @@ def any_faults(draw: random.Random, answer_bytes: int) -> tuple[Fault, ...]:
     return first, *draw.choices(between, k=draw.randint(0, 2)), second
 
 
+@WHEREVER
 @pytest.mark.parametrize("draws", [100, pytest.param(1000, marks=pytest.mark.slow)])
 async def test_cut_twice(recording: Recording, either: AsyncClient, draws: int) -> None:
     """Two cuts anywhere, with more trouble between them: every event is seen, once, whole."""
@@ -139,6 +144,7 @@ async def test_split_anywhere(recording: Recording, either: AsyncClient) -> None
     await try_all(recording, either, [(split,) for split in pieces])
 
 
+@WHEREVER
 async def test_stall(recording: Recording, either: AsyncClient) -> None:
     """A viewer whose connection is silent for too long takes a new one, and carries on there."""
     async with FaultProxy(recording.port, (Stall(len(recording.answer) // 2),)) as proxy:

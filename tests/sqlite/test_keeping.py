@@ -23,10 +23,10 @@ async def test_ended_tasks_are_in_the_file_only(make: Make) -> None:
         read = await tasks.find(task.task_id, None)
         assert (await tasks.find(task.task_id, None)).log is read.log
         del read
-        assert not found._kept._logs
+        assert not found._journal.tables._logs
         assert [event.id for event in events][-5:] == list(range(199, 204))
         assert (await watch(tasks, task.task_id))[-5:] == events[-5:]
-        [(rows,)] = found._file.connection.execute("SELECT count(*) FROM events")
+        [(rows,)] = found._journal._file.connection.execute("SELECT count(*) FROM events")
         assert rows == 0
 
 
@@ -61,7 +61,7 @@ async def test_a_shorter_history(make: Make, path: Path) -> None:
 
 async def test_bounds(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """`max_tasks` bounds those that have not ended, `max_kept` the others: the oldest ended go first."""
-    monkeypatch.setattr(registry, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(journal, "LOOK_SECONDS", 0.01)
     gate = asyncio.Event()
     async with make(gate, max_tasks=2, max_kept=3) as tasks:
         ids = []
@@ -81,7 +81,7 @@ async def test_bounds(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_retention(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """An ended task is forgotten by the clock, also if that was while no server ran; with its key."""
-    monkeypatch.setattr(registry, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(journal, "LOOK_SECONDS", 0.01)
     async with make() as tasks:
         task = await tasks.start("steps", idempotency_key="once")
         await watch(tasks, task.task_id)
@@ -100,7 +100,7 @@ async def test_checkpoints(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
             assert [event.id for event in await watch(tasks, task_id)] == list(range(1, 604))
         assert isinstance(tasks.registry, registry.FileRegistry)
         async with tasks.registry._journal.idle():
-            assert tasks.registry._file.wal_bytes < 1024 * 1024
+            assert tasks.registry._journal._file.wal_bytes < 1024 * 1024
 
 
 async def test_two_places() -> None:

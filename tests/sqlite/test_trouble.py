@@ -102,7 +102,7 @@ def locked(path: Path, _: TaskStream) -> Iterator[None]:
 @contextmanager
 def full(_: Path, tasks: TaskStream) -> Iterator[None]:
     """The file can't grow."""
-    connection = tasks.registry._file.connection  # type: ignore[attr-defined]
+    connection = tasks.registry._journal._file.connection  # type: ignore[attr-defined]
     connection.execute("PRAGMA max_page_count = 1")
     yield
     connection.execute("PRAGMA max_page_count = 1000000")
