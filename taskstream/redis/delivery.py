@@ -8,7 +8,7 @@ from redis.exceptions import OutOfMemoryError
 
 from taskstream.events import Event, Kind
 from taskstream.redis.availability import retry_until_available
-from taskstream.redis.logs import RedisLogs
+from taskstream.redis.logs import Position, RedisLogs
 from taskstream.tasks import Checkpoint, Task
 
 BATCH = 100
@@ -29,6 +29,7 @@ class Delivery:
         self._news = asyncio.Event()
         self._sending = asyncio.Lock()
         self._checkpoint = Checkpoint()
+        self._position: Position | None = None
         self._accepted = self._refused = False
         task.log.listeners.add(self._published)
 
@@ -70,7 +71,8 @@ class Delivery:
         piece, ended = log.events_after(self._sent_id), log.ended
         events = [event for event in piece if event.kind is not Kind.LOST][:BATCH]
         try:
-            await self._send(events)
+            if len(piece) != 1 or not await self._follow(piece[0]):
+                await self._send(events)
         except OutOfMemoryError:  # a full Redis takes nothing but the end
             if not ended:
                 raise
@@ -78,9 +80,18 @@ class Delivery:
             await self._send(events)
         self._sent_id = (events or piece)[-1].id
 
+    async def _follow(self, event: Event) -> bool:
+        """Append an event at once behind the one before, if that is where it belongs."""
+        before, self._position = self._position, None
+        if before and event.kind is not Kind.LOST:
+            task_id, status = self._task.task_id, self._task.outline.status
+            self._position = await self._logs.follow(task_id, event, self._writer, status, before)
+        return self._position is not None
+
     async def _send(self, events: list[Event]) -> None:
         if events:  # the numbers of those that are lost are left out
-            self._refused = not await self._logs.append(self._task.task_id, events, self._writer)
+            self._position = await self._logs.append(self._task.task_id, events, self._writer)
+            self._refused = self._position is None
 
     def _published(self) -> None:
         if self._task.reporter is not None and self._waiting >= BATCH:
