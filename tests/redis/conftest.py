@@ -74,7 +74,7 @@ async def append(
     events = [Event(count, kind, b"event %d" % count) for count in counts]
     if last:
         events[-1] = events[-1]._replace(kind=Kind.LAST)
-    return await logs.append(task_id, events, writer)
+    return await logs.append(task_id, events, writer) is not None
 
 
 async def ids(logs: RedisLogs, task_id: str, position: int = 0) -> list[int]:
