@@ -206,6 +206,7 @@ async def test_notifications_come_for_what_is_watched(
             assert ids(await viewer.read()) == [4]
         await publish("x" * 5000)
         assert ids(await viewer.read()) == [5]
+    assert not mirror.add_next(b"7 output {}")  # for which it waits until it has the sixth
     channels = client.pubsub_channels()
     assert logs.prefix + watched.task_id in channels
     assert logs.prefix + other.task_id not in channels
