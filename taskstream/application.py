@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 from functools import cached_property
 from typing import Any, TypeVar, overload
 
@@ -121,10 +120,9 @@ class Tasks(Running):
 
     async def find(self, task_id: str, scope: str | None, last_event_id: str | None = None) -> Task:
         """A task of this scope; another's is as unknown as none. See `Registry.get`."""
-        with suppress(TaskNotFound):
-            task = await self.registry.get(task_id, last_event_id)
-            if scope in (None, task.scope):
-                return task
+        task = await self.registry.get(task_id, last_event_id)
+        if task and scope in (None, task.scope):
+            return task
         raise self.not_found(task_id)
 
     def not_found(self, task_id: str) -> TaskNotFound:
@@ -141,8 +139,9 @@ class Tasks(Running):
 
     async def cancel(self, task_id: str, *, scope: Scope | None = None) -> Snapshot:
         """Ask a task to stop; its snapshot. Raises `TaskNotFound`, `BackendUnavailable`."""
-        await self.find(task_id, self.whose(scope))
-        return (await self.registry.cancel(task_id)).snapshot
+        task = await self.find(task_id, self.whose(scope))
+        await self.registry.cancel(task)
+        return task.snapshot
 
     async def follow(
         self, task_id: str, after: int = 0, *, scope: Scope | None = None

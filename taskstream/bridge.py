@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, cast
 from weakref import proxy
 
-from taskstream.encoding import frozen
+from taskstream.encoding import Json, to_json
 from taskstream.events import Count, TaskStatus
 from taskstream.steps import Step
 
@@ -22,12 +22,12 @@ OUTPUT_CHARACTERS = 16 * 1024
 STALL_SECONDS = 5
 """How long a thread waits for an event loop that doesn't turn; then its output is dropped."""
 
-Said = tuple[Step, float | None, str | None, object]
+Said = tuple[Step, float | None, str | None, Json | None]
 """Percent of the current item, words and data; without words, that the step is at another item."""
 
 NOTHING: Said = (Step.__new__(Step), None, "", None)
 
-Report = tuple[str, float, object, list[Count]]
+Report = tuple[str, float, Json | None, list[Count]]
 """The same as a snapshot has it: words, percent of the whole, data, and what is counted."""
 
 
@@ -71,7 +71,7 @@ class Reporter(Step):
         """
         # What was reported is what is sent, even if the work goes on filling its list.
         if data is not None:
-            data = frozen(data, iterators=threading.get_ident() != self._loop_thread)
+            data = to_json(data, iterators=threading.get_ident() != self._loop_thread)
         self._say((step, progress, message, data))
 
     def move(self, step: Step, done: float) -> Said:

@@ -3,11 +3,12 @@
 import re
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 
 import pydantic_core
 
-from taskstream.updates import InvalidUpdate, type_name
+from taskstream.updates import InvalidUpdate
 
 MAX_DEPTH = 100
 """Arrays and objects in one another; pydantic's parser reads up to 200."""
@@ -31,23 +32,14 @@ class Json(bytes):
     __slots__ = ()
 
 
-def to_json(value: object) -> bytes:
-    """One line of UTF-8 that every client reads, whatever the value is.
+def to_json(value: object, iterators: bool = True) -> Json:
+    """One line of UTF-8 that every client reads, whatever the value is; later changes of it don't show.
 
     What JSON has no word for becomes a string, iterators among it; bytes do in URL-safe base64, and arrays
     and scalars of numpy or pandas lists and numbers; what is nested too deeply, or in itself, is `"..."`.
+    Raises `InvalidUpdate` for an iterator, unless there may be `iterators`.
     """
-    return b"".join(pieces(value))
-
-
-def frozen(value: object, iterators: bool = True) -> object:
-    """The value as JSON has it at this moment: later changes of it don't show.
-
-    Raises `InvalidUpdate` for an iterator, unless it may have `iterators`.
-    """
-    if value is None or type(value) is int or type(value) is bool or type(value) is Json:
-        return value  # which nothing changes
-    return Json(b"".join(pieces(value, iterators)))
+    return value if isinstance(value, Json) else Json(b"".join(pieces(value, iterators)))
 
 
 def pieces(value: object, iterators: bool = True, inside: tuple[object, ...] = ()) -> Iterator[bytes]:
@@ -60,10 +52,10 @@ def pieces(value: object, iterators: bool = True, inside: tuple[object, ...] = (
     elif isinstance(value, Json):
         yield value
     elif hasattr(kind, "__next__") and not iterators:
-        raise InvalidUpdate(f"The data has a {type_name(value)} in it, which is no JSON: make it a list")
+        raise InvalidUpdate(f"The data has a {kind.__name__} in it, which is no JSON: make it a list")
     else:
         json = None if hasattr(kind, "__next__") else encoded(value)
-        yield encode(plain_text(text_of(value))) if json is None else json
+        yield encode(text_of(value)) if json is None else json
 
 
 def pieces_of_items(value: object, iterators: bool, inside: tuple[object, ...]) -> Iterator[bytes]:
@@ -74,7 +66,8 @@ def pieces_of_items(value: object, iterators: bool, inside: tuple[object, ...]) 
             yield json
             return
         before, end = b"{", b"}"
-        items = ((key_json(key), each) for key, each in list(value.items()))  # it may grow meanwhile
+        members = list(value.items())  # it may grow meanwhile
+        items = ((encode(key_of(key)) + b":", each) for key, each in members)
     else:
         before, end = b"[", b"]"
         items = ((b"", each) for each in in_batches(list(value)))  # type: ignore[call-overload]
@@ -100,10 +93,12 @@ def all_scalars(values: Iterable[object]) -> bool:
     return set(map(type, values)) <= SCALARS
 
 
-def key_json(key: object) -> bytes:
-    """The name of a member and its colon."""
-    json = encoded({key: None}) or encode({plain_text(text_of(key)): None})
-    return json[1:-5]
+def key_of(key: object) -> str:
+    """The name of a member, as pydantic has it."""
+    if not isinstance(key, str):
+        with suppress(Exception):
+            [key] = pydantic_core.to_jsonable_python({key: None})
+    return plain_text(key) if isinstance(key, str) else text_of(key)
 
 
 def encoded(value: object) -> bytes | None:
@@ -145,6 +140,6 @@ def plain_text(text: str) -> str:
 def text_of(value: object) -> str:
     """What Python calls the value, or at least its type."""
     try:
-        return str(value)
+        return plain_text(str(value))
     except BaseException:  # noqa: BLE001 - whatever its own method raises
         return f"<Unserializable {type(value).__name__} object>"

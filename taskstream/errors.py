@@ -7,28 +7,16 @@ of somebody's own application have to bring their status with them. Nothing else
 import logging
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.exceptions import HTTPException
 
-from taskstream.encoding import text_of
+from taskstream.encoding import plain_text
 from taskstream.updates import WorkError
 
-if TYPE_CHECKING:
-    from pydantic import ValidationError
-
 logger = logging.getLogger(__name__)
-
-RETRY_AFTER_SECONDS = 5
-"""What a 503 tells the client to wait."""
-
-MAX_ERRORS = 20
-"""Errors of one request that are reported."""
-
-MAX_FIELD_NAME = 100
-"""Characters of a field's name that are reported, as it may be whatever the client has sent."""
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 """The header by which a start that is sent again starts nothing again."""
@@ -56,24 +44,21 @@ class TaskNotFound(TaskStreamError, LookupError):
         is_id = re.fullmatch("[0-9a-f]{32}", task_id)
         self.elsewhere = bool(mark and is_id and not task_id.endswith(mark))
         """Whether the id was given out by another process, or before a restart."""
-        if self.elsewhere:
-            reason = (
-                "it was started by another process of this application, which shares no tasks with this "
-                "one, or before the server was restarted."
-            )
-        else:
-            reason = (
-                f"it has never existed or was forgotten {retention_seconds:g} s after it ended, sooner if "
-                "newer tasks needed its place or the server was restarted."
-            )
+        reason = (
+            "it was started by another process of this application, which shares no tasks with this one, "
+            "or before the server was restarted."
+            if self.elsewhere
+            else f"it has never existed or was forgotten {retention_seconds:g} s after it ended, sooner if "
+            "newer tasks needed its place or the server was restarted."
+        )
         super().__init__(404, f"Task '{task_id[:40]}' not found: {reason}")
 
 
 class TryLater(TaskStreamError, RuntimeError):
-    """There is no room now, or something is out of reach. Status 503, with `Retry-After`."""
+    """There is no room now, or something is out of reach. Status 503, with `Retry-After` in seconds."""
 
     def __init__(self, detail: str) -> None:
-        super().__init__(503, detail, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+        super().__init__(503, detail, {"Retry-After": "5"})
 
 
 class RegistryFull(TryLater):
@@ -86,9 +71,6 @@ class RegistryFull(TryLater):
 class StreamsFull(TryLater):
     """There are as many streams as there may be."""
 
-    def __init__(self, max_streams: int) -> None:
-        super().__init__(f"All {max_streams} streams are taken: try again later.")
-
 
 class BackendUnavailable(TryLater):
     """The back end that keeps the tasks is out of reach. Never raised in one process."""
@@ -97,33 +79,19 @@ class BackendUnavailable(TryLater):
 class InvalidParameters(TaskStreamError, ValueError):
     """What a task should be started with is not what its work accepts. Status 422."""
 
-    def __init__(self, errors: Sequence[Mapping[str, Any]], part: str | None = None) -> None:
+    def __init__(self, errors: Iterable[Mapping[str, Any]], *part: str) -> None:
         """Take errors as pydantic lists them; `loc` names the field, in some `part` of the request."""
-        within = [] if part is None else [part]
-        self.errors: list[dict[str, Any]] = []
-        for each in errors[:MAX_ERRORS]:  # without the input: JSON can't hold all that it may be
-            names = [name[:MAX_FIELD_NAME] if isinstance(name, str) else name for name in each["loc"]]
-            self.errors.append({"type": each["type"], "loc": within + names, "msg": each["msg"]})
-        if more := len(errors) - len(self.errors):
-            self.errors.append({"type": "too_many", "loc": within, "msg": f"… and {more} more"})
-        super().__init__(422, self.errors)
+        told = [{"type": each["type"], "loc": [*part, *each["loc"]], "msg": each["msg"]} for each in errors]
+        super().__init__(422, told)  # without the input: JSON can't hold all that it may be
 
     @classmethod
     def of(cls, field: str, message: str, part: str = "body") -> "InvalidParameters":
         """The same for one field."""
         return cls([{"type": "value_error", "loc": (field,), "msg": message}], part)
 
-    @classmethod
-    def of_pydantic(cls, error: "ValidationError") -> "InvalidParameters":
-        """The errors that pydantic found, as those of a request's body."""
-        return cls(error.errors(include_url=False, include_context=False, include_input=False), "body")
-
     def __str__(self) -> str:
-        fields = (".".join(map(str, each["loc"][1:])) for each in self.errors)
-        return "; ".join(
-            f"{field}: {each['msg']}" if field else each["msg"]
-            for field, each in zip(fields, self.errors, strict=True)
-        )
+        sentences = ([".".join(map(str, each["loc"][1:])), each["msg"]] for each in self.detail)
+        return "; ".join(": ".join(filter(None, sentence)) for sentence in sentences)
 
 
 class IdempotencyKeyReused(InvalidParameters):
@@ -137,18 +105,22 @@ class IdempotencyKeyReused(InvalidParameters):
 
 def explain(error: BaseException) -> str:
     """An error in words for the viewers, who must not be shown a traceback."""
-    if isinstance(error, WorkError | TaskStreamError):
-        return text_of(error) or "Failed"  # its own `__str__` may fail: the task has to end all the same
-    if isinstance(error, HTTPException) and error.detail and isinstance(error.detail, str):
-        return error.detail
-    return f"Unexpected {type(error).__name__}: the server's log has the details"
+    name = "error"
+    with suppress(BaseException):  # whatever its class does: the task has to end all the same
+        if isinstance(error, WorkError | TaskStreamError):
+            return plain_text(str(error)) or "Failed"
+        if isinstance(error, HTTPException) and error.detail and isinstance(error.detail, str):
+            return plain_text(error.detail)
+        name = plain_text(type(error).__name__)
+    return f"Unexpected {name}: the server's log has the details"
 
 
 def log_failure(message: str, error: BaseException) -> None:
     """Log an error with its traceback, in which no text of a client can look like a line of the log."""
     info = (type(error), error, error.__traceback__)
     record = logger.makeRecord(logger.name, logging.ERROR, __file__, 0, message, (), info)
-    with suppress(Exception):  # what formats the record tries again
+    record.exc_text = "  The traceback can't be shown."
+    with suppress(BaseException):
         lines = "".join(traceback.format_exception(error)).rstrip("\n").split("\n")
         record.exc_text = "\n".join(f"  {printable(line)}" for line in lines)
     if logger.isEnabledFor(logging.ERROR):

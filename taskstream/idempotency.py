@@ -12,7 +12,7 @@ from typing import Any
 import pydantic_core
 from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr
 
-from taskstream.encoding import to_json
+from taskstream.encoding import key_of, to_json
 from taskstream.errors import IDEMPOTENCY_KEY, InvalidParameters
 
 QUOTED = r'"(?:[ !#-\[\]-~]|\\["\\]){1,255}"'
@@ -52,9 +52,8 @@ json_of = partial(json.dumps, ensure_ascii=False, sort_keys=True)
 def canonical(value: object, base64_bytes: bool = True) -> Any:  # noqa: ANN401 - whatever JSON has
     """What the JSON of a value is made of: items of sets sorted, secrets in clear; workers read it back.
 
-    Fields stand under the names by which they are validated, also those that are left out elsewhere, and
-    computed ones don't. Bytes become base64, but for models, which read UTF-8. Raises `ValueError` for what
-    has no JSON.
+    Fields that are left out elsewhere are there, and computed ones aren't. Bytes become base64, but for
+    models, which read UTF-8. Raises `ValueError` for what has no JSON.
     """
     match value:
         case SecretStr() | SecretBytes() | Secret():
@@ -62,9 +61,11 @@ def canonical(value: object, base64_bytes: bool = True) -> Any:  # noqa: ANN401 
         case RootModel():
             return canonical(value.root, False)
         case BaseModel():
-            return canonical({**fields_of(value), **(value.model_extra or {})}, False)
+            own = {name: getattr(value, name) for name in type(value).model_fields}
+            return canonical(own | (value.model_extra or {}), False)
         case _ if is_dataclass(value) and not isinstance(value, type):
-            return canonical(fields_of(value), False)
+            own = {each.name: getattr(value, each.name) for each in fields(value) if each.init}
+            return canonical(own, False)
         case Mapping():
             return {key_of(key): canonical(each, base64_bytes) for key, each in value.items()}
         case set() | frozenset():
@@ -74,22 +75,3 @@ def canonical(value: object, base64_bytes: bool = True) -> Any:  # noqa: ANN401 
         case bytes() if base64_bytes:
             return base64.urlsafe_b64encode(value).decode()
     return pydantic_core.to_jsonable_python(value, inf_nan_mode="constants")
-
-
-def fields_of(value: object) -> dict[str, object]:
-    """What a model or a dataclass is made of, under the names by which it is validated."""
-    if not (described := getattr(type(value), "__pydantic_fields__", None)):
-        return {each.name: getattr(value, each.name) for each in fields(value) if each.init}  # type: ignore[arg-type]
-    named = {}
-    for name, field in described.items():
-        alias = field.validation_alias or name
-        if not isinstance(alias, str):
-            alias = next((each for each in getattr(alias, "choices", ()) if isinstance(each, str)), name)
-        named[alias] = getattr(value, name)
-    return named
-
-
-def key_of(key: object) -> str:
-    """The name of a member, as pydantic has it."""
-    (name,) = pydantic_core.to_jsonable_python({key: None})
-    return str(name)

@@ -7,27 +7,22 @@ from collections.abc import Callable
 from itertools import islice
 from operator import attrgetter
 
-from taskstream.encoding import one_line
 from taskstream.events import Event, Kind
-
-HISTORY_BYTES = 1024 * 1024
-"""The most that the events of one log take, unless a single one is larger."""
 
 PIECE_BYTES = 64 * 1024
 """A viewer that lags behind is given the log in pieces of about this size."""
 
-EVENT_LINES = {Kind.OUTPUT: b"event: output\n"}
 EVENT_ID = attrgetter("id")
 
 
 class Log:
     """The events of one task, numbered from 1.
 
-    The latest are kept, at most `history_length` of `history_bytes` in all; of snapshots, the latest always
-    is, so that whoever comes late has a bar to show.
+    The latest are kept, at most `history_length` of `history_bytes` in all, or a single one; of snapshots,
+    the latest always is, so that whoever comes late has a bar to show.
     """
 
-    def __init__(self, history_length: int, history_bytes: int = HISTORY_BYTES) -> None:
+    def __init__(self, history_length: int, history_bytes: int = 1024 * 1024) -> None:
         self.last_id = 0
         self.latest = b""
         """The data of the latest snapshot."""
@@ -49,8 +44,6 @@ class Log:
 
         With an `event_id`, under the number that it was given elsewhere: those between are lost.
         """
-        if not data.isascii():
-            data = one_line(data)
         self.last_id = event_id or self.last_id + 1
         if kind is Kind.SNAPSHOT or kind is Kind.LAST:
             self.latest, self.latest_id = data, self.last_id
@@ -112,4 +105,5 @@ def frame(event: Event) -> bytes:
     """An event as Server-Sent Events have it (HTML standard, section 9.2.6)."""
     if event.kind is Kind.LOST:
         return b"event: lost\ndata: %b\n\n" % event.data  # no id: nobody has seen those events
-    return b"id: %d\n%bdata: %b\n\n" % (event.id, EVENT_LINES.get(event.kind, b""), event.data)
+    name = b"event: output\n" if event.kind is Kind.OUTPUT else b""
+    return b"id: %d\n%bdata: %b\n\n" % (event.id, name, event.data)

@@ -17,7 +17,6 @@ from taskstream.reporting import forget_in_children
 from taskstream.settings import Settings, SettingsKeywords, replace
 from taskstream.steps import current_step
 from taskstream.tqdm_steps import tqdm_patch
-from taskstream.updates import type_name
 from taskstream.work import WorkTable
 
 OpenRegistry = Callable[[Settings, str, WorkTable], Registry]
@@ -159,4 +158,5 @@ def check_scope(scope: object) -> str:
     """The scope, if it can be one. Raises `ValueError`."""
     if isinstance(scope, str) and scope and scope == scope.encode(errors="ignore").decode():
         return scope
-    raise ValueError(f"A scope is text, not empty and without lone surrogates, and not {type_name(scope)}.")
+    kind = type(scope).__name__
+    raise ValueError(f"A scope is text, not empty and without lone surrogates, and not {kind}.")

@@ -18,30 +18,19 @@ class Settings(BaseModel):
 
     redis_url: str | None = Field(None, repr=False, description="Redis whose workers run the tasks")
     database: str | None = Field(None, min_length=1, description="file that keeps tasks across restarts")
-    retention_seconds: float = Field(
-        300, ge=0, le=2_592_000, description="seconds for which an ended task is remembered"
-    )
+    retention_seconds: float = Field(300, ge=0, le=2_592_000, description="seconds an ended task is kept")
     max_tasks: int = Field(1000, ge=1, description="tasks at a time; with a database, that have not ended")
     max_kept: int = Field(100_000, ge=1, description="ended tasks that are kept in a database")
     max_streams: int = Field(10_000, ge=1, description="streams that are open at a time")
     history_length: int = Field(1000, ge=1, description="events that are kept of each task")
-    history_bytes: int = Field(
-        1024 * 1024, ge=1, description="bytes that the events kept of each task take"
-    )
+    history_bytes: int = Field(1024 * 1024, ge=1, description="bytes of events kept of each task")
     output_queue_length: int = Field(
-        OUTPUT_QUEUE_LENGTH, ge=1, description="pieces of output after which a blocking function waits"
+        OUTPUT_QUEUE_LENGTH, ge=1, description="pieces of output before a thread waits"
     )
-    ping_seconds: float = Field(
-        15, gt=0, le=3600, description="seconds of silence before a stream's comment"
-    )
-    stall_seconds: float = Field(
-        60, gt=0, le=86_400, description="seconds after which a viewer that reads nothing is dropped"
-    )
+    ping_seconds: float = Field(15, gt=0, le=3600, description="seconds of silence before a comment")
+    stall_seconds: float = Field(60, gt=0, le=86_400, description="seconds until a stuck viewer is cut")
     retry_milliseconds: int = Field(
-        1000,
-        ge=0,
-        le=3_600_000,
-        description="milliseconds until a viewer reconnects, up to three times that",
+        1000, ge=0, le=3_600_000, description="milliseconds until viewers reconnect, or three times that"
     )
     work_threads: int = Field(8, ge=1, le=1000, description="threads that run blocking work")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, SupportsFloat
 
 from taskstream.encoding import plain_text
 from taskstream.events import Count
-from taskstream.updates import InvalidUpdate, type_name
+from taskstream.updates import InvalidUpdate
 
 if TYPE_CHECKING:
     from taskstream.bridge import Reporter
@@ -59,7 +59,7 @@ class Step:
         except OverflowError:
             number = inf
         except (TypeError, ValueError):
-            raise InvalidUpdate(f"The total has to be a number, not {type_name(total)}") from None
+            raise InvalidUpdate(f"The total has to be a number, not {type(total).__name__}") from None
         self.total = (int(number) if number.is_integer() else number) if 0 < number < inf else None
 
     @property

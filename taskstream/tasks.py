@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 from typing import Self
 
 from taskstream.bridge import OUTPUT_CHARACTERS, OUTPUT_QUEUE_LENGTH, Reporter
-from taskstream.encoding import Json, encode, frozen, pieces, plain_text, to_json
+from taskstream.encoding import Json, encode, one_line, pieces, plain_text, to_json
 from taskstream.errors import explain, log_failure
 from taskstream.events import ENDED, Count, Event, Kind, Snapshot, TaskStatus
+from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.steps import current_step
-from taskstream.updates import Begin, InvalidUpdate, Output, Result, Update, type_name
+from taskstream.updates import InvalidUpdate, Output, Result, Update, Updates
 
 NO_DATA = b'"data":null'
 """The field of a snapshot that its data is put into."""
@@ -46,28 +47,25 @@ class Task:
 
     outline: Snapshot
     """The latest snapshot, but without its data, which stands in the log as JSON."""
+    key: IdempotencyKey | None = None
+    """What its start can be sent again with, if something."""
     reporter: Reporter | None = None
     """What its work says by `report` and `output`, while it runs here."""
 
     def __init__(self, task_id: str, log: Log, scope: str | None = None) -> None:
+        """`scope` says whose it is, where that makes a difference."""
         self.task_id = task_id
         self.log = log
         self.scope = scope
-        """Whose it is, where that makes a difference."""
-        self.on_end: Callable[[], object] = lambda: None
+        self.on_end: Callable[[Task], object] = lambda _: None
 
     @classmethod
-    def create(cls, name: str, log: Log, mark: str = "00000000", scope: str | None = None) -> Self:
+    def create(cls, name: str, log: Log, mark: str = "", scope: str | None = None) -> Self:
         """A new task, which is PENDING; its id ends with the mark of who gives it out."""
         task = cls(secrets.token_hex(12) + mark, log, scope)
-        task.outline = Snapshot(
-            task_id=task.task_id,
-            name=name if name.isprintable() else plain_text(name),
-            status=TaskStatus.PENDING,
-            message="Waiting to start",
-            updated_at=datetime.now(UTC).isoformat(),
-        )
-        log.append(encode(task.outline))
+        name = name if name.isprintable() else plain_text(name)
+        task.outline = Snapshot(task.task_id, name, TaskStatus.PENDING)
+        task.append(TaskStatus.PENDING, "Waiting to start", 0, None, [])
         return task
 
     @property
@@ -75,14 +73,9 @@ class Task:
         """The latest snapshot, decoded on demand: its data may be large."""
         return Snapshot.from_json(self.log.latest)
 
-    @property
-    def ended(self) -> bool:
-        """Whether the last event is in the log."""
-        return self.log.ended
-
     async def run(
         self,
-        begin: Begin,
+        begin: Callable[[], Awaitable[Updates]],
         checkpoint: Callable[[], Awaitable[object]],
         output_queue_length: int = OUTPUT_QUEUE_LENGTH,
     ) -> None:
@@ -106,13 +99,15 @@ class Task:
                             result = update
                         case _:
                             raise InvalidUpdate(  # noqa: TRY301 - it fails like any other work
-                                f"The work yielded {type_name(update)}, not an Update, Output or Result"
+                                f"The work yielded {type(update).__name__}, not an Update, Output or Result"
                             )
                     await checkpoint()
             result = result or Result()
-            self.publish(TaskStatus.SUCCESS, result.message, data=await frozen_in_turns(result.data))
+            self.publish(TaskStatus.SUCCESS, result.message, data=await json_in_turns(result.data))
         except BaseException as error:  # not even `sys.exit()` in some work may stop the server
-            if isinstance(error, asyncio.CancelledError) and (self.log.sealed or is_cancelled()):
+            running = asyncio.current_task()
+            was_cancelled = self.log.sealed or (running and running.cancelling())  # or only what it awaited
+            if was_cancelled and issubclass(type(error), asyncio.CancelledError):
                 self.publish(TaskStatus.REVOKED, "Cancelled")
                 raise
             self.publish(TaskStatus.FAILURE, explain(error))
@@ -126,19 +121,18 @@ class Task:
         What the work has said before comes first; and before that the JSON of the data, as making it may
         run code that says something.
         """
-        if data is not None:
-            data = frozen(data, iterators=False)
+        json = None if data is None else to_json(data, iterators=False)
         if self.reporter is not None and self.reporter.scheduled:
             self.reporter.flush()
         steps = self.outline.steps
         if steps and status is TaskStatus.PROGRESS and self.reporter is not None:
             steps = self.reporter.latest[0].nearest_open.counts()
-        self.append(status, message, progress, data, steps)
+        self.append(status, message, progress or 0, json, steps)
 
     def append(
-        self, status: TaskStatus, message: str, progress: float | None, data: object, steps: list[Count]
+        self, status: TaskStatus, message: str, progress: float, data: Json | None, steps: list[Count]
     ) -> None:
-        """Append a snapshot with frozen data, unless the task has ended."""
+        """Append a snapshot, unless the task has ended."""
         if self.log.sealed:
             return
         before = self.outline
@@ -148,7 +142,7 @@ class Task:
             before.task_id,
             before.name,
             status,
-            100 if succeeded else max(before.progress, min(99, round(float(progress or 0)))),
+            100 if succeeded else max(before.progress, min(99, round(float(progress)))),
             message if message.isprintable() else plain_text(message),
             [] if succeeded else steps,
             None,
@@ -156,16 +150,17 @@ class Task:
             now,
         )
         line = encode(self.outline)
+        if not line.isascii():
+            line = one_line(line)
         if data is not None:  # text can't look like the field: there its quotes have backslashes
             before_data, _, after_data = line.partition(NO_DATA)
-            json = data if type(data) is Json else encode(data)
-            line = b"".join((before_data, NO_DATA[:-4], json, after_data))  # copied once, if large
+            line = b"".join((before_data, NO_DATA[:-4], data, after_data))  # copied once, if large
         self.log.append(line, Kind.LAST if status in ENDED else Kind.SNAPSHOT)
         if self.log.sealed:
             if self.reporter is not None:
                 self.reporter.close()
                 self.reporter = None
-            self.on_end()
+            self.on_end(self)
 
     def append_output(self, text: str) -> None:
         """Append output, unless the task has ended."""
@@ -179,19 +174,12 @@ class Task:
             self.log.append(lost.data, lost.kind)
 
 
-async def frozen_in_turns(value: object) -> object:
-    """The value as JSON has it, with turns for others while it is encoded."""
+async def json_in_turns(value: object) -> Json | None:
+    """The JSON of a value, with turns for others while it is made."""
     if value is None or isinstance(value, Json):
         return value
-    checkpoint = Checkpoint()
-    json = []
+    checkpoint, json = Checkpoint(), []
     for piece in pieces(value, iterators=False):
         json.append(piece)
         await checkpoint()
     return Json(b"".join(json))
-
-
-def is_cancelled() -> bool:
-    """Whether somebody cancelled the current asyncio task, and not just what it waited for."""
-    running = asyncio.current_task()
-    return running is not None and running.cancelling() > 0

@@ -6,21 +6,26 @@ from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
-from threading import Thread
+from queue import SimpleQueue
+from threading import Thread, current_thread
 
-from taskstream.encoding import frozen
+from taskstream.encoding import to_json
 from taskstream.updates import Result
 
 
 class WorkThreads:
-    """At most `limit` threads at a time, each for one call of a blocking function.
+    """At most `limit` threads, each for one call of a blocking function at a time.
 
-    They are daemon threads: an executor's threads would hold up the exit of the server.
+    A thread is started for the first call that finds none idle, and kept: beside seven that compute,
+    `Thread.start()` holds up the event loop for 44 ms. They are daemon threads: an executor's would hold up
+    the exit of the server.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._places = asyncio.Semaphore(limit)
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._idle = self._started = 0
 
     async def call(self, function: Callable[[], object], name: str) -> AsyncGenerator[Result, None]:
         """Wait for a free place; the result of the function, called in a thread when it is asked for.
@@ -34,9 +39,13 @@ class WorkThreads:
         return call
 
     async def join(self) -> None:
-        """Return when every function has returned; none can be called any more."""
-        for _ in range(self._limit):
-            await self._places.acquire()
+        """Return when every function has returned; none can be called any more, and threads end."""
+        try:
+            for _ in range(self._limit):
+                await self._places.acquire()
+        finally:
+            for _ in range(self._started):
+                self._calls.put(None)
 
     async def _call(self, function: Callable[[], object], name: str) -> AsyncGenerator[Result, None]:
         await self._places.acquire()
@@ -44,8 +53,11 @@ class WorkThreads:
         try:
             yield Result()  # here is a place
             outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-            arguments = (self._run, function, outcome)
-            Thread(target=copy_context().run, args=arguments, name=name, daemon=True).start()
+            if not self._idle:
+                Thread(target=self._serve, daemon=True).start()
+                self._started, self._idle = self._started + 1, 1
+            self._idle -= 1
+            self._calls.put(partial(copy_context().run, self._run, function, outcome, name))
             begun = True
         finally:
             if not begun:
@@ -53,13 +65,20 @@ class WorkThreads:
         try:
             yield await outcome
         finally:
-            del outcome, arguments  # else an error is in a cycle with its traceback, which has this frame
+            del outcome  # else an error is in a cycle with its traceback, which has this frame
 
-    def _run(self, function: Callable[[], object], outcome: "asyncio.Future[Result]") -> None:
+    def _serve(self) -> None:
+        """Call one function after another, until there is a `None`."""
+        while call := self._calls.get():
+            call()
+            del call  # else an idle thread keeps what its last function was given
+
+    def _run(self, function: Callable[[], object], outcome: "asyncio.Future[Result]", name: str) -> None:
+        current_thread().name = name
         settle: Callable[[], None]
         try:
             result = Result.of(function())
-            result = replace(result, data=frozen(result.data))  # here, where it holds up nobody
+            result = replace(result, data=to_json(result.data))  # here, where it holds up nobody
             settle = partial(outcome.set_result, result)
         except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is awaited
             raised = error
@@ -74,6 +93,7 @@ class WorkThreads:
 
     def _settle(self, outcome: "asyncio.Future[Result]", settle: Callable[[], None]) -> None:
         """Free the place of a function that has returned, and hand over how."""
+        self._idle += 1
         self._places.release()
         if not outcome.cancelled():
             settle()

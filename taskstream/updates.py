@@ -1,6 +1,6 @@
 """What work hands over while it runs, and in the end."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from inspect import iscoroutine
 from math import isfinite
@@ -30,12 +30,12 @@ class Update:
         if self.message.__class__ is not str:  # no call on the way of an event
             check_text("The message", self.message)
         try:
-            valid = self.progress is None or isfinite(self.progress)
+            if self.progress is None or isfinite(self.progress):
+                return
+            wrong = str(float(self.progress))
         except (TypeError, ValueError, OverflowError):
-            valid = False
-        if not valid:
-            wrong = self.progress if isinstance(self.progress, float) else type_name(self.progress)
-            raise InvalidUpdate(f"The progress has to be a finite number (percent), not {wrong}")
+            wrong = type(self.progress).__name__
+        raise InvalidUpdate(f"The progress has to be a finite number (percent), not {wrong}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +73,8 @@ class Result:
 Updates = AsyncGenerator[Update | Output | Result, None]
 """What work yields."""
 
-Begin = Callable[[], Awaitable[Updates]]
-"""Waits for a place; the work begins when its updates are iterated."""
-
 
 def check_text(what: str, value: object) -> None:
     """Raise `InvalidUpdate` for what should be text."""
     if not isinstance(value, str):
-        raise InvalidUpdate(f"{what} has to be text (str), not {type_name(value)}")
-
-
-def type_name(value: object) -> str:
-    """What a sentence calls a value, whose own text is not for viewers."""
-    return "None" if value is None else type(value).__name__
+        raise InvalidUpdate(f"{what} has to be text (str), not {type(value).__name__}")

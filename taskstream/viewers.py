@@ -3,7 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Self
+from typing import Literal, Self
 
 from taskstream.events import Event
 from taskstream.log import Log
@@ -12,10 +12,9 @@ from taskstream.log import Log
 class Viewer(ABC):
     """A cursor in logs: what is there, by `take`; or, while it is entered, also what comes, by `read`."""
 
-    shared_log: Log | None = None
-    """The log whose events it takes as they stand, if there is one: its viewers can share what is sent."""
-
-    __slots__ = ("_news", "logs")
+    shares = False
+    """Whether it takes the events of one log as they stand, so that what is sent can be shared."""
+    logs: tuple[Log, ...] = ()
 
     def __init__(self, logs: Iterable[Log]) -> None:
         self.logs = tuple(logs)
@@ -32,7 +31,7 @@ class Viewer(ABC):
 
     def release(self) -> None:
         """Let go of the logs: a viewer that has left is kept by cycles of anyio and sse-starlette."""
-        self.logs = ()
+        vars(self).clear()
 
     @abstractmethod
     def take(self) -> bytes:
@@ -44,14 +43,11 @@ class Viewer(ABC):
         return True
 
     @property
-    def finished(self) -> bool:
-        """Whether nothing will follow what is there."""
-        return all(log.closed for log in self.logs)
-
-    @property
-    def ended(self) -> bool:
-        """Whether that is because every task has ended."""
-        return all(log.ended for log in self.logs)
+    def outcome(self) -> Literal["ended", "stopped"] | None:
+        """Why nothing will follow what is there, if so: every task has ended, or the server stops."""
+        if all(log.ended for log in self.logs):
+            return "ended"
+        return "stopped" if all(log.closed for log in self.logs) else None
 
     async def wait(self) -> bool:
         """Return as soon as there is something new: false, and at once, if nothing will come any more."""
@@ -73,17 +69,12 @@ class Viewer(ABC):
 class Follower(Viewer):
     """A cursor in one log: first it reads what follows `last_event_id`, then what happens."""
 
-    __slots__ = ("last_event_id", "log", "shared_log")  # it is read for each viewer of each event
+    shares = True
 
     def __init__(self, log: Log, last_event_id: int) -> None:
         super().__init__([log])
-        self.log = self.shared_log = log
+        self.log = log
         self.last_event_id = last_event_id
-
-    def release(self) -> None:
-        """Let go of the log."""
-        super().release()
-        del self.log, self.shared_log
 
     def take(self) -> bytes:
         """The next events, in pieces if they are many."""
@@ -94,10 +85,8 @@ class Follower(Viewer):
 
     def take_events(self) -> list[Event]:
         """The next events as they stand in the log."""
-        if self.caught_up:
-            return []
-        events = self.log.events_after(self.last_event_id)
-        self.last_event_id = events[-1].id
+        if events := self.log.events_after(self.last_event_id):
+            self.last_event_id = events[-1].id
         return events
 
     @property
@@ -118,11 +107,6 @@ class Overview(Viewer):
         self._preface = list(preface)
         super().__init__(self._seen)
 
-    def release(self) -> None:
-        """Let go of the logs."""
-        super().release()
-        self._seen.clear()
-
     def take(self) -> bytes:
         """The preface, once, and whatever has changed since the last time."""
         events, self._preface = self._preface, []
@@ -130,6 +114,6 @@ class Overview(Viewer):
             if last_id != log.latest_id:
                 self._seen[log] = log.latest_id
                 events.append(b"data: %b\n\n" % log.latest)
-        if events and self.ended:
+        if events and self.outcome == "ended":
             events[-1] = b"id: end\n" + events[-1]
         return b"".join(events)

@@ -112,7 +112,7 @@ class Work:
         try:
             return self.parameters.model_validate(dict(values))
         except ValidationError as error:
-            raise InvalidParameters.of_pydantic(error) from None
+            raise InvalidParameters(error.errors(), "body") from None
 
     @cached_property
     def _carried(self) -> type[Parameters]:
@@ -134,7 +134,7 @@ class Work:
     def from_json(self, text: str) -> Parameters:
         """The parameters that `to_json` has made. Raises `ValidationError`."""
         try:
-            return self._carried.model_validate_json(text)
+            return self._carried.model_validate_json(text, by_alias=True, by_name=True)
         except ValidationError:
             return self.parameters.model_validate_json(text)
 

@@ -12,7 +12,7 @@ from taskstream.viewers import Follower
 @app.websocket("/task-socket/{task_id}")
 async def task_socket(websocket: WebSocket, task_id: str) -> None:
     """Send the events of a task by WebSocket."""
-    task = await tasks.registry.get(task_id)
+    task = await tasks.find(task_id, None)
     await websocket.accept()
     with Follower(task.log, 0) as viewer:
         while events := await viewer.read():

@@ -10,11 +10,11 @@ from taskstream.client.event_source import EventSource
 
 SETTLE_SECONDS = 40
 SPARE = {
-    "malloc": {"memory_kib": 5 * 1024},
-    "pymalloc": {"memory_kib": 20 * 1024, "memory_blocks": 1_000},
+    "malloc": {"memory_kib": 5 * 1024, "threads": 8},
+    "pymalloc": {"memory_kib": 20 * 1024, "memory_blocks": 1_000, "threads": 8},
 }
-"""What may be more, by allocator: parts of pages or arenas that are used, and caches that fill now and
-then. If each connection left a single block behind, it would show in the blocks."""
+"""What may be more, by allocator: parts of pages or arenas that are used, caches that fill now and then,
+threads that wait for work. If each connection left a single block behind, it would show in the blocks."""
 
 
 async def take_census(

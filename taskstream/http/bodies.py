@@ -1,7 +1,6 @@
 """What `POST /start-task` accepts: the fields that every task has, and the parameters of its work."""
 
 import asyncio
-from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from fastapi import HTTPException, Request
@@ -48,11 +47,13 @@ class StartTaskBodies:
             name = WorkOnly.model_validate_json(body).work
             work = works.get(next(iter(works)) if name is None else name)
             if work is None:
-                raise InvalidParameters.of("work", f"Input should be {one_of(works)}")
+                *others, last = map(repr, works)
+                names = f"{', '.join(others)} or {last}" if others else last
+                raise InvalidParameters.of("work", f"Input should be {names}")
             model = self._models.get(work.name) or self.model(work)
             return work, model.model_validate_json(body)
         except ValidationError as error:
-            raise InvalidParameters.of_pydantic(error) from None
+            raise InvalidParameters(error.errors(), "body") from None
 
 
 class TaskIds(BaseModel, extra="forbid", strict=True):
@@ -66,19 +67,13 @@ class TaskIds(BaseModel, extra="forbid", strict=True):
         try:
             return cls.model_validate_json(body).task_ids
         except ValidationError as error:
-            raise InvalidParameters.of_pydantic(error) from None
+            raise InvalidParameters(error.errors(), "body") from None
 
 
 class WorkOnly(BaseModel):
     """The first look at a body, for the work that it is about."""
 
     work: str | None = Field(None, strict=True)
-
-
-def one_of(names: Iterable[str]) -> str:
-    """The names as words: `'a', 'b' or 'c'`."""
-    *others, last = map(repr, names)
-    return f"{', '.join(others)} or {last}" if others else last
 
 
 async def read_body(request: Request) -> bytes:

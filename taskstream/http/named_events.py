@@ -14,9 +14,10 @@ NameEvent = Callable[[Event], tuple[str, object] | None]
 class NamedFollower(Follower):
     """A follower that is sent what a function makes of each event; the ids stay as they are."""
 
+    shares = False
+
     def __init__(self, log: Log, last_event_id: int, name_event: NameEvent) -> None:
         super().__init__(log, last_event_id)
-        self.shared_log = None  # what it is sent is nobody else's
         self._name_event = name_event
         self._next = b""
 
@@ -30,9 +31,7 @@ class NamedFollower(Follower):
     @property
     def caught_up(self) -> bool:
         """Whether nothing follows that is not left out; what does is held until it is taken."""
-        while not self._next and self.last_event_id < self.log.last_id:
-            events = self.log.events_after(self.last_event_id)
-            self.last_event_id = events[-1].id
+        while not self._next and (events := self.take_events()):
             self._next = b"".join(map(self._named, events))
         return not self._next
 

@@ -94,7 +94,8 @@ STREAM = NOT_FOUND | stream(
     "events that are gone, `from` and `to`; the others are numbered"
 )
 OVERVIEW = stream(
-    "Unnamed ones have a `Snapshot` as their data, `unknown` a `task_id`; the last one has the id `end`"
+    "Unnamed ones have a `Snapshot` as their data, `unknown` has a `task_id` and a `detail`; the last one "
+    "has the id `end`"
 )
 
 

@@ -88,9 +88,7 @@ class StreamResponse(EventSourceResponse):
                     await self.background()
                 return
             await super().__call__(scope, receive, send_body if connection else send)
-            outcome = "left"
-            if self._viewer.finished:
-                outcome = "ended" if self._viewer.ended else "stopped"
+            outcome = self._viewer.outcome or "left"
         except SendTimeoutError:
             outcome = "stalled"
         except (asyncio.CancelledError, OSError):

@@ -179,8 +179,9 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
     @router.post("/cancel-task/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
     async def cancel_task(request: Request, task_id: str) -> Response:
         """Ask a task to stop, and answer its snapshot; one that has ended stays as it is."""
-        await tasks.find(task_id, scope_of(tasks, request))
-        return JsonResponse((await tasks.registry.cancel(task_id)).log.latest)
+        task = await tasks.find(task_id, scope_of(tasks, request))
+        await tasks.registry.cancel(task)
+        return JsonResponse(task.log.latest)
 
     if not tasks.scoped:
         return  # ids are what one has to know

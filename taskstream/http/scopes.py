@@ -1,11 +1,10 @@
 """Whose a request is: the dependency that is the `scope` of a `TaskStream`."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
-from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_dependant
 from fastapi.params import Depends as Dependency
 
@@ -44,7 +43,9 @@ def dependencies_of(tasks: "TaskStream") -> list[Dependency]:
 
 def refuse_unfit(dependency: Callable[..., Any]) -> None:
     """Raise `TypeError` for a dependency that takes the body, or an id of a task, which is ours."""
-    for each in with_its_own(get_dependant(path="/", call=dependency)):
+    dependants = [get_dependant(path="/", call=dependency)]
+    for each in dependants:  # which grows by what each depends on
+        dependants += each.dependencies
         if each.body_params:
             raise TypeError(
                 f"The scope of a TaskStream can't have the parameter '{each.body_params[0].name}': it is "
@@ -55,10 +56,3 @@ def refuse_unfit(dependency: Callable[..., Any]) -> None:
                 "The scope of a TaskStream can't have the parameter 'task_id': it says whose a request is, "
                 "not whose a task is."
             )
-
-
-def with_its_own(dependant: Dependant) -> Iterator[Dependant]:
-    """A dependency, and all that it depends on."""
-    yield dependant
-    for each in dependant.dependencies:
-        yield from with_its_own(each)

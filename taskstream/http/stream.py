@@ -129,10 +129,10 @@ class Stream:
                 return False
             if not viewer.caught_up:
                 return True
-            if viewer.finished:
-                self.end("ended" if viewer.ended else "stopped")
+            if outcome := viewer.outcome:
+                self.end(outcome)
             else:
-                self.up_to_date = viewer.shared_log is not None and not self._retry
+                self.up_to_date = viewer.shares and not self._retry
         except Exception:  # noqa: BLE001 - it is logged, and the other streams are served
             self.fail()
         return False

@@ -40,7 +40,7 @@ class Streams:
     def take_place(self) -> None:
         """Count one more stream. Raises `StreamsFull`."""
         if self.counts.open >= self._limit:
-            raise StreamsFull(self._limit)
+            raise StreamsFull(f"All {self._limit} streams are taken: try again later.")
         self.counts.open += 1
         self.counts.opened += 1
 

@@ -100,7 +100,7 @@ class TaskStream(Tasks):
         task = await self.find(task_id, self.whose(scope), last_event_id)
         after = task.log.parse_id(last_event_id)
         viewer = NamedFollower(task.log, after, name_event) if name_event else Follower(task.log, after)
-        if task.ended and viewer.caught_up:
+        if task.log.ended and viewer.caught_up:
             return Response(status_code=204, headers=NO_STORE)  # or EventSource would ask again, for ever
         return self._respond(viewer, wait)
 
@@ -120,8 +120,8 @@ class TaskStream(Tasks):
             if task and whose in (None, task.scope):
                 logs.append(task.log)
             else:
-                self.not_found(task_id)  # which the log may have to say
-                unknown.append(b"event: unknown\ndata: %b\n\n" % to_json({"task_id": task_id}))
+                told = {"task_id": task_id, "detail": str(self.not_found(task_id))}
+                unknown.append(b"event: unknown\ndata: %b\n\n" % to_json(told))
         return self._respond(Overview(logs, unknown), wait)
 
     @asynccontextmanager

@@ -102,7 +102,7 @@ class Mirrors:
         for task_id, mirror in list(self._mirrors.items()):
             if not mirror.log.listeners and time.monotonic() > mirror.asked_at + IDLE_SECONDS:
                 self._drop(task_id)
-            elif not mirror.ended:
+            elif not mirror.log.ended:
                 self.refresh_soon(task_id)
 
     def release_viewers(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Literal
 
-from taskstream.errors import BackendUnavailable, IdempotencyKeyReused, RegistryFull, TaskNotFound
+from taskstream.errors import BackendUnavailable, IdempotencyKeyReused, RegistryFull
 from taskstream.events import TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
@@ -51,12 +51,7 @@ class RedisRegistry:
         self._owned = [asyncio.create_task(self._redis.repeat(step)) for step in steps]
 
     async def start(
-        self,
-        work: Work,
-        parameters: Parameters,
-        name: str,
-        key: IdempotencyKey | None = None,
-        scope: str | None = None,
+        self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None, scope: str | None
     ) -> Task:
         """Submit some work; the oldest ended task makes room for it."""
         async with self._redis.required():
@@ -74,11 +69,14 @@ class RedisRegistry:
                 raise RegistryFull(self._settings.max_tasks)
             case Creation.KEY_REUSED:
                 raise IdempotencyKeyReused
-            case Creation.LATE:
-                raise BackendUnavailable(OUT_OF_REACH)
-        return task if created_id == task.task_id else await self.get(created_id)
+            case Creation.CREATED:
+                return task
+        earlier = await self.get(created_id) if outcome is Creation.KNOWN else None
+        if earlier is None:  # the start came too late, or Redis has lost what it knew
+            raise BackendUnavailable(OUT_OF_REACH)
+        return earlier
 
-    async def get(self, task_id: str, last_event_id: str | None = None) -> Task:
+    async def get(self, task_id: str, last_event_id: str | None = None) -> Task | None:
         """The task with this id; while Redis is out of reach, as it was known last.
 
         But never with less than the viewer who sends this id has seen: then it waits `REQUEST_SECONDS`.
@@ -91,7 +89,7 @@ class RedisRegistry:
                 [mirror] = await self._read([task_id])
         else:
             [mirror] = await self.get_many([task_id])
-        return self._found(task_id, mirror)
+        return mirror
 
     async def get_many(self, task_ids: Sequence[str]) -> Sequence[Mirror | None]:
         """The tasks with these ids; waits for Redis for `REQUEST_SECONDS`."""
@@ -110,12 +108,11 @@ class RedisRegistry:
             snapshots: Sequence[bytes] = await self._logs.call("list", scope or "", status or "", limit)
         return snapshots
 
-    async def cancel(self, task_id: str) -> Task:
+    async def cancel(self, task: Task) -> None:
         """End a task that still runs as REVOKED."""
         async with self._redis.required():
-            await end_task(self._logs, task_id, TaskStatus.REVOKED, "Cancelled")
-        [mirror] = await self._read([task_id])
-        return self._found(task_id, mirror)
+            await end_task(self._logs, task.task_id, TaskStatus.REVOKED, "Cancelled")
+        await self._read([task.task_id])
 
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended."""
@@ -148,11 +145,6 @@ class RedisRegistry:
         async with self._redis.required():
             await self._mirrors.refresh(task_ids)
         return [self._mirrors.get(task_id) for task_id in task_ids]
-
-    def _found(self, task_id: str, mirror: Mirror | None) -> Mirror:
-        if mirror is None:
-            raise TaskNotFound(task_id, self._settings.retention_seconds)
-        return mirror
 
     async def _sweep(self) -> None:
         """Drop idle mirrors, refresh the others, and append the ends that were decided."""

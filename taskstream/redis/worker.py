@@ -135,7 +135,8 @@ class Worker:
             except InvalidParameters as error:
                 raise WorkError(f"{ANOTHER_VERSION} ({error})") from error
             except ValidationError as error:
-                raise WorkError(f"{ANOTHER_VERSION} ({InvalidParameters.of_pydantic(error)})") from error
+                wrong = InvalidParameters(error.errors(), "body")
+                raise WorkError(f"{ANOTHER_VERSION} ({wrong})") from error
             return await work.begin(parameters, threads)
 
         def end_at_soft_time_limit() -> None:

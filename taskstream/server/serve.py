@@ -31,7 +31,8 @@ LOOPBACK = r"(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[?::1\]?)"
 class Server(uvicorn.Server):
     """uvicorn, but a connection that does not end by itself is cut when the server stops."""
 
-    _ending: threading.Timer | None = None
+    ending: threading.Timer | None = None
+    """What ends the process if nothing else does."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let the open requests end, cut those that don't."""
@@ -41,21 +42,13 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; at the second signal, at once. uvicorn would leave the streams open and the tasks alone."""
-        if self._ending:
+        if self.ending:
             asyncio.get_running_loop().call_soon_threadsafe(self._cut_connections)
         else:
-            self._ending = threading.Timer(END_SECONDS, end_process, [sig])  # first: the second signal
-            self._ending.daemon = True  # may come while this one is handled
+            self.ending = threading.Timer(END_SECONDS, end_process, [sig])  # first: the second signal
+            self.ending.daemon = True  # may come while this one is handled
             super().handle_exit(sig, frame)
-            self._ending.start()
-
-    def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until the end, and then let whoever called live on."""
-        try:
-            super().run(sockets)
-        finally:
-            if self._ending:
-                self._ending.cancel()
+            self.ending.start()
 
     def _cut_connections(self) -> None:
         # A viewer that never reads, or half a request: uvicorn would wait for them, or cancel their
@@ -90,13 +83,15 @@ def serve(
     config = uvicorn.Config(
         app, host=host, port=port, http=Served, ws="none", access_log=False, timeout_graceful_shutdown=3
     )
-    interval = sys.getswitchinterval()
+    server, interval = Server(config), sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)  # of the process: only a program of its own may choose that
     try:
         with suppress(KeyboardInterrupt):  # Ctrl-C, which uvicorn raises again after a clean end
-            Server(config).run()
+            server.run()
     finally:
         sys.setswitchinterval(interval)
+        if server.ending:
+            server.ending.cancel()  # whoever has called this lives on
 
 
 def host_pattern(host: str, allowed_hosts: list[str]) -> re.Pattern[bytes] | None:

@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from taskstream.encoding import one_line
 from taskstream.events import Event, Kind
 from taskstream.log import Log
 from taskstream.settings import Settings
@@ -36,8 +35,6 @@ class FileLog(Log):
 
     def append(self, data: bytes, kind: Kind = Kind.SNAPSHOT, event_id: int = 0) -> None:
         """Add an event; what doesn't show yet is bounded as the rest is."""
-        if not data.isascii():
-            data = one_line(data)
         event = Event(event_id or self._next_id, kind, data)
         self._next_id = event.id + 1
         if kind is Kind.SNAPSHOT or kind is Kind.LAST:

@@ -4,13 +4,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from functools import partial
 from typing import Literal
 
-from taskstream.errors import IdempotencyKeyReused, RegistryFull, TaskNotFound
+from taskstream.errors import IdempotencyKeyReused, RegistryFull
 from taskstream.events import Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
-from taskstream.registry import MemoryRegistry, Record
+from taskstream.registry import MemoryRegistry
 from taskstream.settings import Settings
 from taskstream.sqlite.file import DatabaseFile, DatabaseUnusable, explained
 from taskstream.sqlite.journal import FileCheckpoint, Journal
@@ -31,7 +30,7 @@ class FileRegistry(MemoryRegistry):
     def __init__(self, settings: Settings, works: WorkTable) -> None:
         """Open the file, and go on where the last process has stopped. Raises `DatabaseUnusable`."""
         super().__init__(settings)
-        self._starting: list[tuple[Record, Work, Parameters]] = []
+        self._starting: list[tuple[Task, Work, Parameters]] = []
         """Tasks on their way into the file, and what they run then."""
         database = str(settings.database)
         with explained(database), ExitStack() as stack:
@@ -46,12 +45,7 @@ class FileRegistry(MemoryRegistry):
         self._owned = asyncio.create_task(self._look_after())
 
     async def start(
-        self,
-        work: Work,
-        parameters: Parameters,
-        name: str,
-        key: IdempotencyKey | None = None,
-        scope: str | None = None,
+        self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None, scope: str | None
     ) -> Task:
         """Start some work, once that is in the file."""
         self._journal.require()
@@ -64,29 +58,28 @@ class FileRegistry(MemoryRegistry):
             if ended[0]["fingerprint"] != key.fingerprint:
                 raise IdempotencyKeyReused
             return ended[1]
-        if len(self._records) >= self._settings.max_tasks:
+        if len(self._tasks) >= self._settings.max_tasks:
             raise RegistryFull(self._settings.max_tasks)
         self._journal.tables.task_number += 1
         log = FileLog(self._journal.tables.task_number, self._settings, self._journal.add)
         task = Task.create(name, log, self.mark, scope)
         keyed = (key.key, key.fingerprint) if key else (None, None)
         log.row = (log.number, task.task_id, scope, *keyed, work.name, json)
-        self._starting.append((self._add(task, key), work, parameters))
+        self._add(task, key)
+        self._starting.append((task, work, parameters))
         await self._journal.written()
         return task
 
-    async def get(self, task_id: str, last_event_id: str | None = None) -> Task:  # noqa: ARG002 - it has all
+    async def get(self, task_id: str, last_event_id: str | None = None) -> Task | None:  # noqa: ARG002
         """The task with this id."""
-        if task := (await self.get_many([task_id], whole=True))[0]:
-            return task
-        raise TaskNotFound(task_id, self._settings.retention_seconds)
+        return (await self.get_many([task_id], whole=True))[0]
 
     async def get_many(self, task_ids: Sequence[str], *, whole: bool = False) -> Sequence[Task | None]:
         """The tasks with these ids; of those that have ended only the end, unless `whole`."""
         tasks: list[Task | None] = []
         for task_id in task_ids:
-            if (record := self._records.get(task_id)) and record.task.log.last_id:
-                tasks.append(record.task)
+            if (task := self._tasks.get(task_id)) and task.log.last_id:
+                tasks.append(task)
             else:
                 found = await self._kept.find("task_id", task_id, whole=whole)
                 tasks.append(found[1] if found else None)
@@ -96,25 +89,23 @@ class FileRegistry(MemoryRegistry):
         """The latest snapshots, newest task first."""
         async with self._journal.idle():
             found = self._kept.list(scope, status, limit)
-            for task in [each.task for each in self._records.values() if each.task.log.last_id]:
+            for task in [each for each in self._tasks.values() if each.log.last_id]:
                 own = scope in (None, task.scope) and (status is None or status is task.snapshot.status)
                 if isinstance(task.log, FileLog) and own:
                     found.append((task.log.number, task.log.latest))
         return [latest for _, latest in sorted(found, reverse=True)[:limit]]
 
-    async def cancel(self, task_id: str) -> Task:
+    async def cancel(self, task: Task) -> None:
         """End a task that still runs as REVOKED, and stop its work."""
-        task = await self.get(task_id)
-        if not task.ended:
+        if not task.log.ended:
             self._journal.require()
-            await super().cancel(task_id)
+            await super().cancel(task)
             await self._journal.written()
-        return task
 
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended."""
         self._journal.require()
-        return len(self._records) + self._kept.counts.total(), len(self._records)
+        return len(self._tasks) + self._kept.counts.total(), len(self._tasks)
 
     async def count_by_status(self) -> Mapping[TaskStatus, int]:
         """How many tasks there are in each status."""
@@ -141,15 +132,14 @@ class FileRegistry(MemoryRegistry):
             log.restore(events)
             task = Task(row["task_id"], log, row["scope"])
             task.outline = Snapshot.from_json(log.latest)
-            key = IdempotencyKey(row["key"], row["fingerprint"]) if row["key"] else None
-            record = self._add(task, key)
+            self._add(task, IdempotencyKey(row["key"], row["fingerprint"]) if row["key"] else None)
             log.begun = row["parameters"] is None
             end = "The server stopped while this task ran"
             if not log.begun:
                 end = f"The work '{row['work']}' is gone, or has other parameters now"
                 with suppress(ValueError):  # `InvalidParameters`, `ValidationError`
                     work = works.get(row["work"])
-                    self._starting.append((record, work, work.from_json(row["parameters"].decode())))
+                    self._starting.append((task, work, work.from_json(row["parameters"].decode())))
                     continue
             task.publish(TaskStatus.FAILURE, end)
         self._journal.write()
@@ -157,32 +147,31 @@ class FileRegistry(MemoryRegistry):
             raise DatabaseUnusable(f"{self._journal.problem} It is '{self._settings.database}'.")
         self._written()
 
-    def _add(self, task: Task, key: IdempotencyKey | None) -> Record:
-        record = self._records[task.task_id] = Record(task, key)
+    def _add(self, task: Task, key: IdempotencyKey | None) -> None:
+        task.key, task.on_end = key, self._expire
+        self._tasks[task.task_id] = task
         if key:
-            self._keyed[key.key] = record
-        task.on_end = partial(self._expire, task.task_id)
-        return record
+            self._keyed[key.key] = task
 
-    def _expire(self, task_id: str) -> None:
+    def _expire(self, task: Task) -> None:
         """Note that the end of a task is on its way into the file."""
-        self._ended[task_id] = None
+        self._ended[task.task_id] = None
 
     def _written(self) -> None:
         """Begin the work of tasks that are in the file now, and let go of those whose end is."""
         starting, self._starting = self._starting, []
-        for record, work, parameters in starting:
-            self._begin(record, work, parameters, FileCheckpoint(self._journal))
+        for task, work, parameters in starting:
+            self._begin(task, work, parameters, FileCheckpoint(self._journal))
         for task_id in [*self._ended]:
-            self._kept.add(self._records[task_id].task)
+            self._kept.add(self._tasks[task_id])
             self._forget(task_id)
 
     def _problem_changed(self) -> None:
         """Drop what can't be started; have reports and output wait as long as the file can't be written."""
-        for record, *_ in self._starting:
-            self._forget(record.task.task_id)
+        for task, *_ in self._starting:
+            self._forget(task.task_id)
         self._starting.clear()
-        for reporter in filter(None, [each.task.reporter for each in self._records.values()]):
+        for reporter in filter(None, [each.reporter for each in self._tasks.values()]):
             reporter.paused = True
             if not self._journal.problem:
                 reporter.resume()

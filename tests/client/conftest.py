@@ -5,7 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.client.running import Run
-from tests.support.programs import Program
+from tests.support.programs import OwnWorkServer, Program, Server
+
+
+@pytest.fixture(scope="session")
+def own_server() -> Iterator[Server]:
+    """A server with work that has something to say, whose viewers need not wait before they reconnect."""
+    with OwnWorkServer("--retry-milliseconds", "0") as server:
+        yield server
 
 
 @pytest.fixture

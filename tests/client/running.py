@@ -24,12 +24,6 @@ PYTHON = sys.executable.removeprefix(f"{ROOT}{os.sep}")
 """As it is to be typed in the project's folder."""
 
 
-class OwnServer(Server):
-    """The same server with work that has something to say: `own_app.py`."""
-
-    program = ("-m", "tests.client.own_app")
-
-
 def hasty(url: str, seconds: float = 30) -> Retrying:
     """Retrying that hardly waits, neither for a byte nor between two tries."""
     retrying = Retrying(url, seconds)

@@ -4,12 +4,29 @@ import asyncio
 import re
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
+import aiohttp
 import pytest
 import requests
 
-from tests.client.running import ALL, ONE, PYTHON, OwnServer, Run, refused, start_task, status_of
+import client
+import sse_client
+from taskstream.client.protocol import ServerError
+from taskstream.client.retrying import Retrying
+from taskstream.client.sync_stream import open_session
+from tests.client.running import (
+    ALL,
+    ONE,
+    PYTHON,
+    Run,
+    event,
+    refused,
+    snapshot,
+    start_task,
+    status_of,
+    stream_of,
+)
 from tests.support.faults import BAD_GATEWAY, BUSY, Answer, CutAt, FaultProxy, Raw, Stall
 from tests.support.programs import Server
 
@@ -28,6 +45,15 @@ FIVE_STEPS = [
 ]
 """What is printed of a task in five steps, watched from its beginning."""
 
+WORKS = "'simulated', 'scraping', 'flood', 'hot_loop', 'sleep', 'odd' or 'speech'"
+SPEECH = ("--work", "speech", "--param")
+SAID = [
+    event(2, {"text": 5}, "output"),
+    event(2, {}, "output"),
+    "id: 2\nevent: output\ndata: [\n\n",
+    'event: lost\ndata: {"from":null,"to":90}\n\n',
+]
+"""Events that no server of ours sends."""
 HTML = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html><h1>Hello</h1>"
 
 
@@ -101,6 +127,8 @@ def test_unknown_task(run: Run, server: Server, client: str) -> None:
     assert sentence.endswith("/task-progress/a%2Fb") or "no (404): " in sentence
     sentence = refused(run(client, "--url", server.url, "--task-id", "abc"))
     assert "says no (404): Task 'abc' not found: it has never existed or was forgotten" in sentence
+    sentence = refused(run(client, "--url", server.url, "--task-id", "0" * 32))
+    assert "not found: it was started by another process of this application" in sentence
 
 
 @ONE
@@ -108,25 +136,29 @@ def test_unknown_task(run: Run, server: Server, client: str) -> None:
     ("flags", "words"),
     [
         (["--steps", "0"], "(422): steps: Input should be greater than or equal to 1."),
-        (["--seconds", "-1"], "(422): seconds: Input should be greater than or equal to 0."),
-        (["--work", "dreaming"], "(422): work: Input should be 'simulated' or 'scraping'."),
+        (["--work", "dreaming"], f"(422): work: Input should be {WORKS}."),
         (["--name", "x" * 70_000], "(413): The body is larger than 64 KiB."),
+        (["--param", "x=1"], "(422): x: Extra inputs are not permitted."),
+        (
+            ["--work", "speech", "--param", 'pieces=["a", 1]'],
+            "(422): pieces.1: Input should be a valid string.",
+        ),
     ],
 )
-def test_refused(run: Run, server: Server, client: str, flags: list[str], words: str) -> None:
+def test_refused(run: Run, own_server: Server, client: str, flags: list[str], words: str) -> None:
     """What the server won't have: its reason in words, once, and exit code 2."""
-    program = run(client, "--url", server.url, *flags)
+    program = run(client, "--url", own_server.url, *flags)
     assert program.wait() == 2
-    assert f"{client}: The server at {server.url} says no {words}\n" in program.output
+    assert program.output == f"{client}: The server at {own_server.url} says no {words}\n"
 
 
 @ONE
-def test_refused_item(run: Run, client: str) -> None:
-    """What is wrong with an item of a list is said with its index."""
-    with OwnServer() as server:
-        program = run(client, "--url", server.url, "--work", "speech", "--param", 'pieces=["a", 1]')
-        assert program.wait() == 2
-    assert "(422): pieces.1: Input should be a valid string.\n" in program.output
+def test_params(run: Run, server: Server, client: str) -> None:
+    """--param hands any parameter to the work."""
+    flags = ("--param", "steps=2", "--param", "seconds=0", "--param", "name=n m")
+    program = run(client, "--url", server.url, *flags)
+    assert program.wait() == 0
+    assert "PROGRESS  50 %  Step 1 of 2\n" in program.output
 
 
 @ONE
@@ -201,30 +233,48 @@ def test_patience(run: Run, start_server: StartServer, client: str) -> None:
     assert "Traceback" not in program.output
 
 
-@ONE
-@pytest.mark.parametrize(
-    "answer",
-    [
-        HTML,
-        HTML.replace(b"200 OK", b"404 Not Found"),
-        HTML.replace(b"200 OK", b"500 Oh"),
-        b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"task_id":1',
-        b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n" + b"[" * 400_000,
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: " + b"x" * 5_000_000,
-        b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /again\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nid: \xff\ndata: \xff\n\n",
-        b"SSH-2.0-OpenSSH_9.6\r\n",
-        b"",
-    ],
-)
-async def test_garbage(run: Run, client: str, answer: bytes) -> None:
-    """Whatever it is that answers there: a sentence, never a traceback, and exit code 2."""
+REDIRECT = b"HTTP/1.1 302 F\r\nContent-Length: 0\r\nLocation: %b\r\n\r\n"
+LOCATIONS = [b"/again", b"http://.x..y/", b"http://[::1", b"http://\xff\xfe/", b"ftp://localhost/"]
+GARBAGE = [
+    HTML,
+    HTML.replace(b"200 OK", b"404 Not Found"),
+    HTML.replace(b"200 OK", b"500 Oh"),
+    b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"task_id":1',
+    b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n" + b"[" * 400_000,
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: " + b"x" * 5_000_000,
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nid: \xff\ndata: \xff\n\n",
+    b"SSH-2.0-OpenSSH_9.6\r\n",
+    b"",
+    *(REDIRECT % each for each in LOCATIONS),
+    *(stream_of(snapshot()).answer + said.encode() for said in SAID),
+]
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # requests drops what it can't follow
+@pytest.mark.parametrize("answer", GARBAGE)
+async def test_garbage(session: aiohttp.ClientSession, answer: bytes) -> None:
+    """Whatever it is that answers there, at a start or at a stream: both clients say so in one sentence."""
+
+    async def watch() -> None:
+        async for _ in client.watch_task(session, url, "abc", Retrying(url, 0)):
+            pass
+
+    def with_requests(call: Callable[..., object], *arguments: str) -> None:
+        with open_session(url) as sync_session:
+            call(sync_session, url, *arguments, Retrying(url, 0))
+
     async with FaultProxy(always=Raw(answer)) as proxy:
-        flags = ("--url", proxy.url, "--patience", "0")
-        for program in [run(client, *flags), run(client, *flags, "--task-id", "abc")]:
-            assert await asyncio.to_thread(program.wait) == 2, program.output
-            assert program.output.startswith(f"{client}: ")
-            assert program.output.count("\n") == 1, program.output
+        url = proxy.url
+        asking: list[Coroutine[object, object, object]] = [
+            watch(),
+            asyncio.to_thread(with_requests, lambda *given: list(sse_client.watch_task(*given)), "abc"),
+        ]
+        if b"Location: http" not in answer:
+            asking.append(client.start_task(session, url, Retrying(url, 0)))
+            asking.append(asyncio.to_thread(with_requests, sse_client.start_task))
+        for each in await asyncio.gather(*asking, return_exceptions=True):
+            assert isinstance(each, ServerError), each
+            assert len(str(each).splitlines()) == 1
 
 
 @ALL

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
@@ -14,7 +14,7 @@ import requests
 import client
 import sse_client
 from taskstream.client.protocol import Rejected, SnapshotDict
-from tests.client.running import OwnServer, hasty
+from tests.client.running import hasty
 from tests.support.api import Api
 from tests.support.faults import (
     BAD_GATEWAY,
@@ -44,13 +44,6 @@ Seen = list[SnapshotDict | str]
 Watch = Callable[[str, str], Awaitable[Seen]]
 
 
-@pytest.fixture(scope="module")
-def hasty_server() -> Iterator[Server]:
-    """A server whose viewers need not wait before they reconnect."""
-    with OwnServer("--retry-milliseconds", "0") as server:
-        yield server
-
-
 class Recording:
     """A finished task: the bytes of its stream, and what every viewer of it has to see."""
 
@@ -63,11 +56,11 @@ class Recording:
 
 
 @pytest.fixture
-async def recording(hasty_server: Server, session: aiohttp.ClientSession) -> Recording:
-    api = Api(session, [hasty_server.url])
+async def recording(own_server: Server, session: aiohttp.ClientSession) -> Recording:
+    api = Api(session, [own_server.url])
     task_id = (await api.start(work="speech", name=NAME, pieces=PIECES))["task_id"]
     await api.watch(task_id)
-    recording = Recording(hasty_server.port, task_id, record(hasty_server.port, task_id))
+    recording = Recording(own_server.port, task_id, record(own_server.port, task_id))
     order = [each if isinstance(each, str) else each["progress"] for each in recording.seen]
     assert order == [0, 0, *PIECES[:2], 20, *PIECES[2:4], 60, PIECES[4], 100]
     return recording

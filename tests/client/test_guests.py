@@ -15,7 +15,6 @@ import sse_client
 from taskstream.client import EventSource, EventTooLarge, sync_stream
 from taskstream.client.environment import proxies_count
 from taskstream.client.event_source import NETWORK_ERRORS, open_session
-from taskstream.client.parser import Parser
 from taskstream.client.protocol import ServerError
 from taskstream.client.retrying import Retrying
 from taskstream.client.sync_stream import open_session as open_sync_session
@@ -52,15 +51,6 @@ async def test_headers_of_a_session(server: Server) -> None:
         assert sync_session.headers["X-Echo"] == "yes"
 
 
-def test_comments_come_in_the_order_of_the_wire() -> None:
-    """One is told when the events before it have been taken, and before those behind it are."""
-    seen: list[str] = []
-    parser = Parser(on_comment=seen.append)
-    for event in parser.parse(b": a\n\ndata: 1\n\n: b\n\ndata: 2\n\n: c\n\n"):
-        seen.append(event.data)  # noqa: PERF401 - the order is what counts
-    assert seen == ["a", "1", "b", "2", "c"]
-
-
 async def test_what_on_comment_raises(server: Server) -> None:
     """It is the caller's, even if it looks like an error of the network."""
 
@@ -91,31 +81,6 @@ def test_no_proxy_for_the_machine_itself(url: str) -> None:
     """A proxy would not find what only this machine has."""
     assert not proxies_count(url)
     assert proxies_count("http://localhost.example.org")
-
-
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (["--count", "0"], "argument --count: '0' is not a whole number, 1 to 1000 (see --help)"),
-        (["--count", "x"], "'x' is not a whole number, 1 to 1000"),
-        (["--patience", "-1"], "argument --patience: '-1' is not a number of seconds, 0 or more"),
-        (["--count", "1001"], "'1001' is not a whole number, 1 to 1000"),
-        (["--header", "secret"], "NAME:VALUE"),
-        (["--header", "a b:secret"], "NAME:VALUE"),
-        (["--header", "a:secret\r\nb:c"], "NAME:VALUE"),
-    ],
-)
-def test_bad_flags(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: list[str], words: str
-) -> None:
-    """One sentence, which doesn't repeat what may be a secret."""
-    monkeypatch.setattr("sys.argv", ["client.py", *flags])
-    with pytest.raises(SystemExit):
-        parse_arguments("A client.", many=True)
-    sentence = capsys.readouterr().err
-    assert words in sentence
-    assert sentence.count("\n") == 1
-    assert "secret" not in sentence
 
 
 def test_headers_by_flag(monkeypatch: pytest.MonkeyPatch) -> None:

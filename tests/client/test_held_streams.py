@@ -1,8 +1,6 @@
 """Streams behind a proxy that hands over finished answers only: the clients ask for those instead."""
 
 import asyncio
-import itertools
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import closing
 
@@ -13,9 +11,8 @@ import requests
 import client
 import sse_client
 from taskstream.client import retrying as rules
-from taskstream.client.protocol import Unreachable
 from taskstream.client.retrying import Retrying
-from tests.client.running import ONE, OwnServer, Run, start_task, status_of
+from tests.client.running import ONE, Run, start_task, status_of
 from tests.support.gateway import Fate, Gateway
 from tests.support.programs import Server
 
@@ -55,25 +52,26 @@ async def watch(
         yield lambda *arguments: asyncio.to_thread(watch_sync, *arguments)
 
 
+@pytest.mark.slow
 @ONE
-async def test_output_arrives(run: Run, client: str) -> None:
+async def test_output_arrives(run: Run, own_server: Server, client: str) -> None:
     """Every event is shown, in order, while the task runs, and the end at most a few seconds late."""
-    with OwnServer() as server:
-        async with Gateway(server.url).serve() as proxy:
-            proxy.fates = [Fate.HOLD]
-            flags = ("--param", 'pieces=["a\\n", "b\\n"]', "--param", "seconds=0.5", "--param", "times=12")
-            program = run(client, "--url", proxy.url, "--work", "speech", *flags, "--patience", "9")
-            task_id = (await asyncio.to_thread(program.wait_for, r"#([0-9a-f]{32})"))[1]
-            await asyncio.to_thread(program.wait_for, "Piece 5")
-            assert status_of(server, task_id) == "PROGRESS"
-            await asyncio.to_thread(requests.get, f"{server.url}/task-progress/{task_id}", timeout=20)
-            assert await asyncio.to_thread(program.wait, 5) == 0, program.output
+    async with Gateway(own_server.url).serve() as proxy:
+        proxy.fates = [Fate.HOLD]
+        flags = ("--param", 'pieces=["a\\n", "b\\n"]', "--param", "seconds=0.5", "--param", "times=12")
+        program = run(client, "--url", proxy.url, "--work", "speech", *flags, "--patience", "9")
+        task_id = (await asyncio.to_thread(program.wait_for, r"#([0-9a-f]{32})"))[1]
+        await asyncio.to_thread(program.wait_for, "Piece 5")
+        assert status_of(own_server, task_id) == "PROGRESS"
+        await asyncio.to_thread(requests.get, f"{own_server.url}/task-progress/{task_id}", timeout=20)
+        assert await asyncio.to_thread(program.wait, 5) == 0, program.output
     assert [line for line in program.lines if len(line) == 2] == ["a\n", "b\n"] * 12
     pieces = [line.split()[-1] for line in program.lines if " Piece " in line]
     assert pieces == [str(number) for number in range(1, 24, 2)]
     assert [line for line in program.lines if "olling" in line or "onnect" in line] == [f"{POLLING}\n"]
 
 
+@pytest.mark.alone
 async def test_back_to_a_stream(proxy: Gateway, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream is tried again now and then; when one gets through, that is told."""
     monkeypatch.setattr(rules, "FIRST_BYTE_SECONDS", 0.2)
@@ -85,6 +83,7 @@ async def test_back_to_a_stream(proxy: Gateway, watch: Watch, monkeypatch: pytes
     assert [request.query_string for request in proxy.streams][:3] == ["", "", ""]
 
 
+@pytest.mark.alone
 async def test_held_for_ever(proxy: Gateway, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind such a proxy it is asked again and again, with the last id, and not too often."""
     monkeypatch.setattr(rules, "FIRST_BYTE_SECONDS", 0.2)
@@ -97,40 +96,10 @@ async def test_held_for_ever(proxy: Gateway, watch: Watch, monkeypatch: pytest.M
     assert 1 <= len(others) <= 4
 
 
+@pytest.mark.alone
 async def test_a_slow_stream(server: Server, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that has begun may take its time, and nothing is told of it."""
     monkeypatch.setattr(rules, "FIRST_BYTE_SECONDS", 0.5)
     told: list[str] = []
     assert await watch(server.url, told) == [0, 0, 33, 67, 99, 100]
     assert told == []
-
-
-def test_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that has waited and has no event is no failure; one that ends at once is."""
-    now = 0.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    retrying = Retrying("http://a", 30)
-    assert retrying.next_query() == ""
-    for _ in range(1000):
-        if retrying.next_query() == "":
-            now += retrying.read_seconds
-            assert retrying.disconnected(TimeoutError(), 0) == 0
-            assert retrying.next_query() == "?wait=10"
-        now += 10
-        retrying.connected()
-        pause = retrying.disconnected(None, 0)
-        assert 1 <= pause <= 2
-        now += pause
-
-    asked = itertools.count()
-
-    def ask() -> None:
-        nonlocal now
-        for _ in asked:
-            retrying.next_query()
-            retrying.connected()
-            now += retrying.disconnected(None, 0)
-
-    with pytest.raises(Unreachable, match="the stream ended"):
-        ask()
-    assert next(asked) < 15

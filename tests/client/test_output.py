@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import aiohttp
 import pytest
@@ -15,7 +14,7 @@ import requests
 import client as async_client
 import sse_client
 from taskstream.terminal.text import WholeLines, events_gone, for_terminal
-from tests.client.running import ALL, ONE, OwnServer, event, run_in_terminal, snapshot, stream_of
+from tests.client.running import ALL, ONE, event, run_in_terminal, snapshot, stream_of
 from tests.support.faults import FaultProxy, Raw
 from tests.support.programs import ROOT, Server
 
@@ -28,13 +27,6 @@ SPEECH = ("--work", "speech", "--param", f"pieces={json.dumps(PIECES)}")
 
 PIECE = event(2, {"text": "a\n"}, "output")
 LOST = 'event: lost\ndata: {"from":8,"to":90}\n\n'
-
-
-@pytest.fixture(scope="module")
-def own_server() -> Iterator[Server]:
-    """A server with work that has something to say."""
-    with OwnServer() as server:
-        yield server
 
 
 def run_in_pipes(*arguments: str) -> tuple[int, bytes, str]:
@@ -146,14 +138,13 @@ def test_a_jump_is_no_number_of_events() -> None:
 
 @terminals
 @ALL
-@pytest.mark.parametrize("flags", [(), ("--no-output",)])
-async def test_lost_on_a_terminal(client: str, flags: tuple[str, ...]) -> None:
-    """On a terminal they are told of above the bars, unless nobody wants the output."""
+async def test_lost_on_a_terminal(client: str) -> None:
+    """On a terminal they are told of above the bars."""
     async with FaultProxy(faults=gap()) as proxy:
-        flags = (client, "--url", proxy.url, "--task-id", "x", *flags)
+        flags = (client, "--url", proxy.url, "--task-id", "x")
         code, screen = await asyncio.to_thread(run_in_terminal, *flags)
     assert code == 0
-    assert ("… 83 earlier events are gone" in screen) == ("--no-output" not in flags)
+    assert "… 83 earlier events are gone" in screen
 
 
 @ALL
@@ -194,28 +185,6 @@ async def test_errors_of_on_output(session: aiohttp.ClientSession, error: Except
         assert raised.value is error
         await asyncio.to_thread(watch_sync, proxy.url)
         assert len(proxy.requests) == 2
-
-
-@ONE
-@pytest.mark.parametrize(
-    "said",
-    [
-        event(2, {"text": 5}, "output"),
-        event(2, {}, "output"),
-        "id: 2\nevent: output\ndata: [\n\n",
-        LOST.replace("8", "null"),
-    ],
-    ids=lambda said: said[:60],
-)
-async def test_garbage(client: str, said: str) -> None:
-    """Events that no server of ours sends: a sentence, and exit code 2."""
-    stream = Raw(stream_of(snapshot()).answer + said.encode())
-    async with FaultProxy(always=stream) as proxy:
-        flags = (client, "--url", proxy.url, "--task-id", "x", "--patience", "0")
-        code, output, other = await asyncio.to_thread(run_in_pipes, *flags)
-    assert (code, output) == (2, b"")
-    assert other.endswith("but it isn't the task server: check --url.\n")
-    assert "Traceback" not in other
 
 
 async def test_output_is_skipped(session: aiohttp.ClientSession) -> None:

@@ -1,14 +1,11 @@
 """When a client tries again, and when it gives up."""
 
-import asyncio
 import time
 
 import pytest
 
 from taskstream.client.protocol import Unreachable
 from taskstream.client.retrying import LONGEST_WAIT_SECONDS, Retrying
-from tests.client.running import ONE, Run, refused, snapshot, stream_of
-from tests.support.faults import FaultProxy, Raw
 
 
 class Clock:
@@ -79,49 +76,34 @@ def test_waits() -> None:
     assert retrying.disconnected(None, 60) >= 60
 
 
+def test_answers_that_have_waited(clock: Clock) -> None:
+    """An answer that has waited and has no event is no failure; one that ends at once is."""
+    retrying = Retrying("http://a", 30)
+    assert retrying.next_query() == ""
+    for _ in range(1000):
+        if retrying.next_query() == "":
+            clock.now += retrying.read_seconds
+            assert retrying.disconnected(TimeoutError(), 0) == 0
+            assert retrying.next_query() == "?wait=10"
+        clock.now += 10
+        retrying.connected()
+        pause = retrying.disconnected(None, 0)
+        assert 1 <= pause <= 2
+        clock.now += pause
+
+    def ask(times: int) -> None:
+        for _ in range(times):
+            retrying.next_query()
+            retrying.connected()
+            clock.now += retrying.disconnected(None, 0)
+
+    with pytest.raises(Unreachable, match="the stream ended"):
+        ask(15)
+
+
 def test_retry() -> None:
     """A valid `retry` field sets the first wait."""
     retrying = Retrying("http://a")
     for value, seconds in [(None, 1), ("1.5", 1), ("70", 0.07)]:
         retrying.set_retry(value)
         assert retrying.retry_seconds == seconds
-
-
-@ONE
-@pytest.mark.parametrize(
-    "location",
-    [
-        b"http://.x..y/",
-        b"http://[::1",
-        b"http://\xff\xfe/",
-        b"http://localhost:99999/",
-        b"ftp://localhost/",
-    ],
-)
-async def test_impossible_redirects(run: Run, client: str, location: bytes) -> None:
-    """A redirect of a stream to what can't be an address: one sentence, and exit code 2."""
-    answer = Raw(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n")
-    async with FaultProxy(always=answer) as proxy:
-        program = run(client, "--url", proxy.url, "--patience", "0", "--task-id", "x")
-        await asyncio.to_thread(refused, program)
-
-
-@ONE
-async def test_named_events(run: Run, client: str) -> None:
-    """Output and lost events, with an id or without, come between snapshots and disturb none of them."""
-    done = snapshot(status="SUCCESS", progress=100)
-    between = 'event: lost\ndata: {"from":1,"to":2}\n\nid: 3\nevent: output\ndata: {"text":"hi\\n"}\n\n'
-    first = stream_of(snapshot(), snapshot(progress=60), before='event: lost\ndata: {"from":1,"to":1}\n\n')
-    last = stream_of(done).answer.replace(b"id: 1", b"id: 4")
-    async with FaultProxy(faults=(Raw(first.answer + between.encode()),), always=Raw(last)) as proxy:
-        program = run(client, "--url", proxy.url, "--task-id", "x")
-        assert await asyncio.to_thread(program.wait) == 0, program.output
-        assert b"\r\nlast-event-id: 3\r\n" in proxy.requests[1].lower()
-    lines = [line for line in program.output.splitlines() if "onnect" not in line]
-    assert lines == [
-        "… 1 earlier event is gone",
-        "PROGRESS  50 %  m",
-        "PROGRESS  60 %  m",
-        "hi",
-        "SUCCESS  100 %  m",
-    ]

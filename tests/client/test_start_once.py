@@ -13,7 +13,7 @@ import client
 import sse_client
 from taskstream.client.protocol import Rejected, SnapshotDict, Unreachable
 from taskstream.client.retrying import Retrying
-from tests.client.running import ALL, ONE, Run, hasty
+from tests.client.running import ALL, Run, hasty
 from tests.support.faults import (
     BAD_GATEWAY,
     BUSY,
@@ -169,16 +169,3 @@ async def test_programs(run: Run, server: Server, client: str) -> None:
         program = run(client, "--url", proxy.url, "--seconds", "0", *count)
         assert await asyncio.to_thread(program.wait) == 0, program.output
     assert program.output.count("Trying again (the connection broke) for up to 30 s\n") == 1
-
-
-@ONE
-async def test_params(run: Run, server: Server, client: str) -> None:
-    """--param hands any parameter to the work, and the server's own words say what is wrong with it."""
-    flags = ("--url", server.url, "--param", "steps=2", "--param", "seconds=0", "--param", "name=n m")
-    program = run(client, *flags)
-    assert await asyncio.to_thread(program.wait) == 0
-    assert "PROGRESS  50 %  Step 1 of 2\n" in program.output
-    for wrong, words in [("steps=0", "(422): steps: Input should be"), ("x=1", "(422): x: ")]:
-        program = run(client, "--url", server.url, "--param", wrong)
-        assert await asyncio.to_thread(program.wait) == 2
-        assert f"{client}: The server at {server.url} says no {words}" in program.output

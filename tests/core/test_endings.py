@@ -49,11 +49,29 @@ class Panic(BaseException):
     """What some libraries raise, and `except Exception` lets through."""
 
 
+class NoName(type):
+    """Of classes that can't even say what they are called."""
+
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]
+        raise OSError
+
+
+class Nameless(Exception, metaclass=NoName):
+    """An error of which nothing can be said."""
+
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+class Speechless(Nameless, WorkError):
+    """Another one, whose words are for viewers."""
+
+
 NOT_FINITE = "The progress has to be a finite number (percent), not"
 
 FAILURES: list[tuple[Function, str]] = [
     (throws(WorkError, "The disk is full"), "The disk is full"),
-    (throws(WorkError, "\ud800"), "?"),
     (throws(WorkError), "Failed"),
     (throws(HTTPException, 404, "There is no such page"), "There is no such page"),
     (throws(HTTPException, 400, {"code": 7}), unexpected("HTTPException")),
@@ -66,11 +84,14 @@ FAILURES: list[tuple[Function, str]] = [
     (throws(SystemExit, "the whole server?"), unexpected("SystemExit")),
     (throws(KeyboardInterrupt), unexpected("KeyboardInterrupt")),
     (throws(Panic), unexpected("Panic")),
+    (throws(WorkError, "\ud800"), "?"),
+    (throws(Nameless), unexpected("error")),
+    (throws(Speechless), unexpected("error")),
     (throws(BaseExceptionGroup, "two", [Panic(), KeyError()]), unexpected("BaseExceptionGroup")),
     (lambda: Update("a", "text"), f"{NOT_FINITE} str"),  # type: ignore[arg-type]
     (lambda: Update(float("nan"), "text"), f"{NOT_FINITE} nan"),
     (lambda: report(10**5000, "text"), f"{NOT_FINITE} int"),
-    (lambda: Update(30, None), "The message has to be text (str), not None"),  # type: ignore[arg-type]
+    (lambda: Update(30, None), "The message has to be text (str), not NoneType"),  # type: ignore[arg-type]
     (lambda: Result(7, 5), "The message has to be text (str), not int"),  # type: ignore[arg-type]
     (lambda: Output(5), "Output has to be text (str), not int"),  # type: ignore[arg-type]
 ]
@@ -98,6 +119,21 @@ async def test_failure(
     assert "Traceback" in caplog.text
 
 
+async def test_no_text_can_look_like_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """What a client sent can't forge lines of the server's log, nor command its terminal."""
+    tasks = TaskStream()
+    hostile = "no page \x1b]0;owned\x07\nINFO:     forged\rINFO:     forged\x9b2J"
+    async with tasks:
+        await last_snapshot(tasks, tasks.work(coroutine(throws(ValueError, hostile))))
+    first, *traceback = caplog.text.rstrip("\n").split("\n")
+    assert "failed" in first
+    assert "  ValueError: no page " in caplog.text
+    for line in traceback:
+        assert line.startswith("  ")
+        assert line.isprintable()
+    assert caplog.records[0].exc_info
+
+
 @pytest.mark.parametrize("value", [30, "text", None, (5, "text")], ids=repr)
 async def test_what_is_no_update(value: object) -> None:
     """An async generator that yields anything else fails, and is told what it yielded."""
@@ -105,27 +141,10 @@ async def test_what_is_no_update(value: object) -> None:
     work = tasks.work(generator(lambda: value))
     async with tasks:
         last = await last_snapshot(tasks, work)
-    kind = "None" if value is None else type(value).__name__
     assert (last.status, last.message) == (
         TaskStatus.FAILURE,
-        f"The work yielded {kind}, not an Update, Output or Result",
+        f"The work yielded {type(value).__name__}, not an Update, Output or Result",
     )
-
-
-async def test_a_cancellation_by_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """`CancelledError` of what work waits for, while nobody cancels the task, fails, and is logged."""
-    tasks = TaskStream()
-
-    @tasks.work
-    async def awaits_a_cancelled_child() -> None:
-        child = asyncio.create_task(asyncio.sleep(60))
-        child.cancel()
-        await child
-
-    async with tasks:
-        last = await last_snapshot(tasks, awaits_a_cancelled_child)
-    assert (last.status, last.message) == (TaskStatus.FAILURE, unexpected("CancelledError"))
-    assert "awaits_a_cancelled_child" in caplog.text
 
 
 async def test_work_that_cancels_its_own_task(caplog: pytest.LogCaptureFixture) -> None:
@@ -142,21 +161,6 @@ async def test_work_that_cancels_its_own_task(caplog: pytest.LogCaptureFixture) 
     async with tasks:
         assert (await last_snapshot(tasks, work)).status is TaskStatus.REVOKED
     assert caplog.text == ""
-
-
-async def test_no_text_can_look_like_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """What a client sent can't forge lines of the server's log, nor command its terminal."""
-    tasks = TaskStream()
-    hostile = "no page \x1b]0;owned\x07\nINFO:     forged\rINFO:     forged\x9b2J"
-    async with tasks:
-        await last_snapshot(tasks, tasks.work(coroutine(throws(ValueError, hostile))))
-    first, *traceback = caplog.text.rstrip("\n").split("\n")
-    assert "failed" in first
-    assert "  ValueError: no page " in caplog.text
-    for line in traceback:
-        assert line.startswith("  ")
-        assert line.isprintable()
-    assert caplog.records[0].exc_info
 
 
 @pytest.mark.parametrize("seed", range(20))

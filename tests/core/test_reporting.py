@@ -2,8 +2,6 @@
 
 import asyncio
 import math
-import os
-import pty
 import subprocess
 import sys
 import threading
@@ -11,33 +9,23 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextvars import copy_context
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
 
 import pytest
 
 from taskstream import Snapshot, TaskStatus, TaskStream, output, report, track
+from tests.client.running import run_in_terminal
+from tests.core.running import snapshots
 from tests.support.programs import ROOT
 
 
-async def run(tasks: TaskStream, work: Callable[..., object], **parameters: Any) -> list[Snapshot]:
-    """All snapshots of a run of some work."""
-    task_id = (await tasks.start(work, **parameters)).task_id
-    async with asyncio.timeout(10):
-        return [event.snapshot async for event in tasks.follow(task_id) if event.snapshot]
-
-
-def messages(snapshots: list[Snapshot]) -> list[str]:
+def messages(story: list[Snapshot]) -> list[str]:
     """What was reported."""
-    return [each.message for each in snapshots if each.status is TaskStatus.PROGRESS]
+    return [each.message for each in story if each.status is TaskStatus.PROGRESS]
 
 
 def helper(word: str) -> None:
     """Some function that knows nothing of tasks but `report`."""
     report(10, word, {"thread": threading.current_thread() is not threading.main_thread()})
-
-
-async def in_the_loop() -> None:
-    helper("in the loop")
 
 
 async def in_a_task() -> None:
@@ -60,7 +48,7 @@ async def in_a_copied_context() -> None:
 
 @pytest.mark.parametrize(
     ("call", "elsewhere"),
-    [(in_the_loop, False), (in_a_task, False), (in_a_thread, True), (in_a_copied_context, True)],
+    [(in_a_task, False), (in_a_thread, True), (in_a_copied_context, True)],
 )
 async def test_from_coroutines(call: Callable[[], Awaitable[None]], elsewhere: bool) -> None:
     """A coroutine function is work as it stands; whatever it calls reports for its task."""
@@ -72,24 +60,10 @@ async def test_from_coroutines(call: Callable[[], Awaitable[None]], elsewhere: b
         return "the result"
 
     async with tasks:
-        seen = await run(tasks, work)
+        seen = await snapshots(tasks, work)
     assert messages(seen) == [call.__name__.replace("_", " ")]
     assert seen[2].data == {"thread": elsewhere}
     assert (seen[-1].status, seen[-1].data) == (TaskStatus.SUCCESS, "the result")
-
-
-async def test_from_threads_of_a_function() -> None:
-    """A blocking function may hand its context to threads of its own, which report for its task."""
-    tasks = TaskStream()
-
-    @tasks.work
-    def work() -> None:
-        thread = threading.Thread(target=copy_context().run, args=(helper, "from its thread"))
-        thread.start()
-        thread.join()
-
-    async with tasks:
-        assert messages(await run(tasks, work)) == ["from its thread"]
 
 
 async def test_each_to_its_own() -> None:
@@ -106,7 +80,7 @@ async def test_each_to_its_own() -> None:
             all_begun.set()
         await all_begun.wait()
         await asyncio.to_thread(helper, word)
-        inner = await run(tasks, blocking, word=f"in {word}")
+        inner = await snapshots(tasks, blocking, word=f"in {word}")
         await asyncio.to_thread(helper, word)
         return messages(inner)
 
@@ -115,10 +89,10 @@ async def test_each_to_its_own() -> None:
         helper(word)
 
     async with tasks:
-        seen = await asyncio.gather(*(run(tasks, work, word=str(number)) for number in range(10)))
-    for number, snapshots in enumerate(seen):
-        assert messages(snapshots) == [str(number)] * 2
-        assert snapshots[-1].data == [f"in {number}"]
+        seen = await asyncio.gather(*(snapshots(tasks, work, word=str(number)) for number in range(10)))
+    for number, story in enumerate(seen):
+        assert messages(story) == [str(number)] * 2
+        assert story[-1].data == [f"in {number}"]
 
 
 async def test_track() -> None:
@@ -147,18 +121,18 @@ async def test_track() -> None:
         return list(track([], "Nothing"))
 
     async with tasks:
-        seen = await run(tasks, with_length)
+        seen = await snapshots(tasks, with_length)
         assert [(each.message, each.progress) for each in seen[2:-1]] == [
             (f"Resizing: {number} of 4", min(25 * number, 99)) for number in range(5)
         ]
         assert seen[-1].data == ["a", "b", "c", "d"]
-        length_hint = await run(tasks, without_length)
+        length_hint = await snapshots(tasks, without_length)
         assert messages(length_hint)[-1] == "Working: 3 of 3"
-        assert messages(await run(tasks, with_total)) == [
+        assert messages(await snapshots(tasks, with_total)) == [
             "Counting: 3 of 4"
         ]  # those of one turn are merged
-        assert [each.progress for each in await run(tasks, with_total, count=9)][-2] == 99
-        assert messages(await run(tasks, of_nothing)) == ["Nothing: 0"]
+        assert [each.progress for each in await snapshots(tasks, with_total, count=9)][-2] == 99
+        assert messages(await snapshots(tasks, of_nothing)) == ["Nothing: 0"]
 
 
 async def test_cancelling_ends_a_tracked_loop() -> None:
@@ -208,37 +182,19 @@ def test_an_ordinary_function(capsys: pytest.CaptureFixture[str]) -> None:
     ("say", "sentence"),
     [
         (lambda: report("5", 3), "The message has to be text (str), not int"),  # type: ignore[arg-type]
-        (lambda: report(5, None), "The message has to be text (str), not None"),  # type: ignore[arg-type]
+        (lambda: report(5, None), "The message has to be text (str), not NoneType"),  # type: ignore[arg-type]
         (lambda: report("5", "text"), "The progress has to be a finite number (percent), not str"),  # type: ignore[arg-type]
         (lambda: report(math.inf, "text"), "The progress has to be a finite number (percent), not inf"),
         (lambda: report(math.nan, "text"), "The progress has to be a finite number (percent), not nan"),
         (lambda: output(5), "Output has to be text (str), not int"),  # type: ignore[arg-type]
-        (lambda: output("5", end=None), "Output has to be text (str), not None"),  # type: ignore[arg-type]
+        (lambda: output("5", end=None), "Output has to be text (str), not NoneType"),  # type: ignore[arg-type]
     ],
 )
-async def test_mistakes(say: Callable[[], None], sentence: str) -> None:
-    """What can't be said raises the same sentence outside of a task and inside, where viewers read it."""
+def test_mistakes(say: Callable[[], None], sentence: str) -> None:
+    """What can't be said raises outside of a task the sentence that viewers of one would read."""
     with pytest.raises(TypeError) as error:
         say()
     assert str(error.value) == sentence
-    tasks = TaskStream()
-
-    @tasks.work
-    async def coroutine() -> None:
-        say()
-
-    @tasks.work
-    async def elsewhere() -> None:
-        await asyncio.to_thread(say)
-
-    @tasks.work
-    def blocking() -> None:
-        say()
-
-    async with tasks:
-        for work in (coroutine, elsewhere, blocking):
-            last = (await run(tasks, work))[-1]
-            assert (last.status, last.message) == (TaskStatus.FAILURE, sentence)
 
 
 @pytest.mark.parametrize("progress", [True, 7, 7.5, Decimal("7.5"), Fraction(15, 2)])
@@ -251,7 +207,7 @@ async def test_any_number(progress: float) -> None:
         report(progress, "text")
 
     async with tasks:
-        assert (await run(tasks, work))[2].progress == round(progress)
+        assert (await snapshots(tasks, work))[2].progress == round(progress)
 
 
 TRACK = "from taskstream import track; print(sum(track(range(4), 'Resizing')))"
@@ -259,27 +215,10 @@ TRACK = "from taskstream import track; print(sum(track(range(4), 'Resizing')))"
 
 def test_a_bar_on_a_terminal() -> None:
     """Outside of a task, `track` draws a bar on a terminal."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    with subprocess.Popen(
-        [sys.executable, "-c", TRACK],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        text=True,
-    ) as process:
-        os.close(theirs)
-        drawn = b""
-        try:
-            while piece := os.read(ours, 65536):
-                drawn += piece
-        except OSError:  # how Linux says that nobody writes to a terminal any more
-            pass
-        os.close(ours)
-        assert process.communicate()[0] == "6\n"
-    assert b"Resizing" in drawn
-    assert b"100%" in drawn
+    code, screen = run_in_terminal("-c", TRACK)
+    assert (code, "6\r\n" in screen) == (0, True)
+    assert "Resizing" in screen
+    assert "100%" in screen
 
 
 def test_no_bar_in_a_file() -> None:

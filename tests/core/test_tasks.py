@@ -10,10 +10,8 @@ from taskstream import Result, TaskNotFound, TaskStatus, TaskStream, Update, rep
 from tests.core.running import (
     Updates,
     cleans_up,
-    for_ever,
     last_snapshot,
     others,
-    snapshots,
     start_until,
     three_steps,
 )
@@ -59,20 +57,6 @@ async def test_the_life_of_a_task(form: str) -> None:
     assert {each.name for each in story} == {"a name"}
 
 
-async def test_progress_never_goes_down() -> None:
-    """Progress is a whole percentage, never goes down, and stays below 100 until the end."""
-    tasks = TaskStream()
-
-    @tasks.work
-    async def up_and_down() -> Updates:
-        for progress in (10, -5, 28.9999, 7, 100, 1000, 50):
-            yield Update(progress, "")
-
-    async with tasks:
-        story = await snapshots(tasks, up_and_down)
-    assert [each.progress for each in story] == [0, 0, 10, 10, 29, 29, 99, 99, 99, 100]
-
-
 async def test_cancel() -> None:
     """Cancelling ends a task at once, and lets its work clean up."""
     tasks = TaskStream()
@@ -85,20 +69,6 @@ async def test_cancel() -> None:
         await closed.wait()
         seen = [event.snapshot async for event in tasks.follow(task_id)]
     assert [each.status for each in seen if each][-2:] == ["PROGRESS", "REVOKED"]
-
-
-async def test_cancel_before_the_beginning() -> None:
-    """A task that is cancelled before it has begun has never started."""
-    tasks = TaskStream()
-    tasks.work(for_ever)
-    async with tasks:
-        task_id = (await tasks.start(for_ever)).task_id
-        await tasks.cancel(task_id)
-        seen = [event.snapshot async for event in tasks.follow(task_id)]
-    assert [(each.status, each.started_at) for each in seen if each] == [
-        ("PENDING", None),
-        ("REVOKED", None),
-    ]
 
 
 async def test_work_that_will_not_be_cancelled() -> None:

@@ -61,27 +61,3 @@ async def test_a_bounded_number_of_threads() -> None:
     async with tasks:
         await asyncio.gather(*(events(tasks, function) for _ in range(20)))
     assert most == 3
-
-
-async def test_cancelled_while_waiting_for_a_place() -> None:
-    """A task that is cancelled while it waits for a place takes none, and never starts."""
-    tasks = TaskStream(work_threads=1)
-    go_on = threading.Event()
-    called: list[int] = []
-
-    @tasks.work
-    def function(*, number: int) -> None:
-        called.append(number)
-        report(1, "begun")
-        go_on.wait()
-
-    async with tasks:
-        first = (await tasks.start(function, number=0)).task_id
-        waiting = [(await tasks.start(function, number=number)).task_id for number in (1, 2, 3)]
-        await asyncio.sleep(0)
-        for task_id in waiting:
-            assert (await tasks.cancel(task_id)).started_at is None
-        go_on.set()
-        assert [event async for event in tasks.follow(first)]
-        assert (await snapshots(tasks, function, number=4))[-1].status is TaskStatus.SUCCESS
-    assert called == [0, 4]

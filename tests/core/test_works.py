@@ -166,7 +166,7 @@ class User(BaseModel):
 
 
 class Masked(BaseModel):
-    """A model that is another one after its JSON."""
+    """A model that is another one after its own JSON."""
 
     x: Annotated[int, Field(validation_alias=AliasPath("deep", 0))] = 1
 
@@ -198,6 +198,7 @@ def work_with(annotation: object, **defaults: object) -> Work:
         (Place, Place(3)),
         (list[Box], [Box(width=2, height=3)]),
         (User, User(userId=5, team="a", token="b", password="c", friends={"b": {1, 2}, "a": set()})),
+        (Masked, Masked.model_validate({"deep": [7]})),
         (RootModel[list[int]], RootModel[list[int]]([1, 2])),
         (list[SecretStr], [SecretStr("a"), SecretStr("b")]),
         (SecretBytes, SecretBytes(b"a\xff")),
@@ -229,12 +230,11 @@ def test_text_that_is_read_twice(annotation: object, text: str) -> None:
 @pytest.mark.parametrize(
     ("annotation", "value"),
     [
-        (Masked, {"deep": [7]}),
         (list[Any], [{"a": lambda: None}]),
         (Any, b"ab"),
         (dict[str, Any], {"a": {1, 2}}),
     ],
-    ids=["path", "function", "bytes", "set"],
+    ids=["function", "bytes", "set"],
 )
 def test_what_would_reach_a_worker_changed_is_refused(annotation: object, value: object) -> None:
     """What JSON has not all of is refused in words, instead of being less in a worker."""

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,8 @@ from tests.docs.pages import Terminal, all_blocks
 from tests.support.api import Api
 from tests.support.backends import Nginx
 from tests.support.programs import ROOT, Program, Server
+
+StartServer = Callable[..., Server]
 
 PROGRAMS = {
     f"{Path(page).stem.lower().replace('-', '_')}_{number}": text
@@ -191,22 +193,50 @@ async def test_users(session: aiohttp.ClientSession, url: str) -> None:
 
 
 @pytest.mark.parametrize("url", [naming('@app.put("/imports"')], indirect=True)
-async def test_uploads(session: aiohttp.ClientSession, url: str) -> None:
-    """What is uploaded is there for the work, larger than a body that starts a task may be."""
-    api = Api(session, [url])
-    started = await api.json("PUT", "/imports", 202, data=b"a,b\n" * 50_000)
-    last = (await api.watch(started["task_id"]))[-1].snapshot
-    assert (last["status"], last["data"]) == ("SUCCESS", 50_000)
-
-
-@pytest.mark.parametrize("url", [naming('@app.put("/imports"')], indirect=True)
 async def test_uploads_through_nginx(session: aiohttp.ClientSession, url: str) -> None:
-    """deploy/nginx.conf lets them through; a body that starts tasks has no more room than it needs."""
+    """What is uploaded is there for the work; a body that starts tasks has no more room than it needs."""
     with Nginx(url) as nginx:
         api = Api(session, [nginx.url])
         started = await api.json("PUT", "/imports", 202, data=b"a,b\n" * 100_000)
         assert (await api.watch(started["task_id"]))[-1].snapshot["data"] == 100_000
         await api.json("POST", "/start-task", 413, data=b" " * 70_000)
+
+
+async def test_a_prefix(session: aiohttp.ClientSession, folder: Path) -> None:
+    """Behind a prefix that nginx takes away, the address that is answered leads to the task."""
+    (location,) = (text for _, _, text in all_blocks("text") if "location ^~ /api/" in text)
+    command = f"{sys.executable} -m uvicorn --port 0 --root-path /api {naming('keep_result')}:app"
+    with (
+        Terminal(folder, command, PYTHONPATH=str(ROOT)) as server,
+        Nginx(server.serving(30), location=location) as nginx,
+    ):
+        async with session.post(f"{nginx.url}/api/start-task") as response:
+            address = response.headers["Location"]
+        async with session.get(nginx.url + address) as response:
+            assert '"status":"SUCCESS"' in await response.text()
+        task = address.replace("task-progress", "tasks")
+        for path in (task, f"{task}/stream", "/api/", "/api/static/task-progress.js"):
+            async with session.get(nginx.url + path) as response:
+                assert response.status == 200
+
+
+async def test_a_rolling_restart(session: aiohttp.ClientSession, start_server: StartServer) -> None:
+    """Behind deploy/nginx.conf no request is refused while one server is restarted after the other."""
+    servers = [start_server(), start_server()]
+    with Nginx(*(server.url for server in servers)) as nginx:
+        statuses: list[int] = []
+
+        async def ask() -> None:
+            async with session.get(f"{nginx.url}/health") as response:
+                statuses.append(response.status)
+
+        for server in servers:
+            server.process.kill()
+            server.wait()
+            for _ in range(10):
+                await ask()
+            start_server("--port", str(server.port))
+        assert statuses == [200] * 20
 
 
 @pytest.mark.parametrize("url", [naming("keep_result")], indirect=True)

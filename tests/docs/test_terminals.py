@@ -7,6 +7,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+import requests
 
 import taskstream
 from tests.client.running import run_in_terminal
@@ -24,6 +25,7 @@ def test_limits_under_uvicorn(lines: list[str]) -> None:
         url = server.wait_for(r"running on (http://\S+)")[1]
         with Program("client.py", "--url", url, "--seconds", "0") as client:
             assert client.wait(30) == 0, client.output
+        assert requests.get(f"{url}/health", headers={"X": "x" * 100_000}, timeout=10).status_code == 431
 
 
 @terminals("docs/your-own-work.md", 0)

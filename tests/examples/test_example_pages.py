@@ -6,12 +6,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.support.examples import App, Example
 
-WATCH = """(path) => {
-    window.seen = [];
-    window.source = new EventSource(path);
-    source.onmessage = (event) => seen.push(event.data);
-}"""
-
 NOTE_BARS = """() => {
     window.bars = [];
     const [one, two] = document.querySelectorAll("progress");
@@ -57,44 +51,6 @@ def test_named_events(page: Page) -> None:
         ]  # fmt: skip
         expect(page.get_by_text("done", exact=True)).to_have_count(2)
         assert len([url for url in requests if "/stream" in url]) == 1
-
-
-@pytest.mark.slow
-def test_endless_reconnects(page: Page) -> None:
-    """Broken: a real EventSource goes on asking. Fixed: it asks once more, and is closed by the 204."""
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
-    with App("examples.traps.endless_reconnects") as server:
-        page.goto(f"{server.url}/openapi.json")
-        page.evaluate(WATCH, "/broken")
-        for _ in range(4):
-            page.wait_for_event("request", lambda request: request.url.endswith("/broken"))
-        assert len(page.evaluate("seen")) == 3
-        page.evaluate("source.close()")
-
-        requests.clear()
-        page.evaluate(WATCH, "/fixed")
-        page.wait_for_function("source.readyState === EventSource.CLOSED")
-        assert len(page.evaluate("seen")) == 3
-        assert len([url for url in requests if url.endswith("/fixed")]) == 2
-
-
-def test_event_named_error(page: Page) -> None:
-    """Broken: the page takes the event for a lost connection, and misses the rest. Fixed: it shows all."""
-    with App("examples.traps.event_named_error") as server:
-        page.goto(server.url)
-        log = page.get_by_role("log").get_by_role("listitem")
-        page.get_by_role("button", name="/broken").click()
-        expect(log).to_have_text(["one.csv imported", "The connection is lost!"])
-        page.get_by_role("button", name="/fixed").click()
-        expect(log).to_have_text(
-            [
-                "one.csv imported",
-                "two.csv is not a CSV file",
-                "three.csv imported",
-                "two of three files imported",
-            ]
-        )
 
 
 def test_seventh_stream(context: BrowserContext, page: Page) -> None:

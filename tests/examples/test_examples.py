@@ -79,15 +79,6 @@ async def test_counter_counts(counter: Server, session: aiohttp.ClientSession) -
     assert 0.5 < second.at - first.at < 5
 
 
-async def test_counter(session: aiohttp.ClientSession) -> None:
-    """Ten events named `stream`, and then the end of the stream."""
-    with App("tests.support.quick_counter") as server:
-        seen = await Viewer(session, server.url).see("/stream")
-    assert [(event.event, event.data) for event in seen] == [
-        ("stream", f"streaming number {number}") for number in range(1, 11)
-    ]
-
-
 async def test_named_events(named_events: Server, session: aiohttp.ClientSession) -> None:
     """Both functions run, one after the other, each from start to end; `close` is the last event."""
     viewer = Viewer(session, named_events.url)

@@ -116,28 +116,6 @@ async def test_bounded(owner: Somebody) -> None:
     await owner.start(0)
 
 
-async def test_owner(owner: Somebody) -> None:
-    """The owner starts, lists, watches, resumes and cancels."""
-    task_id = await owner.start(0.3)
-    long = await owner.start(60)
-    assert set(await owner.tasks()) == {task_id, long}
-    async with await owner.ask("GET", f"/own/tasks/{task_id}/stream") as response:
-        stream = await response.text()
-    assert stream.startswith("id: 1\n")
-    assert '"status":"SUCCESS"' in stream
-    last = stream.count("id: ")
-    async with await owner.ask(
-        "GET", f"/own/tasks/{task_id}/stream", Last_Event_ID=str(last - 1)
-    ) as response:
-        assert (await response.text()).startswith(f"id: {last}\n")
-    async with await owner.ask("GET", f"/own/tasks/{task_id}/stream", Last_Event_ID=str(last)) as response:
-        assert response.status == 204
-    async with await owner.ask("POST", f"/own/tasks/{long}/cancel") as response:
-        assert response.status == 200
-    async with await owner.ask("GET", f"/own/tasks/{long}/stream") as response:
-        assert '"status":"REVOKED"' in await response.text()
-
-
 @pytest.mark.parametrize("who", ["another session", "no session", "empty", "forged", "the task's id"])
 async def test_intruder(nobody: Somebody, owner: Somebody, who: str) -> None:
     """Others get the same 404 for this task as for one that doesn't exist, and can't change it."""

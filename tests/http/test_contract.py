@@ -238,7 +238,10 @@ async def test_overview(api: Api) -> None:
 
     assert stream[0]["retry"]
     assert [event["retry"] for event in stream[1:]] == [None] * (len(stream) - 1)
-    assert [event.snapshot for event in stream if event["event"] == "unknown"] == [{"task_id": NO_TASK}]
+    (unknown,) = [event.snapshot for event in stream if event["event"] == "unknown"]
+    assert unknown.keys() == {"task_id", "detail"}
+    assert unknown["task_id"] == NO_TASK
+    assert unknown["detail"].startswith(f"Task '{NO_TASK}' not found: it ")
     shown = [event.snapshot for event in stream if event["event"] is None]
     assert [each["status"] for each in shown if each["name"] == "done"] == ["SUCCESS"]
     assert [each["status"] for each in shown if each["name"] == "running"][-1] == "SUCCESS"

@@ -1,60 +1,55 @@
 """An application may guard its tasks, and choose what is public."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Annotated
 
 import aiohttp
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException
 from fastapi.testclient import TestClient
 
-from taskstream import TaskStream
+from taskstream import Snapshot, TaskStream
 from tests.support.api import Api
-from tests.support.programs import OwnApp
+from tests.support.threads import ThreadServer
 
-GUARDED = '''
-from typing import Annotated
-
-from fastapi import Depends, FastAPI, Header, HTTPException
-from taskstream import TaskStream
-
-tasks = TaskStream(page={page})
-
-
-@tasks.work(public=False)
-def private(*, number: int) -> int:
-    """Work that only the application starts."""
-    return number
-
-
-@tasks.work(name="a work of {{odd}} name/s")
-def public() -> None:
-    """Work that requests start."""
-
-
-async def user(authorization: Annotated[str, Header()] = "") -> None:
-    if authorization != "Bearer secret":
-        raise HTTPException(401, "Who are you?", {{"WWW-Authenticate": "Bearer"}})
-
-
-app = FastAPI()
-app.include_router(tasks.router, prefix="/jobs", dependencies=[Depends(user)])
-
-
-@app.post("/private")
-async def start_private():
-    return await tasks.start(private, number=7)
-'''
 SECRET = {"Authorization": "Bearer secret"}
 
 
+async def user(authorization: Annotated[str, Header()] = "") -> None:
+    """Let those in who know the secret."""
+    if authorization != "Bearer secret":
+        raise HTTPException(401, "Who are you?", {"WWW-Authenticate": "Bearer"})
+
+
+def application(*, page: bool) -> FastAPI:
+    """One that guards its tasks, with a work that only it starts, and one that requests start."""
+    tasks = TaskStream(page=page)
+
+    @tasks.work(public=False)
+    def private(*, number: int) -> int:
+        """Work that only the application starts."""
+        return number
+
+    @tasks.work(name="a work of {odd} name/s")
+    def public() -> None: ...
+
+    app = FastAPI()
+    app.include_router(tasks.router, prefix="/jobs", dependencies=[Depends(user)])
+
+    @app.post("/private")
+    async def start_private() -> Snapshot:
+        return await tasks.start(private, number=7)
+
+    return app
+
+
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnApp]:
-    with OwnApp(tmp_path_factory.mktemp("guarded"), GUARDED.format(page=True)) as server:
+def guarded() -> Iterator[ThreadServer]:
+    with ThreadServer(application(page=True)) as server:
         yield server
 
 
-async def test_every_route_is_guarded(guarded: OwnApp, session: aiohttp.ClientSession) -> None:
+async def test_every_route_is_guarded(guarded: ThreadServer, session: aiohttp.ClientSession) -> None:
     """Dependencies that are given with the router are asked before anything is answered."""
     async with session.get(f"{guarded.url}/openapi.json") as response:
         paths: dict[str, dict[str, object]] = (await response.json())["paths"]
@@ -71,7 +66,7 @@ async def test_every_route_is_guarded(guarded: OwnApp, session: aiohttp.ClientSe
             assert response.status in (200, 404, 422)
 
 
-async def test_files_are_public(guarded: OwnApp, session: aiohttp.ClientSession) -> None:
+async def test_files_are_public(guarded: ThreadServer, session: aiohttp.ClientSession) -> None:
     """A script tag sends no header: the files are for everybody, and nothing else is below them."""
     async with session.get(f"{guarded.url}/jobs/static/task-progress.js") as response:
         assert response.status == 200
@@ -81,7 +76,7 @@ async def test_files_are_public(guarded: OwnApp, session: aiohttp.ClientSession)
             assert response.status in (401, 404)
 
 
-async def test_private_work(guarded: OwnApp, session: aiohttp.ClientSession) -> None:
+async def test_private_work(guarded: ThreadServer, session: aiohttp.ClientSession) -> None:
     """Private work is started by the application only, and watched like any other."""
     async with session.post(f"{guarded.url}/private") as response:
         task = await response.json()
@@ -103,16 +98,16 @@ async def test_private_work(guarded: OwnApp, session: aiohttp.ClientSession) -> 
         )
 
 
-async def test_a_work_of_any_name(guarded: OwnApp, session: aiohttp.ClientSession) -> None:
+async def test_a_work_of_any_name(guarded: ThreadServer, session: aiohttp.ClientSession) -> None:
     """The name of a work may be anything."""
     body = {"work": "a work of {odd} name/s"}
     async with session.post(f"{guarded.url}/jobs/start-task", json=body, headers=SECRET) as response:
         assert (await response.json())["name"] == body["work"]
 
 
-async def test_without_the_page(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+async def test_without_the_page(session: aiohttp.ClientSession) -> None:
     """`TaskStream(page=False)` leaves the page out; the element stays."""
-    with OwnApp(tmp_path, GUARDED.format(page=False)) as server:
+    with ThreadServer(application(page=False)) as server:
         jobs = Api(session, [f"{server.url}/jobs"])
         await jobs.json("GET", "/", 404, headers=SECRET)
         async with session.get(jobs.url("/static/task-progress.js")) as response:

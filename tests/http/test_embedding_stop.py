@@ -140,13 +140,3 @@ async def test_servers_in_threads(session: aiohttp.ClientSession, caplog: pytest
             check_story(await api.watch((await api.start(seconds=0.5))["task_id"]), "SUCCESS")
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
     assert "ASGI callable returned" not in caplog.text
-
-
-async def test_one_application_after_the_other(session: aiohttp.ClientSession) -> None:
-    """The same application on another server, in another thread and event loop, is like new."""
-    app = application()
-    for _ in range(3):
-        with ThreadServer(app) as server:
-            api = Api(session, [server.url])
-            assert (await api.json("GET", "/health"))["tasks"] == 0
-            check_story(await api.watch((await api.start(seconds=0.3))["task_id"]), "SUCCESS")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import aiohttp
 import pytest
 
-from taskstream import IdempotencyKeyReused, InvalidParameters, TaskStream
 from tests.support.api import LONG_TASK, Api, Snapshot
 from tests.support.programs import Server
 
@@ -126,34 +125,3 @@ async def test_a_forgotten_task_frees_its_key(
     await api.watch(other["task_id"])
     second = await start(api, "k", b'{"seconds": 0, "steps": 3}')
     assert second["task_id"] != first["task_id"]
-
-
-async def test_scopes() -> None:
-    """Keys are one space, unless they are put into scopes; no two of them can look alike; none is empty."""
-    tasks = TaskStream()
-
-    @tasks.work
-    async def work(*, count: int = 0) -> int:
-        return count
-
-    async with tasks:
-        keys = [
-            ("a", None),
-            ("a", "user"),
-            ("ra", "use"),
-            ('a","b', None),
-            ("b", "a"),
-        ]
-        ids = [
-            (await tasks.start(work, idempotency_key=key, scope=scope, count=1)).task_id
-            for key, scope in keys * 2
-        ]
-        assert ids[: len(keys)] == ids[len(keys) :]
-        assert len(set(ids)) == len(keys)
-        with pytest.raises(IdempotencyKeyReused, match="This key was used with other parameters"):
-            await tasks.start(work, idempotency_key="a", scope="user", count=2)
-        for wrong in ("", "x" * 256, "ä"):
-            with pytest.raises(InvalidParameters, match="A key has 1 to 255 printable ASCII characters"):
-                await tasks.start(work, idempotency_key=wrong)
-        without = {(await tasks.start(work, scope="user")).task_id for _ in range(3)}
-        assert len(without) == 3

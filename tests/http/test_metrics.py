@@ -1,6 +1,7 @@
 """`GET /metrics`: what has happened, counted."""
 
 import aiohttp
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import Start
@@ -49,6 +50,7 @@ async def test_metrics(session: aiohttp.ClientSession) -> None:
         assert now["taskstream_streams_behind"] == 0
 
 
+@pytest.mark.slow
 async def test_metrics_with_redis(start: Start, session: aiohttp.ClientSession) -> None:
     """A server leaves out what it does not count: events that workers publish."""
     redis = start(RedisServer())

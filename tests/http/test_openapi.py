@@ -57,7 +57,9 @@ EVENTS = {
         ["message", "output", "lost"],
         [fields(text="string"), fields(**{"from": "integer", "to": "integer"})],
     ),
-    "/task-progress": event({"const": "end"}, ["message", "unknown"], [fields(task_id="string")]),
+    "/task-progress": event(
+        {"const": "end"}, ["message", "unknown"], [fields(task_id="string", detail="string")]
+    ),
 }
 EVENTS["/tasks/{task_id}/stream"] = EVENTS["/task-progress/{task_id}"]
 

@@ -320,27 +320,6 @@ async def test_follow_ends_with_the_server() -> None:
     assert statuses[-1] in ("STARTED", "REVOKED")
 
 
-async def test_started_by_name_or_function() -> None:
-    """Work is started by its function or its name; parameters that are wrong are told by name."""
-    tasks = TaskStream()
-
-    @tasks.work(name="other name")
-    async def work(*, count: int) -> int:
-        return count
-
-    async with tasks:
-        by_function = await tasks.start(work, count=1)
-        by_name = await tasks.start("other name", name="mine", count=2)
-        assert (by_function.name, by_name.name) == ("other name", "mine")
-        for wrong, field in (({}, "count"), ({"count": "x"}, "count"), ({"count": 1, "more": 2}, "more")):
-            with pytest.raises(ValueError, match=f"^{field}: "):
-                await tasks.start(work, **wrong)
-        with pytest.raises(ValueError, match=r"^name: String should have at most 100 characters"):
-            await tasks.start(work, name="x" * 101, count=1)
-        with pytest.raises(TypeError, match=r"^'print' is no work of this TaskStream"):
-            await tasks.start(print)
-
-
 def test_a_named_event_for_what_is_lost() -> None:
     """It has no id, whatever its name: who resumes is told again, or gets what they haven't seen."""
     log = Log(1)
@@ -388,7 +367,7 @@ async def test_a_viewer_that_leaves_keeps_no_log(path: str, wrapped: bool) -> No
 
     async with tasks:
         task_id = (await tasks.start(work)).task_id
-        log = weakref.ref((await tasks.registry.get(task_id)).log)
+        log = weakref.ref((await tasks.find(task_id, None)).log)
         target, _, query = path.format(task_id).partition("?")
         scope = {
             "type": "http",

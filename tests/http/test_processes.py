@@ -62,6 +62,7 @@ def test_where_it_shows(
     ]
 
 
+@pytest.mark.slow
 async def test_two_workers(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     """With `--workers 2` the start says it; and whoever asks the wrong process is told the reason."""
     with OwnApp(tmp_path, MINE, "--workers", "2") as server:

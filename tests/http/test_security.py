@@ -3,7 +3,7 @@
 import aiohttp
 import pytest
 
-from tests.support.api import LONG_TASK, Api, events
+from tests.support.api import Api
 from tests.support.programs import Server
 
 PAGE = {"Origin": "https://example.org", "Cookie": "session=1"}
@@ -98,24 +98,6 @@ async def test_no_cache_keeps_a_task(api: Api) -> None:
         async with api.session.request(method, api.url(path), headers=headers) as response:
             assert response.status == status
             assert response.headers.getall("Cache-Control") == [caching(response)]
-
-
-async def test_no_cache_keeps_a_refusal(session: aiohttp.ClientSession) -> None:
-    """Nor the refusals for want of room."""
-    with Server("--max-tasks", "2", "--max-streams", "1") as server:
-        api = Api(session, [server.url])
-        tasks = [(await api.start(**LONG_TASK))["task_id"] for _ in range(2)]
-        async with api.open(f"/tasks/{tasks[0]}/stream") as stream:
-            await anext(events(stream))
-            for method, path in (
-                ("POST", "/start-task"),
-                ("GET", f"/tasks/{tasks[1]}/stream"),
-                ("GET", f"/task-progress?task_id={tasks[1]}"),
-            ):
-                async with session.request(method, api.url(path)) as response:
-                    assert response.status == 503
-                    assert response.headers.getall("Cache-Control") == ["no-store"]
-                    assert response.headers["Retry-After"] == "5"
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 200), ("DELETE", 400)])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.node import node_modules
-from tests.support.programs import Server
+from tests.support.programs import OwnWorkServer, Server
 
 __all__ = ["node_modules"]  # a fixture
 
@@ -14,12 +14,6 @@ class EveryField(Server):
     """A server whose work has a parameter of every kind."""
 
     program = ("-m", "tests.page.every_field")
-
-
-class Speaker(Server):
-    """The server whose work has something to say."""
-
-    program = ("-m", "tests.client.own_app")
 
 
 @pytest.fixture(scope="module")
@@ -32,5 +26,5 @@ def every_field() -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def speaker() -> Iterator[Server]:
     """A server whose work has something to say; it keeps 500 events of each task."""
-    with Speaker("--retry-milliseconds", "20", "--history-length", "500") as server:
+    with OwnWorkServer("--retry-milliseconds", "20", "--history-length", "500") as server:
         yield server

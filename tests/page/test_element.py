@@ -93,7 +93,7 @@ def test_another_address_shows_another_task(server: Server, page: Page) -> None:
     page.evaluate("id => document.querySelector('task-progress').src = `/tasks/${id}`", second)
     expect(part(page, "name")).to_have_text("Two")
     page.evaluate("document.querySelector('task-progress').setAttribute('src', '/tasks/none')")
-    expect(part(page, "badge")).to_have_text("Forgotten")
+    expect(part(page, "badge")).to_have_text("Not found")
     expect(part(page, "result")).to_be_hidden()
 
 
@@ -140,7 +140,7 @@ def test_output_is_a_property(every_field: Server, page: Page) -> None:
 @pytest.mark.parametrize(
     ("src", "words"),
     [
-        ("/tasks/none", "The server does not know this task"),
+        ("/tasks/none", "Task 'none' not found: it has never existed"),
         ("/nonsense", "The server does not know this task"),
         ("mailto:nobody@example.com", "Expected the address of a task"),
     ],

@@ -79,9 +79,10 @@ def test_a_form(shop: Shop, page: Page) -> None:
     expect(page.locator(RESULT)).to_be_visible()
 
 
-def test_htmx(open_page: Callable[..., None], page: Page, node_modules: Path) -> None:
+@pytest.mark.parametrize("package", ["htmx2", "htmx4"])
+def test_htmx(open_page: Callable[..., None], page: Page, node_modules: Path, package: str) -> None:
     """With htmx the element comes into the page, and its end loads something else."""
-    htmx = (node_modules / "htmx.org" / "dist" / "htmx.js").read_text(encoding="utf-8")
+    htmx = (node_modules / package / "dist" / "htmx.js").read_text(encoding="utf-8")
     page.route(
         "https://unpkg.com/**", lambda route: route.fulfill(body=htmx, content_type="text/javascript")
     )

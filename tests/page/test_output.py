@@ -5,10 +5,9 @@ import re
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.page.conftest import Speaker
 from tests.support.browser import card, expect_status, start_task, turn_tab, until_streams
 from tests.support.gateway import Fate, gateway
-from tests.support.programs import Server
+from tests.support.programs import OwnWorkServer, Server
 
 LINES = [f"line {number}\n" for number in range(200)]
 TEXT = "".join(LINES)
@@ -17,7 +16,6 @@ LOG = "#output-text"
 STATE = "#output-state"
 
 BELOW = "log => log.scrollHeight - log.scrollTop - log.clientHeight"
-GROWN_BEYOND = "(length) => document.querySelector('#output-text').textContent.length > length"
 
 FORGET = """async () => {
     const { Transcript } = await import("./static/element/transcript.js");
@@ -105,30 +103,10 @@ def test_work_that_says_nothing(speaker: Server, page: Page) -> None:
     expect(page.get_by_role("button", name="Output")).to_have_count(1)
 
 
-def test_who_has_scrolled_up_reads_on(speaker: Server, page: Page) -> None:
-    """Who has scrolled up or selected text keeps place and selection; at the end the log follows again."""
-    page.goto(f"{speaker.url}/#{speak(speaker, LINES, seconds=0.02)}")
-    log = open_output(page)
-    expect(log).to_contain_text("line 40\n")
-    log.evaluate(
-        """(log) => {
-            log.scrollTop = 30;
-            getSelection().setBaseAndExtent(log.firstChild, 0, log.firstChild, 60);
-            window.selected = String(getSelection());
-        }"""
-    )
-    length = len(log.inner_text())
-    page.wait_for_function(GROWN_BEYOND, arg=length + 200)
-    assert log.evaluate("log => log.scrollTop") == 30
-    assert page.evaluate("String(getSelection()) === selected && selected.length === 60")
-    log.evaluate("log => { log.scrollTop = log.scrollHeight; }")
-    expect(page.locator(STATE)).to_have_text("Complete")
-    assert log.evaluate(BELOW) < 2
-
-
+@pytest.mark.slow
 def test_a_hidden_tab_and_a_closed_pane_let_go(page: Page) -> None:
     """The log has one connection, while it is open in a tab that is visible; it goes on without doubles."""
-    with Speaker("--retry-milliseconds", "20") as server:  # of its own: streams are counted
+    with OwnWorkServer("--retry-milliseconds", "20") as server:  # of its own: streams are counted
         page.goto(f"{server.url}/#{speak(server, LINES, seconds=0.05)}")
         expect_status(page, "Speech", "PROGRESS")
         until_streams(page, 1)

@@ -9,7 +9,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.support.browser import card, expect_status, progress, start_task, submit, turn_tab, until_streams
 from tests.support.gateway import gateway
-from tests.support.programs import OwnWorkServer, Server
+from tests.support.programs import Server
 
 StartServer = Callable[..., Server]
 
@@ -117,7 +117,7 @@ def test_a_forgotten_task_is_shown_as_such(server: Server, page: Page) -> None:
     """A task that the server does not know is said to be forgotten, and can be removed for good."""
     page.goto(f"{server.url}/#{'0' * 32}")
     expect_status(page, "Task", "FORGOTTEN")
-    expect(card(page, "Task")).to_contain_text("The server does not know this task")
+    expect(card(page, "Task")).to_contain_text("it was started by another process")
     expect(page.locator(CONNECTION)).to_have_text("Nothing to watch")
     card(page, "Task").get_by_role("button", name="Remove").click()
     page.reload()
@@ -171,7 +171,7 @@ def test_nothing_overflows_on_a_phone(server: Server, page: Page, name: str) -> 
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(f"{server.url}/#{'not-a-task' * 10}")
     submit(page, name=name, seconds=0)
-    expect(page.locator(".badge")).to_have_text(["Done", "Forgotten"])
+    expect(page.locator(".badge")).to_have_text(["Done", "Not found"])
     page.locator(".on-the-wire").first.click()
     expect(page.locator(WIRE)).to_contain_text("204")
     scroll, client = page.evaluate(
@@ -239,7 +239,7 @@ def test_a_restart_of_the_server_is_survived(start_server: StartServer, page: Pa
     expect(page.locator(CONNECTION)).to_have_text("Reconnecting…")
     start_server("--port", str(server.port))
     expect_status(page, "Lost", "FORGOTTEN")
-    expect(card(page, "Lost")).to_contain_text("it has been restarted, or has forgotten a task that ended")
+    expect(card(page, "Lost")).to_contain_text("or before the server was restarted")
     expect(card(page, "Lost").locator(".message")).to_have_text(re.compile("^Step"))
     expect(card(page, "Lost").get_by_role("progressbar")).to_be_visible()
     assert page.evaluate("states") == ["Reconnecting…", "Live", "Nothing to watch"]
@@ -355,14 +355,13 @@ def test_the_wire_keeps_its_end_only(server: Server, page: Page) -> None:
     assert below < 2
 
 
-def test_the_wire_shows_the_end_of_a_large_event(page: Page) -> None:
+def test_the_wire_shows_the_end_of_a_large_event(speaker: Server, page: Page) -> None:
     """An event that is larger than the pane keeps is cut, and doesn't leave the pane blank."""
-    with OwnWorkServer() as server:
-        task_id = start_task(server, work="flood", name="Large", events=5, kib=300)
-        page.goto(f"{server.url}/#{task_id}")
-        page.locator(".on-the-wire").click()
-        expect(page.locator(WIRE)).to_contain_text("204 No Content")
-        assert 60_000 < len(page.locator(WIRE).inner_text()) < 66_000
+    task_id = start_task(speaker, work="flood", name="Large", events=5, kib=300)
+    page.goto(f"{speaker.url}/#{task_id}")
+    page.locator(".on-the-wire").click()
+    expect(page.locator(WIRE)).to_contain_text("204 No Content")
+    assert 60_000 < len(page.locator(WIRE).inner_text()) < 66_000
 
 
 def test_the_keyboard_is_enough(server: Server, page: Page) -> None:

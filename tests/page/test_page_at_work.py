@@ -190,7 +190,7 @@ def test_axe_finds_nothing(
     submit(page, name="Stops", seconds=60, fail_at="")
     card(page, "Stops").get_by_role("button", name="Cancel").click()
     expect(page.locator(".badge")).to_have_text(
-        ["Cancelled", "Failed", "Done", "Running", "Done", "Forgotten"]
+        ["Cancelled", "Failed", "Done", "Running", "Done", "Not found"]
     )
     card(page, "Done").get_by_role("button", name="On the wire").click()
     expect(page.locator(WIRE)).to_contain_text("204 No Content")

@@ -109,7 +109,7 @@ def test_cancel_and_what_is_wrong(server: Server, page: Page, react_app: str) ->
     page.get_by_role("button").first.click()
     expect(page.locator("main b").first).to_contain_text("REVOKED")
     expect(page.locator("main i")).to_have_text(["ended", "failed"])
-    expect(page.locator("main u").nth(1)).to_contain_text("The server does not know this task")
+    expect(page.locator("main u").nth(1)).to_contain_text("not found: it has never existed")
 
 
 def test_output_is_text_so_far(every_field: Server, page: Page, react_app: str) -> None:

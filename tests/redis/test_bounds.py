@@ -220,7 +220,7 @@ async def test_a_log_that_cannot_be_read(
     await logs.append(other.task_id, [Event(2, Kind.LAST, other.log.latest)], "me")
     for _ in range(2):
         await mirrors.refresh([odd.task_id, other.task_id])
-    assert (await mirror_of(mirrors, other)).ended
+    assert (await mirror_of(mirrors, other)).log.ended
     match wrong:
         case "a later version":
             assert [event.id for event in everything(mirror)] == [1, 4, 5, 6]

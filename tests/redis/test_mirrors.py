@@ -45,7 +45,7 @@ async def started(logs: RedisLogs, events: int = 1) -> Task:
 
 async def report(logs: RedisLogs, task: Task, status: TaskStatus = TaskStatus.PROGRESS) -> None:
     task.publish(status, "")
-    kind = Kind.LAST if task.ended else Kind.SNAPSHOT
+    kind = Kind.LAST if task.log.ended else Kind.SNAPSHOT
     await logs.append(task.task_id, [Event(task.log.last_id, kind, task.log.latest)], "me")
 
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 
 import aiohttp
 import pytest
@@ -81,16 +80,6 @@ async def test_head_too_large(victim: Server, api: Api, request_bytes: bytes) ->
     assert (await api.json("GET", "/health"))["tasks"] == before
 
 
-async def test_uvicorn_command() -> None:
-    """`uvicorn app:app` has the same bounds if it is told to, as README says."""
-
-    class Uvicorn(Server):
-        program = ("-m", "uvicorn", "app:app", "--http", "taskstream.server.connection:Connection")
-
-    with Uvicorn() as server:
-        assert status(await answers(server, TOO_LARGE["one header"])) == 431
-
-
 @pytest.mark.usefixtures("api")
 async def test_large_head(victim: Server) -> None:
     """A head of 60 KiB, such as one full of cookies, is taken."""
@@ -142,26 +131,6 @@ async def test_absolute_form(victim: Server) -> None:
         assert status(await reader.readline()) == 200
 
 
-async def test_http_1_0(victim: Server, api: Api) -> None:
-    """An HTTP/1.0 client is sent the stream to its end, and the connection ends with it."""
-    task_id = (await api.start(seconds=0))["task_id"]
-    await api.watch(task_id)
-    answer = await answers(victim, f"GET /task-progress/{task_id} HTTP/1.0\r\n\r\n".encode())
-    assert answer.count(b"\nid: ") == len(await api.watch(task_id))
-
-
-async def test_pipelined(victim: Server, api: Api) -> None:
-    """Requests that don't wait for their answers are answered in turn, the stream first."""
-    task_id = (await api.start(seconds=0.3, steps=3))["task_id"]
-    requests = [
-        f"GET /task-progress/{task_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
-        *[HEALTH + b"\r\n"] * 300,
-    ]
-    answer = await answers(victim, *requests, HEALTH + b"Connection: close\r\n\r\n")
-    assert [int(code) for code in re.findall(rb"HTTP/1.1 (\d+)", answer)] == [200] * 302
-    assert answer.index(b'"SUCCESS"') < answer.index(b'"backend"')
-
-
 @pytest.mark.parametrize("protocol", [b"websocket", b"h2c", b"nonsense"])
 async def test_upgrade(victim: Server, api: Api, protocol: bytes) -> None:
     """A request for another protocol is answered as if it hadn't asked, and ends its connection."""
@@ -200,17 +169,6 @@ async def test_a_large_body_in_small_chunks(victim: Server) -> None:
     assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"413", b"200"]
 
 
-@pytest.mark.usefixtures("api")
-async def test_endless_trailers(victim: Server) -> None:
-    """What follows a body counts as head: more than 64 KiB of it end the connection."""
-    trailers = b"X: x\r\n" * 100_000
-    with suppress(ConnectionError):
-        answer = await answers(
-            victim, START + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", trailers
-        )
-        assert status(answer) == 431
-
-
 @pytest.mark.parametrize("rubbish", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000])
 async def test_rubbish_into_a_stream(victim: Server, api: Api, rubbish: bytes) -> None:
     """Who sends rubbish while a stream is open loses the stream; nothing else is written into it."""
@@ -228,21 +186,6 @@ async def test_rubbish_into_a_stream(victim: Server, api: Api, rubbish: bytes) -
         pass
     writer.close()
     assert b"HTTP/1.1" not in rest
-    await api.cancel(task_id)
-
-
-async def test_half_closed(victim: Server, api: Api) -> None:
-    """A client that ends its half of the connection is taken to have gone: its place is free at once."""
-    task_id = (await api.start(**LONG_TASK))["task_id"]
-    for _ in range(50):
-        reader, writer = await asyncio.open_connection("127.0.0.1", victim.port)
-        writer.write(f"GET /task-progress/{task_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        await reader.readuntil(b"\n\n\r\n")
-        writer.write_eof()
-        async with asyncio.timeout(5):
-            await reader.read()
-        writer.close()
-    await until_streams(api, 0)
     await api.cancel(task_id)
 
 

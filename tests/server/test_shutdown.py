@@ -10,7 +10,7 @@ import pytest
 
 from tests.server.test_limits import HALF_REQUESTS
 from tests.support.api import Api, events
-from tests.support.programs import OwnWorkServer, Program, Server
+from tests.support.programs import OwnWorkServer, Program, Server, UvicornServer
 
 pytestmark = pytest.mark.alone
 
@@ -82,11 +82,7 @@ async def test_two_signals(session: aiohttp.ClientSession, pause: float) -> None
 
 async def test_under_uvicorn(session: aiohttp.ClientSession) -> None:
     """Whoever runs the server, streams end cleanly when it is told to stop."""
-
-    class Uvicorn(Server):
-        program = ("-m", "uvicorn", "app:app")
-
-    with Uvicorn() as server:
+    with UvicornServer() as server:
         api = Api(session, [server.url])
         task_id = (await api.start(seconds=600, steps=1000))["task_id"]
         async with api.open(f"/task-progress/{task_id}") as response:

@@ -19,9 +19,9 @@ async def test_ended_tasks_are_in_the_file_only(make: Make) -> None:
         events = await watch(tasks, task.task_id)
         found = tasks.registry
         assert isinstance(found, registry.FileRegistry)
-        assert not found._records
-        read = await found.get(task.task_id)
-        assert (await found.get(task.task_id)).log is read.log
+        assert not found._tasks
+        read = await tasks.find(task.task_id, None)
+        assert (await tasks.find(task.task_id, None)).log is read.log
         del read
         assert not found._kept._logs
         assert [event.id for event in events][-5:] == list(range(199, 204))

@@ -183,7 +183,7 @@ async def test_while_it_cannot_be_written(make: Make, path: Path, trouble: Troub
             assert (await tasks.get(generator.task_id), yielded) == (shown, stopped_at)
             assert int(shown.message) < stopped_at
             assert (await tasks.get(coroutine.task_id)).status == "STARTED"
-            log = tasks.registry._records[coroutine.task_id].task.log  # type: ignore[attr-defined]
+            log = tasks.registry._tasks[coroutine.task_id].log  # type: ignore[attr-defined]
             assert len(log.appended) <= 20 + 3
         events = [event async for event in tasks.follow(coroutine.task_id)]
         assert (await tasks.get(coroutine.task_id)).status == "SUCCESS"

@@ -87,20 +87,21 @@ class Worker(Program):
 
 
 class Nginx(Program):
-    """nginx with `deploy/nginx.conf`, but other ports; ready to answer."""
+    """nginx with `deploy/nginx.conf`, but other ports, and maybe one more location; ready to answer."""
 
-    def __init__(self, *urls: str, buffering: bool = False) -> None:
+    def __init__(self, *urls: str, buffering: bool = False, location: str = "") -> None:
         self.executable = (require("nginx"),)
         self._folder = tempfile.TemporaryDirectory(prefix="progress-")
         Path(self._folder.name).chmod(0o711)  # started by root, nginx works as somebody else
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
-        upstream = "".join(f"server {url.removeprefix('http://')} max_fails=0;\n" for url in urls)
-        text = re.sub(r"(server 127\.0\.0\.1:\d+ .*;\s+)+", upstream, text)
+        upstream = "".join(rf"server {url.removeprefix('http://')}\2" for url in urls)
+        text = re.sub(r"(server 127\.0\.0\.1:\d+(.*;\s+))+", upstream, text)
         text = text.replace("127.0.0.1:8080", f"127.0.0.1:{port}").replace("/tmp/", f"{self._folder.name}/")
         if buffering:
             text = text.replace("proxy_buffering off;", "")
+        text = text.replace("location / {", f"{location}\nlocation / {{")
         conf = Path(self._folder.name) / "nginx.conf"
         conf.write_text(text, encoding="utf-8")
         super().__init__("-p", self._folder.name, "-c", str(conf), "-e", "stderr")

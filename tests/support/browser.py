@@ -45,7 +45,7 @@ WORDS = {
     "SUCCESS": "Done",
     "FAILURE": "Failed",
     "REVOKED": "Cancelled",
-    "FORGOTTEN": "Forgotten",
+    "FORGOTTEN": "Not found",
 }
 """What people read for each status."""
 

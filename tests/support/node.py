@@ -16,11 +16,16 @@ PACKAGES = (
     "@types/react@~19.2",
     "axe-core@~4.10",
     "esbuild@~0.25",
-    "htmx.org@~2.0",
+    "htmx2@npm:htmx.org@~2.0",
+    "htmx4@npm:htmx.org@~4.0",
+    "lit@~3.3",
     "openapi-typescript@~7.13",
+    "preact@~11.2",
     "react@~19.2",
     "react-dom@~19.2",
+    "svelte@~5.57",
     "typescript@~5.9",
+    "vue@~3.5",
 )
 
 

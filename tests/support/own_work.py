@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app import app, celery, configure, main, tasks
-from taskstream import Result, Update, report
+from taskstream import Output, Result, Update, report
 
 __all__ = ["app", "celery", "configure", "tasks"]
 
@@ -50,6 +50,18 @@ async def odd(
     """Work whose details are not JSON."""
     yield Update(50, "Half \ud800 a pair", {"at": datetime(2026, 1, 31, tzinfo=UTC), "nan": float("nan")})
     yield Result({datetime.fromisoformat(day).date()}, "Odd, but done")
+
+
+@tasks.work
+async def speech(
+    *, pieces: list[str], seconds: float = 0, times: int = 1
+) -> AsyncIterator[Output | Update]:
+    """Say these pieces, again and again, with an update after every other one."""
+    for number in range(times * len(pieces)):
+        yield Output(pieces[number % len(pieces)])
+        if number % 2:
+            yield Update(100 * number / (times * len(pieces)), f"Piece {number}")
+        await asyncio.sleep(seconds)
 
 
 if __name__ == "__main__":

@@ -110,6 +110,12 @@ class OwnWorkServer(Server):
     program = ("-m", "tests.support.own_work")
 
 
+class UvicornServer(Server):
+    """`uvicorn app:app`."""
+
+    program = ("-m", "uvicorn", "app:app")
+
+
 class AsyncioServer(Server):
     """The same server without uvloop, as on Windows."""
 

@@ -12,9 +12,13 @@ from fastapi import FastAPI
 class ThreadServer(uvicorn.Server):
     """An application on a server of its own, in a thread, on a free port."""
 
-    def __init__(self, app: FastAPI, http: type[asyncio.Protocol] | Literal["auto"] = "auto") -> None:
+    def __init__(
+        self, app: FastAPI, http: type[asyncio.Protocol] | Literal["auto"] = "auto", root_path: str = ""
+    ) -> None:
         super().__init__(
-            uvicorn.Config(app, port=0, http=http, log_config=None, timeout_graceful_shutdown=5)
+            uvicorn.Config(
+                app, port=0, http=http, root_path=root_path, log_config=None, timeout_graceful_shutdown=5
+            )
         )
         self.listening = Event()
         self.thread = Thread(target=self.run, name="server", daemon=True)

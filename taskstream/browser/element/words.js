@@ -15,7 +15,7 @@ const STATES = new Map([
   ["SUCCESS", { word: "Done", message: "Done" }],
   ["FAILURE", { word: "Failed", message: "" }],
   ["REVOKED", { word: "Cancelled", message: "Cancelled" }],
-  ["FORGOTTEN", { word: "Forgotten", message: "" }],
+  ["FORGOTTEN", { word: "Not found", message: "" }],
 ]);
 
 /** The state of a task in one word. @param {string} status */

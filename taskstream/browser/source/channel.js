@@ -1,7 +1,7 @@
 // A channel: one connection for up to 1,000 tasks, or for one task, with its output if that is wanted.
 
 import { requestForMany } from "./address.js";
-import { forgotten, notFound } from "./errors.js";
+import { notFound } from "./errors.js";
 import { isHidden, onChange } from "./page-life.js";
 import { Places } from "./places.js";
 import { Polling } from "./polling.js";
@@ -237,8 +237,10 @@ export class Channel {
   /** @param {StreamEvent} event */
   #receive(event) {
     if (event.type === "message") this.#told(JSON.parse(event.data));
-    else if (event.type === "unknown") this.#lose(JSON.parse(event.data).task_id, notFound());
-    else if (this.options.output) this.#watchers().forEach((watcher) => watcher.onEvent(event));
+    else if (event.type === "unknown") {
+      const { task_id, detail } = JSON.parse(event.data);
+      this.#lose(task_id, notFound(detail));
+    } else if (this.options.output) this.#watchers().forEach((watcher) => watcher.onEvent(event));
   }
 
   /** @param {TaskSourceError} error @param {number} failures how many there have been in a row */
@@ -287,9 +289,7 @@ export class Channel {
 
   /** @param {string} id @param {TaskSourceError} error */
   #lose(id, error) {
-    const isKnown = this.#tasks.get(id)?.snapshot != null;
-    const reason = isKnown && error.code === "not-found" ? forgotten() : error;
-    for (const watcher of this.#forget(id)) watcher.onError(reason);
+    for (const watcher of this.#forget(id)) watcher.onError(error);
   }
 
   /** @param {string} id */

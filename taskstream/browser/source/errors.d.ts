@@ -1,3 +1,5 @@
+/** For a task that is not known, in the server's words if it has some. @param {string | null} [detail] */
+export function notFound(detail?: string | null): TaskSourceError;
 /**
  * What an answer that is no success means. Its connection is free afterwards.
  * @param {Response} response
@@ -27,5 +29,3 @@ export class TaskSourceError extends Error {
     /** Whether asking again is of no use. */
     get fatal(): boolean;
 }
-export function notFound(): TaskSourceError;
-export function forgotten(): TaskSourceError;

@@ -35,13 +35,11 @@ export class TaskSourceError extends Error {
 const NOT_FOUND =
   "The server does not know this task: it has never existed, or was forgotten after it ended.";
 
-const NOT_KNOWN_ANY_MORE =
-  "The server does not know this task any more: it has been restarted, or has forgotten a task that ended.";
-
-export const notFound = () => new TaskSourceError("not-found", NOT_FOUND, { status: 404 });
-
-/** For a task of which the server has told before. */
-export const forgotten = () => new TaskSourceError("not-found", NOT_KNOWN_ANY_MORE, { status: 404 });
+/** For a task that is not known, in the server's words if it has some. @param {string | null} [detail] */
+export function notFound(detail) {
+  const words = detail && detail !== "Not Found" ? detail : NOT_FOUND; // which is said where no route is
+  return new TaskSourceError("not-found", words, { status: 404 });
+}
 
 /**
  * What an answer that is no success means. Its connection is free afterwards.
@@ -52,7 +50,7 @@ export async function refusal(response) {
   const detail = await readDetail(response);
   const seconds = Number(response.headers.get("Retry-After")) || 0; // a date is as good as nothing
   const details = { status, retryAfterSeconds: Math.min(seconds, MAX_RETRY_AFTER_SECONDS) };
-  if (status === 404) return notFound();
+  if (status === 404) return notFound(detail);
   if (status === 401) {
     return new TaskSourceError("unauthorized", "The server wants to know who asks: sign in again.", details);
   }

@@ -149,10 +149,10 @@ test("404 ends it: there is no such task", async () => {
 
 test("an unknown task among others fails alone", async () => {
   server.answer = ({ response }) =>
-    stream(response, event({ task_id: "b" }, { type: "unknown" }), event(success(), { id: "end" })).end();
+    stream(response, event({ task_id: "b", detail: "Elsewhere." }, { type: "unknown" }), event(success(), { id: "end" })).end();
   const source = watch([server.task("a"), server.task("b")]);
-  const [{ taskId }, last] = await Promise.all([error(source), end(source)]);
-  assert.equal(taskId, "b");
+  const [{ taskId, message }, last] = await Promise.all([error(source), end(source)]);
+  assert.deepEqual([taskId, message], ["b", "Elsewhere."]);
   assert.equal(last.task_id, "a");
   await inState(source, "ended");
 });
