@@ -71,8 +71,7 @@ class Delivery:
         piece, ended = log.events_after(self._sent_id), log.ended
         events = [event for event in piece if event.kind is not Kind.LOST][:BATCH]
         try:
-            if len(piece) != 1 or not await self._follow(piece[0]):
-                await self._send(events)
+            await self._send(events, one=len(piece) == 1)
         except OutOfMemoryError:  # a full Redis takes nothing but the end
             if not ended:
                 raise
@@ -80,18 +79,17 @@ class Delivery:
             await self._send(events)
         self._sent_id = (events or piece)[-1].id
 
-    async def _follow(self, event: Event) -> bool:
-        """Append an event at once behind the one before, if that is where it belongs."""
+    async def _send(self, events: list[Event], one: bool = False) -> None:
+        """Append events; `one` may take fewer steps, if it follows what was appended last."""
         before, self._position = self._position, None
-        if before and event.kind is not Kind.LOST:
-            task_id, status = self._task.task_id, self._task.outline.status
-            self._position = await self._logs.follow(task_id, event, self._writer, status, before)
-        return self._position is not None
-
-    async def _send(self, events: list[Event]) -> None:
-        if events:  # the numbers of those that are lost are left out
-            self._position = await self._logs.append(self._task.task_id, events, self._writer)
-            self._refused = self._position is None
+        if not events:
+            return  # the numbers of those that are lost are left out
+        task_id, writer, status = self._task.task_id, self._writer, self._task.outline.status
+        if one and before:
+            self._position = await self._logs.follow(task_id, events[0], writer, status, before)
+        if self._position is None:
+            self._position = await self._logs.append(task_id, events, writer)
+        self._refused = self._position is None
 
     def _published(self) -> None:
         if self._task.reporter is not None and self._waiting >= BATCH:
