@@ -91,7 +91,7 @@ function commands.append(
 )
     local before = latest_entry(task_id)
     if not before or not may_append(task_id, writer, ARGV[EVENTS], before) then return nil end
-    if last == '1' then end_lease(task_id) end
+    if last == '1' then redis.call('ZREM', leases, task_id) end
     local id, history = add_events(task_id, writer, before, history_length)
     trim_bytes(task_id, history_bytes)
     if before.writer == '' and writer ~= '' then  -- it begins: from now on its worker renews the lease
@@ -123,7 +123,7 @@ commands.latest = latest
 -- Have a task end like this, if it has not ended, and no other end was decided before.
 function commands.decide(task_id, status, message)
     if not runs(task_id) then return nil end
-    end_lease(task_id)
+    redis.call('ZREM', leases, task_id)
     withdraw(task_id)
     redis.call('HSETNX', ending, task_id, status .. ' ' .. message)
     return decision(task_id)

@@ -1,11 +1,12 @@
 -- Append one event right behind the one that its writer appended last, which is the common case, in as few
--- steps as that takes; 0 if anything else has happened to the task since, for commands.append to look at.
--- A position is gone with the right to append, and is another one if Redis has lost events.
+-- steps as that takes; 0 if anything else has happened to the task since: then commands.append looks closer.
+-- The lease is gone if an end was decided, and the position is an older one if Redis has lost events.
 
 local task_id, writer, count, kind, data, id, history, history_length, position_before, position, text =
     unpack(ARGV)
 local log, positions = KEYS[1] .. 'log:' .. task_id, KEYS[1] .. 'positions'
-if redis.call('HGET', positions, task_id) ~= position_before then return 0 end
+if not redis.call('ZSCORE', KEYS[1] .. 'leases', task_id)
+    or redis.call('HGET', positions, task_id) ~= position_before then return 0 end
 if not redis.call('XADD', log, 'NOMKSTREAM', 'MAXLEN', history_length, id .. '-0',
     'data', data, 'kind', kind, 'writer', writer, 'count', count, 'history', history) then return 0 end
 redis.call('HSET', positions, task_id, position)

@@ -162,9 +162,10 @@ class RedisLogs:
     async def follow(
         self, task_id: str, event: Event, writer: str, status: TaskStatus, before: Position
     ) -> Position | None:
-        """Append an event right behind the one before, for a quarter of the cost; nothing if that can't be.
+        """Append an event right behind the one before, in few steps; `None` if it has to be by `append`.
 
-        Over the one connection of a worker, without all that redis-py does around a command.
+        Over the one connection of a worker, without what redis-py does around a command: that costs as much
+        as sending it.
         """
         count, kind, data = event
         after = before._replace(id=before.id + 1, room=before.room - len(data))

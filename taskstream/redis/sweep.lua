@@ -22,7 +22,7 @@ local function end_lost(lease_seconds, pause_seconds, lost)
     redis.call('HSET', state, 'swept_at', now)
     if now < tonumber(grace_until or 0) then return end
     for _, task_id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now)) do
-        end_lease(task_id)
+        redis.call('ZREM', leases, task_id)
         if redis.call('HEXISTS', messages, task_id) == 0 then  -- or it has not begun
             redis.call('HSETNX', ending, task_id, lost)
         end
