@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from functools import partial
 
+import uvloop
 from celery import Task as CeleryTask, signals
 from celery.app.task import Context
 from pydantic import ValidationError
@@ -98,7 +99,7 @@ class Worker:
         )
         def run(celery_task: "CeleryTask[..., None]", work: str, parameters: str) -> None:
             """Run some work; Celery's task id is the task's."""
-            asyncio.run(self._run(str(celery_task.request.id), work, parameters))
+            uvloop.run(self._run(str(celery_task.request.id), work, parameters))
 
         @signals.task_revoked.connect(weak=False)
         def end_revoked(sender: "CeleryTask[..., None]", request: Context, **_: object) -> None:

@@ -9,8 +9,10 @@ from redis import Redis
 from taskstream.events import Event, Kind, TaskStatus
 from taskstream.redis import mirrors as module
 from taskstream.redis.availability import Availability
+from taskstream.redis.delivery import Delivery
 from taskstream.redis.logs import PAGE, Page, RedisLogs
 from taskstream.redis.mirrors import Mirrors
+from taskstream.redis.remote import find_task
 from taskstream.tasks import Task
 from taskstream.viewers import Follower
 from tests.redis.conftest import mirror_of, new_task
@@ -148,20 +150,35 @@ async def test_a_long_log_of_which_the_end_was_lost(
 
 
 async def test_notifications_come_for_what_is_watched(
-    logs: RedisLogs, listening: Mirrors, client: Redis, monkeypatch: pytest.MonkeyPatch
+    logs: RedisLogs,
+    worker_logs: RedisLogs,
+    listening: Mirrors,
+    client: Redis,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A server is told of the tasks that it mirrors, and of no others; what is large it reads."""
-    watched, other = await started(logs), await started(logs)
+    other = await started(logs)
+    watched = await find_task(worker_logs, (await new_task(logs)).task_id)
+    assert watched
+    delivery = Delivery(watched, worker_logs)
+
+    async def publish(message: str) -> None:
+        watched.publish(TaskStatus.PROGRESS, message)
+        await delivery.flush()
+
     mirror = await mirror_of(listening, watched)
     with Follower(mirror.log, 1) as viewer:
-        await report(logs, watched)
+        await publish("read")
         assert ids(await viewer.read()) == [2]
+        await publish("read, as the script is new to this Redis")
+        assert ids(await viewer.read()) == [3]
         with monkeypatch.context() as patch:
             patch.setattr(logs, "read", None)
-            await report(logs, watched)
-            assert ids(await viewer.read()) == [3]
-        await logs.append(watched.task_id, [Event(4, Kind.OUTPUT, b"x" * 5000)], "me")
-        assert ids(await viewer.read()) == [4]
+            await publish("told")
+            assert ids(await viewer.read()) == [4]
+        await publish("x" * 5000)
+        assert ids(await viewer.read()) == [5]
+    assert not mirror.add_next(b"7 output {}")  # for which it waits until it has the sixth
     channels = client.pubsub_channels()
     assert logs.prefix + watched.task_id in channels
     assert logs.prefix + other.task_id not in channels
