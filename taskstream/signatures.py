@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, get_args, get_type_hints
 
@@ -13,9 +14,9 @@ RESERVED = frozenset({"work", "name", "idempotency_key", "scope"})
 
 def problem_of(function: Function) -> str | None:
     """Why a function can't be work, in words that follow its name, if it can't."""
-    if not inspect.isroutine(function):
-        return "has to be a function"
-    if inspect.isgeneratorfunction(inspect.unwrap(function)):
+    if inspect.isclass(function):
+        return "can't be a class: decorate a function"
+    if inspect.isgeneratorfunction(written(function)):
         return "can't be a generator: make it an async one, or call `report` instead of yielding"
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
@@ -35,10 +36,23 @@ def part_of_request(annotation: object) -> str | None:
     return next(filter(None, map(part_of_request, get_args(annotation))), None)
 
 
+def name_of(function: Function) -> str:
+    """What a function is called; an object that can be called, as its class."""
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def written(function: Function) -> Function:
+    """The function as it was before it was decorated; of an object that can be called, its method."""
+    function = inspect.unwrap(function)
+    if isinstance(function, partial):
+        return written(function.func)
+    return function if inspect.isroutine(function) else type(function).__call__
+
+
 def types_of(function: Function) -> dict[str, Any]:
     """The types of its parameters. Raises whatever its annotations raise, if they are strings."""
     # Without that of what it returns, which may name what is imported for type checkers only.
     parameters = inspect.signature(function).parameters.items()
     annotations = {name: parameter.annotation for name, parameter in parameters}
-    names = getattr(inspect.unwrap(function), "__globals__", {})
+    names = getattr(written(function), "__globals__", {})
     return get_type_hints(SimpleNamespace(__annotations__=annotations), names, include_extras=True)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MAX_COUNTS = 4
 """Steps that a snapshot has: the outermost ones, and the innermost."""
 
+BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
+
 Said = tuple[float | None, str | None, Json | None]
 """Percent of the current item, words and data; without words, that the step is at another item."""
 
@@ -108,7 +110,8 @@ def in_words(count: Count) -> str:
     """How far something is: `Files: 3 of 20`, `Lines: 1,204`, `Model: 3.1 of 12 MB`."""
     numbers, unit = [count["done"], count["total"]], count.get("unit")
     if unit == "B":
-        numbers, unit = [each and each / 1e6 for each in numbers], "MB"
+        power = next((n for n in range(5, 0, -1) if (numbers[1] or numbers[0]) >= 1000**n), 0)
+        numbers, unit = [each and each / 1000**power for each in numbers], BYTES[power]
     shown = [f"{each:,.1f}".removesuffix(".0") for each in numbers if each is not None]
     return " ".join(filter(None, (f"{count['label']}:", " of ".join(shown), unit)))
 

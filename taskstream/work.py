@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, Validation
 
 from taskstream.errors import InvalidParameters
 from taskstream.idempotency import canonical, json_of
-from taskstream.signatures import Function, part_of_request, problem_of, types_of
+from taskstream.signatures import Function, name_of, part_of_request, problem_of, types_of, written
 from taskstream.threads import WorkThreads
 from taskstream.updates import Result, Updates
 
@@ -38,10 +38,13 @@ class Parameters(BaseModel):
 
     def json_values(self) -> str:
         """The same as canonical JSON. Raises `InvalidParameters` for what has none."""
-        try:
-            return json_of(canonical(self.values()))
-        except ValueError:
-            raise InvalidParameters.of("parameters", "There is no JSON for one of them") from None
+        values = {}
+        for name, value in sorted(self.values().items()):
+            try:
+                values[name] = canonical(value)
+            except ValueError:
+                raise InvalidParameters.of(name, "There is no JSON for this value") from None
+        return json_of(values)
 
 
 class Work:
@@ -53,16 +56,15 @@ class Work:
         `public` work can be started by requests, other work by the application only.
         """
         self.function = function
-        self.name = name or str(getattr(function, "__name__", function))
+        self.name = name or name_of(function)
         self.public = public
         self.description = inspect.getdoc(function) or ""
         if problem := problem_of(function):
             raise TypeError(f"The work '{self.name}' {problem}.")
         with suppress(UnreadableAnnotation):  # it may name what is defined further down
             _ = self.fields
-        written = inspect.unwrap(function)
-        self._is_coroutine_function = inspect.iscoroutinefunction(written)
-        is_async = self._is_coroutine_function or inspect.isasyncgenfunction(written)
+        self._is_coroutine_function = inspect.iscoroutinefunction(written(function))
+        is_async = self._is_coroutine_function or inspect.isasyncgenfunction(written(function))
         self.kind: Literal["async", "blocking"] = "async" if is_async else "blocking"
         """Whether it runs in the event loop, or in a thread."""
 
@@ -144,7 +146,7 @@ class Work:
         """The updates of a run, as soon as there is a place for it; it begins when they are iterated."""
         call: Callable[[], Any] = partial(self.function, **parameters.values())
         if self.kind == "blocking":
-            return await threads.call(call, f"work {self.function.__name__}")
+            return await threads.call(call, f"work {name_of(self.function)}")
         return result_of(call) if self._is_coroutine_function else call()
 
 
@@ -182,7 +184,7 @@ class WorkTable:
         for work in self._works.values():
             if work.function == function_or_name:  # a bound method is another object each time
                 return work
-        name = getattr(function_or_name, "__name__", function_or_name)
+        name = name_of(function_or_name)
         raise TypeError(f"'{name}' is no work of this TaskStream: decorate it with `work`.")
 
     def check(self) -> None:

@@ -68,6 +68,10 @@ class Speaker:
         """Say it."""
         return word * count
 
+    async def __call__(self, count: Annotated[int, Field(ge=1)], word: Word = "hi") -> Unknown:
+        """Say it, too."""
+        return word * count
+
 
 Word = str
 """Defined after what is annotated with it."""
@@ -80,9 +84,11 @@ Word = str
         (decorated, "generator", "async"),
         (coroutine, "coroutine", "async"),
         (blocking, "blocking", "blocking"),
+        (functools.partial(generator), "partial", "async"),
         (Speaker().method, "method", "blocking"),
+        (Speaker(), "Speaker", "async"),
     ],
-    ids=["generator", "decorated", "coroutine", "blocking", "method"],
+    ids=["generator", "decorated", "coroutine", "blocking", "partial", "method", "callable"],
 )
 def test_parameters(function: Callable[..., object], name: str, kind: str) -> None:
     """Parameters are checked, or have their defaults; what is returned doesn't matter."""
@@ -296,8 +302,7 @@ def defined_as(parameters: str, body: str = "...") -> Callable[..., object]:
             defined_as("", "yield"),
             "can't be a generator: make it an async one, or call `report` instead of yielding.",
         ),
-        (Speaker, "has to be a function."),
-        (functools.partial(generator), "has to be a function."),
+        (Speaker, "can't be a class: decorate a function."),
     ],
 )
 def test_what_can_not_be_work(function: Callable[..., object], sentence: str) -> None:
