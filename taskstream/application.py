@@ -11,7 +11,7 @@ from taskstream.events import Event, Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.registry import Registry
 from taskstream.reporting import OutputHandler
-from taskstream.running import ANOTHER_LOOP, Running, Scope, scope_of_current
+from taskstream.running import ANOTHER_LOOP, Running, Scope
 from taskstream.signatures import Function
 from taskstream.sync import SyncTasks
 from taskstream.tasks import Task
@@ -97,7 +97,7 @@ class Tasks(Running):
         Raises `InvalidParameters`, `IdempotencyKeyReused`, `RegistryFull`, `BackendUnavailable`.
         """
         found = self.works.get(work)
-        whose = self.whose(scope_of_current() if scope is None else scope)
+        whose = self.whose(scope, inherits=True)
         task = await self.start_parsed(found, found.parse(parameters), name, idempotency_key, whose)
         return task.snapshot
 

@@ -45,25 +45,20 @@ class LazyCelery:
     """
 
     def __init__(self, tasks: "Tasks") -> None:
-        vars(self)["_tasks"] = tasks
+        self._tasks = tasks
 
     def __getattr__(self, name: str) -> object:
         if name.startswith("__"):  # what tools look for in any object must not make it
             raise AttributeError(name)
         return getattr(self._celery, name)
 
-    def __setattr__(self, name: str, value: object) -> None:
-        setattr(self._celery, name, value)
-
     @cached_property
     def _celery(self) -> "Celery":
-        tasks: Tasks = vars(self)["_tasks"]
-        if tasks.settings.redis_url is None:
+        if self._tasks.settings.redis_url is None:
             raise SystemExit(
                 "A worker needs Redis: set its URL, as TASKSTREAM_REDIS_URL for app.py, or as "
                 "TaskStream(redis_url=…) in a module of your own."
             )
         from taskstream.redis.worker import Worker
 
-        tasks.works.check()
-        return Worker(tasks).celery
+        return Worker(self._tasks).celery

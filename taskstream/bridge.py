@@ -1,6 +1,7 @@
 """The bridge from what work says, in any thread, to the event loop and the log of its task."""
 
 import asyncio
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, cast
@@ -8,7 +9,7 @@ from weakref import proxy
 
 from taskstream.encoding import Json, to_json
 from taskstream.events import Count, TaskStatus
-from taskstream.steps import Step
+from taskstream.steps import NOTHING, Said, Step, in_words
 
 if TYPE_CHECKING:
     from taskstream.tasks import Task
@@ -21,14 +22,6 @@ OUTPUT_CHARACTERS = 16 * 1024
 
 STALL_SECONDS = 5
 """How long a thread waits for an event loop that doesn't turn; then its output is dropped."""
-
-Said = tuple[Step, float | None, str | None, Json | None]
-"""Percent of the current item, words and data; without words, that the step is at another item."""
-
-NOTHING: Said = (Step.__new__(Step), None, "", None)
-
-Report = tuple[str, float, Json | None, list[Count]]
-"""The same as a snapshot has it: words, percent of the whole, data, and what is counted."""
 
 
 class Reporter(Step):
@@ -45,41 +38,60 @@ class Reporter(Step):
         """Whether something was said that has not been taken."""
         self.paused = False
         """Whether the log can't take more for now: what is said waits until `resume`."""
-        self.reporter, self.closed = self, False
+        self.reporter = self
+        self.latest: Step = self
+        """The step in which something was said last."""
+        self.closed, self.said, self.live = False, NOTHING, False
         self.task_id, self.scope = task.task_id, task.scope
+        self.process_id = os.getpid()
         self.outermost: Step | None = None
         """The step that was opened first, if it is open."""
-        self.latest = NOTHING
-        """What was said last; without a lock, which would double the cost of `report`."""
         self._taken: tuple[Said, float] = NOTHING, 0
         """What stands in `_said` or the log, and at which item."""
         self._task: Task | None = task
         self._limit = output_queue_length
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
-        self._said: list[str | Report | None] = []
-        """`None` in the place of output that was dropped."""
-        self._outputs = self._characters = 0
+        self._said: list[str | tuple[str, float, Json | None, list[Count]] | None] = []
+        """Output, `None` in the place of what was dropped, and reports as snapshots have them."""
+        self._characters = 0
         self._waiting_since: float | None = None
         """When a thread began to wait for the loop, which has not turned since."""
         self._room = threading.Condition()
 
-    def report(self, step: Step, progress: float | None, message: str, data: object) -> None:
-        """Put a report of a step in the place of what was said last, unless there was output since.
+    def report(
+        self,
+        step: Step,
+        progress: float | None = None,
+        message: str | None = None,
+        data: object = None,
+        done: float | None = None,
+    ) -> Said:
+        """Put what a step says in the place of what was said last, unless there was output since.
 
-        Raises `asyncio.CancelledError` once this is closed.
+        That is how far its current item is or, with `done`, that it comes to another one. As long as the
+        step is `live`, it need not call this, but may replace what it has said, or go on counting. Raises
+        `asyncio.CancelledError` once this is closed.
         """
         # What was reported is what is sent, even if the work goes on filling its list.
+        json = None
         if data is not None:
-            data = to_json(data, iterators=threading.get_ident() != self._loop_thread)
-        self._say((step, progress, message, data))
-
-    def move(self, step: Step, done: float) -> Said:
-        """Put a step that comes to another item in the place of what was said last, likewise.
-
-        As long as that is `latest`, and this is `scheduled`, the step need not do more than count.
-        """
-        return self._say((step, None, None, None), done)
+            json = to_json(data, iterators=threading.get_ident() != self._loop_thread)
+        said = (progress, message, json)
+        with self._room:
+            self._check()
+            if self.latest is not step:
+                self.latest.live = False
+                self.latest.advance(self.latest.said[0])
+                self.latest = step
+            if step.parent:
+                step.parent = step.parent.nearest_open
+            if done is not None:
+                step.done, step.inner = done, 0
+            step.said, step.live = said, True
+        if not self.scheduled:
+            self._schedule()
+        return said
 
     def output(self, text: str) -> None:
         """Add a piece of output; in another thread than the loop's, wait while there are too many.
@@ -90,28 +102,27 @@ class Reporter(Step):
         in_loop = threading.get_ident() == self._loop_thread
         with self._room:
             has_room = in_loop or self._wait_for_room()
-            if self.closed:
-                raise asyncio.CancelledError("The task has ended")
+            self._check()
             if not has_room:
                 if self._said[-1] is not None:
                     self._said.append(None)
                 return
             self._take_latest()  # which came before
             self._said.append(text)
-            self._outputs += 1
             self._characters += len(text)
-        if in_loop and (self._characters >= OUTPUT_CHARACTERS or self._outputs >= self._limit):
+        if in_loop and (self._characters >= OUTPUT_CHARACTERS or len(self._said) >= self._limit):
             self.flush()
         elif not self.scheduled:
             self._schedule()
 
     def flush(self) -> None:
         """Tell all that was said, in its order. To be called in the event loop."""
-        self.scheduled = False  # first: what is said from now on wakes the loop again
         with self._room:
+            # First: what is said from now on wakes the loop again.
+            self.scheduled = self.latest.live = False
             self._take_latest()
             said, self._said = self._said, []
-            self._outputs = self._characters = 0
+            self._characters = 0
             self._waiting_since = None
             self._room.notify_all()
         if self._task is None:
@@ -138,37 +149,30 @@ class Reporter(Step):
         """Take nothing any more; who says something is told by an exception, and none waits for ever."""
         with self._room:
             self.closed = True
-            self.scheduled = False  # so that who says something looks
-            self.latest, self._taken, self._task = NOTHING, (NOTHING, 0), None  # what may be large
-            self.outermost, self.reporter = None, cast("Reporter", proxy(self))  # these would be cycles
+            self.scheduled = self.latest.live = False  # so that who says something looks
+            self.said, self._taken, self._task = NOTHING, (NOTHING, 0), None  # what may be large
+            self.reporter = self.latest = cast("Reporter", proxy(self))  # else these would be cycles
+            self.outermost = None
             self._room.notify_all()
 
-    def _say(self, said: Said, done: float | None = None) -> Said:
+    def _check(self) -> None:
         if self.closed:
             raise asyncio.CancelledError("The task has ended")
-        step, latest = said[0], self.latest
-        if latest[0] is not step:
-            latest[0].advance(latest[1])
-        if step.parent:
-            step.parent = step.parent.nearest_open
-        if done is not None:
-            step.done, step.inner = done, 0
-        self.latest = said
-        if not self.scheduled:
-            self._schedule()
-        return said
 
     def _take_latest(self) -> None:
-        taken = self.latest, self.latest[0].done
-        if taken[0] is not self._taken[0] or taken[1] != self._taken[1]:
-            self._taken = taken
-            step, progress, message, data = taken[0]
-            words = step.words() if message is None else message
-            self._said.append((words, step.advance(progress), data, step.counts()))
+        step = self.latest
+        said, done = step.said, step.done
+        if said is not self._taken[0] or done != self._taken[1]:
+            self._taken = said, done
+            progress, words, data = said
+            counts = step.counts()
+            if words is None:
+                words = in_words(counts[-1])
+            self._said.append((words, step.advance(progress), data, counts))
 
     def _wait_for_room(self) -> bool:
         """Wait while there are too many pieces; false if the loop doesn't turn."""
-        while self._outputs >= self._limit and not self.closed:
+        while len(self._said) >= self._limit and not self.closed:
             now = time.monotonic()
             if self._waiting_since is None:
                 self._waiting_since = now

@@ -111,13 +111,14 @@ def encoded(value: object) -> bytes | None:
             return None
     except Exception:  # noqa: BLE001 - a value's own methods may raise anything
         return None
-    return json if json.isascii() else one_line(json)
+    return one_line(json)
 
 
 def one_line(json: bytes) -> bytes:
     """The same without what isn't the end of a line, but taken for one by Python's `str.splitlines`."""
-    for end in ("\x85", "\u2028", "\u2029"):
-        json = json.replace(end.encode(), b"\\u%04x" % ord(end))
+    if not json.isascii():
+        for end in ("\x85", "\u2028", "\u2029"):
+            json = json.replace(end.encode(), b"\\u%04x" % ord(end))
     return json
 
 

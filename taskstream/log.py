@@ -24,10 +24,8 @@ class Log:
 
     def __init__(self, history_length: int, history_bytes: int = 1024 * 1024) -> None:
         self.last_id = 0
-        self.latest = b""
-        """The data of the latest snapshot."""
-        self.latest_id = 0
-        """The number of the latest snapshot."""
+        self.latest, self.latest_id = b"", 0
+        """The latest snapshot: its data, and its number."""
         self.ended = False
         self.sealed = False
         """Whether the last event was appended; where a log is kept in a file, it shows a moment later."""

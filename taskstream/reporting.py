@@ -6,31 +6,22 @@ of a task, `report` does nothing, `track` draws a bar on a terminal, and `output
 
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import cache, partial
 from math import isfinite
 from operator import length_hint
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from taskstream.steps import Step, current_step
+from taskstream.steps import Step, current_step, find_step
 from taskstream.updates import Update, check_text
 
 Item = TypeVar("Item")
 
 
-@cache
-def forget_in_children() -> None:
-    """Have forked processes be outside of the task: nobody reads there what they say to it."""
-    if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-        os.register_at_fork(after_in_child=partial(current_step.set, None))
-
-
 def current_task_id() -> str | None:
     """The id of the task that runs; `None` outside of one."""
-    step = current_step.get()
+    step = find_step()
     return step.reporter.task_id if step else None
 
 
@@ -49,16 +40,16 @@ def report(progress: float | None, message: str, data: object = None) -> None:
         finite = isfinite(progress)  # type: ignore[arg-type]
     except Exception:  # noqa: BLE001 - whatever is no number
         finite = False
-    if not finite or message.__class__ is not str:
+    if not finite or type(message) is not str:
         Update(progress, message)  # which raises, unless it is `None`, or another kind of text
     if (step := current_step.get()) is None:
         return
-    reporter = step.reporter
-    if data is None and step is reporter.latest[0] and not step.closed:
-        reporter.latest = (step, progress, message, data)
-        if reporter.scheduled:
+    if data is None and step.live:
+        step.said = (progress, message, None)
+        if step.live:  # still: it wasn't taken meanwhile
             return
-    reporter.report(step.nearest_open, progress, message, data)
+    if step := find_step():
+        step.reporter.report(step.nearest_open, progress, message, data)
 
 
 def output(text: str, end: str = "") -> None:
@@ -72,7 +63,7 @@ def output(text: str, end: str = "") -> None:
     """
     check_text("Output", text)
     check_text("Output", end)
-    if (step := current_step.get()) is not None:
+    if step := find_step():
         step.reporter.output(text + end)
     else:
         sys.stdout.write(text + end)
@@ -94,53 +85,48 @@ def track(
     Raises `asyncio.CancelledError` between two items once the task is cancelled.
     """
     count = total if total is not None else length_hint(iterable) or None
-    if (here := current_step.get()) is None:
+    if (here := find_step()) is None:
         from rich.console import Console  # here, because only programs on a terminal need it
         from rich.progress import track as draw
 
         console = Console(stderr=True)
         yield from draw(iterable, description, count, console=console, disable=not console.is_terminal)
         return
-    step = Step(description, count, unit, here)
-    reporter, done, said = step.reporter, 0, None
+    step = Step(here, description, count, unit)
+    report_step, done, moved = step.reporter.report, 0, None
     try:
         for item in iterable:
-            if reporter.latest is said:
+            if step.said is moved and step.live:
                 step.done = done
-            if reporter.latest is not said or not reporter.scheduled:
-                said = reporter.move(step, done)
+            if step.said is not moved or not step.live:
+                moved = report_step(step, done=done)
             yield item
             done += 1
-        reporter.move(step, done)
+        report_step(step, done=done)
     finally:
-        step.closed = True
+        step.close()
 
 
 class OutputHandler(logging.Handler):
     """Turns each record into a line of output of the current task; outside of a task, it does nothing.
 
-    What it writes is `format(record)`: by default the level and the message. Tracebacks are for the log of
-    the server, and left out unless there is a formatter that has them.
+    Without a formatter, the line is the level and the message: tracebacks are for the log of the server.
     """
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Take in a record; without a lock: a thread that has to wait here must not make others wait."""
-        accepted: object = self.filter(record)  # from Python 3.12 on, perhaps another record
+        accepted: Any = self.filter(record)  # from Python 3.12 on, perhaps another record
         if accepted:
-            self.emit(accepted if isinstance(accepted, logging.LogRecord) else record)
+            self.emit(record if accepted is True else accepted)
         return bool(accepted)
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line for a record."""
-        return super().format(record) if self.formatter else f"{record.levelname} {record.getMessage()}"
 
     def emit(self, record: logging.LogRecord) -> None:
         """Add a record to the output of a task that has not ended."""
-        step = current_step.get()
+        step = find_step()
         if step is None or record.name.partition(".")[0] == __package__:
             return  # what the package says of a task that failed is for the server's log as well
         try:
-            line = self.format(record)
+            line = self.format(record) if self.formatter else f"{record.levelname} {record.getMessage()}"
         except Exception:  # noqa: BLE001 - logging decides what becomes of it
             self.handleError(record)
             return

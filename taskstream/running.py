@@ -6,21 +6,17 @@ They run in an event loop, from who enters first to who leaves last.
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from enum import Enum
 from functools import cached_property
 from typing import Self, Unpack
 
 from taskstream.registry import Registry
-from taskstream.reporting import forget_in_children
 from taskstream.settings import Settings, SettingsKeywords, replace
-from taskstream.steps import current_step
+from taskstream.steps import find_step
 from taskstream.tqdm_steps import tqdm_patch
 from taskstream.work import WorkTable
-
-OpenRegistry = Callable[[Settings, str, WorkTable], Registry]
-"""Opens the registry for some settings, a namespace and works, in the running event loop."""
 
 NOT_RUNNING = (
     "This TaskStream isn't running: include its router in the application that is served (the lifespan of "
@@ -31,14 +27,12 @@ ANOTHER_LOOP = "This TaskStream runs in another event loop"
 
 
 class Everybody(Enum):
-    """The type of `EVERYBODY`."""
+    """As a `scope`: the tasks of all scopes. What is started with it is in none, so no request sees it."""
 
     EVERYBODY = "everybody"
 
 
 EVERYBODY = Everybody.EVERYBODY
-"""As a `scope`: the tasks of all scopes. What is started with it is in none, so no request sees it."""
-
 Scope = str | Everybody
 
 
@@ -56,12 +50,6 @@ class Home:
         owner = self.owner
         return owner.open_registry(owner.settings, owner.namespace, owner.works)
 
-    async def aclose(self) -> None:
-        """Let the viewers go and end what still runs."""
-        if "registry" in vars(self):
-            self.registry.release_viewers()
-            await self.registry.close()
-
 
 home_of_work: ContextVar[Home | None] = ContextVar("taskstream_home", default=None)
 """In a worker, which is no server: where the task that runs may start others."""
@@ -74,9 +62,13 @@ class Running:
     """Whether each task is somebody's: then the verbs have to be told whose by `scope`, except in work."""
 
     def __init__(
-        self, open_registry: OpenRegistry, namespace: str, settings: SettingsKeywords, track_tqdm: bool
+        self,
+        open_registry: Callable[[Settings, str, WorkTable], Registry],
+        namespace: str,
+        settings: SettingsKeywords,
+        track_tqdm: bool,
     ) -> None:
-        """Take settings. Raises `ValueError` for a bad one."""
+        """Take what opens a registry in the running event loop. Raises `ValueError` for a bad setting."""
         self.namespace = namespace
         self.track_tqdm = track_tqdm
         self.works = WorkTable()
@@ -99,12 +91,15 @@ class Running:
             raise RuntimeError(NOT_RUNNING)
         return home
 
-    def whose(self, scope: Scope | None) -> str | None:
-        """The scope that is meant: that of the task that calls if none is said; `None` for all of them.
+    def whose(self, scope: Scope | None, *, inherits: bool = False) -> str | None:
+        """The scope that is meant; `None` for all of them.
 
-        Raises `TypeError` if one has to be said, `ValueError` for what can't be one.
+        If none is said, it is that of the task that calls, where one has to be said or the call `inherits`.
+        Raises `TypeError` if it is missing, `ValueError` for what can't be one.
         """
-        if scope is None and self.scoped and (scope := scope_of_current()) is None:
+        if scope is None and (self.scoped or inherits) and (step := find_step()):
+            scope = step.reporter.scope
+        if scope is None and self.scoped:
             raise TypeError(
                 "Each task of this TaskStream is somebody's: say whose by scope=…, or EVERYBODY."
             )
@@ -114,7 +109,6 @@ class Running:
         """Start, unless it has been started: a router that is included twice enters twice."""
         if not self._users:
             self.works.check()
-            forget_in_children()
             await self._stack.enter_async_context(self._run())
         elif self._home and self._home.loop is not asyncio.get_running_loop():
             raise RuntimeError(f"{ANOTHER_LOOP}: make one for each.")
@@ -130,28 +124,23 @@ class Running:
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[Registry]:
-        """Open the registry; in the end, let the viewers go and end what still runs."""
-        with tqdm_patch.applied(self.track_tqdm):
-            async with aclosing(Home(self)) as home:
-                registry = home.registry
-                self._home = home
-                yield registry
+        """Open the registry as long as this is entered."""
+        async with self.at_home() as home:
+            registry = home.registry
+            self._home = home
+            yield registry
 
     @asynccontextmanager
-    async def in_worker(self) -> AsyncIterator[None]:
-        """While entered, the task that runs in a worker may start others, of this application."""
-        async with aclosing(Home(self)) as home:
-            token = home_of_work.set(home)
+    async def at_home(self) -> AsyncIterator[Home]:
+        """Let tasks run in this event loop; in the end, let the viewers go and end what still runs."""
+        home = Home(self)
+        with tqdm_patch.applied(self.track_tqdm):
             try:
-                yield
+                yield home
             finally:
-                home_of_work.reset(token)
-
-
-def scope_of_current() -> str | None:
-    """Whose the task is that runs, if one does."""
-    step = current_step.get()
-    return step.reporter.scope if step else None
+                if "registry" in vars(home):
+                    home.registry.release_viewers()
+                    await home.registry.close()
 
 
 def check_scope(scope: object) -> str:

@@ -19,11 +19,8 @@ def problem_of(function: Function) -> str | None:
     if inspect.isgeneratorfunction(written(function)):
         return "can't be a generator: make it an async one, or call `report` instead of yielding"
     for name, parameter in inspect.signature(function).parameters.items():
-        match parameter.kind:
-            case parameter.VAR_POSITIONAL | parameter.VAR_KEYWORD:
-                return f"can't have {str(parameter).partition(':')[0]}: name each parameter"
-            case parameter.POSITIONAL_ONLY:
-                return f"can't have the positional-only parameter '{name}': parameters are passed by name"
+        if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            return f"can't have the parameter '{name}': each is passed by its name"
         if name in RESERVED:
             return f"can't have a parameter called '{name}': starting a task has an argument of that name"
         if parameter.annotation is parameter.empty:

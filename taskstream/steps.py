@@ -3,14 +3,13 @@
 The task holds the tree; the context variable only names a step in it, which may have been closed since.
 """
 
+import os
 from contextvars import ContextVar
-from math import inf
 from threading import get_ident
-from typing import TYPE_CHECKING, SupportsFloat
+from typing import TYPE_CHECKING
 
-from taskstream.encoding import plain_text
+from taskstream.encoding import Json, plain_text
 from taskstream.events import Count
-from taskstream.updates import InvalidUpdate
 
 if TYPE_CHECKING:
     from taskstream.bridge import Reporter
@@ -19,6 +18,11 @@ MAX_COUNTS = 4
 """Steps that a snapshot has: the outermost ones, and the innermost."""
 
 BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
+
+Said = tuple[float | None, str | None, Json | None]
+"""Percent of the current item, words and data; without words, that the step is at another item."""
+
+NOTHING: Said = (None, "", None)
 
 
 class Step:
@@ -32,35 +36,33 @@ class Step:
     done: float = 0
     inner: float = 0
     """Percent of the current item that are done: of all that was said in it, the furthest."""
-    closed: bool  # no default: an attribute that its class has too is looked up slowly
+    # These have no defaults: an attribute that its class has too is looked up slowly.
+    closed: bool
+    said: Said
+    """What was said in it last."""
+    live: bool
+    """Whether that is the latest of its task, and the loop will take it, or what it is replaced by."""
 
-    def __init__(self, label: object, total: SupportsFloat | None, unit: object, here: "Step") -> None:
+    def __init__(self, here: "Step", label: str, total: float | None, unit: str | None = None) -> None:
         """Open it inside of the one that the context names, and have the context name this one.
 
         In another thread, a context that names none stands for the outermost step.
         """
-        self.reporter, self.closed = here.reporter, False
+        self.reporter, self.closed, self.said, self.live = here.reporter, False, NOTHING, False
         self.parent = here.nearest_open
         self.thread = get_ident()
         self.describe(label, total, unit)
         outermost = self.reporter.outermost
         if outermost is None or outermost.closed:
             self.reporter.outermost = self
-        elif self.parent.parent is None and outermost.thread != self.thread:
+        elif self.parent is self.reporter and outermost.thread != self.thread:
             self.parent = outermost
         current_step.set(self)
 
-    def describe(self, label: object, total: SupportsFloat | None, unit: object) -> None:
-        """Say what is counted. A total that isn't a positive number isn't known."""
-        self.label = plain_text(str(label))
-        self.unit = plain_text(str(unit)) if unit else None
-        try:
-            number = float(0 if total is None else total)
-        except OverflowError:
-            number = inf
-        except (TypeError, ValueError):
-            raise InvalidUpdate(f"The total has to be a number, not {type(total).__name__}") from None
-        self.total = (int(number) if number.is_integer() else number) if 0 < number < inf else None
+    def describe(self, label: str, total: float | None, unit: str | None) -> None:
+        """Say what is counted. A total that isn't a positive number, or a huge one, isn't known."""
+        self.label, self.unit = plain_text(label), unit and plain_text(unit)
+        self.total = total if total and 0 < total < 2**53 else None  # up to which JavaScript counts
 
     @property
     def nearest_open(self) -> "Step":
@@ -84,40 +86,41 @@ class Step:
             step = step.parent
 
     def counts(self) -> list[Count]:
-        """What is counted, outermost first."""
+        """What is counted, outermost first. If more is done than there should be, the total isn't known."""
         counts: list[Count] = []
         step = self
         while step.parent:
-            if len(counts) == MAX_COUNTS:
-                del counts[1]
-            counts.append(step.count())
+            total = None if step.total and step.done > step.total else step.total
+            count: Count = {"label": step.label, "done": step.done, "total": total}
+            if step.unit:
+                count["unit"] = step.unit
+            counts.append(count)
             step = step.parent
-        return counts[::-1]
+        counts.reverse()
+        if len(counts) > MAX_COUNTS:
+            del counts[MAX_COUNTS - 1 : -1]
+        return counts
 
-    def count(self) -> Count:
-        """How far this step is. If more is done than there should be, the total isn't known."""
-        total = None if self.total and self.done > self.total else self.total
-        count: Count = {"label": self.label, "done": self.done, "total": total}
-        if self.unit:
-            count["unit"] = self.unit
-        return count
-
-    def words(self) -> str:
-        """How far this step is, in words: `Files: 3 of 20`, `Lines: 1,204`, `Model: 3.1 of 12 MB`."""
-        done, total, unit = self.done, self.total, self.unit
-        if total and done > total:
-            total = None
-        if unit == "B":
-            power = next((n for n in range(5, 0, -1) if (total or done) >= 1000**n), 0)
-            done, total, unit = done / 1000**power, total and total / 1000**power, BYTES[power]
-        numbers = in_words(done) if total is None else f"{in_words(done)} of {in_words(total)}"
-        return f"{self.label}: {numbers} {unit}" if unit else f"{self.label}: {numbers}"
+    def close(self) -> None:
+        """Pass over it from now on."""
+        self.live, self.closed = False, True
 
 
-def in_words(number: float) -> str:
-    """A number for people: 1,204 or 3.1."""
-    return f"{number:,}" if type(number) is int else f"{number:,.1f}".removesuffix(".0")
+def in_words(count: Count) -> str:
+    """How far something is: `Files: 3 of 20`, `Lines: 1,204`, `Model: 3.1 of 12 MB`."""
+    numbers, unit = [count["done"], count["total"]], count.get("unit")
+    if unit == "B":
+        power = next((n for n in range(5, 0, -1) if (numbers[1] or numbers[0]) >= 1000**n), 0)
+        numbers, unit = [each and each / 1000**power for each in numbers], BYTES[power]
+    shown = [f"{each:,.1f}".removesuffix(".0") for each in numbers if each is not None]
+    return " ".join(filter(None, (f"{count['label']}:", " of ".join(shown), unit)))
 
 
 current_step: ContextVar[Step | None] = ContextVar("taskstream_step", default=None)
 """Where what is said in this context belongs; `None` outside of a task."""
+
+
+def find_step() -> Step | None:
+    """The step that the context names; none in a forked process, where nobody reads what is said."""
+    step = current_step.get()
+    return step if step and step.reporter.process_id == os.getpid() else None

@@ -3,9 +3,11 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError, Future, wait
-from functools import partial
+from concurrent.futures import CancelledError
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
+
+from anyio.from_thread import start_blocking_portal
 
 from taskstream.events import Snapshot
 from taskstream.running import Scope
@@ -15,13 +17,9 @@ if TYPE_CHECKING:
     from taskstream.application import Tasks
 
 TURN_SECONDS = 10
-"""How long it is waited for an event loop that doesn't turn."""
+"""How long it is waited for a verb: none takes that long, unless something blocks the event loop."""
 
 STOPPED = "The event loop of this TaskStream has stopped."
-STUCK = (
-    f"The event loop in which this TaskStream runs hasn't turned for {TURN_SECONDS} s: something blocks it."
-)
-ITS_OWN_THREAD = "This is the event loop's own thread, which can't wait here: call `await tasks.start(…)`."
 
 
 class SyncTasks:
@@ -36,59 +34,45 @@ class SyncTasks:
 
     def start(self, work: Function | str, /, **arguments: Any) -> Snapshot:  # noqa: ANN401 - those of its twin
         """Start some work; the first snapshot of its task. See `Tasks.start`."""
-        return self._call(partial(self._tasks.start, work, **arguments))
+        return self._call(self._tasks.start, work, **arguments)
 
     def get(self, task_id: str, *, scope: Scope | None = None) -> Snapshot:
         """The latest snapshot of a task."""
-        return self._call(partial(self._tasks.get, task_id, scope=scope))
+        return self._call(self._tasks.get, task_id, scope=scope)
 
     def cancel(self, task_id: str, *, scope: Scope | None = None) -> Snapshot:
         """Ask a task to stop; its snapshot."""
-        return self._call(partial(self._tasks.cancel, task_id, scope=scope))
+        return self._call(self._tasks.cancel, task_id, scope=scope)
 
     def __enter__(self) -> Self:
         """Start the tasks in an event loop of their own, in a thread."""
-        started: Future[None] = Future()
-        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(started),), daemon=True)
-        self._thread.start()
-        started.result()
+        with ExitStack() as stack:
+            portal = stack.enter_context(start_blocking_portal())
+            stack.enter_context(portal.wrap_async_context_manager(self._tasks))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop, and end what still runs."""
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
+        self._stack.close()
 
-    async def _serve(self, started: "Future[None]") -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        try:
-            async with self._tasks:
-                started.set_result(None)
-                await self._stop.wait()
-        except BaseException as error:
-            if started.done():
-                raise
-            started.set_exception(error)
-
-    def _call(self, verb: Callable[[], Coroutine[Any, Any, Snapshot]]) -> Snapshot:
+    def _call(
+        self, verb: Callable[..., Coroutine[Any, Any, Snapshot]], /, *arguments: object, **keywords: object
+    ) -> Snapshot:
         """Have one of the others' verbs run in the event loop, and wait for its result."""
         home = self._tasks.find_home()
         if home.thread == threading.get_ident():
-            raise RuntimeError(ITS_OWN_THREAD)
-        future: Future[Snapshot] | None = None
-        while True:
-            turned = threading.Event()
-            try:
-                home.loop.call_soon_threadsafe(turned.set)
-            except RuntimeError:  # the loop is closed
-                raise RuntimeError(STOPPED) from None
-            future = future or asyncio.run_coroutine_threadsafe(verb(), home.loop)
-            if wait([future], TURN_SECONDS).done:
-                break
-            if not turned.is_set():
-                future.cancel()
-                raise RuntimeError(STUCK)
+            raise RuntimeError(
+                "This is the event loop's own thread, which can't wait here: call `await tasks.start(…)`."
+            )
+        if home.loop.is_closed():
+            raise RuntimeError(STOPPED)
+        future = asyncio.run_coroutine_threadsafe(verb(*arguments, **keywords), home.loop)
         try:
-            return future.result()
+            return future.result(TURN_SECONDS)
+        except TimeoutError:
+            future.cancel()
+            blocked = f"The event loop hasn't turned for {TURN_SECONDS} s: something blocks it."
+            raise RuntimeError(blocked) from None
         except CancelledError:
             raise RuntimeError(STOPPED) from None

@@ -105,9 +105,9 @@ class Task:
             result = result or Result()
             self.publish(TaskStatus.SUCCESS, result.message, data=await json_in_turns(result.data))
         except BaseException as error:  # not even `sys.exit()` in some work may stop the server
-            running = asyncio.current_task()
-            was_cancelled = self.log.sealed or (running and running.cancelling())  # or only what it awaited
-            if was_cancelled and issubclass(type(error), asyncio.CancelledError):
+            # Without a name for the asyncio task: its frame and its cancellation would be in a cycle.
+            cancelled = self.log.sealed or asyncio.current_task().cancelling()  # type: ignore[union-attr]
+            if cancelled and issubclass(type(error), asyncio.CancelledError):
                 self.publish(TaskStatus.REVOKED, "Cancelled")
                 raise
             self.publish(TaskStatus.FAILURE, explain(error))
@@ -126,7 +126,7 @@ class Task:
             self.reporter.flush()
         steps = self.outline.steps
         if steps and status is TaskStatus.PROGRESS and self.reporter is not None:
-            steps = self.reporter.latest[0].nearest_open.counts()
+            steps = self.reporter.latest.nearest_open.counts()
         self.append(status, message, progress or 0, json, steps)
 
     def append(

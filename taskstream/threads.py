@@ -1,7 +1,7 @@
 """Blocking work: functions that run in a bounded number of threads beside the event loop."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
@@ -50,21 +50,19 @@ class WorkThreads:
     async def _call(self, function: Callable[[], object], name: str) -> AsyncGenerator[Result, None]:
         await self._places.acquire()
         begun = False
+        outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         try:
             yield Result()  # here is a place
-            outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
             if not self._idle:
                 Thread(target=self._serve, daemon=True).start()
                 self._started, self._idle = self._started + 1, 1
             self._idle -= 1
             self._calls.put(partial(copy_context().run, self._run, function, outcome, name))
             begun = True
+            yield await outcome
         finally:
             if not begun:
                 self._places.release()
-        try:
-            yield await outcome
-        finally:
             del outcome  # else an error is in a cycle with its traceback, which has this frame
 
     def _serve(self) -> None:
@@ -77,16 +75,9 @@ class WorkThreads:
         current_thread().name = name
         settle: Callable[[], None]
         try:
-            result = Result.of(function())
-            result = replace(result, data=to_json(result.data))  # here, where it holds up nobody
-            settle = partial(outcome.set_result, result)
+            settle = partial(outcome.set_result, next(result_of(function)))
         except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is awaited
-            raised = error
-            if isinstance(error, StopIteration):  # which no future takes
-                raised = RuntimeError("The work raised StopIteration")
-                raised.__cause__ = error
-            settle = partial(outcome.set_exception, raised)
-            del raised
+            settle = partial(outcome.set_exception, error)
         with suppress(RuntimeError):  # the loop is closed: the server has stopped
             outcome.get_loop().call_soon_threadsafe(self._settle, outcome, settle)
         del outcome, settle  # likewise
@@ -97,3 +88,9 @@ class WorkThreads:
         self._places.release()
         if not outcome.cancelled():
             settle()
+
+
+def result_of(function: Callable[[], object]) -> Iterator[Result]:
+    """Its result; in a generator, where `StopIteration`, which no future takes, becomes another error."""
+    result = Result.of(function())
+    yield replace(result, data=to_json(result.data))  # here, where it holds up nobody

@@ -5,7 +5,6 @@ bar is refreshed: values lag by its `mininterval`, at worst by its `maxinterval`
 """
 
 import asyncio
-import inspect
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from importlib.util import find_spec
 from threading import Lock, get_ident
 from typing import Any
 
-from taskstream.steps import Step, current_step
+from taskstream.steps import Step, find_step
 
 Bar = Any
 """An instance of `tqdm.std.tqdm`, or of a subclass."""
@@ -61,11 +60,16 @@ def patch(tqdm: Any) -> Callable[[], None]:  # noqa: ANN401 - a class without ty
     @wraps(begin)
     def init(bar: Bar, *args: object, **kwargs: object) -> None:
         begin(bar, *args, **kwargs)
-        if here := current_step.get():
-            if bar.disable and not kwargs.get("gui"):
-                enable(begin, bar, *args, **kwargs)
-            bar.taskstream_step = None if bar.disable else Step(*description(bar), here)
-            tell(bar, new=True)
+        if here := find_step():
+            if bar.disable and not kwargs.get("gui"):  # it would count nothing
+                with bar.get_lock():
+                    bar._instances.add(bar)  # for tqdm's monitor
+                silent = {"disable": False, "file": io.StringIO(), "gui": True, "position": NO_LINE}
+                begin(bar, *args, **kwargs | silent)
+                bar.display = lambda *_, **__: True
+            if not bar.disable:
+                bar.taskstream_step = Step(here, "", None)
+                tell(bar)
 
     @wraps(show)
     def refresh(bar: Bar, *args: object, **kwargs: object) -> object:
@@ -78,7 +82,7 @@ def patch(tqdm: Any) -> Callable[[], None]:  # noqa: ANN401 - a class without ty
     @wraps(end)
     def close(bar: Bar) -> None:
         if step := tell(bar):
-            step.closed = True
+            step.close()
         end(bar)
 
     def undo() -> None:
@@ -88,31 +92,13 @@ def patch(tqdm: Any) -> Callable[[], None]:  # noqa: ANN401 - a class without ty
     return undo
 
 
-def enable(begin: Callable[..., None], bar: Bar, *args: object, **kwargs: object) -> None:
-    """Begin a bar that is disabled, and would count nothing, as one that counts and isn't displayed."""
-    given = inspect.signature(begin).bind(bar, *args, **kwargs)
-    given.arguments.pop("kwargs", None)  # which a disabled bar takes, and no other
-    given.arguments |= {"disable": False, "file": io.StringIO(), "gui": True, "position": NO_LINE}
-    with bar.get_lock():
-        bar._instances.add(bar)  # for tqdm's monitor
-    begin(*given.args, **given.kwargs)
-    bar.sp = bar.display = lambda *_, **__: True
-
-
-def description(bar: Bar) -> tuple[str, Any, str | None]:
-    """What a bar counts: label, total and unit."""
-    unit = str(bar.unit).strip()
-    return str(bar.desc).rstrip(": ") or "Working", bar.total, None if unit == "it" else unit
-
-
-def tell(bar: Bar, new: bool = False) -> Step | None:
-    """Say how far a bar has come, if it is `new` or that is news; its step, if it was made in a task."""
-    step: Step | None = vars(bar).get("taskstream_step")
+def tell(bar: Bar) -> Step | None:
+    """Say what a bar counts, and how far it has come; its step, if it was made in a task and is open."""
+    step: Step | None = getattr(bar, "taskstream_step", None)
     if step is None or bar.disable:
         return None
-    before = step.count()
-    step.describe(*description(bar))
-    if new or step.done != bar.n or step.count() != before:
-        with suppress(asyncio.CancelledError):
-            step.reporter.move(step, bar.n)
+    unit = str(bar.unit).strip()
+    step.describe(str(bar.desc).rstrip(": ") or "Working", bar.total, None if unit == "it" else unit)
+    with suppress(asyncio.CancelledError):
+        step.reporter.report(step, done=bar.n)
     return step

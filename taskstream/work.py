@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
-from pydantic_core import PydanticSerializationError
 
 from taskstream.errors import InvalidParameters
 from taskstream.idempotency import canonical, json_of
@@ -44,11 +43,7 @@ class Parameters(BaseModel):
             try:
                 values[name] = canonical(value)
             except ValueError:
-                try:
-                    only = {PREFIX + name}
-                    values |= self.model_dump(mode="json", include=only, by_alias=True, round_trip=True)
-                except ValueError:
-                    raise InvalidParameters.of(name, "There is no JSON for this value") from None
+                raise InvalidParameters.of(name, "There is no JSON for this value") from None
         return json_of(values)
 
 
@@ -125,7 +120,7 @@ class Work:
         """The parameters for a worker. Raises `InvalidParameters` if it would get others than these."""
         own = partial(parameters.model_dump_json, include={*self.fields}, by_alias=True, round_trip=True)
         for dump in (parameters.json_values, own):  # its own is right for types that are base64, or JSON
-            with suppress(ValidationError, PydanticSerializationError):
+            with suppress(ValueError):
                 text = dump()
                 if self.from_json(text).values() == parameters.values():
                     return text
@@ -189,9 +184,8 @@ class WorkTable:
         for work in self._works.values():
             if work.function == function_or_name:  # a bound method is another object each time
                 return work
-        raise TypeError(
-            f"'{name_of(function_or_name)}' is no work of this TaskStream: decorate it with `work`."
-        )
+        name = name_of(function_or_name)
+        raise TypeError(f"'{name}' is no work of this TaskStream: decorate it with `work`.")
 
     def check(self) -> None:
         """Raise `TypeError` if the parameters of a work can't be understood."""

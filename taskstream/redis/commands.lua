@@ -54,10 +54,9 @@ local function may_append(task_id, writer, count, before)
 end
 
 local EVENTS = 10  -- where in ARGV the events begin, three arguments each: too many to be parameters
-local NOTIFIED_BYTES = 4096
 
--- Add those of the events that are not in the log yet; the number of the last one. What its writer has left
--- out takes its numbers.
+-- Add those of the events that are not in the log yet; the number of the last one, and Redis' history. What
+-- its writer has left out takes its numbers.
 local function add_events(task_id, writer, before, history_length)
     local counted = before.writer == writer and before.count or tonumber(ARGV[EVENTS]) - 1
     local history, number = current_history(), tonumber(before.id)
@@ -74,7 +73,7 @@ local function add_events(task_id, writer, before, history_length)
         end
     end
     if snapshot then save_snapshot(task_id, snapshot_id, snapshot) end
-    return id
+    return id, history
 end
 
 local function trim_bytes(task_id, history_bytes)
@@ -85,22 +84,15 @@ local function trim_bytes(task_id, history_bytes)
     end
 end
 
--- Tell servers that there is something to read; one small event they need not read, if they have the one
--- before it.
-local function notify(task_id, before, id)
-    local kind, data, next_event = unpack(ARGV, EVENTS + 1, EVENTS + 3)
-    local told = id and not next_event and #data < NOTIFIED_BYTES
-    redis.call('PUBLISH', log(task_id), told and table.concat({before.id, id, kind, data}, ' ') or '')
-end
-
--- Append events to the log of a task; whether that was done.
+-- Append events to the log of a task; if that was done, the number of the last one and Redis' history, for
+-- follow.lua to go on from there.
 function commands.append(
     task_id, writer, last, lease_seconds, history_length, history_bytes, retention_seconds, log_seconds
 )
     local before = latest_entry(task_id)
-    if not before or not may_append(task_id, writer, ARGV[EVENTS], before) then return 0 end
+    if not before or not may_append(task_id, writer, ARGV[EVENTS], before) then return nil end
     if last == '1' then redis.call('ZREM', leases, task_id) end
-    local id = add_events(task_id, writer, before, history_length)
+    local id, history = add_events(task_id, writer, before, history_length)
     trim_bytes(task_id, history_bytes)
     if before.writer == '' and writer ~= '' then  -- it begins: from now on its worker renews the lease
         delete_message(task_id)
@@ -111,8 +103,11 @@ function commands.append(
         redis.call('ZADD', ended, now + retention_seconds, task_id)
         redis.call('PEXPIRE', log(task_id), math.ceil(1000 * log_seconds))
     end
-    notify(task_id, before, id)
-    return 1
+    if id and writer ~= '' and last == '0' then
+        redis.call('HSET', positions, task_id, id .. ' ' .. (redis.call('HGET', statuses, task_id) or ''))
+    end
+    redis.call('PUBLISH', log(task_id), '')
+    return {id or 0, history}
 end
 
 -- Renew the lease of a task; whether it still has to be run.
@@ -161,7 +156,7 @@ function commands.list(scope, status, limit)
         if #found == tonumber(limit) then break end
         local snapshot = redis.call('HGET', snapshots, task_id)
         if snapshot and (status == '' or redis.call('HGET', statuses, task_id) == status) then
-            table.insert(found, string.match(snapshot, ' (.*)'))
+            table.insert(found, string.match(snapshot, ' +(.*)'))
         end
     end
     return found

@@ -8,7 +8,7 @@ from redis.exceptions import OutOfMemoryError
 
 from taskstream.events import Event, Kind
 from taskstream.redis.availability import retry_until_available
-from taskstream.redis.logs import RedisLogs
+from taskstream.redis.logs import Position, RedisLogs
 from taskstream.tasks import Checkpoint, Task
 
 BATCH = 100
@@ -29,6 +29,7 @@ class Delivery:
         self._news = asyncio.Event()
         self._sending = asyncio.Lock()
         self._checkpoint = Checkpoint()
+        self._position: Position | None = None
         self._accepted = self._refused = False
         task.log.listeners.add(self._published)
 
@@ -70,7 +71,7 @@ class Delivery:
         piece, ended = log.events_after(self._sent_id), log.ended
         events = [event for event in piece if event.kind is not Kind.LOST][:BATCH]
         try:
-            await self._send(events)
+            await self._send(events, one=len(piece) == 1)
         except OutOfMemoryError:  # a full Redis takes nothing but the end
             if not ended:
                 raise
@@ -78,9 +79,17 @@ class Delivery:
             await self._send(events)
         self._sent_id = (events or piece)[-1].id
 
-    async def _send(self, events: list[Event]) -> None:
-        if events:  # the numbers of those that are lost are left out
-            self._refused = not await self._logs.append(self._task.task_id, events, self._writer)
+    async def _send(self, events: list[Event], one: bool = False) -> None:
+        """Append events; `one` may take fewer steps, if it follows what was appended last."""
+        before, self._position = self._position, None
+        if not events:
+            return  # the numbers of those that are lost are left out
+        task_id, writer, status = self._task.task_id, self._writer, self._task.outline.status
+        if one and before:
+            self._position = await self._logs.follow(task_id, events[0], writer, status, before)
+        if self._position is None:
+            self._position = await self._logs.append(task_id, events, writer)
+        self._refused = self._position is None
 
     def _published(self) -> None:
         if self._task.reporter is not None and self._waiting >= BATCH:

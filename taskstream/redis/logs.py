@@ -6,12 +6,14 @@ from enum import StrEnum
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
+from redis.exceptions import ConnectionError as ConnectionLost, NoScriptError
 
-from taskstream.events import Event, Kind
+from taskstream.events import Event, Kind, TaskStatus
 from taskstream.idempotency import IdempotencyKey
-from taskstream.redis.availability import CONNECTION_OPTIONS, retry_once
+from taskstream.redis.availability import CONNECTION_OPTIONS, answer_to, retry_once
 from taskstream.settings import Settings
 
 LEASE_SECONDS = 10
@@ -66,9 +68,17 @@ class Page(NamedTuple):
         """Decode a reply."""
         newest_id, gapless, snapshot, scope, *entries = reply
         events = [logged_event(*entries[i : i + 3]) for i in range(0, len(entries), 3)]
-        snapshot_id, _, data = snapshot.partition(b" ")
-        latest = logged_event(snapshot_id, b"", data) if snapshot else None
+        latest = logged_event(*snapshot.split(b" ", 2)) if snapshot else None
         return cls(events, int(newest_id), bool(gapless), latest, scope.decode() or None)
+
+
+class Position(NamedTuple):
+    """Where the latest event of a writer is in a log, while nothing else has happened to the task."""
+
+    id: int
+    history: bytes
+    room: int
+    """Bytes that may follow before the memory that the log takes is looked at."""
 
 
 class Decision(NamedTuple):
@@ -113,6 +123,7 @@ class RedisLogs:
         self._connections = asyncio.Semaphore(connections)
         self._commands = self.redis.register_script(script(*COMMANDS))
         self._read = self.redis.register_script(script("read"))
+        self._follow = self.redis.register_script(script("follow"))
 
     async def create(
         self,
@@ -135,7 +146,7 @@ class RedisLogs:
         )
         return Creation(outcome.decode()), created_id.decode()
 
-    async def append(self, task_id: str, events: Sequence[Event], writer: str) -> bool:
+    async def append(self, task_id: str, events: Sequence[Event], writer: str) -> Position | None:
         """Append events, whose `id` is how their writer counts them; in the log they get their numbers.
 
         Not if another writer has begun the task, or it has ended, its end was decided, or it is forgotten.
@@ -146,7 +157,37 @@ class RedisLogs:
         times = (settings.retention_seconds, max(settings.retention_seconds, LAST_EVENT_SECONDS))
         values = (value for event in events for value in event)
         reply = await self.call("append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values)
-        return bool(reply)
+        return Position(int(reply[0]), reply[1], PAGE_BYTES) if reply else None
+
+    async def follow(
+        self, task_id: str, event: Event, writer: str, status: TaskStatus, before: Position
+    ) -> Position | None:
+        """Append an event right behind the one before, in few steps; `None` if it has to be by `append`.
+
+        Over the one connection of a worker, without what redis-py does around a command: that costs as much
+        as sending it.
+        """
+        count, kind, data = event
+        after = before._replace(id=before.id + 1, room=before.room - len(data))
+        connection = self.redis.connection
+        if kind is Kind.LAST or after.room < 0 or connection is None:
+            return None
+        values = (task_id, writer, count, kind, data, after.id, after.history, self.settings.history_length)
+        positions = f"{before.id} {status}", f"{after.id} {status}"
+        text = b"%d %b %b" % (after.id, kind.encode(), data)
+        command = ("EVALSHA", self._follow.sha, 1, f"{self._namespace}:", *values, *positions, text)
+
+        async def request() -> bool:
+            await connection.send_packed_command(pack_command(command))  # type: ignore[arg-type]  # of any length
+            return bool(await connection.read_response())
+
+        try:
+            return after if await answer_to(request) else None
+        except NoScriptError:
+            await self.redis.script_load(self._follow.script)
+        except ConnectionLost:
+            pass
+        return None
 
     async def read(self, positions: Sequence[tuple[str, int]]) -> list[Page]:
         """A page of each log, after the event at a position; of the first logs only, if there is much."""

@@ -71,4 +71,5 @@ async def carry_out(logs: RedisLogs, decision: Decision) -> bool:
     """
     task = RemoteTask.after(decision.task_id, decision.latest, logs.settings)
     task.publish(TaskStatus(decision.status), decision.message)
-    return await logs.append(task.task_id, task.log.events_after(decision.latest.id), writer="")
+    events = task.log.events_after(decision.latest.id)
+    return await logs.append(task.task_id, events, writer="") is not None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from functools import partial
 
+import uvloop
 from celery import Task as CeleryTask, signals
 from celery.app.task import Context
 from pydantic import ValidationError
@@ -25,9 +26,8 @@ from taskstream.redis.logs import COMMANDS, LEASE_SECONDS, RedisLogs, script
 from taskstream.redis.messages import check_namespace, run_name
 from taskstream.redis.queue import WorkRequest, create_celery, on_soft_time_limit
 from taskstream.redis.remote import RemoteTask, end_task, find_task
-from taskstream.running import Running
+from taskstream.running import Running, home_of_work
 from taskstream.threads import WorkThreads
-from taskstream.tqdm_steps import tqdm_patch
 from taskstream.updates import Updates, WorkError
 
 RENEW_SECONDS = 1
@@ -99,7 +99,7 @@ class Worker:
         )
         def run(celery_task: "CeleryTask[..., None]", work: str, parameters: str) -> None:
             """Run some work; Celery's task id is the task's."""
-            asyncio.run(self._run(str(celery_task.request.id), work, parameters))
+            uvloop.run(self._run(str(celery_task.request.id), work, parameters))
 
         @signals.task_revoked.connect(weak=False)
         def end_revoked(sender: "CeleryTask[..., None]", request: Context, **_: object) -> None:
@@ -118,7 +118,8 @@ class Worker:
             task = await retry_until_available(partial(find_task, logs, task_id))
             if task is None or task.snapshot.status is not TaskStatus.PENDING:
                 return  # forgotten, cancelled, or begun by another worker
-            async with self._tasks.in_worker():
+            async with self._tasks.at_home() as home:
+                home_of_work.set(home)
                 await self._run_pending(task, logs, work_name, json_parameters)
 
     async def _run_pending(
@@ -145,8 +146,7 @@ class Worker:
         running = asyncio.create_task(task.run(begin, delivery.next, self._settings.output_queue_length))
         delivering = asyncio.create_task(delivery.run(running.cancel))
         lease = self._leases.hold(task.task_id, on_end=running.cancel)
-        tracking = tqdm_patch.applied(self._tasks.track_tqdm)
-        with lease, on_soft_time_limit(end_at_soft_time_limit), tracking:
+        with lease, on_soft_time_limit(end_at_soft_time_limit):
             await asyncio.wait([running])
             await delivery.flush()
         delivering.cancel()

@@ -1,11 +1,15 @@
 """The programs, as people run them."""
 
+import functools
 from collections.abc import Iterator
 
 import pytest
 
-from tests.client.running import Run
+from taskstream.client import environment
+from tests.client.running import AsyncClient, Run, SyncClient
 from tests.support.programs import OwnWorkServer, Program, Server
+
+tls = functools.cache(environment.tls)
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +22,14 @@ def own_server(
         flags += ["--database", str(tmp_path_factory.mktemp("tasks") / "tasks.db")]
     with OwnWorkServer(*flags) as server:
         yield server
+
+
+@pytest.fixture(params=[AsyncClient, SyncClient])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncClient:
+    """The functions of one of the two clients, whose sessions share the certificates that they load."""
+    monkeypatch.setattr(environment, "tls", tls)
+    functions: AsyncClient = request.param()
+    return functions
 
 
 @pytest.fixture

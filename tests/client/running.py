@@ -1,5 +1,6 @@
 """What the tests of the clients share."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,12 +11,18 @@ from typing import Any
 import pytest
 import requests
 
+import client
 import sse_client
+from taskstream.client import event_source, sync_stream
+from taskstream.client.protocol import SnapshotDict
 from taskstream.client.retrying import Retrying
 from tests.support.faults import Raw
 from tests.support.programs import ROOT, Program, Server
 
 Run = Callable[..., Program]
+Seen = list[SnapshotDict | str]
+"""Snapshots and pieces of output, in their order."""
+OnOutput = Callable[[str], object]
 
 ONE = pytest.mark.parametrize("client", ["client.py", "sse_client.py"])
 ALL = pytest.mark.parametrize("client", ["client.py", "multiple_task.py", "sse_client.py"])
@@ -29,6 +36,55 @@ def hasty(url: str, seconds: float = 30) -> Retrying:
     retrying = Retrying(url, seconds)
     retrying.silence_seconds, retrying.retry_seconds, retrying.shortest_wait_seconds = 0.5, 0, 0.001
     return retrying
+
+
+class AsyncClient:
+    """The functions of `client.py`."""
+
+    async def start(self, url: str, retrying: Retrying, **fields: object) -> SnapshotDict:
+        """Start a task; its first snapshot."""
+        async with event_source.open_session(url) as session:
+            return await client.start_task(session, url, retrying, **fields)
+
+    async def watch(
+        self, url: str, task_id: str, retrying: Retrying, on_output: OnOutput | None = None
+    ) -> Seen:
+        """Watch a task to its end."""
+        seen: Seen = []
+        on_output = on_output or seen.append
+        async with event_source.open_session(url) as session:
+            async for snapshot in client.watch_task(session, url, task_id, retrying, on_output):
+                seen.append(snapshot)
+        return seen
+
+
+class SyncClient(AsyncClient):
+    """Those of `sse_client.py`, in a thread."""
+
+    async def start(self, url: str, retrying: Retrying, **fields: object) -> SnapshotDict:
+        """Start a task; its first snapshot."""
+
+        def start() -> SnapshotDict:
+            with sync_stream.open_session(url) as session:
+                return sse_client.start_task(session, url, retrying, **fields)
+
+        return await asyncio.to_thread(start)
+
+    async def watch(
+        self, url: str, task_id: str, retrying: Retrying, on_output: OnOutput | None = None
+    ) -> Seen:
+        """Watch a task to its end."""
+        seen: Seen = []
+
+        def watch() -> None:
+            with sync_stream.open_session(url) as session:
+                for snapshot in sse_client.watch_task(
+                    session, url, task_id, retrying, on_output or seen.append
+                ):
+                    seen.append(snapshot)
+
+        await asyncio.to_thread(watch)
+        return seen
 
 
 def start_task(server: Server, **fields: object) -> str:

@@ -4,21 +4,18 @@ import asyncio
 import re
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 
-import aiohttp
 import pytest
 import requests
 
-import client
-import sse_client
 from taskstream.client.protocol import ServerError
 from taskstream.client.retrying import Retrying
-from taskstream.client.sync_stream import open_session
 from tests.client.running import (
     ALL,
     ONE,
     PYTHON,
+    AsyncClient,
     Run,
     event,
     refused,
@@ -252,26 +249,12 @@ GARBAGE = [
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # requests drops what it can't follow
 @pytest.mark.parametrize("answer", GARBAGE)
-async def test_garbage(session: aiohttp.ClientSession, answer: bytes) -> None:
+async def test_garbage(either: AsyncClient, answer: bytes) -> None:
     """Whatever it is that answers there, at a start or at a stream: both clients say so in one sentence."""
-
-    async def watch() -> None:
-        async for _ in client.watch_task(session, url, "abc", Retrying(url, 0)):
-            pass
-
-    def with_requests(call: Callable[..., object], *arguments: str) -> None:
-        with open_session(url) as sync_session:
-            call(sync_session, url, *arguments, Retrying(url, 0))
-
     async with FaultProxy(always=Raw(answer)) as proxy:
-        url = proxy.url
-        asking: list[Coroutine[object, object, object]] = [
-            watch(),
-            asyncio.to_thread(with_requests, lambda *given: list(sse_client.watch_task(*given)), "abc"),
-        ]
+        asking: list[Awaitable[object]] = [either.watch(proxy.url, "abc", Retrying(proxy.url, 0))]
         if b"Location: http" not in answer:
-            asking.append(client.start_task(session, url, Retrying(url, 0)))
-            asking.append(asyncio.to_thread(with_requests, sse_client.start_task))
+            asking.append(either.start(proxy.url, Retrying(proxy.url, 0)))
         for each in await asyncio.gather(*asking, return_exceptions=True):
             assert isinstance(each, ServerError), each
             assert len(str(each).splitlines()) == 1

@@ -4,17 +4,12 @@ import asyncio
 import json
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
 import pytest
-import requests
 
-import client
-import sse_client
-from taskstream.client.protocol import Rejected, SnapshotDict
-from tests.client.running import hasty
+from taskstream.client.protocol import Rejected
+from tests.client.running import AsyncClient, Seen, hasty
 from tests.support.api import Api
 from tests.support.faults import (
     BAD_GATEWAY,
@@ -42,10 +37,6 @@ AT_ONCE = 16
 WHEREVER = pytest.mark.parametrize("own_server", ["memory", "file"], indirect=True)
 """Also over tasks in a file, from which a log that is over is read again."""
 
-Seen = list[SnapshotDict | str]
-"""Snapshots and pieces of output, in their order."""
-Watch = Callable[[str, str], Awaitable[Seen]]
-
 
 class Recording:
     """A finished task: the bytes of its stream, and what every viewer of it has to see."""
@@ -69,34 +60,7 @@ async def recording(own_server: Server, session: aiohttp.ClientSession) -> Recor
     return recording
 
 
-@pytest.fixture(params=["client", "sse_client"])
-async def watch(request: pytest.FixtureRequest, session: aiohttp.ClientSession) -> AsyncIterator[Watch]:
-    """All that one of the two clients shows of a task: the asynchronous, or the synchronous in threads."""
-
-    async def watch_async(url: str, task_id: str) -> Seen:
-        seen: Seen = []
-        async for snapshot in client.watch_task(session, url, task_id, hasty(url), seen.append):
-            seen.append(snapshot)
-        return seen
-
-    def watch_sync(url: str, task_id: str) -> Seen:
-        seen: Seen = []
-        with requests.Session() as session:
-            session.trust_env = False
-            for snapshot in sse_client.watch_task(session, url, task_id, hasty(url), seen.append):
-                seen.append(snapshot)
-        return seen
-
-    if request.param == "client":
-        yield watch_async
-    else:
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            yield lambda *arguments: asyncio.get_running_loop().run_in_executor(
-                threads, watch_sync, *arguments
-            )
-
-
-async def try_all(recording: Recording, watch: Watch, faults: list[tuple[Fault, ...]]) -> None:
+async def try_all(recording: Recording, either: AsyncClient, faults: list[tuple[Fault, ...]]) -> None:
     """Watch once through each row of faults; say which of them show a wrong picture."""
     places = asyncio.Semaphore(AT_ONCE)
     wrong: list[str] = []
@@ -105,7 +69,7 @@ async def try_all(recording: Recording, watch: Watch, faults: list[tuple[Fault, 
         async with places, FaultProxy(recording.port, row) as proxy:
             try:
                 async with asyncio.timeout(20):
-                    seen = await watch(proxy.url, recording.task_id)
+                    seen = await either.watch(proxy.url, recording.task_id, hasty(proxy.url))
             except Exception as error:  # noqa: BLE001 - it is told together with what brought it about
                 wrong.append(f"{row}: {error!r}")
             else:
@@ -130,25 +94,27 @@ FOUND: list[tuple[Fault, ...]] = [
 
 
 @pytest.mark.parametrize("faults", FOUND, ids=str)
-async def test_one(recording: Recording, watch: Watch, faults: tuple[Fault, ...]) -> None:
+async def test_one(recording: Recording, either: AsyncClient, faults: tuple[Fault, ...]) -> None:
     """A viewer whose connections have these faults sees every event once."""
-    await try_all(recording, watch, [faults])
+    await try_all(recording, either, [faults])
 
 
 @WHEREVER
 @pytest.mark.parametrize("kind", [Cut, End])
-async def test_cut_anywhere(recording: Recording, watch: Watch, kind: type[Cut | End]) -> None:
+async def test_cut_anywhere(recording: Recording, either: AsyncClient, kind: type[Cut | End]) -> None:
     """Cut at a sample of offsets, around the end of each line for one: every event is seen, once, whole."""
     ends = {match.end() for match in re.finditer(rb"\r|\n", recording.answer)}
     offsets = ends | {end - 1 for end in ends} | set(range(0, len(recording.answer), 7))
-    await try_all(recording, watch, [(kind(offset),) for offset in sorted(offsets)])
+    await try_all(recording, either, [(kind(offset),) for offset in sorted(offsets)])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [Cut, Reset, End])
-async def test_cut_everywhere(recording: Recording, watch: Watch, kind: type[Cut | Reset | End]) -> None:
+async def test_cut_everywhere(
+    recording: Recording, either: AsyncClient, kind: type[Cut | Reset | End]
+) -> None:
     """Cut at each and every byte of the answer, head and framing too: every event is seen, once, whole."""
-    await try_all(recording, watch, [(kind(offset),) for offset in range(len(recording.answer) + 1)])
+    await try_all(recording, either, [(kind(offset),) for offset in range(len(recording.answer) + 1)])
 
 
 def any_faults(draw: random.Random, answer_bytes: int) -> tuple[Fault, ...]:
@@ -165,43 +131,43 @@ def any_faults(draw: random.Random, answer_bytes: int) -> tuple[Fault, ...]:
 
 @WHEREVER
 @pytest.mark.parametrize("draws", [100, pytest.param(1000, marks=pytest.mark.slow)])
-async def test_cut_twice(recording: Recording, watch: Watch, draws: int) -> None:
+async def test_cut_twice(recording: Recording, either: AsyncClient, draws: int) -> None:
     """Two cuts anywhere, with more trouble between them: every event is seen, once, whole."""
     faults = [any_faults(random.Random(seed), len(recording.answer)) for seed in range(draws)]
-    await try_all(recording, watch, faults)
+    await try_all(recording, either, faults)
 
 
-async def test_split_anywhere(recording: Recording, watch: Watch) -> None:
+async def test_split_anywhere(recording: Recording, either: AsyncClient) -> None:
     """Bytes that arrive one by one, or in two pieces that part anywhere: the events are the same."""
     offsets = range(len(recording.answer))
     pieces = [Split(tuple(offsets)), *(Split((offset,)) for offset in offsets[:: 1 + len(offsets) // 200])]
-    await try_all(recording, watch, [(split,) for split in pieces])
+    await try_all(recording, either, [(split,) for split in pieces])
 
 
 @WHEREVER
-async def test_stall(recording: Recording, watch: Watch) -> None:
+async def test_stall(recording: Recording, either: AsyncClient) -> None:
     """A viewer whose connection is silent for too long takes a new one, and carries on there."""
     async with FaultProxy(recording.port, (Stall(len(recording.answer) // 2),)) as proxy:
-        assert await watch(proxy.url, recording.task_id) == recording.seen
+        assert await either.watch(proxy.url, recording.task_id, hasty(proxy.url)) == recording.seen
         assert proxy.stalled.is_set()
         assert re.search(rb"(?i)\r\nLast-Event-ID: [1-9]\r\n", proxy.requests[1])
 
 
-async def test_sent_again(recording: Recording, watch: Watch) -> None:
+async def test_sent_again(recording: Recording, either: AsyncClient) -> None:
     """What a server sends again, because it doesn't know Last-Event-ID, is not shown again."""
     faults = (Cut(len(recording.answer) // 2), Cut(len(recording.answer) * 2 // 3))
     async with FaultProxy(recording.port, faults, forgetful=True) as proxy:
-        assert await watch(proxy.url, recording.task_id) == recording.seen
+        assert await either.watch(proxy.url, recording.task_id, hasty(proxy.url)) == recording.seen
         assert len(proxy.requests) == 3
 
 
 @pytest.mark.parametrize("answer", [HTML, NO_CONTENT, Answer(401), Answer(404), Answer(500)], ids=str)
 @pytest.mark.parametrize("before", [(), (Cut(600),)], ids=str)
 async def test_refusals(
-    recording: Recording, watch: Watch, before: tuple[Fault, ...], answer: Fault
+    recording: Recording, either: AsyncClient, before: tuple[Fault, ...], answer: Fault
 ) -> None:
     """An answer that another try would not change ends the watching, with an error and at once."""
     async with FaultProxy(recording.port, (*before, answer)) as proxy:
         with pytest.raises(Rejected):
-            await watch(proxy.url, recording.task_id)
+            await either.watch(proxy.url, recording.task_id, hasty(proxy.url))
         assert len(proxy.requests) == len(before) + 1

@@ -19,7 +19,7 @@ from taskstream.client.protocol import ServerError
 from taskstream.client.retrying import Retrying
 from taskstream.client.sync_stream import open_session as open_sync_session
 from taskstream.terminal.command_line import parse_arguments
-from tests.client.running import ALL, Run
+from tests.client.running import ALL, AsyncClient, Run
 from tests.support.faults import Answer, FaultProxy
 from tests.support.programs import Server
 
@@ -158,24 +158,16 @@ async def test_endless_bodies(kind: str, begin: bytes, again: bytes) -> None:
     ],
     ids=str,
 )
-async def test_proxies(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], asked: bool) -> None:
+async def test_proxies(
+    monkeypatch: pytest.MonkeyPatch, either: AsyncClient, variables: dict[str, str], asked: bool
+) -> None:
     """Both clients ask the same proxy, or none."""
-
-    async def start_async() -> None:
-        async with open_session(URL) as session:
-            await client.start_task(session, URL, Retrying(URL, 0))
-
-    def start_sync() -> None:
-        with open_sync_session(URL) as session:
-            sse_client.start_task(session, URL, Retrying(URL, 0))
-
     async with FaultProxy(always=Answer(422, (), '{"detail": "I am the proxy."}')) as proxy:
         for name, value in variables.items():
             monkeypatch.setenv(name, value.format(proxy=proxy.url))
-        for start in (start_async, lambda: asyncio.to_thread(start_sync)):
-            with pytest.raises(ServerError) as raised:
-                await start()
-            assert ("I am the proxy" in str(raised.value)) == asked
+        with pytest.raises(ServerError) as raised:
+            await either.start(URL, Retrying(URL, 0))
+        assert ("I am the proxy" in str(raised.value)) == asked
 
 
 @pytest.mark.parametrize("url", ["http://me:s3cret@127.0.0.1:1", "http://me:s3cret@local host"])

@@ -1,24 +1,18 @@
 """Streams behind a proxy that hands over finished answers only: the clients ask for those instead."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import closing
+from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
 import requests
 
-import client
-import sse_client
 from taskstream.client import retrying as rules
 from taskstream.client.retrying import Retrying
-from tests.client.running import ONE, Run, start_task, status_of
+from tests.client.running import ONE, AsyncClient, Run, start_task, status_of
 from tests.support.gateway import Fate, Gateway
 from tests.support.programs import Server
 
 POLLING, STREAMING = "No byte for 5 s, as if a proxy held the stream back: polling", "Streaming again"
-
-Watch = Callable[[str, list[str]], Coroutine[None, None, list[int]]]
 
 
 @pytest.fixture
@@ -29,27 +23,10 @@ async def proxy(server: Server) -> AsyncIterator[Gateway]:
         yield proxy
 
 
-@pytest.fixture(params=["client", "sse_client"])
-async def watch(
-    request: pytest.FixtureRequest, session: aiohttp.ClientSession, server: Server
-) -> AsyncIterator[Watch]:
-    """Watch a task of three steps, 0.6 s each, with one of the clients: what is seen, and told."""
-
-    async def watch_async(url: str, told: list[str]) -> list[int]:
-        snapshots = client.watch_task(session, url, task_id, Retrying(url, 10, told.append))
-        return [each["progress"] async for each in snapshots]
-
-    def watch_sync(url: str, told: list[str]) -> list[int]:
-        with requests.Session() as sync_session:
-            snapshots = sse_client.watch_task(sync_session, url, task_id, Retrying(url, 10, told.append))
-            with closing(snapshots):
-                return [each["progress"] for each in snapshots]
-
-    task_id = start_task(server, seconds=1.8, steps=3)
-    if request.param == "client":
-        yield watch_async
-    else:
-        yield lambda *arguments: asyncio.to_thread(watch_sync, *arguments)
+async def progress(either: AsyncClient, server: Server, url: str, told: list[str]) -> list[int]:
+    """What one of the clients shows of a task of three steps, 0.6 s each; and what is told meanwhile."""
+    seen = await either.watch(url, start_task(server, seconds=1.8, steps=3), Retrying(url, 10, told.append))
+    return [each["progress"] for each in seen if not isinstance(each, str)]
 
 
 @pytest.mark.slow
@@ -72,23 +49,27 @@ async def test_output_arrives(run: Run, own_server: Server, client: str) -> None
 
 
 @pytest.mark.alone
-async def test_back_to_a_stream(proxy: Gateway, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_back_to_a_stream(
+    server: Server, proxy: Gateway, either: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A stream is tried again now and then; when one gets through, that is told."""
     monkeypatch.setattr(rules, "FIRST_BYTE_SECONDS", 0.2)
     monkeypatch.setattr(rules, "STREAM_AGAIN_SECONDS", 0)
     proxy.fates = [Fate.HOLD, Fate.HOLD, Fate.PASS]
     told: list[str] = []
-    assert await watch(proxy.url, told) == [0, 0, 33, 67, 99, 100]
+    assert await progress(either, server, proxy.url, told) == [0, 0, 33, 67, 99, 100]
     assert told == [POLLING.replace("5", "0.2"), STREAMING]
     assert [request.query_string for request in proxy.streams][:3] == ["", "", ""]
 
 
 @pytest.mark.alone
-async def test_held_for_ever(proxy: Gateway, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_held_for_ever(
+    server: Server, proxy: Gateway, either: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Behind such a proxy it is asked again and again, with the last id, and not too often."""
     monkeypatch.setattr(rules, "FIRST_BYTE_SECONDS", 0.2)
     told: list[str] = []
-    assert await watch(proxy.url, told) == [0, 0, 33, 67, 99, 100]
+    assert await progress(either, server, proxy.url, told) == [0, 0, 33, 67, 99, 100]
     assert told == [POLLING.replace("5", "0.2")]
     first, *others = [request.query_string for request in proxy.streams]
     assert first == ""
@@ -97,9 +78,9 @@ async def test_held_for_ever(proxy: Gateway, watch: Watch, monkeypatch: pytest.M
 
 
 @pytest.mark.alone
-async def test_a_slow_stream(server: Server, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_stream(server: Server, either: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that has begun may take its time, and nothing is told of it."""
     monkeypatch.setattr(rules, "FIRST_BYTE_SECONDS", 0.5)
     told: list[str] = []
-    assert await watch(server.url, told) == [0, 0, 33, 67, 99, 100]
+    assert await progress(either, server, server.url, told) == [0, 0, 33, 67, 99, 100]
     assert told == []

@@ -9,12 +9,11 @@ import sys
 
 import aiohttp
 import pytest
-import requests
 
 import client as async_client
-import sse_client
+from taskstream.client.retrying import Retrying
 from taskstream.terminal.text import WholeLines, events_gone, for_terminal
-from tests.client.running import ALL, ONE, event, run_in_terminal, snapshot, stream_of
+from tests.client.running import ALL, ONE, AsyncClient, event, run_in_terminal, snapshot, stream_of
 from tests.support.faults import FaultProxy, Raw
 from tests.support.programs import ROOT, Server
 
@@ -164,27 +163,25 @@ def test_closed_pipe(own_server: Server, client: str, stderr: int) -> None:
         assert process.wait(20) == 141
 
 
+class OwnTimeoutError(TimeoutError):
+    """A timeout that asyncio hands on from a thread as it is."""
+
+
 @pytest.mark.parametrize(
-    "error", [ConnectionResetError("no"), TimeoutError("no"), OSError(28, "full")], ids=repr
+    "error", [ConnectionResetError("no"), OwnTimeoutError("no"), OSError(28, "full")], ids=repr
 )
-async def test_errors_of_on_output(session: aiohttp.ClientSession, error: Exception) -> None:
+async def test_errors_of_on_output(either: AsyncClient, error: Exception) -> None:
     """What a program's own function raises is handed on, and not taken for a broken connection."""
 
     def fail(_: str) -> None:
         raise error
 
-    def watch_sync(url: str) -> None:
-        with requests.Session() as sync_session, pytest.raises(type(error)) as raised:
-            list(sse_client.watch_task(sync_session, url, "x", None, fail))
-        assert raised.value is error
-
     stream = stream_of(snapshot())
     async with FaultProxy(always=Raw(stream.answer + PIECE.encode())) as proxy:
         with pytest.raises(type(error)) as raised:
-            _ = [each async for each in async_client.watch_task(session, proxy.url, "x", None, fail)]
+            await either.watch(proxy.url, "x", Retrying(proxy.url), fail)
         assert raised.value is error
-        await asyncio.to_thread(watch_sync, proxy.url)
-        assert len(proxy.requests) == 2
+        assert len(proxy.requests) == 1
 
 
 async def test_output_is_skipped(session: aiohttp.ClientSession) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pydantic_core
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from taskstream.encoding import to_json
 from taskstream.updates import InvalidUpdate
@@ -172,6 +172,7 @@ odd = st.integers(0, len(ODD) - 1).map(lambda number: ODD[number])
 """One of those, without their `repr`, which hypothesis would ask for."""
 
 
+@settings(max_examples=50)
 @given(
     st.recursive(
         st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), odd),

@@ -1,9 +1,5 @@
 """The log and its viewers."""
 
-import asyncio
-import random
-
-import pytest
 from hypothesis import given, strategies as st
 
 from taskstream.events import Kind
@@ -79,37 +75,6 @@ async def test_viewers_go_when_the_server_stops() -> None:
     with Overview([log]) as overview:
         assert await overview.read() == b"data: 3\n\n"
         assert await overview.read() == b""
-
-
-@pytest.mark.parametrize("seed", range(20))
-async def test_the_seam_between_past_and_present(seed: int) -> None:
-    """Viewers that join, read, pause and leave at any moment miss nothing and get nothing twice."""
-    draw = random.Random(seed)
-    log = Log(1000)
-    total = 300
-
-    async def publish() -> None:
-        for number in range(1, total + 1):
-            log.append(b"%d" % number, Kind.LAST if number == total else Kind.SNAPSHOT)
-            if draw.random() < 0.3:
-                await asyncio.sleep(0)
-
-    async def watch() -> list[int]:
-        seen: list[int] = []
-        for _ in range(draw.randint(0, 40)):
-            await asyncio.sleep(0)
-        while not seen or seen[-1] != total:
-            with Follower(log, seen[-1] if seen else 0) as viewer:
-                while events := await viewer.read():
-                    seen += ids(events)
-                    for _ in range(draw.choice((0, 0, 0, 1, 20))):
-                        await asyncio.sleep(0)
-                    if draw.random() < 0.02:
-                        break
-        return seen
-
-    _, *pictures = await asyncio.gather(publish(), *(watch() for _ in range(20)))
-    assert pictures == [list(range(1, total + 1))] * 20
 
 
 async def test_an_overview_shows_the_latest() -> None:

@@ -8,11 +8,22 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from taskstream import Event, Output, TaskStream, Update, bridge, output, report, track
+from taskstream import (
+    Event,
+    Output,
+    TaskStream,
+    Update,
+    bridge,
+    current_task_id,
+    output,
+    report,
+    track,
+)
 from taskstream.bridge import Reporter
 from taskstream.log import Log
 from taskstream.tasks import Task
@@ -286,27 +297,36 @@ async def test_a_thread_that_nobody_waits_for() -> None:
                 assert text_of(seen) == lines(500)
 
 
-def in_a_child(what: str) -> int:
+def in_a_child() -> None:
     """Say more than may wait, in a process of its own."""
     logging.getLogger("somebody.else").warning("not from here")
-    for number in track(range(30), what):
-        report(number, what, {"number": number})
+    for number in track(range(30), "child"):
+        report(number, "child", {"number": number})
         output(f"{number}\n")
-    return 30
+    print(current_task_id())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.usefixtures("root_handler")
+@pytest.mark.parametrize("copied", [False, True])
 @pytest.mark.parametrize("form", [blocking, other_thread])
-async def test_a_forked_child_is_outside_of_the_task(form: Form, capfd: pytest.CaptureFixture[str]) -> None:
-    """In a child process, `report` does nothing, `output` prints, logging goes on, and nothing hangs."""
+async def test_a_forked_child_is_outside_of_the_task(
+    form: Form, copied: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """In a child process, also in a context that was copied before, `report` does nothing, `output` prints.
+
+    Logging goes on, and nothing hangs.
+    """
     tasks = TaskStream(output_queue_length=10)
 
-    def run() -> int:
+    def run() -> bool:
         output("parent")
-        with multiprocessing.get_context("fork").Pool(1) as pool:
-            return pool.apply_async(in_a_child, ["child"]).get(10)
+        call = partial(copy_context().run, in_a_child) if copied else in_a_child
+        child = multiprocessing.get_context("fork").Process(target=call)
+        child.start()
+        child.join(10)
+        return child.is_alive()
 
     work = tasks.work(form(run))
     async with tasks:
@@ -314,5 +334,5 @@ async def test_a_forked_child_is_outside_of_the_task(form: Form, capfd: pytest.C
     assert text_of(seen) == "parent"
     assert [each.snapshot.status for each in seen if each.snapshot] == ["PENDING", "STARTED", "SUCCESS"]
     assert seen[-1].snapshot is not None
-    assert seen[-1].snapshot.data == 30
-    assert "0\n1\n2\n" in capfd.readouterr().out
+    assert seen[-1].snapshot.data is False
+    assert capfd.readouterr().out == f"{lines(30)}None\n"

@@ -306,4 +306,4 @@ class RegistryMachine(RuleBasedStateMachine):
 
 
 TestRegistry = RegistryMachine.TestCase
-TestRegistry.settings = settings(max_examples=60, stateful_step_count=40)
+TestRegistry.settings = settings(max_examples=30, stateful_step_count=40)

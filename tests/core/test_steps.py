@@ -81,7 +81,7 @@ async def do(node: Node, kept: list[Iterator[object]], *, threads: bool) -> None
         await asyncio.sleep(0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(ANY_TREE, max_size=4), st.booleans())
 def test_any_tree(nodes: list[Node], threads: bool) -> None:
     """Whatever loops, reports and unknown totals are in one another: progress never goes down, and ends."""
@@ -100,7 +100,7 @@ def test_any_tree(nodes: list[Node], threads: bool) -> None:
     assert asyncio.run(run())[-1].progress == 100
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(ONE_LOOP_AN_ITEM)
 def test_the_true_share(nodes: list[Node]) -> None:
     """Where totals are known, and an item has one inner loop at most, the bar is where the work is."""
@@ -211,8 +211,6 @@ async def test_four_steps_at_most() -> None:
         (5, None, "Reading: 1,203", None),  # which was a lie
         (2500.5, None, "Reading: 1,203 of 2,500.5", 2500.5),
         (12_000_000, "B", "Reading: 0 of 12 MB", 12_000_000),
-        (None, "B", "Reading: 1.2 kB", None),
-        (5000, "B", "Reading: 1.2 of 5 kB", 5000),
     ],
 )
 async def test_totals(total: float | None, unit: str | None, words: str, known: float | None) -> None:
@@ -229,18 +227,6 @@ async def test_totals(total: float | None, unit: str | None, words: str, known: 
     progress, message, steps = (await shown(work))[-1]
     assert (message, steps[0]["done"], steps[0]["total"]) == (words, 1203, known)
     assert (progress > 0) == (total is not None and 0 < total < 10_000)
-
-
-async def test_a_total_that_is_no_number() -> None:
-    """It fails in words."""
-    tasks = TaskStream()
-
-    @tasks.work
-    def work() -> None:
-        list(track([1], total=[]))  # type: ignore[arg-type]
-
-    async with tasks:
-        assert (await snapshots(tasks, work))[-1].message == "The total has to be a number, not list"
 
 
 async def test_closed_loops_are_passed_over() -> None:

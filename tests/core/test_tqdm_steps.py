@@ -91,15 +91,15 @@ async def test_what_a_bar_says() -> None:
             bar.total = 12_000_000
             bar.set_description("weights")
             await asyncio.sleep(0)
-            bar.reset(20)
+            bar.reset(20_000_000)
             await asyncio.sleep(0)
-            bar.update(5)
+            bar.update(5_000_000)
 
     assert words(await run(work)) == [
         "model: 3.1 MB",
         "weights: 3.1 of 12 MB",
-        "weights: 0 of 20 B",
-        "weights: 5 of 20 B",
+        "weights: 0 of 20 MB",
+        "weights: 5 of 20 MB",
     ]
 
 

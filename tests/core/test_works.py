@@ -287,11 +287,9 @@ def defined_as(parameters: str, body: str = "...") -> Callable[..., object]:
     ("function", "sentence"),
     [
         (defined_as("count=3"), "has to say the type of its parameter 'count'."),
-        (defined_as("*values: int"), "can't have *values: name each parameter."),
-        (defined_as("**values: int"), "can't have **values: name each parameter."),
-        (
-            defined_as("count: int, /"),
-            "can't have the positional-only parameter 'count': parameters are passed by name.",
+        *(
+            (defined_as(parameters), "can't have the parameter 'count': each is passed by its name.")
+            for parameters in ("*count: int", "**count: int", "count: int, /")
         ),
         *(
             (

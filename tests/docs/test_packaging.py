@@ -19,7 +19,7 @@ CARD = {
     "pydantic-settings",
     "rich",
 }
-INDIRECT = {"pydantic", "pydantic-core", "starlette", "urllib3"}
+INDIRECT = {"anyio", "pydantic", "pydantic-core", "starlette", "urllib3"}
 """What the package imports, but FastAPI and requests choose: pinning it as well would say nothing."""
 
 

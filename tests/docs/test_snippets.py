@@ -79,6 +79,7 @@ def test_linter(folder: Path) -> None:
     run_tool(folder, "ruff", "format", *settings, "--check", ".")
 
 
+@pytest.mark.slow
 def test_types(folder: Path) -> None:
     """What a reader pastes passes the type checker in strict mode."""
     cache = ROOT / ".mypy_cache"

@@ -143,6 +143,7 @@ def test_port_taken(name: str, as_module: bool) -> None:
         assert program.output == f"Port {port} is not free: choose another one with --port.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["celery_job", "private_tasks"])
 def test_from_a_clone(name: str, tmp_path: Path) -> None:
     """An application runs from a clone without installation, from any folder, as file and as module."""

@@ -11,16 +11,10 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from examples.lessons.lesson import find, lessons
 from examples.lessons.page import compare
 from tests.support.browser import measure_shifts
-from tests.support.examples import children, exists
+from tests.support.examples import Lessons, children, exists
 from tests.support.programs import Program, Server
 
 pytestmark = pytest.mark.slow
-
-
-class Lessons(Server):
-    """`python -m examples`."""
-
-    program = ("-m", "examples")
 
 
 @pytest.fixture(scope="module")

@@ -112,6 +112,7 @@ async def test_work_that_fails(session: aiohttp.ClientSession) -> None:
         await asyncio.to_thread(server.wait_for, "TypeError")
 
 
+@pytest.mark.alone
 async def test_ctrl_c(session: aiohttp.ClientSession) -> None:
     """Streams end at Ctrl-C, and the server with them."""
     with OneFile() as server:

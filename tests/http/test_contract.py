@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.api import LONG_TASK, SNAPSHOT_KEYS, Api, Event, Snapshot, events
+from tests.support.api import LONG_TASK, SNAPSHOT_KEYS, Api, Event, events
 
 NO_TASK = "0" * 32
 
@@ -323,18 +323,3 @@ async def test_health(api: Api) -> None:
         assert during["tasks"] >= 1
         assert during["running"] >= 1
     await api.cancel(task_id)
-
-
-async def test_many_at_once(api: Api) -> None:
-    """Two hundred tasks at a time, each with a viewer, all come to their end."""
-
-    async def run(number: int) -> Snapshot:
-        task = await api.start(name=f"task {number}", seconds=0.5, steps=10)
-        stream = await api.watch(task["task_id"])
-        assert ids(stream) == list(range(1, 14))
-        return stream[-1].snapshot
-
-    ends = await asyncio.gather(*(run(number) for number in range(200)))
-    assert [(end["name"], end["status"]) for end in ends] == [
-        (f"task {number}", "SUCCESS") for number in range(200)
-    ]

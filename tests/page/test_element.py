@@ -76,15 +76,6 @@ def test_elements_come_move_and_go(start_server: StartServer, page: Page) -> Non
     expect(page.locator("main [part=name]")).to_have_text("Second")
 
 
-def test_a_hundred_share_one_connection(start_server: StartServer, page: Page) -> None:
-    """However many elements a page has, up to a hundred tasks come over one connection."""
-    server = start_server()
-    ids = [start_task(server, name=f"Task {number}", seconds=60) for number in range(100)]
-    open_host_page(page, server, "".join(map(tag, ids)))
-    expect(page.locator("task-progress[status=PROGRESS], task-progress[status=STARTED]")).to_have_count(100)
-    until_streams(page, 1)
-
-
 def test_another_address_shows_another_task(server: Server, page: Page) -> None:
     """When `src` changes, nothing is left of the task before."""
     first, second = (start_task(server, work="scraping", name=name, seconds=0) for name in ("One", "Two"))
@@ -257,15 +248,6 @@ def test_nothing_moves_when_it_is_there(server: Server, page: Page) -> None:
     held[0].continue_()
     expect(part(page, "badge")).to_have_text("Running")
     assert page.locator("task-progress").bounding_box() == before
-
-
-def test_output_is_shown(every_field: Server, page: Page) -> None:
-    """With the attribute `output` an element shows all that the task says, whole, and to its end."""
-    task_id = start_task(every_field, work="talk", words=20)
-    open_host_page(page, every_field, tag(task_id, "output"))
-    expect(page.get_by_role("log")).to_contain_text("0 1 2")
-    expect(part(page, "badge")).to_have_text("Done")
-    assert page.get_by_role("log").inner_text().split() == [str(number) for number in range(20)]
 
 
 def test_no_output_has_no_box(every_field: Server, page: Page) -> None:

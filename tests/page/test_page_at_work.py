@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.support.browser import card, expect_status, measure_shifts, start_task, submit, turn_tab
 from tests.support.gateway import Fate, gateway
@@ -134,42 +134,36 @@ def test_the_documentation_is_linked_where_it_is(server: Server, every_field: Se
 
 
 @pytest.mark.parametrize("number", [0, 3])
-def test_a_phone_has_the_wire_under_its_card(server: Server, browser: Browser, number: int) -> None:
+def test_a_phone_has_the_wire_under_its_card(server: Server, phone: Page, number: int) -> None:
     """On a phone the pane opens under its card, which is marked, and all that happens in it is in sight."""
-    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
-    page = context.new_page()
-    page.goto(server.url)
+    phone.goto(server.url)
     for name in "ABCD":
-        submit(page, name=name, seconds=60, steps=300)
-        expect_status(page, name, "PROGRESS")
-    opened = page.locator("li.card").nth(number)
+        submit(phone, name=name, seconds=60, steps=300)
+        expect_status(phone, name, "PROGRESS")
+    opened = phone.locator("li.card").nth(number)
     button = opened.get_by_role("button", name="On the wire")
     button.tap()
     expect(opened.locator("#wire")).to_be_visible()
     expect(button).to_have_attribute("aria-expanded", "true")
-    expect(page.locator("li.marked")).to_have_count(1)
-    expect(page.locator("#wire-heading")).to_be_in_viewport(ratio=1)
-    expect(page.locator(WIRE)).to_contain_text("id: 3")
-    page.get_by_role("button", name="Cut the connection").tap()
-    expect(page.locator(".note")).to_be_in_viewport(ratio=1)
-    expect(page.locator("#wire-cut")).to_be_in_viewport(ratio=1)
+    expect(phone.locator("li.marked")).to_have_count(1)
+    expect(phone.locator("#wire-heading")).to_be_in_viewport(ratio=1)
+    expect(phone.locator(WIRE)).to_contain_text("id: 3")
+    phone.get_by_role("button", name="Cut the connection").tap()
+    expect(phone.locator(".note")).to_be_in_viewport(ratio=1)
+    expect(phone.locator("#wire-cut")).to_be_in_viewport(ratio=1)
     opened.get_by_role("button", name="Close").tap()
-    expect(page.locator("li.marked")).to_have_count(0)
+    expect(phone.locator("li.marked")).to_have_count(0)
     expect(button).to_be_in_viewport()
-    context.close()
 
 
-def test_buttons_are_large_enough_for_a_thumb(server: Server, browser: Browser) -> None:
+def test_buttons_are_large_enough_for_a_thumb(server: Server, phone: Page) -> None:
     """On a phone each button and field is at least 44 px high."""
-    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
-    page = context.new_page()
-    page.goto(f"{server.url}/#{start_task(server, seconds=60)}")
-    page.get_by_role("button", name="On the wire").tap()
-    buttons = page.locator("button:visible, input:visible, select:visible")
+    phone.goto(f"{server.url}/#{start_task(server, seconds=60)}")
+    phone.get_by_role("button", name="On the wire").tap()
+    buttons = phone.locator("button:visible, input:visible, select:visible")
     expect(buttons).to_have_count(11)
     heights = buttons.evaluate_all("each => each.map((button) => button.getBoundingClientRect().height)")
     assert min(heights) >= 44
-    context.close()
 
 
 @pytest.mark.slow

@@ -38,15 +38,21 @@ def client(redis_server: RedisServer) -> Iterator[Redis]:
         yield redis
 
 
-def logs_of(url: str, **settings: float) -> RedisLogs:
-    return RedisLogs(
-        Settings(redis_url=url, **{"history_length": 250, **settings}), NAMESPACE, connections=4
-    )
+def logs_of(url: str, connections: int = 4, **settings: float) -> RedisLogs:
+    return RedisLogs(Settings(redis_url=url, **{"history_length": 250, **settings}), NAMESPACE, connections)
 
 
 @pytest.fixture
 async def logs(redis_server: RedisServer, client: Redis) -> AsyncIterator[RedisLogs]:  # noqa: ARG001 - empty
     logs = logs_of(redis_server.url)
+    yield logs
+    await logs.aclose()
+
+
+@pytest.fixture
+async def worker_logs(redis_server: RedisServer) -> AsyncIterator[RedisLogs]:
+    """The same logs, as a worker has them."""
+    logs = logs_of(redis_server.url, connections=1)
     yield logs
     await logs.aclose()
 
@@ -68,7 +74,7 @@ async def append(
     events = [Event(count, kind, b"event %d" % count) for count in counts]
     if last:
         events[-1] = events[-1]._replace(kind=Kind.LAST)
-    return await logs.append(task_id, events, writer)
+    return await logs.append(task_id, events, writer) is not None
 
 
 async def ids(logs: RedisLogs, task_id: str, position: int = 0) -> list[int]:

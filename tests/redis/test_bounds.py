@@ -11,7 +11,7 @@ from taskstream.bridge import Reporter
 from taskstream.events import Event, Kind, TaskStatus
 from taskstream.redis.availability import Availability
 from taskstream.redis.delivery import BATCH, Delivery
-from taskstream.redis.logs import PAGE_BYTES, Page, RedisLogs
+from taskstream.redis.logs import PAGE_BYTES, Page, Position, RedisLogs
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.redis.remote import RemoteTask, find_task
 from taskstream.settings import Settings
@@ -49,7 +49,7 @@ async def test_more_than_redis_can_take(
     mirror = await mirror_of(mirrors, task)
     batches = []
 
-    async def append(task_id: str, events: Sequence[Event], writer: str) -> bool:
+    async def append(task_id: str, events: Sequence[Event], writer: str) -> Position | None:
         batches.append(events)
         return await RedisLogs.append(logs, task_id, events, writer)
 

@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -16,16 +15,11 @@ from taskstream.redis.queue import create_celery
 from tests.conftest import Start
 from tests.support.api import ENDED, LONG_TASK, Api, Event, check_story, check_two_places, events
 from tests.support.backends import Nginx, RedisServer, Worker, sharing_server
+from tests.support.examples import children
 
 pytestmark = pytest.mark.slow
 
 LOST_SECONDS = 30
-
-
-def children(process_id: int) -> list[int]:
-    """The processes that a process has started."""
-    listing = Path(f"/proc/{process_id}/task/{process_id}/children").read_text(encoding="ascii")
-    return [int(each) for each in listing.split()]
 
 
 async def follow(api: Api, task_id: str) -> list[Event]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from taskstream.events import Kind, TaskStatus
-from taskstream.redis.logs import RedisLogs
+from taskstream.events import Event, Kind, TaskStatus
+from taskstream.redis.logs import Position, RedisLogs
 from taskstream.redis.remote import carry_out, end_task, find_task
 from tests.redis.conftest import append as append_events, ids, logs_of, new_task
 from tests.redis.test_logs import end_pause, rewind
@@ -171,6 +171,38 @@ def replicate(master: Redis, replica: Redis) -> None:
     replica.replicaof("127.0.0.1", master.get_connection_kwargs()["port"])
     master.set("last", "of all")
     assert master.wait(1, 10_000) == 1
+
+
+async def test_an_event_that_would_follow_what_is_lost(
+    logs: RedisLogs, backups: Backups, task_id: str, tmp_path: Path
+) -> None:
+    """On a connection that outlives its loss, an event goes the long way and jumps with the others."""
+    worker_logs = logs_of(backups.redis.url, connections=1)
+
+    async def follow(count: int, before: Position | None) -> Position | None:
+        assert before
+        return await worker_logs.follow(
+            task_id, Event(count, Kind.OUTPUT, b"said"), "me", TaskStatus.STARTED, before
+        )
+
+    started = [Event(2, Kind.SNAPSHOT, b'{"status":"STARTED"}')]
+    second = await worker_logs.append(task_id, started, "me")
+    assert await follow(3, second) is None  # Redis doesn't know the script yet
+    (replica_folder := tmp_path / "replica").mkdir()
+    with (
+        RedisServer(folder=replica_folder) as redis,
+        Redis.from_url(backups.redis.url) as first,
+        Redis.from_url(redis.url) as replica,
+    ):
+        replicate(first, replica)
+        replica.replicaof("NO", "ONE")
+        third = await follow(3, second)
+        assert await ids(logs, task_id) == [1, 2, 3]
+        replicate(replica, first)
+        first.replicaof("NO", "ONE")
+        assert await follow(4, third) is None
+        assert await ids(logs, task_id) == [1, 2]
+    await worker_logs.aclose()
 
 
 async def test_replicas_that_take_over(

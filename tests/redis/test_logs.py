@@ -5,11 +5,10 @@ import time
 
 import pytest
 from redis import Redis
-from redis.exceptions import OutOfMemoryError
 
-from taskstream.events import Event, Kind
+from taskstream.events import Event, Kind, TaskStatus
 from taskstream.idempotency import IdempotencyKey
-from taskstream.redis.logs import LEASE_SECONDS, PAGE, Creation, RedisLogs
+from taskstream.redis.logs import LEASE_SECONDS, PAGE_BYTES, Creation, Position, RedisLogs
 from taskstream.redis.worker import Leases
 from tests.redis.conftest import NAMESPACE, append, ids, logs_of
 from tests.support.backends import RedisServer
@@ -37,38 +36,6 @@ def end_pause(client: Redis) -> None:
     client.hset(STATE, mapping={"swept_at": time.time(), "grace_until": 0})
 
 
-async def test_a_log(logs: RedisLogs) -> None:
-    """Events come back as they were appended, from the position that is asked for."""
-    assert await logs.latest(A) is None
-    await create(logs, A)
-    assert await append(logs, A, 2)
-    end = [Event(3, Kind.OUTPUT, b"said"), Event(4, Kind.LAST, b"4")]
-    assert await logs.append(A, end, "me")
-    assert await logs.latest(A) == ((4, "", b"4"), None)
-    pages = await logs.read([(A, 0), (B, 0), (A, 2), (A, 5)])
-    assert [page.events for page in pages] == [
-        [(1, "", b"one"), (2, "", b"event 2"), (3, "output", b"said"), (4, "last", b"4")],
-        [],
-        [(3, "output", b"said"), (4, "last", b"4")],
-        [],
-    ]
-    assert [page.snapshot for page in pages] == [(4, "", b"4"), None, None, None]
-    assert [page.gapless for page in pages] == [False, False, True, False]
-
-
-async def test_the_oldest_events_are_trimmed(logs: RedisLogs) -> None:
-    """A log is bounded to the event, and read page by page; the latest snapshot stays."""
-    await create(logs, A)
-    for start in range(2, 502, 100):
-        await append(logs, A, *range(start, start + 100), kind=Kind.OUTPUT)
-    first = await ids(logs, A)
-    assert first == list(range(252, 252 + PAGE))
-    assert await ids(logs, A, first[-1]) == list(range(first[-1] + 1, first[-1] + 1 + PAGE))
-    [page] = await logs.read([(A, 0)])
-    assert page.snapshot == (1, "", b"one")
-    assert await logs.latest(A) == ((501, "", b"one"), None)
-
-
 async def test_large_events_are_trimmed(redis_server: RedisServer, client: Redis) -> None:
     """A log takes about as much memory as it may, and always has its latest event."""
     logs = logs_of(redis_server.url, history_bytes=100_000)
@@ -87,6 +54,54 @@ async def test_large_events_are_trimmed(redis_server: RedisServer, client: Redis
     assert kept[-1] == 1002
     assert len(kept) < 5
     await logs.aclose()
+
+
+async def test_an_event_that_follows(logs: RedisLogs, worker_logs: RedisLogs, client: Redis) -> None:
+    """It is appended in fewer steps, as long as nothing else has happened to the task."""
+
+    async def follow(count: int, before: Position | None, status: str = "PROGRESS") -> Position | None:
+        event = Event(count, Kind.SNAPSHOT, b'{"status":"PROGRESS"}')
+        assert before
+        return await worker_logs.follow(A, event, "me", TaskStatus(status), before)
+
+    async def start(status: str = "PROGRESS") -> Position | None:
+        client.flushall()
+        await create(logs, A)
+        return await worker_logs.append(
+            A, [Event(2, Kind.SNAPSHOT, b'{"status":"%b"}' % status.encode())], "me"
+        )
+
+    position = await start()
+    client.script_flush()
+    assert await follow(3, position) is None  # Redis doesn't know the script
+    third = await follow(3, position)
+    fourth = await follow(4, third)
+    assert await ids(logs, A) == [1, 2, 3, 4]
+    assert await logs.latest(A) == ((4, "", b'{"status":"PROGRESS"}'), None)
+    assert await follow(4, third) is None  # it is there
+    assert await append(logs, A, 5)
+    assert await follow(5, fourth) is None
+    assert await follow(3, await start("STARTED")) is None  # the status is another one
+    for wrong in (b"", b"x" * (PAGE_BYTES + 1)):
+        position = await start()
+        assert position
+        assert (
+            await worker_logs.follow(
+                A, Event(3, Kind.OUTPUT if wrong else Kind.LAST, wrong), "me", TaskStatus.PROGRESS, position
+            )
+            is None
+        )
+    position = await start()
+    client.client_kill_filter(_type="normal", skipme=True)
+    assert await follow(3, position) is None
+    for happened in (
+        lambda: logs.decide(A, "REVOKED", "Cancelled"),
+        lambda: append(logs, A, 3, last=True),
+        lambda: asyncio.to_thread(client.delete, LOG + A),
+    ):
+        position = await start()
+        await happened()
+        assert await follow(3, position) is None
 
 
 async def test_of_many_last_events_one_wins(logs: RedisLogs) -> None:
@@ -108,15 +123,6 @@ async def test_what_is_sent_again_counts_once(logs: RedisLogs, client: Redis) ->
     assert await append(logs, A, 3, 4)
     assert await ids(logs, A) == [1, 2, 3, 4]
     assert not client.exists(f"{NAMESPACE}:messages", f"{NAMESPACE}:due")  # nor is it queued again
-
-
-async def test_one_worker_writes(logs: RedisLogs) -> None:
-    """Of two that begin a task the second is refused, however either of them counts."""
-    await create(logs, A)
-    assert await append(logs, A, 2)
-    for count in (1, 2, 3, 1_000_000_002):
-        assert not await append(logs, A, count, writer="somebody else")
-    assert await ids(logs, A) == [1, 2]
 
 
 async def test_an_end_follows_what_it_was_made_from(logs: RedisLogs) -> None:
@@ -178,19 +184,6 @@ async def test_a_start_that_nobody_waits_for(logs: RedisLogs, client: Redis) -> 
 
 async def create_with(logs: RedisLogs, task_id: str, key: IdempotencyKey) -> tuple[Creation, str]:
     return await logs.create(task_id, b"one", f"message {task_id}", 2, key)
-
-
-async def test_the_same_key_at_the_same_moment(logs: RedisLogs, client: Redis) -> None:
-    """Of many starts with one key, by whichever server, one creates a task and the others know it."""
-    key = IdempotencyKey("key", "f" * 64)
-    task_ids = [f"{number:032x}" for number in range(50)]
-    outcomes = await asyncio.gather(*(create_with(logs, task_id, key) for task_id in task_ids))
-    assert sorted(outcome for outcome, _ in outcomes) == ["created"] + ["known"] * 49
-    [created_id] = {created_id for _, created_id in outcomes}
-    assert await create_with(logs, created_id, key) == (Creation.CREATED, created_id)  # it is sent again
-    assert client.llen(QUEUE) == 1
-    again, _ = await create_with(logs, A, IdempotencyKey("key", "0" * 64))
-    assert again is Creation.KEY_REUSED
 
 
 async def test_a_refused_start_keeps_no_key(logs: RedisLogs) -> None:
@@ -255,19 +248,6 @@ async def test_after_a_pause_nobody_is_lost(logs: RedisLogs, client: Redis, cloc
     assert [decision.task_id for decision in (await logs.sweep())[1]] == [A]
 
 
-async def test_a_message_that_was_lost(logs: RedisLogs, client: Redis) -> None:
-    """A task that has not begun, is held by nobody and not in the queue, is queued again: it is next."""
-    for task_id in (A, B):
-        await create(logs, task_id)
-    assert client.rpop(QUEUE) == f"message {A}"
-    await logs.sweep()
-    assert client.lrange(QUEUE, 0, -1) == [f"message {B}"]  # a worker may have it
-    for task_id in (A, B):
-        rewind(client, "due", task_id)
-    await logs.sweep()
-    assert client.lrange(QUEUE, 0, -1) == [f"message {B}", f"message {A}"]
-
-
 async def test_a_task_that_a_worker_holds_is_not_queued_again(
     logs: RedisLogs, leases: Leases, client: Redis
 ) -> None:
@@ -302,27 +282,3 @@ async def test_a_decided_end(logs: RedisLogs, client: Redis) -> None:
     assert (await logs.sweep())[1] == [first]  # if the server has died that decided it
     assert await append(logs, A, 2, writer="", last=True)
     assert await logs.decide(A, "REVOKED", "Cancelled") is None
-
-
-# A Redis that is full
-
-
-async def test_a_full_redis(logs: RedisLogs, leases: Leases, client: Redis) -> None:
-    """It refuses tasks and progress, says so when it is counted; and lets tasks be held, and ended."""
-    await create(logs, A)
-    await create(logs, B)
-    await append(logs, A, 2)
-    client.config_set("maxmemory", "1")
-    try:
-        for refused in (create(logs, C), append(logs, A, 3), logs.call("count")):
-            with pytest.raises(OutOfMemoryError):
-                await refused
-        assert leases.renew(A)
-        assert await append(logs, A, 3, last=True)
-        assert await logs.decide(B, "REVOKED", "Cancelled")
-        assert await append(logs, B, 2, writer="", last=True)
-        assert (await logs.sweep())[1] == []
-    finally:
-        client.config_set("maxmemory", "0")
-    assert await create(logs, C) is Creation.CREATED
-    assert await logs.call("count") == [3, 1]

@@ -9,8 +9,10 @@ from redis import Redis
 from taskstream.events import Event, Kind, TaskStatus
 from taskstream.redis import mirrors as module
 from taskstream.redis.availability import Availability
+from taskstream.redis.delivery import Delivery
 from taskstream.redis.logs import PAGE, Page, RedisLogs
 from taskstream.redis.mirrors import Mirrors
+from taskstream.redis.remote import find_task
 from taskstream.tasks import Task
 from taskstream.viewers import Follower
 from tests.redis.conftest import mirror_of, new_task
@@ -49,34 +51,6 @@ async def report(logs: RedisLogs, task: Task, status: TaskStatus = TaskStatus.PR
 
 def ids(events: bytes) -> list[int]:
     return [int(line[4:]) for line in events.split(b"\n") if line.startswith(b"id: ")]
-
-
-async def test_a_mirror_is_read_on(logs: RedisLogs, mirrors: Mirrors) -> None:
-    """A mirror begins with all there is, page by page, and goes on to the end."""
-    task = await started(logs, events=2 * PAGE + 50)
-    assert mirrors.get(task.task_id) is None
-    await mirrors.refresh([task.task_id, "unknown"])
-    assert mirrors.get("unknown") is None
-    mirror = await mirror_of(mirrors, task)
-    assert (mirror.log.last_id, mirror.log.latest) == (2 * PAGE + 50, task.log.latest)
-    await report(logs, task, TaskStatus.SUCCESS)
-    with Follower(mirror.log, 2 * PAGE + 50) as viewer:
-        await mirrors.refresh([task.task_id])
-        assert (await viewer.read()).startswith(b"id: %d\n" % (2 * PAGE + 51))
-        assert await viewer.read() == b""
-    assert mirror.snapshot == task.snapshot
-
-
-async def test_readers_at_the_same_moment(logs: RedisLogs, mirrors: Mirrors) -> None:
-    """However many refresh a mirror at a time, each event is there once."""
-    task = await started(logs, events=250)
-    await asyncio.gather(*(mirrors.refresh([task.task_id]) for _ in range(10)))
-    mirror = await mirror_of(mirrors, task)
-    events, last_id = mirror.log.after(0)
-    while last_id < 250:
-        more, last_id = mirror.log.after(last_id)
-        events += more
-    assert ids(events) == list(range(1, 251))
 
 
 async def test_a_mirror_is_dropped(
@@ -176,33 +150,35 @@ async def test_a_long_log_of_which_the_end_was_lost(
 
 
 async def test_notifications_come_for_what_is_watched(
-    logs: RedisLogs, listening: Mirrors, client: Redis, monkeypatch: pytest.MonkeyPatch
+    logs: RedisLogs,
+    worker_logs: RedisLogs,
+    listening: Mirrors,
+    client: Redis,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A server is told of the tasks that it mirrors, and of no others; what is large it reads."""
-    watched, other = await started(logs), await started(logs)
+    other = await started(logs)
+    watched = await find_task(worker_logs, (await new_task(logs)).task_id)
+    assert watched
+    delivery = Delivery(watched, worker_logs)
+
+    async def publish(message: str) -> None:
+        watched.publish(TaskStatus.PROGRESS, message)
+        await delivery.flush()
+
     mirror = await mirror_of(listening, watched)
     with Follower(mirror.log, 1) as viewer:
-        await report(logs, watched)
+        await publish("read")
         assert ids(await viewer.read()) == [2]
+        await publish("read, as the script is new to this Redis")
+        assert ids(await viewer.read()) == [3]
         with monkeypatch.context() as patch:
             patch.setattr(logs, "read", None)
-            await report(logs, watched)
-            assert ids(await viewer.read()) == [3]
-        await logs.append(watched.task_id, [Event(4, Kind.OUTPUT, b"x" * 5000)], "me")
-        assert ids(await viewer.read()) == [4]
+            await publish("told")
+            assert ids(await viewer.read()) == [4]
+        await publish("x" * 5000)
+        assert ids(await viewer.read()) == [5]
+    assert not mirror.add_next(b"7 output {}")  # for which it waits until it has the sixth
     channels = client.pubsub_channels()
     assert logs.prefix + watched.task_id in channels
     assert logs.prefix + other.task_id not in channels
-
-
-async def test_a_lost_subscription(logs: RedisLogs, listening: Mirrors, client: Redis) -> None:
-    """It is replaced, and what happened meanwhile is read."""
-    task = await started(logs)
-    mirror = await mirror_of(listening, task)
-    with Follower(mirror.log, 1) as viewer:
-        await report(logs, task)
-        await viewer.read()
-        for event_id in range(3, 6):
-            client.client_kill_filter(_type="pubsub")
-            await report(logs, task)
-            assert ids(await asyncio.wait_for(viewer.read(), 5)) == [event_id]

@@ -138,16 +138,6 @@ async def test_settings_under_uvicorn(session: aiohttp.ClientSession) -> None:
             assert allowed == (None if "c." in origin else origin)
 
 
-async def test_bytes_in_last_event_id(server: Server, api: Api) -> None:
-    """A Last-Event-ID of any bytes that HTTP lets through counts as none."""
-    task_id = (await api.start(seconds=0))["task_id"]
-    request = (
-        b"GET /task-progress/%b HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: \xff\xfe\xf0\x9f\r\n\r\n"
-    )
-    async with connection(server, request % task_id.encode()) as reader:
-        assert (await reader.readuntil(b"\n\n")).count(b"id: 1\n") == 1
-
-
 HALF_REQUESTS = [
     b"",
     b"POST /start-task HTT",

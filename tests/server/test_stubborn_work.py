@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from tests.support.api import Api
+from tests.support.examples import children
 from tests.support.programs import ROOT, Server
 
 pytestmark = pytest.mark.alone
@@ -64,11 +65,6 @@ class StubbornServer(Server):
         super().__init__("--port", "0", PYTHONPATH=str(self.folder))
 
 
-def child_of(pid: int) -> int:
-    """The one child of a process."""
-    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii"))
-
-
 @pytest.mark.parametrize("work", ["in_a_thread", "swallows", "blocks", "sleeps"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("as_pid_1", [False, True])
@@ -84,7 +80,7 @@ async def test_gone_in_time(
         else:
             await api.until(task_id, "STARTED")
         started = time.monotonic()
-        os.kill(child_of(server.process.pid) if as_pid_1 else server.process.pid, number)
+        os.kill(children(server.process.pid)[0] if as_pid_1 else server.process.pid, number)
         code = server.wait()
         assert time.monotonic() - started < 3
         assert code in (-number, 128 + number, 0)

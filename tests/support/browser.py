@@ -102,6 +102,14 @@ def page(context: BrowserContext) -> Page:
     return context.new_page()
 
 
+@pytest.fixture
+def phone(browser: Browser) -> Iterator[Page]:
+    """A tab on a phone."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    yield context.new_page()
+    context.close()
+
+
 def start_task(server: HasAddress, **body: object) -> str:
     """Start a task as another program would; its id."""
     headers = {"Content-Type": "application/json"}

@@ -27,6 +27,12 @@ class App(Server):
         super().__init__(*flags)
 
 
+class Lessons(Server):
+    """`python -m examples`, the page of the lessons."""
+
+    program = ("-m", "examples")
+
+
 @dataclass(frozen=True)
 class Event:
     """One event, when it arrived, and in which piece of the stream."""

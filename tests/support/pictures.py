@@ -11,15 +11,10 @@ from pathlib import Path
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.support.browser import ARGUMENTS, card, executable, expect_status, start_task, submit
+from tests.support.examples import Lessons
 from tests.support.programs import ROOT, Server
 
 FOLDER = ROOT / "docs"
-
-
-class Lessons(Server):
-    """`python -m examples`."""
-
-    program = ("-m", "examples")
 
 
 def show_page(page: Page, server: Server) -> None:

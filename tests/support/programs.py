@@ -11,7 +11,8 @@ from threading import Thread
 from typing import Self
 
 ROOT = Path(__file__).parent.parent.parent
-STOP_SECONDS = 10
+STOP_SECONDS = 30
+"""When a program is taken to hang; where it has to be quicker, tests measure by themselves."""
 
 
 class Program:
