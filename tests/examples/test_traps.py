@@ -3,17 +3,65 @@
 import asyncio
 import signal
 import subprocess
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from benchmarks.peers.ports import free_port
+from tests.support.backends import require
 from tests.support.examples import App, Viewer
-from tests.support.programs import Server
+from tests.support.programs import Program, Server
+
+NGINX_CONF = """
+daemon off;
+error_log stderr notice;
+pid nginx.pid;
+events {}
+http {
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    server {
+        listen %s;
+        location / {
+            proxy_pass %s;
+            proxy_http_version 1.0;
+        }
+    }
+}
+"""
 
 
 def trap(name: str, *flags: str) -> Server:
     """The server of a trap."""
     return App(f"examples.traps.{name}", *flags)
+
+
+@pytest.mark.slow
+async def test_buffering_nginx(session: aiohttp.ClientSession, tmp_path: Path) -> None:
+    """The real nginx keeps all events until the end as well, if it speaks HTTP/1.0 and gets no chunks."""
+
+    class Nginx(Program):
+        executable = (require("nginx"),)
+
+    url = f"http://127.0.0.1:{free_port()}"
+    conf = tmp_path / "nginx.conf"
+    with trap("buffering_proxy", "--http", "h11") as server:
+        conf.write_text(NGINX_CONF % (url.removeprefix("http://"), server.url), encoding="utf-8")
+        with Nginx("-p", str(tmp_path), "-c", str(conf), "-e", "stderr") as nginx:
+            try:
+                nginx.wait_for("start worker process ")
+                viewer = Viewer(session, url)
+                late, live = await asyncio.gather(viewer.see("/broken"), viewer.see("/fixed"))
+            finally:
+                nginx.stop()  # killed, it would leave its worker behind
+    assert [event.data for event in late] == [event.data for event in live]
+    assert len({event.piece for event in late}) == 1
+    assert len({event.piece for event in live}) >= 3
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from taskstream import RegistryFull, TaskNotFound, TaskStream
+from taskstream.events import Kind
 from taskstream.sqlite import journal, registry
 from tests.sqlite.conftest import Make
 from tests.sqlite.test_restart import watch
@@ -115,3 +116,17 @@ async def gone(tasks: TaskStream, *task_ids: str) -> None:
         with pytest.raises(TaskNotFound):  # noqa: PT012 - at some time
             while await tasks.get(task_id):  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)
+
+
+async def test_dropped_output(make: Make) -> None:
+    """What is told as lost has numbers of its own, also of what isn't in the file yet."""
+    async with make() as tasks:
+        task_id = (await tasks.start("gated")).task_id
+        task = await tasks.find(task_id, None)
+        for _ in range(2):
+            task.append_output("kept")
+            task.append_lost()
+        await tasks.cancel(task_id)
+        lost = [event for event in await watch(tasks, task_id) if event.kind is Kind.LOST]
+        assert [event.data for event in lost] == [b'{"from":%d,"to":%d}' % (n.id, n.id) for n in lost]
+        assert len(lost) == 2
