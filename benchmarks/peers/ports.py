@@ -2,15 +2,15 @@
 
 import socket
 
-_reserved: list[socket.socket] = []
-"""Bound, without listening, until this process ends: so the system gives their ports to nobody else."""
-
 
 def free_port() -> int:
-    """A port on which nobody listens, for a program that binds with SO_REUSEADDR, as servers do."""
+    """A port on which nobody listens, for a program that binds with SO_REUSEADDR, as servers do.
+
+    It stays bound, without listening, until this process ends: so the system gives it to nobody else.
+    """
     reserved = socket.socket()
-    _reserved.append(reserved)
     reserved.bind(("127.0.0.1", 0))
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # after bind: shared with no other
     port: int = reserved.getsockname()[1]
+    reserved.detach()  # open, but nobody's to close
     return port
