@@ -71,8 +71,8 @@ celery = tasks.celery  # for workers on other machines: celery -A app:celery wor
 def configure(settings: ServerSettings) -> ServerSettings:
     """Take the settings, before the application starts."""
     tasks.configure(**settings.of_tasks)
-    # Middleware on the path of a stream has to be plain ASGI, as this one is: behind a function under
-    # @app.middleware("http") a stream can't be carried by its connection.
+    # Starlette's own: behind one that may want to see bodies, such as a function under
+    # @app.middleware("http"), a stream can't be carried by its connection.
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.origins,

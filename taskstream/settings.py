@@ -30,7 +30,7 @@ class Settings(BaseModel):
     ping_seconds: float = Field(15, gt=0, le=3600, description="seconds of silence before a comment")
     stall_seconds: float = Field(60, gt=0, le=86_400, description="seconds until a stuck viewer is cut")
     retry_milliseconds: int = Field(
-        1000, ge=0, le=3_600_000, description="milliseconds until viewers reconnect, or three times that"
+        1000, ge=0, le=3_600_000, description="milliseconds until viewers reconnect, up to 3 times that"
     )
     work_threads: int = Field(8, ge=1, le=1000, description="threads that run blocking work")
 

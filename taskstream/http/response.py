@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 class StreamResponse(EventSourceResponse):
     """A response that lasts until its viewer has read the end, or has left, or the server stops.
 
-    With `wait_seconds`, only until there is something, which they are the limit for.
+    With `wait_seconds`, only until there is something, and no longer than that.
 
     Raises `StreamsFull` when it is called, before anything is sent. If the stream is attached to its
     connection, the call returns as soon as that has begun.

@@ -53,7 +53,7 @@ class TaskRoute(APIRoute):
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, with that added."""
+        """The handler, which calls the endpoint itself where it can."""
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
@@ -197,5 +197,5 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
 
 
 def scope_of(tasks: "TaskStream", request: Request) -> str | None:
-    """Whose a request is, which has been asked; `None` if that makes no difference."""
+    """Whose a request is, as the scope's dependency has found; `None` if that makes no difference."""
     return str(request.scope[SCOPE]) if tasks.scoped else None

@@ -29,7 +29,7 @@ class StreamCounts:
     events: int = 0
     """Events delivered: one that goes to ten viewers counts ten times."""
     bytes: int = 0
-    """Their size, without framing."""
+    """Their size as Server-Sent Events, without the chunks of HTTP."""
 
 
 class Writer(Protocol):
