@@ -35,6 +35,8 @@ def start_task(
             ) as response:
                 body = read_beginning(response, timeout)
                 return protocol.read_answer(url, response.status_code, response.headers, body)
+        except EventSourceError as error:
+            raise protocol.WrongServer(url) from error
         except (*NETWORK_ERRORS, protocol.Unavailable) as error:
             seconds = retrying.start_failed(error)
         time.sleep(seconds)

@@ -50,13 +50,18 @@ def open_session(url: str, headers: Mapping[str, str] | None = None) -> requests
 
 
 def send(session: requests.Session, method: str, url: str, **options: Any) -> requests.Response:  # noqa: ANN401 - requests' own
-    """The answer to a request, also where a hook of the session raises for its status."""
+    """The answer to a request, also where a hook of the session raises for its status.
+
+    Raises `InvalidAddress`, also for that of a redirect, or one of the `NETWORK_ERRORS`.
+    """
     try:
         return session.request(method, url, stream=True, **options)
     except requests.HTTPError as error:
         if error.response is None:
             raise
         return error.response
+    except (ValueError, urllib3.exceptions.LocationParseError) as error:  # requests lets idna's pass
+        raise errors.InvalidAddress(f"Expected an http address, got an invalid one: {error}") from error
 
 
 @contextmanager
@@ -78,11 +83,7 @@ def connect(
     headers = {"Accept": errors.MIME_TYPE, "Cache-Control": "no-cache"}
     if last_event_id:
         headers["Last-Event-ID"] = last_event_id
-    try:
-        response = send(session, "GET", url, headers=headers, timeout=(open_timeout, read_timeout))
-    except (ValueError, urllib3.exceptions.LocationParseError) as error:  # requests lets idna's pass
-        raise errors.InvalidAddress(f"Expected an http address, got an invalid one: {error}") from error
-    with response:
+    with send(session, "GET", url, headers=headers, timeout=(open_timeout, read_timeout)) as response:
         content_type = response.headers.get("Content-Type", "")
         if not errors.is_event_stream(response.status_code, content_type):
             body = read_beginning(response, read_timeout)
