@@ -55,7 +55,7 @@ def pieces(value: object, iterators: bool = True, inside: tuple[object, ...] = (
         raise InvalidUpdate(f"The data has a {kind.__name__} in it, which is no JSON: make it a list")
     else:
         json = None if hasattr(kind, "__next__") else encoded(value)
-        yield encode(text_of(value)) if json is None else json
+        yield one_line(encode(text_of(value))) if json is None else json
 
 
 def pieces_of_items(value: object, iterators: bool, inside: tuple[object, ...]) -> Iterator[bytes]:
@@ -67,7 +67,7 @@ def pieces_of_items(value: object, iterators: bool, inside: tuple[object, ...]) 
             return
         before, end = b"{", b"}"
         members = list(value.items())  # it may grow meanwhile
-        items = ((encode(key_of(key)) + b":", each) for key, each in members)
+        items = ((one_line(encode(key_of(key))) + b":", each) for key, each in members)
     else:
         before, end = b"[", b"]"
         items = ((b"", each) for each in in_batches(list(value)))  # type: ignore[call-overload]

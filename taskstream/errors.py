@@ -7,7 +7,7 @@ of somebody's own application have to bring their status with them. Nothing else
 import logging
 import re
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -23,6 +23,12 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 
 NO_STORE = {"Cache-Control": "no-store"}
 """A cached 404 would outlive the reason for it."""
+
+MAX_ERRORS = 20
+"""Errors of one request that are reported."""
+
+MAX_FIELD_NAME = 100
+"""Characters of a field's name that are reported, as it may be whatever the client has sent."""
 
 
 class TaskStreamError(HTTPException):
@@ -79,10 +85,15 @@ class BackendUnavailable(TryLater):
 class InvalidParameters(TaskStreamError, ValueError):
     """What a task should be started with is not what its work accepts. Status 422."""
 
-    def __init__(self, errors: Iterable[Mapping[str, Any]], *part: str) -> None:
+    def __init__(self, errors: Sequence[Mapping[str, Any]], *part: str) -> None:
         """Take errors as pydantic lists them; `loc` names the field, in some `part` of the request."""
-        told = [{"type": each["type"], "loc": [*part, *each["loc"]], "msg": each["msg"]} for each in errors]
-        super().__init__(422, told)  # without the input: JSON can't hold all that it may be
+        told = []
+        for each in errors[:MAX_ERRORS]:  # without the input: JSON can't hold all that it may be
+            names = [name[:MAX_FIELD_NAME] if isinstance(name, str) else name for name in each["loc"]]
+            told.append({"type": each["type"], "loc": [*part, *names], "msg": each["msg"]})
+        if more := len(errors) - len(told):
+            told.append({"type": "too_many", "loc": [*part], "msg": f"… and {more} more"})
+        super().__init__(422, told)
 
     @classmethod
     def of(cls, field: str, message: str, part: str = "body") -> "InvalidParameters":

@@ -6,10 +6,11 @@ The task holds the tree; the context variable only names a step in it, which may
 import os
 from contextvars import ContextVar
 from threading import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsFloat
 
 from taskstream.encoding import Json, plain_text
 from taskstream.events import Count
+from taskstream.updates import InvalidUpdate
 
 if TYPE_CHECKING:
     from taskstream.bridge import Reporter
@@ -43,7 +44,9 @@ class Step:
     live: bool
     """Whether that is the latest of its task, and the loop will take it, or what it is replaced by."""
 
-    def __init__(self, here: "Step", label: str, total: float | None, unit: str | None = None) -> None:
+    def __init__(
+        self, here: "Step", label: object, total: SupportsFloat | None, unit: object = None
+    ) -> None:
         """Open it inside of the one that the context names, and have the context name this one.
 
         In another thread, a context that names none stands for the outermost step.
@@ -59,10 +62,17 @@ class Step:
             self.parent = outermost
         current_step.set(self)
 
-    def describe(self, label: str, total: float | None, unit: str | None) -> None:
+    def describe(self, label: object, total: SupportsFloat | None, unit: object) -> None:
         """Say what is counted. A total that isn't a positive number, or a huge one, isn't known."""
-        self.label, self.unit = plain_text(label), unit and plain_text(unit)
-        self.total = total if total and 0 < total < 2**53 else None  # up to which JavaScript counts
+        self.label, self.unit = plain_text(str(label)), plain_text(str(unit)) if unit else None
+        try:
+            number = float(0 if total is None else total)
+        except OverflowError:
+            number = 0
+        except (TypeError, ValueError):
+            raise InvalidUpdate(f"The total has to be a number, not {type(total).__name__}") from None
+        known = 0 < number < 2**53  # up to which JavaScript counts
+        self.total = (int(number) if number.is_integer() else number) if known else None
 
     @property
     def nearest_open(self) -> "Step":

@@ -72,7 +72,7 @@ class SyncTasks:
             return future.result(TURN_SECONDS)
         except TimeoutError:
             future.cancel()
-            blocked = f"The event loop hasn't turned for {TURN_SECONDS} s: something blocks it."
+            blocked = f"The event loop hasn't answered for {TURN_SECONDS} s: something blocks it."
             raise RuntimeError(blocked) from None
         except CancelledError:
             raise RuntimeError(STOPPED) from None

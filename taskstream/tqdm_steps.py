@@ -5,6 +5,7 @@ bar is refreshed: values lag by its `mininterval`, at worst by its `maxinterval`
 """
 
 import asyncio
+import inspect
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -61,15 +62,11 @@ def patch(tqdm: Any) -> Callable[[], None]:  # noqa: ANN401 - a class without ty
     def init(bar: Bar, *args: object, **kwargs: object) -> None:
         begin(bar, *args, **kwargs)
         if here := find_step():
-            if bar.disable and not kwargs.get("gui"):  # it would count nothing
-                with bar.get_lock():
-                    bar._instances.add(bar)  # for tqdm's monitor
-                silent = {"disable": False, "file": io.StringIO(), "gui": True, "position": NO_LINE}
-                begin(bar, *args, **kwargs | silent)
-                bar.display = lambda *_, **__: True
+            if bar.disable and not kwargs.get("gui"):
+                enable(begin, bar, *args, **kwargs)
             if not bar.disable:
                 bar.taskstream_step = Step(here, "", None)
-                tell(bar)
+                tell(bar, new=True)
 
     @wraps(show)
     def refresh(bar: Bar, *args: object, **kwargs: object) -> object:
@@ -92,13 +89,25 @@ def patch(tqdm: Any) -> Callable[[], None]:  # noqa: ANN401 - a class without ty
     return undo
 
 
-def tell(bar: Bar) -> Step | None:
-    """Say what a bar counts, and how far it has come; its step, if it was made in a task and is open."""
+def enable(begin: Callable[..., None], bar: Bar, *args: object, **kwargs: object) -> None:
+    """Begin a bar that is disabled, and would count nothing, as one that counts and isn't displayed."""
+    given = inspect.signature(begin).bind(bar, *args, **kwargs)
+    given.arguments.pop("kwargs", None)  # which a disabled bar takes, and no other
+    given.arguments |= {"disable": False, "file": io.StringIO(), "gui": True, "position": NO_LINE}
+    with bar.get_lock():
+        bar._instances.add(bar)  # for tqdm's monitor
+    begin(*given.args, **given.kwargs)
+    bar.sp = bar.display = lambda *_, **__: True
+
+
+def tell(bar: Bar, new: bool = False) -> Step | None:
+    """Say how far a bar has come, if it is `new` or that is news; its step, if it was made in a task."""
     step: Step | None = getattr(bar, "taskstream_step", None)
     if step is None or bar.disable:
         return None
-    unit = str(bar.unit).strip()
+    before, unit = (step.done, step.label, step.total, step.unit), str(bar.unit).strip()
     step.describe(str(bar.desc).rstrip(": ") or "Working", bar.total, None if unit == "it" else unit)
-    with suppress(asyncio.CancelledError):
-        step.reporter.report(step, done=bar.n)
+    if new or before != (bar.n, step.label, step.total, step.unit):
+        with suppress(asyncio.CancelledError):
+            step.reporter.report(step, done=bar.n)
     return step

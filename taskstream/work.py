@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
+from pydantic_core import PydanticSerializationError
 
 from taskstream.errors import InvalidParameters
 from taskstream.idempotency import canonical, json_of
@@ -43,7 +44,11 @@ class Parameters(BaseModel):
             try:
                 values[name] = canonical(value)
             except ValueError:
-                raise InvalidParameters.of(name, "There is no JSON for this value") from None
+                try:
+                    only = {PREFIX + name}
+                    values |= self.model_dump(mode="json", include=only, by_alias=True, round_trip=True)
+                except ValueError:
+                    raise InvalidParameters.of(name, "There is no JSON for this value") from None
         return json_of(values)
 
 
@@ -120,7 +125,7 @@ class Work:
         """The parameters for a worker. Raises `InvalidParameters` if it would get others than these."""
         own = partial(parameters.model_dump_json, include={*self.fields}, by_alias=True, round_trip=True)
         for dump in (parameters.json_values, own):  # its own is right for types that are base64, or JSON
-            with suppress(ValueError):
+            with suppress(ValidationError, PydanticSerializationError):
                 text = dump()
                 if self.from_json(text).values() == parameters.values():
                     return text

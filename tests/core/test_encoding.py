@@ -61,6 +61,8 @@ for _ in range(100_000):
         ({"a": [7, 10**5000, "8" * 5000]}, {"a": [7, "<Unserializable int object>", "8" * 5000]}),
         (ValueError("text"), "text"),
         ("two\nlines\r\u2028", "two\nlines\r\u2028"),
+        ("\ud800\u2028", "?\u2028"),
+        ({"\u2028": [[]]}, {"\u2028": [[]]}),
     ],
     ids=lambda value: type(value).__name__,
 )

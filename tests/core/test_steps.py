@@ -5,6 +5,8 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,6 +213,8 @@ async def test_four_steps_at_most() -> None:
         (5, None, "Reading: 1,203", None),  # which was a lie
         (2500.5, None, "Reading: 1,203 of 2,500.5", 2500.5),
         (12_000_000, "B", "Reading: 0 of 12 MB", 12_000_000),
+        (None, "B", "Reading: 1.2 kB", None),
+        (5000, "B", "Reading: 1.2 of 5 kB", 5000),
     ],
 )
 async def test_totals(total: float | None, unit: str | None, words: str, known: float | None) -> None:
@@ -227,6 +231,25 @@ async def test_totals(total: float | None, unit: str | None, words: str, known: 
     progress, message, steps = (await shown(work))[-1]
     assert (message, steps[0]["done"], steps[0]["total"]) == (words, 1203, known)
     assert (progress > 0) == (total is not None and 0 < total < 10_000)
+
+
+async def test_what_is_no_number_or_no_text() -> None:
+    """A total by any other type of number counts, a label is what its text is; else it fails in words."""
+    tasks = TaskStream()
+
+    @tasks.work
+    def odd() -> None:
+        for _ in track(range(4), Path("folder"), total=Decimal(4)):  # type: ignore[arg-type]
+            report(50, "Half")
+
+    @tasks.work
+    def wrong() -> None:
+        list(track([1], total=[]))  # type: ignore[arg-type]
+
+    async with tasks:
+        seen = await snapshots(tasks, odd)
+        assert seen[-2].message == "folder: 4 of 4"
+        assert (await snapshots(tasks, wrong))[-1].message == "The total has to be a number, not list"
 
 
 async def test_closed_loops_are_passed_over() -> None:

@@ -91,16 +91,40 @@ async def test_what_a_bar_says() -> None:
             bar.total = 12_000_000
             bar.set_description("weights")
             await asyncio.sleep(0)
-            bar.reset(20_000_000)
+            bar.reset(20)
             await asyncio.sleep(0)
-            bar.update(5_000_000)
+            bar.update(5)
 
     assert words(await run(work)) == [
         "model: 3.1 MB",
         "weights: 3.1 of 12 MB",
-        "weights: 0 of 20 MB",
-        "weights: 5 of 20 MB",
+        "weights: 0 of 20 B",
+        "weights: 5 of 20 B",
     ]
+
+
+async def test_a_bar_that_says_nothing_new() -> None:
+    """What changes but the line on the terminal is no event, and leaves the inner bar where it is."""
+
+    async def work() -> None:
+        with trange(2, desc="Outer", disable=True, **AT_ONCE) as outer:
+            for _ in outer:
+                for number in trange(3, desc="Inner", disable=True, **AT_ONCE):
+                    await asyncio.sleep(0)
+                    outer.set_postfix(number=number)
+                    await asyncio.sleep(0)
+
+    seen = [each for each in await run(work) if each.steps]
+    assert words(seen)[:3] == ["Inner: 0 of 3", "Inner: 1 of 3", "Inner: 2 of 3"]
+
+
+async def test_what_only_a_disabled_bar_takes() -> None:
+    """Arguments that tqdm doesn't know, and those without a name, are no mistake in a task either."""
+
+    def work() -> int:
+        return len(list(tqdm(range(3), "Silent", None, True, None, disable=True, colours=3)))
+
+    assert (await run(work))[-1].data == 3
 
 
 async def test_the_last_value_is_right() -> None:

@@ -23,6 +23,8 @@ from pydantic import (
     ConfigDict,
     Field,
     Json,
+    PlainSerializer,
+    PlainValidator,
     RootModel,
     Secret,
     SecretBytes,
@@ -241,6 +243,35 @@ def test_what_would_reach_a_worker_changed_is_refused(annotation: object, value:
     work = work_with(annotation)
     with pytest.raises(InvalidParameters):
         work.to_json(work.parse({"own": value}))
+
+
+class Temperature:
+    """A value of which only its annotation knows JSON."""
+
+    def __init__(self, degrees: float) -> None:
+        self.degrees = degrees
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Temperature) and other.degrees == self.degrees
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_json_by_an_annotation() -> None:
+    """A type's own serializer makes what its keys are compared by, and what reaches a worker."""
+    read = PlainValidator(lambda value: value if isinstance(value, Temperature) else Temperature(value))
+    work = work_with(Annotated[Temperature, read, PlainSerializer(lambda value: value.degrees)])
+    parameters = work.parse({"own": Temperature(3)})
+    assert parameters.json_values() == '{"own": 3}'
+    assert work.from_json(work.to_json(parameters)).values() == parameters.values()
+
+
+def test_what_has_no_json_is_named() -> None:
+    """The error names the parameter that a worker, or a key, can't be told of."""
+    work = work_with(Any)
+    for value in (object(), {("a", object()): 1}):
+        with pytest.raises(InvalidParameters, match=r"^own: There is no JSON for this value$"):
+            work.to_json(work.parse({"own": value}))
 
 
 FRIENDS = {"a": {1}, "b": {2}}

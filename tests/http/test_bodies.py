@@ -7,8 +7,8 @@ from typing import Annotated
 import pytest
 from pydantic import Field
 
-from taskstream.errors import InvalidParameters
-from taskstream.http.bodies import StartTaskBodies
+from taskstream.errors import MAX_ERRORS, InvalidParameters
+from taskstream.http.bodies import BODY_BYTES, StartTaskBodies
 from taskstream.updates import Update
 from taskstream.work import Work, WorkTable
 
@@ -55,3 +55,13 @@ def test_as_a_sentence(bodies: StartTaskBodies) -> None:
         InvalidParameters, match=r"^count: Field required; more: Extra inputs .* permitted$"
     ):
         bodies.parse(b'{"more": 1}')
+
+
+def test_many_mistakes_are_told_briefly(bodies: StartTaskBodies) -> None:
+    """A large body that is nothing but mistakes is answered with a short list, by short names."""
+    many = b"{" + b",".join(b'"%x":1' % number for number in range(7000)) + b"}"
+    assert len(many) < BODY_BYTES
+    told = mistakes(bodies, many)
+    assert len(told) == MAX_ERRORS + 1
+    assert told[-1] == {"type": "too_many", "loc": ["body"], "msg": f"… and {7001 - MAX_ERRORS} more"}
+    assert len(json.dumps(mistakes(bodies, b'{"' + b"x" * 60_000 + b'": 1}'))) < 1000

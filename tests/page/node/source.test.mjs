@@ -389,6 +389,7 @@ test("while a proxy holds all of it back the status is asked for, until somethin
   await end(source);
   await inState(source, "ended");
   assert.deepEqual(states, ["ended"]);
+  await new Promise((resolve) => setTimeout(resolve, 200)); // one may have been on its way
   const { length } = server.polls;
   await new Promise((resolve) => setTimeout(resolve, 200));
   assert.equal(server.polls.length, length);
