@@ -73,11 +73,11 @@ class Reporter(Step):
         step is `live`, it need not call this, but may replace what it has said, or go on counting. Raises
         `asyncio.CancelledError` once this is closed.
         """
+        if os.getpid() != self.process_id:  # a loop goes on in a forked child, where nobody frees the lock
+            return self.said
         # What was reported is what is sent, even if the work goes on filling its list.
-        json = None
-        if data is not None:
-            json = to_json(data, iterators=threading.get_ident() != self._loop_thread)
-        said = (progress, message, json)
+        in_loop = threading.get_ident() == self._loop_thread
+        said = (progress, message, None if data is None else to_json(data, iterators=not in_loop))
         with self._room:
             self._check()
             if self.latest is not step:

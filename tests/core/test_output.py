@@ -26,6 +26,7 @@ from taskstream import (
 )
 from taskstream.bridge import Reporter
 from taskstream.log import Log
+from taskstream.steps import find_step
 from taskstream.tasks import Task
 from tests.core.running import Form, blocking, coroutine, events, generator, other_thread
 
@@ -336,3 +337,37 @@ async def test_a_forked_child_is_outside_of_the_task(
     assert seen[-1].snapshot is not None
     assert seen[-1].snapshot.data is False
     assert capfd.readouterr().out == f"{lines(30)}None\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+async def test_a_loop_that_goes_on_in_a_forked_child() -> None:
+    """It tells nobody, and waits for no thread that only the parent has."""
+    tasks = TaskStream()
+    held, free = threading.Event(), threading.Event()
+
+    def hold(reporter: Reporter) -> None:
+        with reporter._room:
+            held.set()
+            free.wait()
+
+    @tasks.work
+    def run() -> int | None:
+        steps = track(range(3))
+        next(steps)
+        step = find_step()
+        assert step
+        thread = threading.Thread(target=hold, args=(step.reporter,))
+        thread.start()
+        held.wait()
+        child = multiprocessing.get_context("fork").Process(target=list, args=(steps,))
+        child.start()
+        child.join(10)
+        free.set()
+        thread.join()
+        return child.exitcode
+
+    async with tasks:
+        last = (await events(tasks, run))[-1].snapshot
+    assert last is not None
+    assert last.data == 0
