@@ -61,4 +61,5 @@ class LazyCelery:
             )
         from taskstream.redis.worker import Worker
 
+        self._tasks.works.check()
         return Worker(self._tasks).celery

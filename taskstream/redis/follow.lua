@@ -11,5 +11,5 @@ if not redis.call('XADD', log, 'NOMKSTREAM', 'MAXLEN', history_length, id .. '-0
     'data', data, 'kind', kind, 'writer', writer, 'count', count, 'history', history) then return 0 end
 redis.call('HSET', positions, task_id, position)
 if kind == '' then redis.call('HSET', KEYS[1] .. 'snapshots', task_id, text) end
-redis.call('PUBLISH', log, #text < 4096 and text or '')  -- servers need not read a small one
+redis.call('PUBLISH', log, #text < 4096 and '+' .. text or '')  -- servers need not read a small one
 return 1

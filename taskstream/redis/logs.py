@@ -68,7 +68,8 @@ class Page(NamedTuple):
         """Decode a reply."""
         newest_id, gapless, snapshot, scope, *entries = reply
         events = [logged_event(*entries[i : i + 3]) for i in range(0, len(entries), 3)]
-        latest = logged_event(*snapshot.split(b" ", 2)) if snapshot else None
+        number, _, data = snapshot.partition(b" ")  # and another one, but by older versions
+        latest = logged_event(number, b"", data.lstrip(b" ")) if snapshot else None
         return cls(events, int(newest_id), bool(gapless), latest, scope.decode() or None)
 
 
@@ -184,7 +185,7 @@ class RedisLogs:
         try:
             return after if await answer_to(request) else None
         except NoScriptError:
-            await self.redis.script_load(self._follow.script)
+            await answer_to(lambda: self.redis.script_load(self._follow.script))
         except ConnectionLost:
             pass
         return None

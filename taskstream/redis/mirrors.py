@@ -35,9 +35,9 @@ class Mirror(RemoteTask):
 
     def add_next(self, notification: bytes) -> bool:
         """Add the event that a notification has; false if it has none, or not the next one."""
-        if not notification.startswith(b"%d " % (self.position + 1)):
+        if not notification.startswith(b"+%d " % (self.position + 1)):
             return False
-        self._add([logged_event(*notification.split(b" ", 2))])
+        self._add([logged_event(*notification[1:].split(b" ", 2))])
         return True
 
     def add(self, page: Page, position: int) -> bool:

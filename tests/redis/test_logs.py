@@ -5,6 +5,7 @@ import time
 
 import pytest
 from redis import Redis
+from redis.exceptions import RedisError
 
 from taskstream.events import Event, Kind, TaskStatus
 from taskstream.idempotency import IdempotencyKey
@@ -102,6 +103,20 @@ async def test_an_event_that_follows(logs: RedisLogs, worker_logs: RedisLogs, cl
         position = await start()
         await happened()
         assert await follow(3, position) is None
+
+
+async def test_a_redis_that_stops_answering_while_it_learns(
+    logs: RedisLogs, worker_logs: RedisLogs, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker waits for it no longer than for other answers."""
+    await create(logs, A)
+    position = await worker_logs.append(A, [Event(2, Kind.OUTPUT, b"{}")], "me")
+    assert position
+    client.script_flush()
+    monkeypatch.setattr(worker_logs.redis, "script_load", lambda _: asyncio.Event().wait())
+    with pytest.raises(RedisError, match="No answer"):
+        async with asyncio.timeout(10):
+            await worker_logs.follow(A, Event(3, Kind.OUTPUT, b"{}"), "me", TaskStatus.PENDING, position)
 
 
 async def test_of_many_last_events_one_wins(logs: RedisLogs) -> None:

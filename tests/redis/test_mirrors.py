@@ -15,7 +15,7 @@ from taskstream.redis.mirrors import Mirrors
 from taskstream.redis.remote import find_task
 from taskstream.tasks import Task
 from taskstream.viewers import Follower
-from tests.redis.conftest import mirror_of, new_task
+from tests.redis.conftest import NAMESPACE, mirror_of, new_task
 
 pytestmark = pytest.mark.slow
 
@@ -99,6 +99,15 @@ async def test_a_log_that_is_nothing_but_output(logs: RedisLogs, mirrors: Mirror
     assert b'\n\nevent: lost\ndata: {"from":2,"to":151}\n\nid: 152\n' in events
 
 
+async def test_a_snapshot_of_an_older_version(logs: RedisLogs, mirrors: Mirrors, client: Redis) -> None:
+    """It has one space after its number, and is the same."""
+    task = await started(logs)
+    [page] = await logs.read([(task.task_id, 0)])
+    client.hset(f"{NAMESPACE}:snapshots", task.task_id, b"1 " + task.log.latest)
+    assert await logs.read([(task.task_id, 0)]) == [page]
+    assert (await mirror_of(mirrors, task)).snapshot == task.snapshot
+
+
 async def test_a_mirror_of_what_was_lost(logs: RedisLogs, mirrors: Mirrors, client: Redis) -> None:
     """When Redis has lost events, viewers stay for what follows; when all of a log, they are let go."""
     task = await started(logs, events=5)
@@ -178,7 +187,8 @@ async def test_notifications_come_for_what_is_watched(
             assert ids(await viewer.read()) == [4]
         await publish("x" * 5000)
         assert ids(await viewer.read()) == [5]
-    assert not mirror.add_next(b"7 output {}")  # for which it waits until it has the sixth
+    assert not mirror.add_next(b"+7 output {}")  # for which it waits until it has the sixth
+    assert not mirror.add_next(b"6 7 output {}")  # of an older version, which says what comes before it
     channels = client.pubsub_channels()
     assert logs.prefix + watched.task_id in channels
     assert logs.prefix + other.task_id not in channels

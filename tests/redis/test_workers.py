@@ -90,6 +90,18 @@ def test_green_threads_are_refused() -> None:
         TaskConsumer(print, task_events=False, pool=Pool())
 
 
+def test_work_that_can_not_be_read() -> None:
+    """A worker that has such work ends at its start, and not only when it gets a task."""
+
+    async def work(*, own: int) -> None: ...
+
+    work.__annotations__["own"] = "Unknown"
+    tasks = TaskStream(redis_url="redis://127.0.0.1:1")
+    tasks.work(work)
+    with pytest.raises(TypeError, match="has an annotation that can't be read"):
+        _ = tasks.celery.main
+
+
 @pytest.mark.parametrize("namespace", ["", "a:b", "a b", "a*", "{a}", "ä", "a\n"])
 async def test_namespaces(namespace: str) -> None:
     """One whose keys could be another's is refused, by servers and workers."""
