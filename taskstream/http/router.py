@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from taskstream.http.task_stream import TaskStream
 
 START = "/start-task"
-
 Options = dict[str, Any]
 
 TaskIdQuery = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
@@ -53,7 +52,7 @@ class TaskRoute(APIRoute):
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, which calls the endpoint itself where it can."""
+        """The handler, whose answers and errors no cache may keep."""
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:

@@ -12,9 +12,10 @@ from itertools import islice
 
 from taskstream.events import Event, Kind
 from taskstream.redis.availability import Availability
-from taskstream.redis.logs import Page, RedisLogs, logged_event
+from taskstream.redis.logs import RedisLogs
 from taskstream.redis.notifications import Notifications
 from taskstream.redis.remote import RemoteTask
+from taskstream.redis.replies import Page, logged_event
 from taskstream.settings import Settings
 
 IDLE_SECONDS = 10

@@ -13,10 +13,11 @@ from taskstream.events import TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.redis.availability import OUT_OF_REACH, RECONNECT_SECONDS, REQUEST_SECONDS, Availability
-from taskstream.redis.logs import Creation, RedisLogs
+from taskstream.redis.logs import RedisLogs
 from taskstream.redis.messages import celery_message, check_namespace
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.redis.remote import carry_out, end_task, find_task
+from taskstream.redis.replies import Creation
 from taskstream.registry import CLOSE_SECONDS
 from taskstream.settings import Settings
 from taskstream.tasks import Task

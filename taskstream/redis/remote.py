@@ -5,7 +5,8 @@ from typing import Self
 
 from taskstream.events import Event, Snapshot, TaskStatus
 from taskstream.log import Log
-from taskstream.redis.logs import Decision, RedisLogs
+from taskstream.redis.logs import RedisLogs
+from taskstream.redis.replies import Decision
 from taskstream.settings import Settings
 from taskstream.tasks import Task
 

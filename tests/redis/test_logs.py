@@ -9,7 +9,8 @@ from redis.exceptions import RedisError
 
 from taskstream.events import Event, Kind, TaskStatus
 from taskstream.idempotency import IdempotencyKey
-from taskstream.redis.logs import LEASE_SECONDS, PAGE_BYTES, Creation, Position, RedisLogs
+from taskstream.redis.logs import LEASE_SECONDS, PAGE_BYTES, RedisLogs
+from taskstream.redis.replies import Creation, Position
 from taskstream.redis.worker import Leases
 from tests.redis.conftest import NAMESPACE, append, ids, logs_of
 from tests.support.backends import RedisServer

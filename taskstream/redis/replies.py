@@ -1,0 +1,72 @@
+"""What the scripts in Redis answer."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from taskstream.events import Event, Kind
+
+KINDS = {kind.encode(): kind for kind in Kind}
+
+
+class Creation(StrEnum):
+    """The outcome of an attempt to create a task; its key may be known, with the same start or another."""
+
+    CREATED = "created"
+    KNOWN = "known"
+    KEY_REUSED = "key reused"
+    FULL = "full"
+    LATE = "late"
+
+
+class Page(NamedTuple):
+    """Some events of a log, and what is said about them."""
+
+    events: list[Event]
+    newest_id: int
+    """The number of the newest entry of the log, if this page doesn't reach it; else 0."""
+    gapless: bool
+    """Whether they follow the event after which they were asked for, as that is still in the log."""
+    snapshot: Event | None
+    """The latest snapshot, if it was read from its beginning."""
+    scope: str | None
+    """Whose the task is, likewise."""
+
+    @classmethod
+    def of(cls, reply: Sequence[Any]) -> "Page":
+        """Decode a reply."""
+        newest_id, gapless, snapshot, scope, *entries = reply
+        events = [logged_event(*entries[i : i + 3]) for i in range(0, len(entries), 3)]
+        number, _, data = snapshot.partition(b" ")  # and another one, but by older versions
+        latest = logged_event(number, b"", data.lstrip(b" ")) if snapshot else None
+        return cls(events, int(newest_id), bool(gapless), latest, scope.decode() or None)
+
+
+class Position(NamedTuple):
+    """Where the latest event of a writer is in a log, while nothing else has happened to the task."""
+
+    id: int
+    history: bytes
+    room: int
+    """Bytes that may follow before the memory that the log takes is looked at."""
+
+
+class Decision(NamedTuple):
+    """How a task has to end, and its latest snapshot, under the number that its last event follows."""
+
+    task_id: str
+    status: str
+    message: str
+    latest: Event
+
+    @classmethod
+    def of(cls, reply: Sequence[bytes]) -> "Decision":
+        """Decode a reply."""
+        task_id, status, message = (word.decode() for word in reply[:3])
+        return cls(task_id, status, message, logged_event(reply[3], b"", reply[4]))
+
+
+def logged_event(event_id: bytes, kind: bytes, data: bytes) -> Event:
+    """An event as Redis has it; of a kind that only a later version knows, it is lost here."""
+    number = int(event_id)
+    return Event(number, KINDS[kind], data) if kind in KINDS else Event.of_lost(number, number)
