@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,22 @@ from taskstream.events import Kind
 from taskstream.sqlite import journal, registry
 from tests.sqlite.conftest import Make
 from tests.sqlite.test_restart import watch
+
+
+async def run_until(tasks: TaskStream, event_id: int) -> str:
+    """Start a long task; its id, when it has come to this event."""
+    task = await tasks.start("steps", count=500)
+    async for event in tasks.follow(task.task_id):
+        if event.id == event_id:
+            break
+    return task.task_id
+
+
+def rows_of(path: Path) -> int:
+    """How many events the file has of tasks that go on."""
+    with closing(sqlite3.connect(path)) as connection:
+        [(rows,)] = connection.execute("SELECT count(*) FROM events")
+    return int(rows)
 
 
 async def test_ended_tasks_are_in_the_file_only(make: Make) -> None:
@@ -34,30 +51,19 @@ async def test_ended_tasks_are_in_the_file_only(make: Make) -> None:
 async def test_a_long_log_is_trimmed_in_the_file(make: Make, path: Path) -> None:
     """Of a task that goes on the file has little more than its log, and the latest snapshot."""
     async with make(history_length=10) as tasks:
-        task = await tasks.start("steps", count=500)
-        async for event in tasks.follow(task.task_id):
-            if event.id == 900:
-                break
-        with sqlite3.connect(path) as connection:
-            [(rows,)] = connection.execute("SELECT count(*) FROM events")
-        connection.close()
-        assert rows <= 10 + 2 * 64
+        await run_until(tasks, 900)
+        assert rows_of(path) <= 10 + 2 * 64
 
 
 async def test_a_shorter_history(make: Make, path: Path) -> None:
     """What a shorter history has no place for leaves the file with the end of its task."""
     async with make(history_length=1000) as tasks:
-        task = await tasks.start("steps", count=500)
-        async for event in tasks.follow(task.task_id):
-            if event.id == 200:
-                break
+        task_id = await run_until(tasks, 200)
     for _ in range(2):
         async with make(history_length=10) as tasks:
-            assert len(await watch(tasks, task.task_id)) <= 10 + 2
+            assert len(await watch(tasks, task_id)) <= 10 + 2
             assert await tasks.registry.count() == (1, 0)
-        with sqlite3.connect(path) as connection:
-            assert not [*connection.execute("SELECT * FROM events")]
-        connection.close()
+        assert rows_of(path) == 0
 
 
 async def test_bounds(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
