@@ -94,11 +94,17 @@ def all_scalars(values: Iterable[object]) -> bool:
 
 
 def key_of(key: object) -> str:
-    """The name of a member, as pydantic has it."""
+    """The name of a member: pydantic's if it has one, else text."""
     if not isinstance(key, str):
         with suppress(Exception):
-            [key] = pydantic_core.to_jsonable_python({key: None})
+            key = member_name(key)
     return plain_text(key) if isinstance(key, str) else text_of(key)
+
+
+def member_name(key: object) -> str:
+    """The name that pydantic gives a member of an object. Raises `ValueError` for a key that has none."""
+    (name,) = pydantic_core.to_jsonable_python({key: None})
+    return str(name)
 
 
 def encoded(value: object) -> bytes | None:

@@ -12,7 +12,7 @@ from typing import Any
 import pydantic_core
 from pydantic import BaseModel, RootModel, Secret, SecretBytes, SecretStr
 
-from taskstream.encoding import to_json
+from taskstream.encoding import member_name, to_json
 from taskstream.errors import IDEMPOTENCY_KEY, InvalidParameters
 
 QUOTED = r'"(?:[ !#-\[\]-~]|\\["\\]){1,255}"'
@@ -75,9 +75,3 @@ def canonical(value: object, base64_bytes: bool = True) -> Any:  # noqa: ANN401 
         case bytes() if base64_bytes:
             return base64.urlsafe_b64encode(value).decode()
     return pydantic_core.to_jsonable_python(value, inf_nan_mode="constants")
-
-
-def member_name(key: object) -> str:
-    """The name that pydantic gives a member of an object. Raises `ValueError` for a key that has none."""
-    (name,) = pydantic_core.to_jsonable_python({key: None})
-    return str(name)

@@ -37,6 +37,11 @@ class Log:
         self._events: deque[Event] = deque()
         self._bytes = 0
 
+    @property
+    def next_id(self) -> int:
+        """The number of the event that is appended next."""
+        return self.last_id + 1
+
     def append(self, data: bytes, kind: Kind = Kind.SNAPSHOT, event_id: int = 0) -> None:
         """Add an event, which is one line of `data`, and tell the listeners.
 

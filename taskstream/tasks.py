@@ -170,7 +170,7 @@ class Task:
     def append_lost(self) -> None:
         """Append that output was dropped, unless the task has ended: in its place stands one number."""
         if not self.log.sealed:
-            lost = Event.of_lost(self.log.last_id + 1, self.log.last_id + 1)
+            lost = Event.of_lost(self.log.next_id, self.log.next_id)
             self.log.append(lost.data, lost.kind)
 
 

@@ -75,7 +75,7 @@ class WorkThreads:
         current_thread().name = name
         settle: Callable[[], None]
         try:
-            settle = partial(outcome.set_result, next(result_of(function)))
+            settle = partial(outcome.set_result, next(encoded_result(function)))
         except BaseException as error:  # noqa: BLE001 - it is raised where the outcome is awaited
             settle = partial(outcome.set_exception, error)
         with suppress(RuntimeError):  # the loop is closed: the server has stopped
@@ -90,7 +90,7 @@ class WorkThreads:
             settle()
 
 
-def result_of(function: Callable[[], object]) -> Iterator[Result]:
+def encoded_result(function: Callable[[], object]) -> Iterator[Result]:
     """Its result; in a generator, where `StopIteration`, which no future takes, becomes another error."""
     result = Result.of(function())
     yield replace(result, data=to_json(result.data))  # here, where it holds up nobody

@@ -34,11 +34,14 @@ class FileLog(Log):
         self._snapshot_id = 0
         self._on_append = on_append
 
+    @property
+    def next_id(self) -> int:
+        """The same, behind what doesn't show yet."""
+        return self._next_id
+
     def append(self, data: bytes, kind: Kind = Kind.SNAPSHOT, event_id: int = 0) -> None:
         """Add an event; what doesn't show yet is bounded as the rest is."""
         event = Event(event_id or self._next_id, kind, data)
-        if kind is Kind.LOST:  # which names its own number
-            event = Event.of_lost(event.id, event.id)
         self._next_id = event.id + 1
         if kind is Kind.SNAPSHOT or kind is Kind.LAST:
             self._snapshot_id = event.id
