@@ -1,6 +1,7 @@
 """The clients as guests: sessions that raise, guarded servers, comments, and what flags refuse."""
 
 import asyncio
+import socket
 import time
 import zlib
 from contextlib import closing, suppress
@@ -9,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 import requests
+import urllib3
 
 import client
 import sse_client
@@ -145,6 +147,21 @@ async def test_endless_bodies(kind: str, begin: bytes, again: bytes) -> None:
             await (read(url) if kind == "client" else asyncio.to_thread(read_sync, url))
     assert (raised.type is EventTooLarge) == (not again)
     server.close()
+
+
+def test_a_connection_closed_by_its_own_timeout() -> None:
+    """Also where the connection's own timeout comes first, the end of the time is one `TimeoutError`."""
+    ours, theirs = socket.socketpair()
+    response = requests.Response()
+    response.raw = urllib3.HTTPResponse(ours.makefile("rb"), preload_content=False)
+
+    def read(count: int, **_: bool) -> bytes:
+        response.raw.close()
+        ours.close()
+        return theirs.recv(count)
+
+    with theirs, pytest.raises(TimeoutError):
+        sync_stream.read_within(0.05, response, read, 1)
 
 
 @pytest.mark.parametrize(
