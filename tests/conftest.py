@@ -11,10 +11,10 @@ import pytest
 
 from tests.support.api import Api
 from tests.support.backends import BACKENDS, backend
-from tests.support.browser import browser, context, page, phone
+from tests.support.browser import browser, context, page, phone, profile
 from tests.support.programs import Program, Server
 
-__all__ = ["browser", "context", "page", "phone"]  # fixtures
+__all__ = ["browser", "context", "page", "phone", "profile"]  # fixtures
 
 Start = Callable[[Program], Any]
 

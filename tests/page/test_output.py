@@ -49,9 +49,9 @@ LOSE = """async () => {
 }"""
 
 
-def speak(server: Server, pieces: list[str], seconds: float = 0.0, times: int = 1) -> str:
+def speak(server: Server, pieces: list[str], **fields: object) -> str:
     """Start a task that says these pieces; its id."""
-    return start_task(server, work="speech", name="Speech", pieces=pieces, seconds=seconds, times=times)
+    return start_task(server, work="speech", name="Speech", pieces=pieces, **fields)
 
 
 def open_output(page: Page, name: str = "Speech") -> Locator:
@@ -67,13 +67,13 @@ def text_of(log: Locator) -> str:
 
 def test_lines_are_shown_as_they_are_said(speaker: Server, page: Page) -> None:
     """The log shows each line while the task runs, follows its end, and says when it is complete."""
-    task_id = speak(speaker, LINES, seconds=0.01)
-    page.goto(f"{speaker.url}/#{task_id}")
+    page.goto(f"{speaker.url}/#{speak(speaker, LINES, pauses=[100])}")
     log = open_output(page)
     expect(log).to_contain_text("line 3\n")
     expect(page.locator(STATE)).to_have_text("Live")
     expect(card(page, "Speech").locator(".badge")).to_have_text("Running")
     expect(log).to_have_accessible_name("Output of Speech")
+    start_task(speaker, work="go_on")
     expect(page.locator(STATE)).to_have_text("Complete")
     assert text_of(log) == TEXT
     assert log.evaluate(BELOW) < 2
@@ -159,15 +159,17 @@ def test_one_pane_at_a_time(speaker: Server, page: Page) -> None:
 def test_a_cut_connection_goes_on(speaker: Server, page: Page) -> None:
     """After cuts and a 502 the log goes on with what follows the last event: each line is there once."""
     with gateway(speaker.url) as proxy:
-        page.goto(f"{proxy.url}/#{speak(speaker, LINES, seconds=0.02)}")
+        page.goto(f"{proxy.url}/#{speak(speaker, LINES, pauses=[21, 61])}")
         log = open_output(page)
         expect(log).to_contain_text("line 20\n")
         proxy.cut()
+        start_task(speaker, work="go_on")
         expect(log).to_contain_text("line 60\n")
         proxy.fates = [Fate.BAD_GATEWAY]
         proxy.cut()
         expect(page.locator(STATE)).to_contain_text("(502)")
         proxy.fates = [Fate.PASS]
+        start_task(speaker, work="go_on")
         expect(page.locator(STATE)).to_have_text("Complete")
         assert text_of(log) == TEXT
         own = [request for request in proxy.streams if request.path.endswith("/stream")]

@@ -65,7 +65,7 @@ def test_a_reload_loses_nothing(server: Server, page: Page) -> None:
     """A reload in the middle keeps the tasks on the list, in order, and goes on watching them."""
     page.goto(server.url)
     submit(page, name="First", seconds=0)
-    submit(page, name="Second", seconds=1.5, steps=20)
+    submit(page, name="Second", seconds=60, steps=300)
     expect_status(page, "Second", "PROGRESS")
     before = progress(page, "Second")
     page.reload()
@@ -73,7 +73,8 @@ def test_a_reload_loses_nothing(server: Server, page: Page) -> None:
     expect_status(page, "Second", "PROGRESS")
     assert progress(page, "Second") >= before
     expect(page.locator("#tasks h3")).to_have_text(["Second", "First"])
-    expect_status(page, "Second", "SUCCESS")
+    card(page, "Second").get_by_role("button", name="Cancel").click()
+    expect_status(page, "Second", "REVOKED")
 
 
 def test_tabs_share_their_list(server: Server, context: BrowserContext, page: Page) -> None:

@@ -52,16 +52,28 @@ async def odd(
     yield Result({datetime.fromisoformat(day).date()}, "Odd, but done")
 
 
+turns = asyncio.Semaphore(0)
+
+
 @tasks.work
 async def speech(
-    *, pieces: list[str], seconds: float = 0, times: int = 1
+    *, pieces: list[str], seconds: float = 0, times: int = 1, pauses: tuple[int, ...] = ()
 ) -> AsyncIterator[Output | Update]:
-    """Say these pieces, again and again, with an update after every other one."""
+    """Say these pieces, again and again, with an update after every other one; `go_on` ends a pause."""
     for number in range(times * len(pieces)):
+        if number in pauses:
+            await turns.acquire()
         yield Output(pieces[number % len(pieces)])
         if number % 2:
             yield Update(100 * number / (times * len(pieces)), f"Piece {number}")
         await asyncio.sleep(seconds)
+
+
+@tasks.work
+async def go_on() -> AsyncIterator[Update]:
+    """Let a speech go on that pauses."""
+    turns.release()
+    yield Update(100)
 
 
 if __name__ == "__main__":
