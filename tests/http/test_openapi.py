@@ -1,6 +1,7 @@
 """The API against its own description: whatever schemathesis makes of it, answers are described there."""
 
 import copy
+import functools
 import json
 import warnings
 from collections import Counter
@@ -8,14 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import schemathesis
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.utils import generate_unique_id
 from hypothesis import assume, given, settings, strategies as st
 from pydantic import BaseModel
-from schemathesis import Case, GenerationMode
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from app import app
 from taskstream import TaskStream
@@ -72,8 +70,20 @@ def with_events(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-DOCUMENT = schemathesis.openapi.from_dict(with_events(copy.deepcopy(app.openapi())))
-OPERATIONS = {result.ok().label: result.ok() for result in DOCUMENT.get_all_operations()}  # type: ignore[union-attr]
+def read(document: dict[str, Any]) -> Any:
+    """An OpenAPI document, valid."""
+    import schemathesis  # which takes a second: not in every process that collects this file
+
+    return schemathesis.openapi.from_dict(document)
+
+
+@functools.cache
+def described() -> dict[str, Any]:
+    """The operations of our document, by their labels."""
+    document = read(with_events(copy.deepcopy(app.openapi())))
+    return {result.ok().label: result.ok() for result in document.get_all_operations()}
+
+
 EXPECTED = {
     "POST /start-task": {200, 422},
     "GET /task-progress/{task_id}": {200, 204, 404},
@@ -108,17 +118,17 @@ def task_id(server: Server) -> str:
 
 def test_all_routes() -> None:
     """Every route is tried."""
-    assert OPERATIONS.keys() == EXPECTED.keys()
+    assert described().keys() == EXPECTED.keys()
 
 
 def test_what_is_too_rare_to_be_tried() -> None:
     """What a body can meet with is described: it is cut off, too slow, too large, or finds no place."""
-    responses = OPERATIONS["POST /start-task"].definition.raw["responses"]
+    responses = described()["POST /start-task"].definition.raw["responses"]
     for status in ("400", "408", "413", "503"):
         schema = responses[status]["content"]["application/json"]["schema"]
         assert schema == {"$ref": "#/components/schemas/Detail"}
     for label, expected in EXPECTED.items():
-        responses = OPERATIONS[label].definition.raw["responses"]
+        responses = described()[label].definition.raw["responses"]
         if 204 in expected:  # a stream
             assert "503" in responses
             assert list(responses["200"]["content"]) == ["text/event-stream"]
@@ -172,7 +182,7 @@ def start_task_body(tasks: TaskStream) -> dict[str, Any]:
     application = FastAPI()
     application.include_router(tasks.router, prefix="/jobs")
     document = application.openapi()
-    schemathesis.openapi.from_dict(document)
+    read(document)
     content = document["paths"]["/jobs/start-task"]["post"]["requestBody"]["content"]
     schema: dict[str, Any] = content["application/json"]["schema"]
     return schema
@@ -202,9 +212,12 @@ def test_nothing_to_start() -> None:
 @pytest.mark.parametrize("examples", [20, pytest.param(400, marks=pytest.mark.slow)])
 def test_every_answer_is_described(server: Server, task_id: str, label: str, examples: int) -> None:
     """No request makes the server fail, and every answer has a status, headers and a body as described."""
+    from schemathesis import Case, GenerationMode
+    from schemathesis.specs.openapi.checks import positive_data_acceptance
+
     seen: Counter[int] = Counter()
     cases = st.sampled_from(GenerationMode).flatmap(
-        lambda mode: OPERATIONS[label].as_strategy(generation_mode=mode)
+        lambda mode: described()[label].as_strategy(generation_mode=mode)
     )
 
     @settings(max_examples=examples, database=None)

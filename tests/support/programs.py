@@ -31,7 +31,8 @@ class Program:
             [*self.executable, *arguments],
             cwd=self.folder,
             process_group=self.process_group,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            # Bytecode is kept even in a container that says no: the same modules start hundreds of times.
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
