@@ -4,10 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.browser import launch, open_profile
 from tests.support.node import node_modules
 from tests.support.programs import OwnWorkServer, Server
 
 __all__ = ["node_modules"]  # a fixture
+
+browser = pytest.fixture(
+    launch, scope="package", name="browser"
+)  # no test of the folder has a loop of its own
+profile = pytest.fixture(open_profile, scope="package", name="profile")
 
 
 class EveryField(Server):

@@ -57,9 +57,7 @@ def executable() -> str:
     return require("chromium", "chromium-browser", "google-chrome")
 
 
-# One for each file, not for the session: while Playwright's loop runs, no other test can start its own.
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def launch() -> Iterator[Browser]:
     """Chromium; without one the tests are skipped, but not in CI."""
     path = executable()
     with sync_playwright() as playwright:
@@ -68,12 +66,16 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def profile(browser: Browser) -> Iterator[BrowserContext]:
+def open_profile(browser: Browser) -> Iterator[BrowserContext]:
     """A browser profile with a tab that stays, for else each test would start a process anew."""
     with browser.new_context(viewport={"width": 1200, "height": 800}) as profile:
         profile.new_page()
         yield profile
+
+
+# For a file, not for the session: while Playwright's loop runs, no other test can start its own.
+browser = pytest.fixture(launch, scope="module", name="browser")
+profile = pytest.fixture(open_profile, scope="module", name="profile")
 
 
 @pytest.fixture

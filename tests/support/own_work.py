@@ -73,7 +73,7 @@ async def speech(
 async def go_on() -> AsyncIterator[Update]:
     """Let a speech go on that pauses."""
     turns.release()
-    yield Update(100)
+    yield Update(100, "Went on")
 
 
 if __name__ == "__main__":
