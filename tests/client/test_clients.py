@@ -42,7 +42,7 @@ FIVE_STEPS = [
 ]
 """What is printed of a task in five steps, watched from its beginning."""
 
-WORKS = "'simulated', 'scraping', 'flood', 'hot_loop', 'sleep', 'odd' or 'speech'"
+WORKS = "'simulated', 'scraping', 'flood', 'hot_loop', 'sleep', 'odd', 'speech' or 'go_on'"
 SPEECH = ("--work", "speech", "--param")
 SAID = [
     event(2, {"text": 5}, "output"),

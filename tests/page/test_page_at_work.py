@@ -100,9 +100,9 @@ def test_live_is_told_from_mute(server: Server, page: Page) -> None:
         page.goto(proxy.url)
         submit(page, name="Long", seconds=60)
         expect(page.locator(CONNECTION)).to_have_text("Live")
-        page.clock.run_for(44_000)
+        page.clock.run_for(40_000)  # and what the machine takes besides, which is time of the page too
         expect(page.locator(CONNECTION)).to_have_text("Live")
-        page.clock.run_for(2_000)
+        page.clock.run_for(6_000)
         expect(page.locator(CONNECTION)).to_have_text(re.compile("Reconnecting…|Asking every 2 s"))
 
 
