@@ -1,6 +1,6 @@
 """Where the tasks of an application run, and whose they are.
 
-They run in an event loop, from who enters first to who leaves last.
+They run in one event loop: from the first `async with` until the last one is left.
 """
 
 import asyncio
@@ -132,7 +132,7 @@ class Running:
 
     @asynccontextmanager
     async def at_home(self) -> AsyncIterator[Home]:
-        """Let tasks run in this event loop; in the end, let the viewers go and end what still runs."""
+        """Let tasks run in this event loop; when this is left, viewers are let go and running tasks end."""
         home = Home(self)
         with tqdm_patch.applied(self.track_tqdm):
             try:
