@@ -61,6 +61,7 @@ def send(session: requests.Session, method: str, url: str, **options: Any) -> re
             raise
         return error.response
     except (ValueError, urllib3.exceptions.LocationParseError) as error:  # requests lets idna's pass
+        error.with_traceback(None)  # whose frames keep the answer that requests has left open
         raise errors.InvalidAddress(f"Expected an http address, got an invalid one: {error}") from error
 
 
