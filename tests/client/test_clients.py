@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import requests
 
-from taskstream.client.protocol import ServerError
+from taskstream.client.protocol import Rejected, ServerError
 from taskstream.client.retrying import Retrying
 from tests.client.running import (
     ALL,
@@ -24,7 +24,7 @@ from tests.client.running import (
     status_of,
     stream_of,
 )
-from tests.support.faults import BAD_GATEWAY, BUSY, Answer, CutAt, FaultProxy, Raw, Stall
+from tests.support.faults import CutAt, FaultProxy, Raw, Stall
 from tests.support.programs import Server
 
 StartServer = Callable[..., Server]
@@ -128,25 +128,23 @@ def test_unknown_task(run: Run, server: Server, client: str) -> None:
     assert "not found: it was started by another process of this application" in sentence
 
 
-@ONE
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("fields", "words"),
     [
-        (["--steps", "0"], "(422): steps: Input should be greater than or equal to 1."),
-        (["--work", "dreaming"], f"(422): work: Input should be {WORKS}."),
-        (["--name", "x" * 70_000], "(413): The body is larger than 64 KiB."),
-        (["--param", "x=1"], "(422): x: Extra inputs are not permitted."),
-        (
-            ["--work", "speech", "--param", 'pieces=["a", 1]'],
-            "(422): pieces.1: Input should be a valid string.",
-        ),
+        ({"steps": 0}, "(422): steps: Input should be greater than or equal to 1."),
+        ({"work": "dreaming"}, f"(422): work: Input should be {WORKS}."),
+        ({"name": "x" * 70_000}, "(413): The body is larger than 64 KiB."),
+        ({"x": 1}, "(422): x: Extra inputs are not permitted."),
+        ({"work": "speech", "pieces": ["a", 1]}, "(422): pieces.1: Input should be a valid string."),
     ],
 )
-def test_refused(run: Run, own_server: Server, client: str, flags: list[str], words: str) -> None:
-    """What the server won't have: its reason in words, once, and exit code 2."""
-    program = run(client, "--url", own_server.url, *flags)
-    assert program.wait() == 2
-    assert program.output == f"{client}: The server at {own_server.url} says no {words}\n"
+async def test_refused(
+    own_server: Server, either: AsyncClient, fields: dict[str, object], words: str
+) -> None:
+    """What the server won't have: its reason in words."""
+    with pytest.raises(Rejected) as raised:
+        await either.start(own_server.url, Retrying(own_server.url), **fields)
+    assert str(raised.value) == f"The server at {own_server.url} says no {words}"
 
 
 @ONE
@@ -204,16 +202,6 @@ async def test_cut(run: Run, server: Server, client: str) -> None:
     assert [each and int(each[1]) for each in sent] == [None, 1, 2, 5]
     assert program.output.count("Reconnecting (the connection broke) for up to 30 s\n") == 3
     assert program.output.count("Connected again\n") == 3
-
-
-@ALL
-async def test_busy(run: Run, server: Server, client: str) -> None:
-    """A 502, 503 or 504 passes: the client tries again."""
-    task_id = start_task(server, seconds=0.1, steps=5)
-    async with FaultProxy(server.port, (CutAt(b"id: 2\n"), BAD_GATEWAY, BUSY, Answer(504))) as proxy:
-        program = run(client, "--url", proxy.url, "--task-id", task_id)
-        assert await asyncio.to_thread(program.wait) == 0
-        assert len(proxy.requests) == 5
 
 
 @ONE

@@ -99,7 +99,9 @@ async def test_one(recording: Recording, either: AsyncClient, faults: tuple[Faul
     await try_all(recording, either, [faults])
 
 
-@WHEREVER
+@pytest.mark.parametrize(
+    "own_server", ["memory", pytest.param("file", marks=pytest.mark.slow)], indirect=True
+)
 @pytest.mark.parametrize("kind", [Cut, End])
 async def test_cut_anywhere(recording: Recording, either: AsyncClient, kind: type[Cut | End]) -> None:
     """Cut at a sample of offsets, around the end of each line for one: every event is seen, once, whole."""

@@ -88,13 +88,6 @@ async def test_result_under_the_bar(client: str) -> None:
     assert ("m " if client == "multiple_task.py" else "Result: ") + '[1,{"a":null}]' in screen
 
 
-def test_no_result(run: Run, server: Server) -> None:
-    """A task without a result says nothing of one."""
-    program = run("client.py", "--url", server.url, "--seconds", "0")
-    assert program.wait() == 0
-    assert "Result" not in program.output
-
-
 @pytest.mark.parametrize(
     ("text", "cells", "short"),
     [
