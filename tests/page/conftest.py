@@ -10,9 +10,8 @@ from tests.support.programs import OwnWorkServer, Server
 
 __all__ = ["node_modules"]  # a fixture
 
-browser = pytest.fixture(
-    launch, scope="package", name="browser"
-)  # no test of the folder has a loop of its own
+# No test of the folder has an event loop of its own.
+browser = pytest.fixture(launch, scope="package", name="browser")
 profile = pytest.fixture(open_profile, scope="package", name="profile")
 
 
@@ -22,14 +21,14 @@ class EveryField(Server):
     program = ("-m", "tests.page.every_field")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def every_field() -> Iterator[Server]:
     """A server whose work has a parameter of every kind."""
     with EveryField() as server:
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def speaker() -> Iterator[Server]:
     """A server whose work has something to say; it keeps 500 events of each task."""
     with OwnWorkServer("--retry-milliseconds", "20", "--history-length", "500") as server:
