@@ -122,17 +122,17 @@ class Work:
         return type(self.parameters.__name__, (self.parameters,), members)
 
     def to_json(self, parameters: Parameters) -> str:
-        """The parameters for a worker. Raises `InvalidParameters` if it would get others than these."""
+        """JSON that `from_json` reads back. Raises `InvalidParameters` if it would read others."""
         own = partial(parameters.model_dump_json, include={*self.fields}, by_alias=True, round_trip=True)
         for dump in (parameters.json_values, own):  # its own is right for types that are base64, or JSON
             with suppress(ValidationError, PydanticSerializationError):
                 text = dump()
                 if self.from_json(text).values() == parameters.values():
                     return text
-        raise InvalidParameters.of("parameters", "They would reach a worker changed: its JSON has less")
+        raise InvalidParameters.of("parameters", "They would be changed by becoming JSON, which has less")
 
     def from_json(self, text: str) -> Parameters:
-        """The parameters that `to_json` has made. Raises `ValidationError`."""
+        """The parameters that `to_json` has made JSON of. Raises `ValidationError`."""
         try:
             return self._carried.model_validate_json(text, by_alias=True, by_name=True)
         except ValidationError:
