@@ -22,7 +22,7 @@ GRACE_SECONDS = 2.0
 END_SECONDS = 2.7
 """From the signal until the process is ended: less than the 3 s that are promised."""
 BACKLOG = 65_535
-"""Connections that may wait to be accepted; the system may take fewer. One too many comes back after 1 s."""
+"""Connections that may wait until they are accepted; one that the system drops comes back after 1 s."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep Python's lock to itself while the event loop waits for it, instead of 5 ms."""
 

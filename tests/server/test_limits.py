@@ -110,7 +110,7 @@ async def test_retention(start_server: StartServer, session: aiohttp.ClientSessi
 
 
 def test_many_connections_at_once(start_server: StartServer) -> None:
-    """Thousands may come while the server is busy: none is dropped, which would try again after a second."""
+    """Thousands may come while the server is busy: none is dropped, to try again after a second."""
     if int(Path("/proc/sys/net/core/somaxconn").read_text(encoding="ascii")) < 4096:
         pytest.skip("The system lets fewer connections wait.")
     allow_many_connections()
