@@ -50,7 +50,8 @@ def snapshot(page: Page, devtools: CDPSession) -> Figures:
     """What the page has cost so far, and what it keeps."""
     metrics = devtools.send("Performance.getMetrics")["metrics"]
     figures = {"frames": page.evaluate("frames_drawn"), "seconds": time.monotonic()}
-    for _ in range(2):  # the first one lets go of nodes that the second one finds
+    for _ in range(2):  # what is on the screen keeps its nodes
+        page.evaluate("() => new Promise(requestAnimationFrame)")
         devtools.send("HeapProfiler.collectGarbage")
     figures["heap"] = devtools.send("Runtime.getHeapUsage")["usedSize"] / 2**20
     figures["nodes"] = devtools.send("Memory.getDOMCounters")["nodes"]
