@@ -58,7 +58,7 @@ class StreamConnection(Protocol):
         """End the connection at once."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Stream:
     """An open stream, from the moment at which it is attached to a connection."""
 
