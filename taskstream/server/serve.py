@@ -21,6 +21,8 @@ GRACE_SECONDS = 2.0
 """How long a stopping server lets connections end by themselves."""
 END_SECONDS = 2.7
 """From the signal until the process is ended: less than the 3 s that are promised."""
+BACKLOG = 65_535
+"""Connections that may wait until they are accepted; one that the system drops comes back after 1 s."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep Python's lock to itself while the event loop waits for it, instead of 5 ms."""
 
@@ -87,7 +89,14 @@ def serve(
         access_lines = AccessLines("access") if access_log else None
 
     config = uvicorn.Config(
-        app, host=host, port=port, http=Served, ws="none", access_log=False, timeout_graceful_shutdown=3
+        app,
+        host=host,
+        port=port,
+        http=Served,
+        ws="none",
+        access_log=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=3,
     )
     server, interval = Server(config), sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)  # of the process: only a program of its own may choose that
