@@ -91,12 +91,20 @@ def blocking(
         return len(files)
 
 
+class Farewell:
+    """A result that says a line when it is encoded."""
+
+    def __str__(self) -> str:
+        output("Done\n")
+        return "Done"
+
+
 @tasks.work
 async def in_threads(
     *, label: str, secret: SecretStr, steps: int = 5, seconds: float = 1, fail: bool = False, kib: int = 0
-) -> None:
-    """A coroutine that gives nobody a turn while it reports, and has threads say its lines."""
-    with recorded(label, secret, steps):
+) -> Farewell:
+    """A coroutine that gives nobody a turn while it reports, and has threads say its lines but the last."""
+    with recorded(label, secret, steps + 1):
         await asyncio.sleep(seconds)
         for step in range(1, 20 * steps):
             said = update(step, 20 * steps, kib)
@@ -105,6 +113,7 @@ async def in_threads(
             await asyncio.to_thread(output, f"{label}, line {step}\n")
         if fail:
             raise WorkError("Failed on purpose")
+        return Farewell()
 
 
 app = FastAPI()
