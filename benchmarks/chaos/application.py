@@ -67,8 +67,9 @@ async def steps(
     """Work in the event loop: equal steps, each with some output."""
     with recorded(label, secret, steps):
         for step in range(1, steps + 1):
-            await asyncio.sleep(seconds / steps)
+            await asyncio.sleep(seconds / steps / 2)
             yield Output(f"{label}, line {step}\n")
+            await asyncio.sleep(seconds / steps / 2)  # so that each event goes to Redis by itself
             yield update(step, steps, kib)
         if fail:
             raise WorkError("Failed on purpose")
@@ -82,8 +83,9 @@ def blocking(
     with recorded(label, secret, steps):
         files = [Path(os.devnull).open() for _ in range(FILES)]  # noqa: SIM115
         for step in range(1, steps + 1):
-            time.sleep(seconds / steps)
+            time.sleep(seconds / steps / 2)
             output(f"{label}, line {step}\n")
+            time.sleep(seconds / steps / 2)
             said = update(step, steps, kib)
             report(said.progress or 0, said.message, said.data)
         if fail:
