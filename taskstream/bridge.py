@@ -37,7 +37,7 @@ class Reporter(Step):
         self.scheduled = False
         """Whether something was said that has not been taken."""
         self.paused = False
-        """Whether the log can't take more for now: what is said waits until `resume`."""
+        """Whether the back end takes nothing for now, as a full disk: what is said waits until `resume`."""
         self.reporter = self
         self.latest: Step = self
         """The step in which something was said last."""
@@ -141,7 +141,7 @@ class Reporter(Step):
         self._task.append_output("".join(text))
 
     def resume(self) -> None:
-        """Go on with what waits, now that the log takes more."""
+        """Tell what has waited, now that the back end takes it."""
         self.paused = False
         self.flush()
 

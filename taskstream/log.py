@@ -27,11 +27,13 @@ class Log:
         self.latest, self.latest_id = b"", 0
         """The latest snapshot: its data, and its number."""
         self.ended = False
+        """Whether the last event is here, so that viewers see it."""
         self.sealed = False
-        """Whether the last event was appended; where a log is kept in a file, it shows a moment later."""
+        """Whether the last event was appended: in a file, that is a moment before viewers see it."""
         self.closed = False
-        """Whether nothing will be added: the task has ended, or the server stops."""
+        """Whether viewers wait for nothing more: the task has ended, or the server stops."""
         self.listeners: set[Callable[[], object]] = set()
+        """What is called after each event."""
         self._history_length = history_length
         self._history_bytes = history_bytes
         self._events: deque[Event] = deque()

@@ -1,6 +1,6 @@
 """Where the tasks of an application run, and whose they are.
 
-They run in an event loop, from who enters first to who leaves last.
+They run in one event loop: from the first `async with` until the last one is left.
 """
 
 import asyncio
@@ -132,7 +132,7 @@ class Running:
 
     @asynccontextmanager
     async def at_home(self) -> AsyncIterator[Home]:
-        """Let tasks run in this event loop; in the end, let the viewers go and end what still runs."""
+        """Let tasks run in this event loop; when this is left, viewers are let go and running tasks end."""
         home = Home(self)
         with tqdm_patch.applied(self.track_tqdm):
             try:
@@ -147,5 +147,5 @@ def check_scope(scope: object) -> str:
     """The scope, if it can be one. Raises `ValueError`."""
     if isinstance(scope, str) and scope and scope == scope.encode(errors="ignore").decode():
         return scope
-    kind = type(scope).__name__
-    raise ValueError(f"A scope is text, not empty and without lone surrogates, and not {kind}.")
+    what = repr(scope)[:40] if isinstance(scope, str) else type(scope).__name__
+    raise ValueError(f"A scope is text, not empty and without lone surrogates, and not {what}.")

@@ -35,7 +35,7 @@ class Viewer(ABC):
 
     @abstractmethod
     def take(self) -> bytes:
-        """The next events that are there, at most a piece; `b""` if there are none."""
+        """The next events that are there, about `PIECE_BYTES` of a log; `b""` if there are none."""
 
     @property
     def caught_up(self) -> bool:
@@ -50,7 +50,7 @@ class Viewer(ABC):
         return "stopped" if all(log.closed for log in self.logs) else None
 
     async def wait(self) -> bool:
-        """Return as soon as there is something new: false, and at once, if nothing will come any more."""
+        """Return true as soon as there is something new; false, at once, if nothing will come any more."""
         for log in self.logs:
             if not log.closed:
                 del log  # which the traceback of a cancellation would keep
