@@ -5,7 +5,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from benchmarks.chaos.mutants import Mutant, replace
+from benchmarks.chaos.mutants import Mutant
+from benchmarks.chaos.switches import replace
 from taskstream.sqlite.log import FileLog
 from taskstream.sqlite.tables import Tables
 

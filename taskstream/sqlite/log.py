@@ -75,13 +75,13 @@ class FileLog(Log):
 
     def trim(self) -> list[int]:
         """The numbers, in the file, of what has fallen out of the log, once that is much."""
-        excess = len(self.rows) - len(self._events)
+        excess = len(self.rows) - len(self._ids)
         oldest = [*islice(self.rows, excess)] if excess > TRIMMED_AT_ONCE else []
         return [self.rows.pop(event_id) for event_id in oldest if event_id != self.latest_id]
 
     def end(self) -> tuple[str, int, bytes, bytes]:
         """What is kept of a log that is over: last status, number and snapshot; the events before."""
-        *events, last = *self._events, *self.appended
+        *events, last = *self._kept(), *self.appended
         [status, *_] = re.findall(rb'"status":"([A-Z]+)"', last.data)
         lines = [b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in events]
         return status.decode(), last.id, last.data, b"".join(lines)
