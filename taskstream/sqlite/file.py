@@ -10,28 +10,30 @@ from typing import Any
 
 APPLICATION_ID = 0x7461736B
 """What tells our files from those of others: "task" in ASCII."""
-VERSION = 1
+VERSION = 2
 """The version of the schema."""
 
 SCHEMA = f"""
 BEGIN;
 CREATE TABLE life (boot TEXT, inode INTEGER, clean INTEGER, mark TEXT);
 INSERT INTO life VALUES (NULL, NULL, 1, lower(hex(randomblob(4))));
-CREATE TABLE tasks (
-    number INTEGER PRIMARY KEY, task_id TEXT UNIQUE, scope TEXT, key TEXT UNIQUE, fingerprint TEXT,
-    work TEXT, parameters BLOB, status TEXT, ended_at REAL, last_id INTEGER, latest BLOB, events BLOB
-);
-CREATE INDEX ended ON tasks (ended_at) WHERE ended_at IS NOT NULL;
-CREATE INDEX ended_so ON tasks (status, number) WHERE ended_at IS NOT NULL;
-CREATE INDEX scoped ON tasks (scope, number) WHERE scope IS NOT NULL;
-CREATE INDEX scoped_so ON tasks (scope, status, number) WHERE scope IS NOT NULL;
 CREATE TABLE events (number INTEGER PRIMARY KEY, task INTEGER, id INTEGER, kind TEXT, data TEXT);
+CREATE TABLE tasks (
+    number INTEGER PRIMARY KEY, task_id TEXT UNIQUE, scope TEXT, key TEXT, fingerprint TEXT,
+    status TEXT, ended_at REAL, last_id INTEGER, latest BLOB, events BLOB
+);
+CREATE INDEX keyed ON tasks (key) WHERE key IS NOT NULL;
+CREATE INDEX ended ON tasks (ended_at);
+CREATE INDEX ended_so ON tasks (status);
+CREATE INDEX scoped ON tasks (scope) WHERE scope IS NOT NULL;
+CREATE INDEX scoped_so ON tasks (scope, status) WHERE scope IS NOT NULL;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
-"""`events` has those of tasks that have not ended, as they come: an index on the task, or a key that begins
-with it, would double what an event costs. With its end, a log moves to its task."""
+"""`events` has those of tasks that have not ended, as they come, after rows that say whose they are and
+what the work is given: an index on the task, or a key that begins with it, would double what an event
+costs. With its end, a log moves to `tasks`, as one row under the number of its first one."""
 
 JUMP = """
 INSERT INTO events (task, id, kind, data)
@@ -71,6 +73,7 @@ class DatabaseFile:
             self._inode = self.path.stat().st_ino
             self.connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
             stack.callback(self.connection.close)  # which does a checkpoint
+            self.connection.row_factory = sqlite3.Row
             self._prepare()
             self._wal = os.open(f"{self.path}-wal", os.O_RDWR)
             stack.callback(os.close, self._wal)
@@ -108,7 +111,7 @@ class DatabaseFile:
         is_empty = self._pragma("schema_version") == 0
         if not is_empty and self._pragma("application_id") != APPLICATION_ID:
             raise DatabaseUnusable(f"The database '{self.path}' belongs to another program.")
-        if self._pragma("user_version") > VERSION:
+        if not is_empty and self._pragma("user_version") != VERSION:
             raise DatabaseUnusable(f"The database '{self.path}' was made by a newer version of taskstream.")
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):

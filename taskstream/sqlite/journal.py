@@ -6,16 +6,20 @@ as long as the file can't be written.
 
 import asyncio
 import logging
+import math
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import count
 
 from taskstream.errors import BackendUnavailable
+from taskstream.events import TaskStatus
 from taskstream.settings import Settings
 from taskstream.sqlite.file import GONE, DatabaseFile, problem_of
-from taskstream.sqlite.log import FileLog
-from taskstream.sqlite.tables import Tables
-from taskstream.tasks import Checkpoint
+from taskstream.sqlite.log import FileLog, kept_row
+from taskstream.tasks import Task
 
 WAL_BYTES = 4 * 1024 * 1024
 """The size of the write-ahead log from which on there is a checkpoint."""
@@ -27,42 +31,66 @@ logger = logging.getLogger(__name__)
 
 
 class Journal:
-    """The logs that were appended to, on their way into a file."""
+    """What is on its way into a file."""
 
     problem = ""
     """Why the file can't be written; nothing if it can."""
+    events_appended = 0
+    """How many events were appended since the process has started."""
 
     def __init__(
         self,
         file: DatabaseFile,
         settings: Settings,
-        on_written: Callable[[], object],
+        on_end: Callable[[str], object],
         on_problem: Callable[[], object],
     ) -> None:
-        """Call `on_written` when all is written, `on_problem` when the problem has changed."""
-        self.due = asyncio.Event()
-        """Whether the file is to be looked after at once."""
+        """Call `on_end` when the end of a task is written, `on_problem` when the problem has changed."""
         self._file = file
-        self.tables = Tables(file.connection, settings)
-        self._on_written = on_written
+        self._settings = settings
+        self._on_end = on_end
         self._on_problem = on_problem
+        self._connection = file.connection
+        self._in_use = asyncio.Lock()
+        query = "SELECT status, count(*) FROM tasks GROUP BY status"
+        self.ended = Counter({TaskStatus(row[0]): row[1] for row in self._connection.execute(query)})
+        """How many tasks have ended, by status."""
+        query = "SELECT max(number) + 1 FROM (SELECT number FROM tasks UNION SELECT number FROM events)"
+        self.numbers = count(self._connection.execute(query).fetchone()[0] or 1)
+        """Those of rows that will be written."""
         self._changed: dict[FileLog, None] = {}
-        self._outcome = asyncio.get_running_loop().create_future()
-        self._connection = asyncio.Lock()
+        self._ending: list[Task] = []
+        self._trimmed: list[int] = []
+        """The numbers of events that have fallen out of their logs, and go with the next transaction."""
+        self._written = asyncio.Event()
+        self._due = asyncio.Event()
         self._checkpoint_bytes = WAL_BYTES
         self._synced = True
         self._stopping = False
+
+    def start(self, log: FileLog, owner: str, parameters: str) -> None:
+        """Have a new log written, with whose it is and the parameters of its work, as JSON."""
+        log.start = owner, parameters
+        log.on_append = self.add
+        self.add(log)
 
     def add(self, log: FileLog) -> None:
         """Have what was appended to a log written soon."""
         if not self._changed and not self.problem:
             asyncio.get_running_loop().call_soon(self.write)
         self._changed[log] = None
+        self.events_appended += 1
+
+    def end(self, task: Task) -> None:
+        """Have a task kept as one that has ended, with what was appended to its log."""
+        self._ending.append(task)
 
     async def written(self) -> None:
         """Wait until all that was appended is in the file. Raises `BackendUnavailable`."""
-        if (self._changed or self.problem) and (problem := await asyncio.shield(self._outcome)):
-            raise BackendUnavailable(problem)
+        if self._changed or self.problem:
+            await self._written.wait()
+            if self.problem:
+                raise BackendUnavailable(self.problem)
 
     def require(self) -> None:
         """Raise `BackendUnavailable` if the file can't be written."""
@@ -71,73 +99,69 @@ class Journal:
         if self.problem:
             raise BackendUnavailable(self.problem)
 
-    @asynccontextmanager
-    async def idle(self) -> AsyncIterator[Tables]:
-        """The tables, outside of checkpoints, to be used without awaiting. Raises `BackendUnavailable`."""
-        async with self._connection:
+    async def ask(self, query: str, values: Mapping[str, object] | Sequence[object]) -> list[sqlite3.Row]:
+        """Rows of the file, as soon as no checkpoint runs. Raises `BackendUnavailable`."""
+        async with self._in_use:
             try:
-                yield self.tables
+                return self._connection.execute(query, values).fetchall()
             except sqlite3.Error as error:
-                logger.exception("The database can't be used")
+                logger.exception("The database can't be read")
                 raise BackendUnavailable(problem_of(error)) from error
-        self._see_size()
 
     def write(self) -> None:
         """Write what was appended, and show it; not while the connection is in use."""
-        lost = self.problem == GONE and not self._file.in_place
-        if lost or self._connection.locked() or not (self._changed or self.problem):
+        lost = self.problem and not self._file.in_place
+        if lost or self._in_use.locked() or not (self._changed or self.problem):
             return
+        changed, self._changed = self._changed, {}
         try:
-            self.tables.write([*self._changed])
+            self._commit(changed)
         except sqlite3.Error as error:
+            self._changed = changed
             self.fail(problem_of(error), error)
             return
-        self._changed.clear()
         self._synced = False
+        self._trimmed = [number for log in changed for number in log.show()]
+        ending, self._ending = self._ending, []
+        for task in ending:
+            self.ended[task.outline.status] += 1
+            self._on_end(task.task_id)
         if self.problem:
             logger.warning("The database can be written again.")
             self.problem = ""
             self._on_problem()
-        self._settle("")
-        self._on_written()
+        self._settle()
         self._see_size()
 
     def fail(self, problem: str, error: Exception | None = None) -> None:
         """Write nothing until the file can be written: those who wait for a start or an end are told so."""
         if problem != self.problem:
             logger.error("%s (%s)", problem, error)
-        for log in [each for each in self._changed if each.row]:
-            del self._changed[log]
         self.problem = problem
+        # Starts that are not in the file never will be; what goes on there waits.
+        self._changed = {log: None for log in self._changed if log.last_id}
+        self._ending = [task for task in self._ending if task.log.last_id]
         self._on_problem()
-        self._settle(problem)
+        self._settle()
 
-    async def look_after(self) -> bool:
-        """Wait until something is due, a second at the most, and do it; false once that is to stop."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.due.wait(), LOOK_SECONDS)
-        self.due.clear()
-        if not self._file.in_place:
-            self.fail(GONE)
-            return not self._stopping
-        try:
-            if not self._synced:
-                self._synced = True
-                await asyncio.to_thread(self._file.sync)
-            if self.problem or self._file.wal_bytes > self._checkpoint_bytes:
-                async with self._connection:
-                    await asyncio.to_thread(self._file.checkpoint)  # which may make room on a full disk
-                # A program that reads may keep it long.
-                self._checkpoint_bytes = self._file.wal_bytes + WAL_BYTES
-                self.write()
-        except (OSError, sqlite3.Error) as error:
-            self.fail(problem_of(error), error)
-        return not self._stopping
+    async def look_after(self) -> None:
+        """When something is due, or each second, sync the file, keep it small, and try what has failed."""
+        while not self._stopping:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._due.wait(), LOOK_SECONDS)
+            self._due.clear()
+            if not self._file.in_place:
+                self.fail(GONE)
+                continue
+            try:
+                await self._tidy()
+            except (OSError, sqlite3.Error) as error:
+                self.fail(problem_of(error), error)
 
     def stop(self) -> None:
-        """Have `look_after` return for the last time."""
+        """Have `look_after` return."""
         self._stopping = True
-        self.due.set()
+        self._due.set()
 
     def close(self) -> None:
         """Write what there is, and close the file: nothing that is appended from now on is in it."""
@@ -145,30 +169,67 @@ class Journal:
         if in_place:
             self.write()
         self.problem = "The server stops."
-        self._settle(self.problem)
+        self._settle()
         self._file.close(clean=in_place and not self._changed)
+
+    async def _tidy(self) -> None:
+        """Sync, do a checkpoint if the write-ahead log is large, and forget what is kept for too long."""
+        if not self._synced:
+            self._synced = True
+            await asyncio.to_thread(self._file.sync)
+        if self.problem or self._file.wal_bytes > self._checkpoint_bytes:
+            async with self._in_use:
+                await asyncio.to_thread(self._file.checkpoint)  # which may make room on a full disk
+            self._checkpoint_bytes = (
+                self._file.wal_bytes + WAL_BYTES
+            )  # a program that reads may keep it long
+            self.write()
+        while not (self.problem or self._due.is_set()) and self._forget_oldest():
+            await asyncio.sleep(0)  # others have their turn
+
+    def _forget_oldest(self) -> bool:
+        """Delete the task that has ended first, if that is too long ago, or those are too many."""
+        too_many = self.ended.total() > self._settings.max_kept
+        before = math.inf if too_many else time.time() - self._settings.retention_seconds
+        query = "SELECT number, status FROM tasks WHERE ended_at < ? ORDER BY ended_at LIMIT 1"
+        if row := self._connection.execute(query, (before,)).fetchone():
+            self._connection.execute("DELETE FROM tasks WHERE number = ?", row[:1])
+            self.ended[TaskStatus(row["status"])] -= 1
+            self._see_size()
+        return row is not None
+
+    def _commit(self, logs: Iterable[FileLog]) -> None:
+        """Write what was appended to these logs, and the ends of tasks, all or nothing."""
+        rows: list[tuple[object, ...]] = []
+        gone = self._trimmed.copy()
+        for log in logs:
+            if log.sealed:  # all that it has moves to the row of its task
+                gone += (log.number, log.number + 1, *log.rows.values())
+                continue
+            rows += log.to_rows(self.numbers)
+            if log.last_id and not log.begun:
+                gone.append(log.number + 1)
+        ended = [kept_row(task) for task in self._ending]
+        many = self._connection.executemany
+        with self._transaction():
+            many("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
+            many("DELETE FROM events WHERE number = ?", zip(gone))
+            many("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ended)
+            if not logs:  # to see whether anything can be written
+                self._connection.execute("UPDATE life SET clean = 0")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        with self._connection:  # which rolls back what fails
+            yield
+            self._connection.execute("COMMIT")  # a prepared statement, as its `commit()` is not
 
     def _see_size(self) -> None:
         if self._file.wal_bytes > self._checkpoint_bytes:
-            self.due.set()
+            self._due.set()
 
-    def _settle(self, problem: str) -> None:
-        self._outcome.set_result(problem)
-        self._outcome = asyncio.get_running_loop().create_future()
-
-
-class FileCheckpoint(Checkpoint):
-    """Where work waits, besides, until the file has that it begins, and as long as it can't be written."""
-
-    def __init__(self, journal: Journal) -> None:
-        super().__init__()
-        self._journal = journal
-        self._begun = False
-
-    async def __call__(self) -> None:
-        """Wait for the file, then let the others go first."""
-        while self._journal.problem or not self._begun:  # or after a crash it would begin again
-            with suppress(BackendUnavailable):
-                await self._journal.written()
-                self._begun = True
-        await super().__call__()
+    def _settle(self) -> None:
+        """Wake those who wait until all is written, or can't be."""
+        self._written.set()
+        self._written = asyncio.Event()

@@ -1,13 +1,14 @@
 """The logs of tasks that are in a file: those that go on, and those that are over."""
 
-import re
 import sqlite3
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from taskstream.events import Event, Kind
 from taskstream.log import Log
 from taskstream.settings import Settings
+from taskstream.tasks import Task
 
 TRIMMED_AT_ONCE = 64
 """Events that have fallen out of a log are deleted from the file so many at a time."""
@@ -16,82 +17,92 @@ TRIMMED_AT_ONCE = 64
 class FileLog(Log):
     """A log whose events show once they are in the file, so that nobody sees what may be gone."""
 
-    row: tuple[object, ...] | None = None
-    """What the file is to know of the task, until it is in there."""
+    start: tuple[str, str] = ("", "")
+    """Whose log it is, and the parameters of the work, until the file has them: both as JSON."""
     begun = False
-    """Whether the file has more than its first event; with that go the parameters."""
+    """Whether the file has more than the first event; with that go the parameters."""
 
-    def __init__(self, number: int, settings: Settings, on_append: Callable[["FileLog"], object]) -> None:
-        """`number` is that of its task in the file."""
+    def __init__(self, number: int, settings: Settings) -> None:
+        """`number` is that of its first row in the file."""
         super().__init__(settings.history_length, settings.history_bytes)
         self.number = number
-        self.appended: list[Event] = []
-        """What doesn't show yet."""
         self.rows: dict[int, int] = {}
         """The numbers, in the file, of the events that are there, by their ids."""
-        self._appended_bytes = 0
-        self._next_id = 1
-        self._snapshot_id = 0
-        self._on_append = on_append
+        self._waiting = Log(settings.history_length, settings.history_bytes)
+        """What doesn't show yet, which is bounded as the rest is."""
+        self.on_append: Callable[[FileLog], object] = lambda _: None
 
     @property
     def next_id(self) -> int:
         """The same, behind what doesn't show yet."""
-        return self._next_id
+        return self._waiting.last_id + 1
 
     def append(self, data: bytes, kind: Kind = Kind.SNAPSHOT, event_id: int = 0) -> None:
-        """Add an event; what doesn't show yet is bounded as the rest is."""
-        event = Event(event_id or self._next_id, kind, data)
-        self._next_id = event.id + 1
-        if kind is Kind.SNAPSHOT or kind is Kind.LAST:
-            self._snapshot_id = event.id
-            self.sealed = kind is Kind.LAST
-        self.appended.append(event)
-        self._appended_bytes += len(data)
-        while len(self.appended) > 1 and (
-            len(self.appended) > self._history_length or self._appended_bytes > self._history_bytes
-        ):
-            oldest = int(self.appended[0].id == self._snapshot_id)  # the latest snapshot is kept
-            self._appended_bytes -= len(self.appended.pop(oldest).data)
-        self._on_append(self)
+        """Add an event, which shows once it is in the file."""
+        self._waiting.append(data, kind, event_id)
+        self.sealed = self._waiting.sealed
+        self.on_append(self)
 
-    def restore(self, rows: Iterable[sqlite3.Row], *, begun: bool) -> None:
+    def restore(self, rows: Iterable[sqlite3.Row]) -> None:
         """Show what the file has."""
+        self.begun = True
         for row in rows:
-            self.appended.append(Event(row["id"], Kind(row["kind"]), row["data"].encode()))
-            self.show([row["number"]])
-        self.begun = begun
-        self._next_id = self.last_id + 1
+            if row["kind"] == "parameters":
+                self.begun = False
+                continue
+            super().append(row["data"].encode(), Kind(row["kind"]), row["id"])
+            self.rows[row["id"]] = row["number"]
+        self._waiting.last_id = self.last_id
 
-    def show(self, rows: Iterable[int]) -> None:
-        """Show what was appended, with its numbers in the file; without any, if those are gone again."""
-        self.begun, self.row = self.row is None, None
-        append = super().append
-        for event in self.appended:
-            append(event.data, event.kind, event.id)
-        self.rows.update(zip((event.id for event in self.appended), rows, strict=False))
-        self.appended = []
-        self._appended_bytes = 0
+    def waiting(self) -> list[Event]:
+        """What doesn't show yet, with the latest snapshot even if it has fallen out."""
+        events, latest_id = [*self._waiting._events], self._waiting.latest_id
+        if self.last_id < latest_id < events[0].id:
+            events.insert(0, Event(latest_id, Kind.SNAPSHOT, self._waiting.latest))
+        return events
 
-    def trim(self) -> list[int]:
-        """The numbers, in the file, of what has fallen out of the log, once that is much."""
+    def to_rows(self, numbers: Iterator[int]) -> list[tuple[object, ...]]:
+        """The same as the file has it; before that, of a task that isn't there, its start."""
+        rows: list[tuple[object, ...]] = []
+        if not self.last_id:
+            owner, parameters = self.start
+            rows.append((self.number, self.number, 0, "task", owner))
+            if self.next_id == 2:
+                rows.append((self.number + 1, self.number, 0, "parameters", parameters))
+        for event in self.waiting():
+            self.rows[event.id] = number = next(numbers)
+            text = event.data.decode()  # which is faster
+            rows.append((number, self.number, event.id, event.kind._value_, text))
+        return rows
+
+    def show(self) -> list[int]:
+        """Show all; the numbers, in the file, of what has fallen out of the log, once that is much."""
+        self.begun, self.start = self.last_id > 0 or self.next_id > 2, ("", "")
+        for event in self.waiting():
+            super().append(event.data, event.kind, event.id)
+        self._waiting._events.clear()
+        self._waiting._bytes = 0
         excess = len(self.rows) - len(self._events)
         oldest = [*islice(self.rows, excess)] if excess > TRIMMED_AT_ONCE else []
         return [self.rows.pop(event_id) for event_id in oldest if event_id != self.latest_id]
 
-    def end(self) -> tuple[str, int, bytes, bytes]:
-        """What is kept of a log that is over: last status, number and snapshot; the events before."""
-        *events, last = *self._events, *self.appended
-        [status, *_] = re.findall(rb'"status":"([A-Z]+)"', last.data)
-        lines = [b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in events]
-        return status.decode(), last.id, last.data, b"".join(lines)
+
+def kept_row(task: Task) -> tuple[object, ...]:
+    """What is kept of a task that has ended: the events before the last one as lines."""
+    log = task.log
+    assert isinstance(log, FileLog)
+    *events, last = *log._events, *log.waiting()
+    lines = b"".join(b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in events)
+    key, fingerprint = (task.key.key, task.key.fingerprint) if task.key else (None, None)
+    owner = (log.number, task.task_id, task.scope, key, fingerprint)
+    return *owner, task.outline.status, time.time(), last.id, last.data, lines
 
 
-def kept_log(row: sqlite3.Row, events: bytes, settings: Settings) -> Log:
-    """The log of a task that has ended."""
+def kept_task(row: sqlite3.Row, settings: Settings) -> Task:
+    """A task that has ended."""
     log = Log(settings.history_length, settings.history_bytes)
-    for line in events.splitlines():
+    for line in row["events"].splitlines():
         event_id, kind, data = line.split(b" ", 2)
         log.append(data, Kind(kind.decode()), int(event_id))
     log.append(row["latest"], Kind.LAST, row["last_id"])
-    return log
+    return Task(row["task_id"], log, row["scope"])

@@ -184,7 +184,7 @@ async def test_while_it_cannot_be_written(make: Make, path: Path, trouble: Troub
             assert int(shown.message) < stopped_at
             assert (await tasks.get(coroutine.task_id)).status == "STARTED"
             log = tasks.registry._tasks[coroutine.task_id].log  # type: ignore[attr-defined]
-            assert len(log.appended) <= 20 + 3
+            assert len(log.waiting()) <= 20 + 3
         events = [event async for event in tasks.follow(coroutine.task_id)]
         assert (await tasks.get(coroutine.task_id)).status == "SUCCESS"
         assert any(event.lost for event in events)
