@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -67,7 +68,7 @@ class DatabaseFile:
     def __init__(self, path: str) -> None:
         self.path = Path(path).resolve()
         with explained(path), ExitStack() as stack:
-            stack.callback(unlock, self.path, lock(self.path))
+            lock(self.path, stack)
             # First without SQLite, which has no words for what this raises.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             self._inode = self.path.stat().st_ino
@@ -75,8 +76,9 @@ class DatabaseFile:
             stack.callback(self.connection.close)  # which does a checkpoint
             self.connection.row_factory = sqlite3.Row
             self._prepare()
-            self._wal = os.open(f"{self.path}-wal", os.O_RDWR)
-            stack.callback(os.close, self._wal)
+            self.wal = os.open(f"{self.path}-wal", os.O_RDWR)
+            """The write-ahead log."""
+            stack.callback(os.close, self.wal)
             self._opened = stack.pop_all()
 
     @property
@@ -87,18 +89,9 @@ class DatabaseFile:
         except OSError:
             return False
 
-    @property
-    def wal_bytes(self) -> int:
-        """The size of the write-ahead log."""
-        return os.fstat(self._wal).st_size
-
-    def sync(self) -> None:
-        """Wait until all that is committed is on the disk; in a thread."""
-        os.fsync(self._wal)
-
     def checkpoint(self) -> None:
         """Move what is in the write-ahead log to its place, and empty it; in a thread."""
-        self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self.pragma("wal_checkpoint(TRUNCATE)")
 
     def close(self, *, clean: bool = False) -> None:
         """Close it; `clean` says that it has all that anybody has seen."""
@@ -106,71 +99,68 @@ class DatabaseFile:
             if clean:
                 self.connection.execute("UPDATE life SET clean = 1")
 
+    def pragma(self, text: str) -> Any:  # noqa: ANN401 - a number or text
+        """What SQLite answers to a pragma, if it does."""
+        row = self.connection.execute(f"PRAGMA {text}").fetchone()
+        return row and row[0]
+
     def _prepare(self) -> None:
         """Make it a database of ours, unless it is, and note in it that it was not closed."""
-        is_empty = self._pragma("schema_version") == 0
-        if not is_empty and self._pragma("application_id") != APPLICATION_ID:
+        pragma, execute = self.pragma, self.connection.execute
+        is_empty = pragma("schema_version") == 0
+        if not is_empty and pragma("application_id") != APPLICATION_ID:
             raise DatabaseUnusable(f"The database '{self.path}' belongs to another program.")
-        if not is_empty and self._pragma("user_version") != VERSION:
+        if not is_empty and pragma("user_version") != VERSION:
             raise DatabaseUnusable(f"The database '{self.path}' was made by a newer version of taskstream.")
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").chmod(0o600)  # it has what tasks were started with
-        if self._pragma("journal_mode = WAL") != "wal":
+        if pragma("journal_mode = WAL") != "wal":
             raise DatabaseUnusable(
                 f"The disk of '{self.path}' has no shared memory: take one of this machine."
             )
-        self._pragma("wal_autocheckpoint = 0")
-        self._pragma("secure_delete = ON")
+        pragma("wal_autocheckpoint = 0")
+        pragma("secure_delete = ON")
         if is_empty:
             self.connection.executescript(SCHEMA)
-        boot, inode, clean, self.mark = self.connection.execute("SELECT * FROM life").fetchone()
-        self.connection.execute("BEGIN")
+        boot, inode, clean, self.mark = execute("SELECT * FROM life").fetchone()
+        execute("BEGIN")
         if inode is not None and (inode != self._inode or not (clean or boot == boot_id())):
             # It may lack what somebody has seen: after a power failure, or as it is a copy.
-            self.connection.execute(JUMP, (time.time_ns() // 1000,))
-        self.connection.execute("UPDATE life SET boot = ?, inode = ?, clean = 0", (boot_id(), self._inode))
-        self.connection.execute("COMMIT")
+            execute(JUMP, [time.time_ns() // 1000])
+        execute("UPDATE life SET boot = ?, inode = ?, clean = 0", [boot_id(), self._inode])
+        execute("COMMIT")
         self.checkpoint()  # or a power failure could take back that it was opened
-        self._pragma("synchronous = NORMAL")
-        self._pragma("busy_timeout = 10")  # milliseconds, for which the event loop would wait
-
-    def _pragma(self, text: str) -> Any:  # noqa: ANN401 - a number or text
-        row = self.connection.execute(f"PRAGMA {text}").fetchone()
-        return row[0] if row else None
+        pragma("synchronous = NORMAL")
+        pragma("busy_timeout = 10")  # milliseconds, for which the event loop would wait
 
 
-def lock(path: Path) -> int:
-    """A lock on `tasks.db.lock`, which says whose it is. Raises `DatabaseUnusable`, `OSError`."""
+def lock(path: Path, stack: ExitStack) -> None:
+    """Lock `tasks.db.lock`, which says by whom, until a stack is left. Raises `DatabaseUnusable`."""
     if path in _open:
         raise DatabaseUnusable(f"The database '{path}' is open in this process already.")
+    _open.add(path)
+    stack.callback(_open.discard, path)
     descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    stack.callback(os.close, descriptor)
     try:
-        try:
-            import fcntl
-
-            # not flock, which a forked process keeps
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # Windows
+        if sys.platform == "win32":
             import msvcrt
 
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.lockf(
+                descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB
+            )  # not flock, which a forked process keeps
     except OSError:
         owner = os.read(descriptor, 20).decode().strip()
-        os.close(descriptor)
         raise DatabaseUnusable(
             f"The database '{path}' is open in another process ({owner}): several processes need Redis."
         ) from None
     os.ftruncate(descriptor, 0)
     os.write(descriptor, b"%d\n" % os.getpid())
-    _open.add(path)
-    return descriptor
-
-
-def unlock(path: Path, descriptor: int) -> None:
-    """Let go of a lock."""
-    os.close(descriptor)
-    _open.discard(path)
 
 
 @contextmanager

@@ -7,19 +7,19 @@ as long as the file can't be written.
 import asyncio
 import logging
 import math
+import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 
 from taskstream.errors import BackendUnavailable
 from taskstream.events import TaskStatus
 from taskstream.settings import Settings
 from taskstream.sqlite.file import GONE, DatabaseFile, problem_of
-from taskstream.sqlite.log import FileLog, kept_row
-from taskstream.tasks import Task
+from taskstream.sqlite.log import FileLog
 
 WAL_BYTES = 4 * 1024 * 1024
 """The size of the write-ahead log from which on there is a checkpoint."""
@@ -27,16 +27,21 @@ WAL_BYTES = 4 * 1024 * 1024
 LOOK_SECONDS = 1
 """How often the file is synced and looked after."""
 
+COUNT_ENDED = "SELECT status, count(*) FROM tasks GROUP BY status"
+NEXT_NUMBER = (
+    "SELECT 1 + max((SELECT coalesce(max(number), 0) FROM tasks), coalesce(max(number), 0)) FROM events"
+)
+OLDEST = "SELECT number, status FROM tasks WHERE ended_at < ? ORDER BY ended_at LIMIT 1"
+
 logger = logging.getLogger(__name__)
 
 
 class Journal:
-    """What is on its way into a file."""
+    """The logs that were appended to, on their way into a file."""
 
     problem = ""
     """Why the file can't be written; nothing if it can."""
     events_appended = 0
-    """How many events were appended since the process has started."""
 
     def __init__(
         self,
@@ -45,34 +50,27 @@ class Journal:
         on_end: Callable[[str], object],
         on_problem: Callable[[], object],
     ) -> None:
-        """Call `on_end` when the end of a task is written, `on_problem` when the problem has changed."""
+        """Call `on_end` with the id of a task whose end is written, `on_problem` if `problem` changes."""
         self._file = file
+        self._connection = file.connection
+        self._in_use = asyncio.Lock()
         self._settings = settings
         self._on_end = on_end
         self._on_problem = on_problem
-        self._connection = file.connection
-        self._in_use = asyncio.Lock()
-        query = "SELECT status, count(*) FROM tasks GROUP BY status"
-        self.ended = Counter({TaskStatus(row[0]): row[1] for row in self._connection.execute(query)})
+        self.ended = Counter(
+            {TaskStatus(status): number for status, number in self._connection.execute(COUNT_ENDED)}
+        )
         """How many tasks have ended, by status."""
-        query = "SELECT max(number) + 1 FROM (SELECT number FROM tasks UNION SELECT number FROM events)"
-        self.numbers = count(self._connection.execute(query).fetchone()[0] or 1)
+        self.numbers = count(*self._connection.execute(NEXT_NUMBER).fetchone())
         """Those of rows that will be written."""
         self._changed: dict[FileLog, None] = {}
-        self._ending: list[Task] = []
         self._trimmed: list[int] = []
-        """The numbers of events that have fallen out of their logs, and go with the next transaction."""
-        self._written = asyncio.Event()
+        """Rows of events that have fallen out of their logs, which go with the next transaction."""
+        self._settled = asyncio.Event()
         self._due = asyncio.Event()
         self._checkpoint_bytes = WAL_BYTES
         self._synced = True
         self._stopping = False
-
-    def start(self, log: FileLog, owner: str, parameters: str) -> None:
-        """Have a new log written, with whose it is and the parameters of its work, as JSON."""
-        log.start = owner, parameters
-        log.on_append = self.add
-        self.add(log)
 
     def add(self, log: FileLog) -> None:
         """Have what was appended to a log written soon."""
@@ -81,14 +79,10 @@ class Journal:
         self._changed[log] = None
         self.events_appended += 1
 
-    def end(self, task: Task) -> None:
-        """Have a task kept as one that has ended, with what was appended to its log."""
-        self._ending.append(task)
-
     async def written(self) -> None:
         """Wait until all that was appended is in the file. Raises `BackendUnavailable`."""
         if self._changed or self.problem:
-            await self._written.wait()
+            await self._settled.wait()
             if self.problem:
                 raise BackendUnavailable(self.problem)
 
@@ -113,19 +107,17 @@ class Journal:
         lost = self.problem and not self._file.in_place
         if lost or self._in_use.locked() or not (self._changed or self.problem):
             return
-        changed, self._changed = self._changed, {}
         try:
-            self._commit(changed)
+            self._commit()
         except sqlite3.Error as error:
-            self._changed = changed
             self.fail(problem_of(error), error)
             return
+        written, self._changed = self._changed, {}
         self._synced = False
-        self._trimmed = [number for log in changed for number in log.show()]
-        ending, self._ending = self._ending, []
-        for task in ending:
-            self.ended[task.outline.status] += 1
-            self._on_end(task.task_id)
+        self._trimmed = [number for log in written for number in log.show()]
+        for log in written:
+            if log.sealed:
+                self._on_end(log.owner[0])
         if self.problem:
             logger.warning("The database can be written again.")
             self.problem = ""
@@ -138,23 +130,18 @@ class Journal:
         if problem != self.problem:
             logger.error("%s (%s)", problem, error)
         self.problem = problem
-        # Starts that are not in the file never will be; what goes on there waits.
-        self._changed = {log: None for log in self._changed if log.last_id}
-        self._ending = [task for task in self._ending if task.log.last_id]
+        self._changed = {log: None for log in self._changed if log.last_id}  # starts never will be
         self._on_problem()
         self._settle()
 
     async def look_after(self) -> None:
-        """When something is due, or each second, sync the file, keep it small, and try what has failed."""
+        """Each second, and when it is due, sync the file, keep it small, and try what has failed."""
         while not self._stopping:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), LOOK_SECONDS)
             self._due.clear()
-            if not self._file.in_place:
-                self.fail(GONE)
-                continue
             try:
-                await self._tidy()
+                await self._tidy() if self._file.in_place else self.fail(GONE)
             except (OSError, sqlite3.Error) as error:
                 self.fail(problem_of(error), error)
 
@@ -172,64 +159,56 @@ class Journal:
         self._settle()
         self._file.close(clean=in_place and not self._changed)
 
+    def _commit(self) -> None:
+        """Write what was appended, all or nothing. With its end, all that a log has moves to one row."""
+        sealed = [log for log in self._changed if log.sealed]
+        rows = [row for log in self._changed if not log.sealed for row in log.to_rows(self.numbers)]
+        ended = [log.kept_row() for log in sealed]
+        gone = [*self._trimmed, *(number for log in sealed for number in log.all_rows())]
+        many = self._connection.executemany
+        self._connection.execute("BEGIN IMMEDIATE")
+        with self._connection:  # which rolls back what fails
+            many("INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?)", rows)
+            many("DELETE FROM events WHERE number = ?", zip(gone))
+            many("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ended)
+            if not self._changed:  # to see whether anything can be written
+                self._connection.execute("UPDATE life SET clean = 0")
+            self._connection.execute("COMMIT")  # a prepared statement, as its `commit()` is not
+        self.ended.update(TaskStatus(row[5]) for row in ended)
+
     async def _tidy(self) -> None:
-        """Sync, do a checkpoint if the write-ahead log is large, and forget what is kept for too long."""
+        """Sync, do a checkpoint if the write-ahead log is large, forget what is kept for too long."""
         if not self._synced:
             self._synced = True
-            await asyncio.to_thread(self._file.sync)
-        if self.problem or self._file.wal_bytes > self._checkpoint_bytes:
+            await asyncio.to_thread(os.fsync, self._file.wal)
+        if self.problem or self._wal_bytes() > self._checkpoint_bytes:
             async with self._in_use:
                 await asyncio.to_thread(self._file.checkpoint)  # which may make room on a full disk
-            self._checkpoint_bytes = (
-                self._file.wal_bytes + WAL_BYTES
-            )  # a program that reads may keep it long
+            # A program that reads may keep it long.
+            self._checkpoint_bytes = self._wal_bytes() + WAL_BYTES
             self.write()
-        while not (self.problem or self._due.is_set()) and self._forget_oldest():
+        while not (self.problem or self._due.is_set()) and self._forget_oldest():  # noqa: ASYNC110
             await asyncio.sleep(0)  # others have their turn
 
     def _forget_oldest(self) -> bool:
         """Delete the task that has ended first, if that is too long ago, or those are too many."""
         too_many = self.ended.total() > self._settings.max_kept
         before = math.inf if too_many else time.time() - self._settings.retention_seconds
-        query = "SELECT number, status FROM tasks WHERE ended_at < ? ORDER BY ended_at LIMIT 1"
-        if row := self._connection.execute(query, (before,)).fetchone():
+        row = self._connection.execute(OLDEST, [before]).fetchone()
+        if row:
             self._connection.execute("DELETE FROM tasks WHERE number = ?", row[:1])
             self.ended[TaskStatus(row["status"])] -= 1
             self._see_size()
         return row is not None
 
-    def _commit(self, logs: Iterable[FileLog]) -> None:
-        """Write what was appended to these logs, and the ends of tasks, all or nothing."""
-        rows: list[tuple[object, ...]] = []
-        gone = self._trimmed.copy()
-        for log in logs:
-            if log.sealed:  # all that it has moves to the row of its task
-                gone += (log.number, log.number + 1, *log.rows.values())
-                continue
-            rows += log.to_rows(self.numbers)
-            if log.last_id and not log.begun:
-                gone.append(log.number + 1)
-        ended = [kept_row(task) for task in self._ending]
-        many = self._connection.executemany
-        with self._transaction():
-            many("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
-            many("DELETE FROM events WHERE number = ?", zip(gone))
-            many("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ended)
-            if not logs:  # to see whether anything can be written
-                self._connection.execute("UPDATE life SET clean = 0")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        with self._connection:  # which rolls back what fails
-            yield
-            self._connection.execute("COMMIT")  # a prepared statement, as its `commit()` is not
+    def _wal_bytes(self) -> int:
+        return os.fstat(self._file.wal).st_size
 
     def _see_size(self) -> None:
-        if self._file.wal_bytes > self._checkpoint_bytes:
+        if self._wal_bytes() > self._checkpoint_bytes:
             self._due.set()
 
     def _settle(self) -> None:
         """Wake those who wait until all is written, or can't be."""
-        self._written.set()
-        self._written = asyncio.Event()
+        self._settled.set()
+        self._settled = asyncio.Event()

@@ -1,9 +1,12 @@
 """The logs of tasks that are in a file: those that go on, and those that are over."""
 
+import json
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 from taskstream.events import Event, Kind
 from taskstream.log import Log
@@ -13,24 +16,26 @@ from taskstream.tasks import Task
 TRIMMED_AT_ONCE = 64
 """Events that have fallen out of a log are deleted from the file so many at a time."""
 
+Row = tuple[Any, ...]
+
 
 class FileLog(Log):
     """A log whose events show once they are in the file, so that nobody sees what may be gone."""
 
-    start: tuple[str, str] = ("", "")
-    """Whose log it is, and the parameters of the work, until the file has them: both as JSON."""
-    begun = False
-    """Whether the file has more than the first event; with that go the parameters."""
+    owner: list[Any]
+    """What the file has of the task: its id, scope, key, fingerprint, and the name of its work."""
+    parameters: str | None = None
+    """Those of the work as JSON, until the file has that it begins."""
 
     def __init__(self, number: int, settings: Settings) -> None:
-        """`number` is that of its first row in the file."""
+        """`number` is that of its first row, which says whose it is."""
         super().__init__(settings.history_length, settings.history_bytes)
         self.number = number
-        self.rows: dict[int, int] = {}
-        """The numbers, in the file, of the events that are there, by their ids."""
+        self.on_append: Callable[[FileLog], object] = lambda _: None
         self._waiting = Log(settings.history_length, settings.history_bytes)
         """What doesn't show yet, which is bounded as the rest is."""
-        self.on_append: Callable[[FileLog], object] = lambda _: None
+        self._rows: dict[int, int] = {}
+        """The numbers of the rows of events, by their ids."""
 
     @property
     def next_id(self) -> int:
@@ -45,13 +50,11 @@ class FileLog(Log):
 
     def restore(self, rows: Iterable[sqlite3.Row]) -> None:
         """Show what the file has."""
-        self.begun = True
-        for row in rows:
-            if row["kind"] == "parameters":
-                self.begun = False
-                continue
+        [first, *events] = rows
+        *self.owner, self.parameters = json.loads(first["data"])
+        for row in events:
             super().append(row["data"].encode(), Kind(row["kind"]), row["id"])
-            self.rows[row["id"]] = row["number"]
+            self._rows[row["id"]] = row["number"]
         self._waiting.last_id = self.last_id
 
     def waiting(self) -> list[Event]:
@@ -61,41 +64,42 @@ class FileLog(Log):
             events.insert(0, Event(latest_id, Kind.SNAPSHOT, self._waiting.latest))
         return events
 
-    def to_rows(self, numbers: Iterator[int]) -> list[tuple[object, ...]]:
-        """The same as the file has it; before that, of a task that isn't there, its start."""
-        rows: list[tuple[object, ...]] = []
-        if not self.last_id:
-            owner, parameters = self.start
-            rows.append((self.number, self.number, 0, "task", owner))
-            if self.next_id == 2:
-                rows.append((self.number + 1, self.number, 0, "parameters", parameters))
+    def to_rows(self, numbers: Iterator[int]) -> Iterator[Row]:
+        """What doesn't show yet; before that whose it is, again when the parameters can go."""
+        if not self.last_id or self.parameters is not None:
+            start = [*self.owner, None if self._begins else self.parameters]
+            yield self.number, self.number, 0, "task", json.dumps(start)
         for event in self.waiting():
-            self.rows[event.id] = number = next(numbers)
-            text = event.data.decode()  # which is faster
-            rows.append((number, self.number, event.id, event.kind._value_, text))
-        return rows
+            self._rows[event.id] = number = next(numbers)
+            yield number, self.number, event.id, event.kind._value_, event.data.decode()  # text is faster
 
     def show(self) -> list[int]:
-        """Show all; the numbers, in the file, of what has fallen out of the log, once that is much."""
-        self.begun, self.start = self.last_id > 0 or self.next_id > 2, ("", "")
+        """Show it; the rows of what has fallen out of the log, once that is much."""
+        if self._begins:
+            self.parameters = None
         for event in self.waiting():
             super().append(event.data, event.kind, event.id)
         self._waiting._events.clear()
         self._waiting._bytes = 0
-        excess = len(self.rows) - len(self._events)
-        oldest = [*islice(self.rows, excess)] if excess > TRIMMED_AT_ONCE else []
-        return [self.rows.pop(event_id) for event_id in oldest if event_id != self.latest_id]
+        excess = len(self._rows) - len(self._events)
+        oldest = [*islice(self._rows, excess)] if excess > TRIMMED_AT_ONCE else []
+        return [self._rows.pop(event_id) for event_id in oldest if event_id != self.latest_id]
 
+    def all_rows(self) -> list[int]:
+        """All rows of it that are in the file."""
+        return [self.number, *self._rows.values()]
 
-def kept_row(task: Task) -> tuple[object, ...]:
-    """What is kept of a task that has ended: the events before the last one as lines."""
-    log = task.log
-    assert isinstance(log, FileLog)
-    *events, last = *log._events, *log.waiting()
-    lines = b"".join(b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in events)
-    key, fingerprint = (task.key.key, task.key.fingerprint) if task.key else (None, None)
-    owner = (log.number, task.task_id, task.scope, key, fingerprint)
-    return *owner, task.outline.status, time.time(), last.id, last.data, lines
+    def kept_row(self) -> Row:
+        """What is kept of it when it is over: the events before the last one as lines."""
+        *events, last = *self._events, *self.waiting()
+        lines = b"".join(b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in events)
+        status = re.findall(rb'"status":"([A-Z]+)"', last.data)[0].decode()
+        return self.number, *self.owner[:4], status, time.time(), last.id, last.data, lines
+
+    @property
+    def _begins(self) -> bool:
+        """Whether what was appended says that the work begins: the first event says that it waits."""
+        return self.last_id > 0 or self.next_id > 2
 
 
 def kept_task(row: sqlite3.Row, settings: Settings) -> Task:

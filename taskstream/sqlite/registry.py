@@ -121,23 +121,20 @@ class FileRegistry(MemoryRegistry):
         for row in connection.execute("SELECT * FROM events ORDER BY number"):
             unfinished[row["task"]].append(row)
         waiting = []
-        for number, (owner, *rows) in unfinished.items():
+        for number, rows in unfinished.items():
             log = FileLog(number, self._settings)
             log.restore(rows)
             log.on_append = self._journal.add
-            task_id, scope, key, fingerprint, name = json.loads(owner["data"])
+            task_id, scope, key, fingerprint, work_name = log.owner
             task = self._tasks[task_id] = Task(task_id, log, scope)
             task.outline = Snapshot.from_json(log.latest)
-            task.on_end = self._expire
-            if key:
-                task.key = IdempotencyKey(key, fingerprint)
-                self._keyed[key] = task
             end = "The server stopped while this task ran"
-            if not log.begun:
-                end = f"The work '{name}' is gone, or has other parameters now"
+            if log.parameters is not None:
+                end = f"The work '{work_name}' is gone, or has other parameters now"
                 with suppress(ValueError):  # `InvalidParameters`, `ValidationError`
-                    work = works.get(name)
-                    waiting.append((task, work, work.from_json(rows[0]["data"])))
+                    work = works.get(work_name)
+                    waiting.append((task, work, work.from_json(log.parameters)))
+                    task.key = IdempotencyKey(key, fingerprint) if key else None
                     continue
             task.publish(TaskStatus.FAILURE, end)
         self._journal.write()
@@ -147,29 +144,29 @@ class FileRegistry(MemoryRegistry):
             self._begin(*each, Checkpoint())
 
     def _new_log(self) -> FileLog:
-        number, _ = next(self._journal.numbers), next(self._journal.numbers)
-        return FileLog(number, self._settings)
+        return FileLog(next(self._journal.numbers), self._settings)
 
     def _begin(self, task: Task, work: Work, parameters: Parameters, checkpoint: Turn) -> None:
         """Add a task, and run its work, which waits where it begins until that is in the file."""
         log = task.log
         assert isinstance(log, FileLog)
         if not log.last_id:
-            key = (task.key.key, task.key.fingerprint) if task.key else (None, None)
-            owner = json.dumps([task.task_id, task.scope, *key, work.name])
-            self._journal.start(log, owner, work.to_json(parameters))
+            log.parameters = work.to_json(parameters)
+            key = [task.key.key, task.key.fingerprint] if task.key else [None, None]
+            log.owner = [task.task_id, task.scope, *key, work.name]
+            log.on_append = self._journal.add
+            self._journal.add(log)
         super()._begin(task, work, parameters, partial(self._checkpoint, log, checkpoint))
 
     async def _checkpoint(self, log: FileLog, checkpoint: Turn) -> None:
         """Wait until the file has that the work begins, and as long as it can't be written."""
-        while self._journal.problem or not log.begun:  # or after a crash it would begin again
+        while self._journal.problem or log.parameters is not None:  # or after a crash it would begin again
             with suppress(BackendUnavailable):
                 await self._journal.written()
         await checkpoint()
 
     def _expire(self, task: Task) -> None:
-        """Have the end of a task written, which is forgotten here then."""
-        self._journal.end(task)
+        """Nothing: it is forgotten as soon as its end is in the file."""
 
     def _problem_changed(self) -> None:
         """Drop starts that are not in the file; have reports and output wait until it can be written."""

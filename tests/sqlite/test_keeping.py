@@ -107,7 +107,7 @@ async def test_checkpoints(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
             assert [event.id for event in await watch(tasks, task_id)] == list(range(1, 604))
         assert isinstance(tasks.registry, registry.FileRegistry)
         await tasks.registry._journal.ask("SELECT 1", [])
-        assert tasks.registry._journal._file.wal_bytes < 1024 * 1024
+        assert tasks.registry._journal._wal_bytes() < 1024 * 1024
 
 
 async def test_two_places() -> None:
