@@ -159,9 +159,14 @@ class Tasks(Running):
                     yield event
 
     async def list(
-        self, scope: Scope | None = None, status: TaskStatus | None = None, limit: int = 100
+        self, scope: Scope | None = None, status: TaskStatus | str | None = None, limit: int = 100
     ) -> Sequence[Snapshot]:
-        """The latest snapshots, those of the newest tasks first. Raises `BackendUnavailable`."""
-        return [
-            Snapshot.from_json(data) for data in await self.registry.list(self.whose(scope), status, limit)
-        ]
+        """The latest snapshots, those of the newest tasks first: of a scope, in a status.
+
+        Raises `ValueError` for what is no status or a negative limit, `BackendUnavailable`.
+        """
+        if limit < 0:
+            raise ValueError(f"The limit has to be 0 or more, not {limit}")
+        only = None if status is None else TaskStatus(status)
+        found = await self.registry.list(self.whose(scope), only, limit)
+        return [Snapshot.from_json(data) for data in found]

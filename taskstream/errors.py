@@ -54,8 +54,8 @@ class TaskNotFound(TaskStreamError, LookupError):
             "it was started by another process of this application, which shares no tasks with this one, "
             "or before the server was restarted."
             if self.elsewhere
-            else f"it has never existed or was forgotten {retention_seconds:g} s after it ended, sooner if "
-            "newer tasks needed its place or the server was restarted."
+            else f"it has never existed or was forgotten {retention_seconds:.9g} s after it ended, sooner "
+            "if newer tasks needed its place or the server was restarted."
         )
         super().__init__(404, f"Task '{task_id[:40]}' not found: {reason}")
 

@@ -31,8 +31,8 @@ class Count(TypedDict):
     """How far something has come that a task counts; its total is null where it isn't known."""
 
     label: str
-    done: float
-    total: float | None
+    done: int | float  # both: of a `float` pydantic makes 3.0 where 3 is meant
+    total: int | float | None
     unit: NotRequired[str]
 
 

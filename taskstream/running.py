@@ -147,5 +147,5 @@ def check_scope(scope: object) -> str:
     """The scope, if it can be one. Raises `ValueError`."""
     if isinstance(scope, str) and scope and scope == scope.encode(errors="ignore").decode():
         return scope
-    kind = type(scope).__name__
-    raise ValueError(f"A scope is text, not empty and without lone surrogates, and not {kind}.")
+    what = repr(scope)[:40] if isinstance(scope, str) else type(scope).__name__
+    raise ValueError(f"A scope is text, not empty and without lone surrogates, and not {what}.")

@@ -76,7 +76,7 @@ class Availability:
         if "unknown command" in str(error):
             problem = SENTINEL
         if problem != self._problem:
-            logger.warning("%s (%s)", problem, error)
+            logger.warning("%s (%s)", problem, str(error) or type(error).__name__)
             self._problem = problem
         return problem
 

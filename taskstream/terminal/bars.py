@@ -162,15 +162,16 @@ class Bars(Progress):
 def time_left(snapshot: SnapshotDict, seconds: float) -> str:
     """The time that a task has left so many seconds after a snapshot, or has taken, as the page shows it.
 
-    As long as it hasn't come anywhere, it is the time for which it has run.
+    As long as it hasn't come anywhere, or counts what has no known total, it is how long it has run.
     """
     try:
         started, updated = (datetime.fromisoformat(snapshot[name]) for name in ("started_at", "updated_at"))
         elapsed = (updated - started).total_seconds()
+        is_known = all(step["total"] is not None for step in snapshot.get("steps", ()))
     except (KeyError, TypeError, ValueError):  # it has not started
         return ""
     if snapshot["status"] in ENDED:
         return f"took {duration(elapsed)}"
-    if snapshot["progress"] == 0 or is_moving(snapshot):
+    if snapshot["progress"] == 0 or not is_known:
         return duration(elapsed + seconds)
     return f"{duration(elapsed * (100 / snapshot['progress'] - 1) - seconds)} left"

@@ -160,6 +160,17 @@ async def test_a_bad_end(client: str) -> None:
     [
         ({}, "15 s left"),
         ({"progress": 0}, "25 s"),
+        ({"steps": [{"label": "Files", "done": 1, "total": 2}]}, "15 s left"),
+        (
+            {
+                "steps": [
+                    {"label": "Files", "done": 1, "total": 2},
+                    {"label": "Rows", "done": 9, "total": None},
+                ]
+            },
+            "25 s",
+        ),
+        ({"steps": 7}, ""),
         ({"status": "SUCCESS", "progress": 100}, "took 20 s"),
         ({"started_at": None}, ""),
         ({"started_at": "soon"}, ""),

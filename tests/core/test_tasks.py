@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -124,11 +125,33 @@ async def test_ids_can_not_be_guessed() -> None:
 
 async def test_unknown_task() -> None:
     """An id that nobody knows is named in the error, though not at any length."""
-    async with TaskStream() as tasks:
+    async with TaskStream(retention_seconds=2_592_000) as tasks:
         with pytest.raises(
-            TaskNotFound, match=r"^Task '3f2a' not found: .* forgotten 300 s after it ended, sooner "
+            TaskNotFound, match=r"^Task '3f2a' not found: .* forgotten 2592000 s after it ended, sooner "
         ):
             await tasks.get("3f2a")
         with pytest.raises(TaskNotFound) as error:
             await tasks.cancel("x" * 10_000)
     assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize("kept", ["in memory", "in a file"])
+async def test_list(kept: str, tmp_path: Path) -> None:
+    """A status may be text; what is none, or is no limit, is refused in words, wherever tasks are kept."""
+    tasks = TaskStream(database=str(tmp_path / "tasks.db") if kept == "in a file" else None)
+
+    @tasks.work
+    async def hold() -> None:
+        report(10, "Holding")
+        await asyncio.Event().wait()
+
+    async with tasks:
+        task_id = await start_until(tasks, hold, "Holding")
+        for status in (None, TaskStatus.PROGRESS, "PROGRESS"):
+            assert [each.task_id for each in await tasks.list(status=status)] == [task_id]
+        assert await tasks.list(status="SUCCESS") == []
+        assert await tasks.list(limit=0) == []
+        with pytest.raises(ValueError, match="'RUNNING' is not a valid TaskStatus"):
+            await tasks.list(status="RUNNING")
+        with pytest.raises(ValueError, match="The limit has to be 0 or more, not -1"):
+            await tasks.list(limit=-1)

@@ -313,17 +313,22 @@ def test_what_is_counted(server: Server, page: Page) -> None:
     page.evaluate(show, {"steps": [files, model]})
     expect(part(page, "steps")).to_have_text("Files 1/4 › Model 3.1/12 MB")
     expect(part(page, "bar")).to_have_attribute("aria-valuenow", "40")
+    expect(part(page, "time")).to_contain_text("left")
     expect(part(page, "message")).to_have_text("Pages: 3 of 5")
     page.evaluate(show, {"steps": [files, {**model, "label": "Pages"}]})
     expect(part(page, "message")).to_have_text("")  # the path says it
     page.evaluate(show, {"steps": [{**files, "done": 1204, "total": None, "unit": "lines"}, model]})
     expect(part(page, "steps")).to_have_text("Files 1,204 lines › Model 3.1/12 MB")
+    expect(part(page, "time")).not_to_contain_text("left")  # the percentage stands still meanwhile
     expect(part(page, "percent")).to_have_text("")
     assert part(page, "bar").get_attribute("aria-valuenow") is None
     moving = "document.querySelector('task-progress').shadowRoot.getAnimations().length"
     page.wait_for_function(f"{moving} > 0")
     page.emulate_media(reduced_motion="reduce")
     page.wait_for_function(f"{moving} === 0")
+    page.evaluate(show, {"steps": [files, model], "status": "REVOKED"})
+    expect(part(page, "steps")).to_have_text("Files 1/4 › Model 3.1/12 MB")  # where it stopped
+    page.evaluate("document.querySelector('task-progress').snapshot = null")
     page.evaluate(show, {"steps": [], "status": "SUCCESS", "progress": 100})
     expect(part(page, "steps")).to_be_hidden()
     expect(part(page, "percent")).to_have_text("100 %")

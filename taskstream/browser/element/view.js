@@ -131,7 +131,7 @@ export class View {
     update(this.badge, { textContent: inOneWord(status) });
     update(this.message, { textContent: snapshot ? messageOf(snapshot) : (error?.message ?? WAITING) });
     update(this.track, { hidden: status === "FORGOTTEN" && snapshot === null });
-    const path = hasEnded(snapshot) ? "" : inPath(snapshot?.steps);
+    const path = inPath(snapshot?.steps); // where it stopped, if it did
     update(this.steps, { textContent: path, hidden: path === "" });
     this.#renderBar(name, snapshot?.progress, isMoving(snapshot));
     const result = status === "SUCCESS" ? (snapshot?.data ?? null) : null;

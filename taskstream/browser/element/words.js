@@ -1,7 +1,5 @@
 // What an element says of a task: its state, its result, and the time it takes.
 
-import { isMoving } from "../source/snapshot.js";
-
 /** @typedef {import("../source/snapshot.js").Snapshot} Snapshot */
 /** @typedef {import("../source/snapshot.js").Step} Step */
 
@@ -60,7 +58,7 @@ export function noteTime({ updated_at }) {
 }
 
 /**
- * The time since the start, and until the end. It passes without events too.
+ * The time since the start, and until the end, where that can be known. It passes without events too.
  * @param {Snapshot | null} snapshot
  * @param {boolean} ended
  */
@@ -70,8 +68,9 @@ export function timeInWords(snapshot, ended) {
   const updated = Date.parse(snapshot.updated_at);
   if (ended) return `took ${duration(updated - started)}`;
   const elapsed = Date.now() - clockAhead - started;
-  if (snapshot.progress === 0 || isMoving(snapshot)) return duration(elapsed);
-  const total = ((updated - started) * 100) / snapshot.progress;
+  const { progress, steps = [] } = snapshot; // which stands still while an unknown number is counted
+  if (progress === 0 || steps.some(({ total }) => total === null)) return duration(elapsed);
+  const total = ((updated - started) * 100) / progress;
   return `${duration(elapsed)} · about ${duration(total - elapsed)} left`;
 }
 
