@@ -2,12 +2,15 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.chaos.mutants import Mutant, replace
+from taskstream.events import Event
 from taskstream.sqlite.journal import Journal
 from taskstream.sqlite.log import FileLog
+
+Changed = Mapping[FileLog, Sequence[Event]]
 
 LATE_SECONDS = 1
 
@@ -38,9 +41,9 @@ class LateConnection:
 def show_before_written() -> None:
     """Commit a moment after what was written has been shown."""
 
-    def uncommitted(journal: Journal) -> None:
+    def uncommitted(journal: Journal, changed: Changed) -> None:
         journal._connection, connection = LateConnection(journal._connection), journal._connection  # type: ignore[assignment]
-        commit(journal)
+        commit(journal, changed)
         journal._connection = connection
 
     replace("taskstream.sqlite.journal", "Journal._commit", uncommitted)()
@@ -55,12 +58,12 @@ def write_keys_late() -> None:
         journal._connection.execute(f"UPDATE events SET data = {data} WHERE number = ?", values)
         journal._connection.execute("UPDATE tasks SET key = ?, fingerprint = ? WHERE number = ?", values)
 
-    def apart(journal: Journal) -> None:
-        for log in journal._changed:
+    def apart(journal: Journal, changed: Changed) -> None:
+        for log in changed:
             if not log.last_id and log.owner[2]:
                 owner, log.owner = log.owner, [*log.owner[:2], None, None, log.owner[4]]
                 asyncio.get_running_loop().call_later(LATE_SECONDS, add_key, journal, log, owner)
-        commit(journal)
+        commit(journal, changed)
 
     replace("taskstream.sqlite.journal", "Journal._commit", apart)()
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from itertools import count
 
 from taskstream.errors import BackendUnavailable
-from taskstream.events import TaskStatus
+from taskstream.events import Event, TaskStatus
 from taskstream.settings import Settings
 from taskstream.sqlite.file import GONE, DatabaseFile, problem_of
 from taskstream.sqlite.log import FileLog
@@ -41,7 +41,8 @@ class Journal:
 
     problem = ""
     """Why the file can't be written; nothing if it can."""
-    events_appended = 0
+    events_written = 0
+    """By this process."""
 
     def __init__(
         self,
@@ -77,7 +78,6 @@ class Journal:
         if not self._changed and not self.problem:
             asyncio.get_running_loop().call_soon(self.write)
         self._changed[log] = None
-        self.events_appended += 1
 
     async def written(self) -> None:
         """Wait until all that was appended is in the file. Raises `BackendUnavailable`."""
@@ -107,15 +107,18 @@ class Journal:
         lost = self.problem and not self._file.in_place
         if lost or self._in_use.locked() or not (self._changed or self.problem):
             return
+        changed = {log: log.waiting() for log in self._changed}
         try:
-            self._commit()
+            self._commit(changed)
         except sqlite3.Error as error:
             self.fail(problem_of(error), error)
             return
-        written, self._changed = self._changed, {}
+        self._changed = {}
         self._synced = False
-        self._trimmed = [number for log in written for number in log.show()]
-        for log in written:
+        self._trimmed = []
+        for log, events in changed.items():
+            self.events_written += len(events)
+            self._trimmed += log.show(events)
             if log.sealed:
                 self._on_end(log.owner[0])
         if self.problem:
@@ -159,19 +162,22 @@ class Journal:
         self._settle()
         self._file.close(clean=in_place and not self._changed)
 
-    def _commit(self) -> None:
+    def _commit(self, changed: Mapping[FileLog, Sequence[Event]]) -> None:
         """Write what was appended, all or nothing. With its end, all that a log has moves to one row."""
-        sealed = [log for log in self._changed if log.sealed]
-        rows = [row for log in self._changed if not log.sealed for row in log.to_rows(self.numbers)]
-        ended = [log.kept_row() for log in sealed]
-        gone = [*self._trimmed, *(number for log in sealed for number in log.all_rows())]
+        rows, ended, gone = [], [], [*self._trimmed]
+        for log, events in changed.items():
+            if log.sealed:
+                ended.append(log.kept_row(events))
+                gone += log.all_rows()
+            else:
+                rows += log.to_rows(events, self.numbers)
         many = self._connection.executemany
         self._connection.execute("BEGIN IMMEDIATE")
         with self._connection:  # which rolls back what fails
             many("INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?)", rows)
             many("DELETE FROM events WHERE number = ?", zip(gone))
             many("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ended)
-            if not self._changed:  # to see whether anything can be written
+            if not changed:  # to see whether anything can be written
                 self._connection.execute("UPDATE life SET clean = 0")
             self._connection.execute("COMMIT")  # a prepared statement, as its `commit()` is not
         self.ended.update(TaskStatus(row[5]) for row in ended)

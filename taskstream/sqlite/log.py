@@ -4,7 +4,7 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -44,9 +44,10 @@ class FileLog(Log):
 
     def append(self, data: bytes, kind: Kind = Kind.SNAPSHOT, event_id: int = 0) -> None:
         """Add an event, which shows once it is in the file."""
+        if not self._waiting._events:
+            self.on_append(self)
         self._waiting.append(data, kind, event_id)
         self.sealed = self._waiting.sealed
-        self.on_append(self)
 
     def restore(self, rows: Iterable[sqlite3.Row]) -> None:
         """Show what the file has."""
@@ -64,21 +65,25 @@ class FileLog(Log):
             events.insert(0, Event(latest_id, Kind.SNAPSHOT, self._waiting.latest))
         return events
 
-    def to_rows(self, numbers: Iterator[int]) -> Iterator[Row]:
+    def to_rows(self, events: Sequence[Event], numbers: Iterator[int]) -> list[Row]:
         """What doesn't show yet; before that whose it is, again when the parameters can go."""
+        rows: list[Row] = [  # of text, which is faster
+            (next(numbers), self.number, event.id, event.kind._value_, event.data.decode())
+            for event in events
+        ]
+        self._rows.update({row[2]: row[0] for row in rows})
         if not self.last_id or self.parameters is not None:
             start = [*self.owner, None if self._begins else self.parameters]
-            yield self.number, self.number, 0, "task", json.dumps(start)
-        for event in self.waiting():
-            self._rows[event.id] = number = next(numbers)
-            yield number, self.number, event.id, event.kind._value_, event.data.decode()  # text is faster
+            rows.append((self.number, self.number, 0, "task", json.dumps(start)))
+        return rows
 
-    def show(self) -> list[int]:
+    def show(self, events: Sequence[Event]) -> list[int]:
         """Show it; the rows of what has fallen out of the log, once that is much."""
         if self._begins:
             self.parameters = None
-        for event in self.waiting():
-            super().append(event.data, event.kind, event.id)
+        append = super().append
+        for event in events:
+            append(event.data, event.kind, event.id)
         self._waiting._events.clear()
         self._waiting._bytes = 0
         excess = len(self._rows) - len(self._events)
@@ -89,10 +94,10 @@ class FileLog(Log):
         """All rows of it that are in the file."""
         return [self.number, *self._rows.values()]
 
-    def kept_row(self) -> Row:
+    def kept_row(self, events: Sequence[Event]) -> Row:
         """What is kept of it when it is over: the events before the last one as lines."""
-        *events, last = *self._events, *self.waiting()
-        lines = b"".join(b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in events)
+        *before, last = *self._events, *events
+        lines = b"".join(b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in before)
         status = re.findall(rb'"status":"([A-Z]+)"', last.data)[0].decode()
         return self.number, *self.owner[:4], status, time.time(), last.id, last.data, lines
 

@@ -103,8 +103,8 @@ class FileRegistry(MemoryRegistry):
 
     @property
     def events_published(self) -> int:
-        """How many events were appended since the process has started."""
-        return self._journal.events_appended
+        """How many events were written since the process has started."""
+        return self._journal.events_written
 
     async def close(self) -> None:
         """Stop what runs, without an end: that is for the next process to say."""
