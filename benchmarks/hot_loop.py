@@ -1,4 +1,4 @@
-"""A function that reports or tracks in a tight loop, beside bars of tqdm; events in memory and in a file."""
+"""A function that reports or tracks in a tight loop, beside bars of tqdm; events, also in a file."""
 
 import asyncio
 import os

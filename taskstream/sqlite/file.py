@@ -43,6 +43,9 @@ WHERE number IN (SELECT max(number) FROM events WHERE kind = '' GROUP BY task);
 """
 """Has logs that are not over go on, after their latest snapshot, with a number that nobody has seen."""
 
+CHECKPOINT = "wal_checkpoint(TRUNCATE)"
+"""Moves what is in the write-ahead log to its place, and empties it."""
+
 GONE = "The database was deleted or replaced: restart the server."
 OTHERWISE = "The database can't be read or written: the server's log says why."
 PROBLEMS = {
@@ -89,10 +92,6 @@ class DatabaseFile:
         except OSError:
             return False
 
-    def checkpoint(self) -> None:
-        """Move what is in the write-ahead log to its place, and empty it; in a thread."""
-        self.pragma("wal_checkpoint(TRUNCATE)")
-
     def close(self, *, clean: bool = False) -> None:
         """Close it; `clean` says that it has all that anybody has seen."""
         with self._opened:
@@ -130,7 +129,7 @@ class DatabaseFile:
             execute(JUMP, [time.time_ns() // 1000])
         execute("UPDATE life SET boot = ?, inode = ?, clean = 0", [boot_id(), self._inode])
         execute("COMMIT")
-        self.checkpoint()  # or a power failure could take back that it was opened
+        pragma(CHECKPOINT)  # or a power failure could take back that it was opened
         pragma("synchronous = NORMAL")
         pragma("busy_timeout = 10")  # milliseconds, for which the event loop would wait
 

@@ -18,7 +18,7 @@ from itertools import count
 from taskstream.errors import BackendUnavailable
 from taskstream.events import Event, TaskStatus
 from taskstream.settings import Settings
-from taskstream.sqlite.file import GONE, DatabaseFile, problem_of
+from taskstream.sqlite.file import CHECKPOINT, GONE, DatabaseFile, problem_of
 from taskstream.sqlite.log import FileLog
 
 WAL_BYTES = 4 * 1024 * 1024
@@ -58,9 +58,7 @@ class Journal:
         self._settings = settings
         self._on_end = on_end
         self._on_problem = on_problem
-        self.ended = Counter(
-            {TaskStatus(status): number for status, number in self._connection.execute(COUNT_ENDED)}
-        )
+        self.ended: Counter[TaskStatus] = Counter(dict(self._connection.execute(COUNT_ENDED)))
         """How many tasks have ended, by status."""
         self.numbers = count(*self._connection.execute(NEXT_NUMBER).fetchone())
         """Those of rows that will be written."""
@@ -70,8 +68,8 @@ class Journal:
         self._settled = asyncio.Event()
         self._due = asyncio.Event()
         self._checkpoint_bytes = WAL_BYTES
-        self._synced = True
         self._stopping = False
+        self.caretaker = asyncio.create_task(self._look_after())
 
     def add(self, log: FileLog) -> None:
         """Have what was appended to a log written soon."""
@@ -114,7 +112,6 @@ class Journal:
             self.fail(problem_of(error), error)
             return
         self._changed = {}
-        self._synced = False
         self._trimmed = []
         for log, events in changed.items():
             self.events_written += len(events)
@@ -137,7 +134,19 @@ class Journal:
         self._on_problem()
         self._settle()
 
-    async def look_after(self) -> None:
+    async def close(self) -> None:
+        """Write what there is, and close the file: nothing that is appended from now on is in it."""
+        self._stopping = True
+        self._due.set()
+        await self.caretaker
+        in_place = self._file.in_place
+        if in_place:
+            self.write()
+        self.problem = "The server stops."
+        self._settle()
+        self._file.close(clean=in_place and not self._changed)
+
+    async def _look_after(self) -> None:
         """Each second, and when it is due, sync the file, keep it small, and try what has failed."""
         while not self._stopping:
             with suppress(TimeoutError):
@@ -148,27 +157,13 @@ class Journal:
             except (OSError, sqlite3.Error) as error:
                 self.fail(problem_of(error), error)
 
-    def stop(self) -> None:
-        """Have `look_after` return."""
-        self._stopping = True
-        self._due.set()
-
-    def close(self) -> None:
-        """Write what there is, and close the file: nothing that is appended from now on is in it."""
-        in_place = self._file.in_place
-        if in_place:
-            self.write()
-        self.problem = "The server stops."
-        self._settle()
-        self._file.close(clean=in_place and not self._changed)
-
     def _commit(self, changed: Mapping[FileLog, Sequence[Event]]) -> None:
         """Write what was appended, all or nothing. With its end, all that a log has moves to one row."""
         rows, ended, gone = [], [], [*self._trimmed]
         for log, events in changed.items():
             if log.sealed:
                 ended.append(log.kept_row(events))
-                gone += log.all_rows()
+                gone += log.number, *log.rows.values()
             else:
                 rows += log.to_rows(events, self.numbers)
         many = self._connection.executemany
@@ -180,16 +175,14 @@ class Journal:
             if not changed:  # to see whether anything can be written
                 self._connection.execute("UPDATE life SET clean = 0")
             self._connection.execute("COMMIT")  # a prepared statement, as its `commit()` is not
-        self.ended.update(TaskStatus(row[5]) for row in ended)
+        self.ended.update(row[5] for row in ended)
 
     async def _tidy(self) -> None:
         """Sync, do a checkpoint if the write-ahead log is large, forget what is kept for too long."""
-        if not self._synced:
-            self._synced = True
-            await asyncio.to_thread(os.fsync, self._file.wal)
+        await asyncio.to_thread(os.fsync, self._file.wal)
         if self.problem or self._wal_bytes() > self._checkpoint_bytes:
             async with self._in_use:
-                await asyncio.to_thread(self._file.checkpoint)  # which may make room on a full disk
+                await asyncio.to_thread(self._file.pragma, CHECKPOINT)  # which may make room on a full disk
             # A program that reads may keep it long.
             self._checkpoint_bytes = self._wal_bytes() + WAL_BYTES
             self.write()
@@ -203,7 +196,7 @@ class Journal:
         row = self._connection.execute(OLDEST, [before]).fetchone()
         if row:
             self._connection.execute("DELETE FROM tasks WHERE number = ?", row[:1])
-            self.ended[TaskStatus(row["status"])] -= 1
+            self.ended[row["status"]] -= 1
             self._see_size()
         return row is not None
 

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from taskstream.events import Event, Kind
+from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.settings import Settings
 from taskstream.tasks import Task
@@ -34,7 +35,7 @@ class FileLog(Log):
         self.on_append: Callable[[FileLog], object] = lambda _: None
         self._waiting = Log(settings.history_length, settings.history_bytes)
         """What doesn't show yet, which is bounded as the rest is."""
-        self._rows: dict[int, int] = {}
+        self.rows: dict[int, int] = {}
         """The numbers of the rows of events, by their ids."""
 
     @property
@@ -55,7 +56,7 @@ class FileLog(Log):
         *self.owner, self.parameters = json.loads(first["data"])
         for row in events:
             super().append(row["data"].encode(), Kind(row["kind"]), row["id"])
-            self._rows[row["id"]] = row["number"]
+            self.rows[row["id"]] = row["number"]
         self._waiting.last_id = self.last_id
 
     def waiting(self) -> list[Event]:
@@ -66,33 +67,29 @@ class FileLog(Log):
         return events
 
     def to_rows(self, events: Sequence[Event], numbers: Iterator[int]) -> list[Row]:
-        """What doesn't show yet; before that whose it is, again when the parameters can go."""
+        """What doesn't show yet; and first whose log it is, again when the parameters can go."""
         rows: list[Row] = [  # of text, which is faster
             (next(numbers), self.number, event.id, event.kind._value_, event.data.decode())
             for event in events
         ]
-        self._rows.update({row[2]: row[0] for row in rows})
+        self.rows.update({row[2]: row[0] for row in rows})
         if not self.last_id or self.parameters is not None:
-            start = [*self.owner, None if self._begins else self.parameters]
+            start = [*self.owner, None if events[-1].id > 1 else self.parameters]
             rows.append((self.number, self.number, 0, "task", json.dumps(start)))
         return rows
 
     def show(self, events: Sequence[Event]) -> list[int]:
         """Show it; the rows of what has fallen out of the log, once that is much."""
-        if self._begins:
-            self.parameters = None
         append = super().append
         for event in events:
             append(event.data, event.kind, event.id)
+        if self.last_id > 1:  # the first one says that the work waits
+            self.parameters = None
         self._waiting._events.clear()
         self._waiting._bytes = 0
-        excess = len(self._rows) - len(self._events)
-        oldest = [*islice(self._rows, excess)] if excess > TRIMMED_AT_ONCE else []
-        return [self._rows.pop(event_id) for event_id in oldest if event_id != self.latest_id]
-
-    def all_rows(self) -> list[int]:
-        """All rows of it that are in the file."""
-        return [self.number, *self._rows.values()]
+        excess = len(self.rows) - len(self._events)
+        oldest = [*islice(self.rows, excess)] if excess > TRIMMED_AT_ONCE else []
+        return [self.rows.pop(event_id) for event_id in oldest if event_id != self.latest_id]
 
     def kept_row(self, events: Sequence[Event]) -> Row:
         """What is kept of it when it is over: the events before the last one as lines."""
@@ -100,11 +97,6 @@ class FileLog(Log):
         lines = b"".join(b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in before)
         status = re.findall(rb'"status":"([A-Z]+)"', last.data)[0].decode()
         return self.number, *self.owner[:4], status, time.time(), last.id, last.data, lines
-
-    @property
-    def _begins(self) -> bool:
-        """Whether what was appended says that the work begins: the first event says that it waits."""
-        return self.last_id > 0 or self.next_id > 2
 
 
 def kept_task(row: sqlite3.Row, settings: Settings) -> Task:
@@ -114,4 +106,6 @@ def kept_task(row: sqlite3.Row, settings: Settings) -> Task:
         event_id, kind, data = line.split(b" ", 2)
         log.append(data, Kind(kind.decode()), int(event_id))
     log.append(row["latest"], Kind.LAST, row["last_id"])
-    return Task(row["task_id"], log, row["scope"])
+    task = Task(row["task_id"], log, row["scope"])
+    task.key = IdempotencyKey(row["key"], row["fingerprint"]) if row["key"] else None
+    return task

@@ -1,12 +1,13 @@
 """The registry of a process whose tasks outlive it: those that have not ended are in memory, too."""
 
-import asyncio
 import json
 import sqlite3
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Literal
 from weakref import WeakValueDictionary
 
@@ -22,7 +23,7 @@ from taskstream.sqlite.log import FileLog, kept_task
 from taskstream.tasks import Checkpoint, Task
 from taskstream.work import Parameters, Work, WorkTable
 
-ENDS = "task_id, scope, fingerprint, last_id, latest, x'' AS events"
+ENDS = "task_id, scope, key, fingerprint, last_id, latest, x'' AS events"
 """What is read of tasks of which nobody asks for the whole log."""
 
 
@@ -41,19 +42,18 @@ class FileRegistry(MemoryRegistry):
             stack.callback(file.close)
             self.mark = file.mark
             self._journal = Journal(file, settings, self._forget, self._problem_changed)
+            stack.callback(self._journal.caretaker.cancel)
             self._restore(works, file.connection)
             stack.pop_all()  # from now on, `close` does that
-        self._owned = asyncio.create_task(self._journal.look_after())
 
     async def start(
         self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None, scope: str | None
     ) -> Task:
         """Start some work, once that is in the file."""
         if key and (ended := await self._find_ended("key", key.key)):
-            fingerprint, task = ended
-            if fingerprint != key.fingerprint:
+            if ended.key != key:
                 raise IdempotencyKeyReused
-            return task
+            return ended
         self._journal.require()
         task = await super().start(work, parameters, name, key, scope)
         await self._journal.written()
@@ -61,10 +61,7 @@ class FileRegistry(MemoryRegistry):
 
     async def get(self, task_id: str, last_event_id: str | None = None) -> Task | None:  # noqa: ARG002
         """The task with this id."""
-        if task := self._tasks.get(task_id):
-            return task
-        ended = await self._find_ended("task_id", task_id)
-        return ended and ended[1]
+        return self._tasks.get(task_id) or await self._find_ended("task_id", task_id)
 
     async def get_many(self, task_ids: Sequence[str]) -> Sequence[Task | None]:
         """The tasks with these ids; of those that have ended only the end."""
@@ -108,20 +105,16 @@ class FileRegistry(MemoryRegistry):
 
     async def close(self) -> None:
         """Stop what runs, without an end: that is for the next process to say."""
-        self._journal.stop()
-        await self._owned
-        self._journal.close()
+        await self._journal.close()
         for running in self._running.values():
             running.cancel()
         await self._wait_for_running()
 
     def _restore(self, works: WorkTable, connection: sqlite3.Connection) -> None:
         """End what ran, start what waited, in its order."""
-        unfinished: dict[int, list[sqlite3.Row]] = defaultdict(list)
-        for row in connection.execute("SELECT * FROM events ORDER BY number"):
-            unfinished[row["task"]].append(row)
+        events = connection.execute("SELECT * FROM events ORDER BY task, number")
         waiting = []
-        for number, rows in unfinished.items():
+        for number, rows in groupby(events, itemgetter("task")):
             log = FileLog(number, self._settings)
             log.restore(rows)
             log.on_append = self._journal.add
@@ -181,12 +174,12 @@ class FileRegistry(MemoryRegistry):
                 if not self._journal.problem:
                     task.reporter.resume()
 
-    async def _find_ended(self, column: Literal["task_id", "key"], value: str) -> tuple[str, Task] | None:
-        """A task that has ended, with the fingerprint of its key."""
+    async def _find_ended(self, column: Literal["task_id", "key"], value: str) -> Task | None:
+        """A task that has ended."""
         kept = self._kept.get(value)  # then not all is read again
         query = f"SELECT {ENDS if kept else '*'} FROM tasks WHERE {column} = ?"
         for row in await self._journal.ask(query, [value]):
             task = kept_task(row, self._settings)
             task.log = self._kept[task.task_id] = kept or task.log
-            return row["fingerprint"], task
+            return task
         return None

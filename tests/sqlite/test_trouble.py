@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from taskstream import BackendUnavailable, TaskStream, Update, output, report
+from taskstream import BackendUnavailable, Snapshot, TaskStream, Update, output, report
 from taskstream.sqlite import journal
 from taskstream.sqlite.file import DatabaseFile, DatabaseUnusable
 from tests.sqlite.conftest import Make
@@ -208,18 +208,18 @@ async def test_a_checkpoint_fails(make: Make, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(journal, "WAL_BYTES", 0)  # so that each write has one
     monkeypatch.setattr(journal, "LOOK_SECONDS", 0.01)
     loop, began, released = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
-    checkpoint, failures = DatabaseFile.checkpoint, iter([True])
+    pragma, failures = DatabaseFile.pragma, iter([True])
 
-    def fail_once(file: DatabaseFile) -> None:
+    def fail_once(file: DatabaseFile, text: str) -> None:
         loop.call_soon_threadsafe(began.set)
         released.wait()
         if next(failures, False):
             raise sqlite3.OperationalError("disk I/O error")
-        checkpoint(file)
+        pragma(file, text)
 
     async with make() as tasks:
         running = (await tasks.start("steps", count=100_000, wait=0.001)).task_id
-        monkeypatch.setattr(DatabaseFile, "checkpoint", fail_once)
+        monkeypatch.setattr(DatabaseFile, "pragma", fail_once)
         await began.wait()
         starts = (tasks.start("gated", idempotency_key=key) for key in ("once", None))
         asked = asyncio.gather(*starts, tasks.cancel(running), return_exceptions=True)
@@ -233,7 +233,8 @@ async def test_a_checkpoint_fails(make: Make, monkeypatch: pytest.MonkeyPatch) -
         again = await tasks.start("gated", idempotency_key="once")
         for answer in (*answers, again):
             if not isinstance(answer, BackendUnavailable):
-                assert (await tasks.get(answer.task_id)).task_id == answer.task_id
+                assert isinstance(answer, Snapshot)
+                assert await tasks.get(answer.task_id)
         events = await watch(tasks, running)
         assert [event.id for event in events] == list(range(1, len(events) + 1))
         assert shown in [event.snapshot for event in events]
