@@ -15,6 +15,9 @@ from taskstream import Result, TaskStream, Update, report, track
 
 MESSAGE = "Working"
 
+TURNS = 3
+"""After so many turns of the event loop, what was yielded is in the file."""
+
 
 def report_loop(*, calls: int) -> float:
     """Seconds for so many reports."""
@@ -63,7 +66,8 @@ async def yield_loop(*, calls: int, together: int) -> AsyncIterator[Update | Res
     for number in range(calls):
         yield Update(50, MESSAGE)
         if number % together == 0:
-            await asyncio.sleep(0)
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
     yield Result(time.process_time() - began)
 
 

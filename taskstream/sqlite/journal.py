@@ -72,9 +72,10 @@ class Journal:
         self.caretaker = asyncio.create_task(self._look_after())
 
     def add(self, log: FileLog) -> None:
-        """Have what was appended to a log written soon."""
+        """Have what was appended to a log written in the turn after the next, as then a start has begun."""
         if not self._changed and not self.problem:
-            asyncio.get_running_loop().call_soon(self.write)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self.write)
         self._changed[log] = None
 
     async def written(self) -> None:

@@ -56,6 +56,9 @@ class FileRegistry(MemoryRegistry):
             return ended
         self._journal.require()
         task = await super().start(work, parameters, name, key, scope)
+        if isinstance(task.log, FileLog) and not task.log.last_id:
+            waiting, task = task.log.waiting()[0], Task(task.task_id, Log(1), scope)
+            task.log.append(waiting.data)  # as it is now: its work will have begun
         await self._journal.written()
         return task
 
