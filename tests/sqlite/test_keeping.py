@@ -30,7 +30,7 @@ def rows_of(path: Path) -> int:
     return int(rows)
 
 
-async def test_ended_tasks_are_in_the_file_only(make: Make) -> None:
+async def test_ended_tasks_are_in_the_file_only(make: Make, path: Path) -> None:
     """Memory has tasks that have not ended; the logs of others are there while somebody reads them."""
     async with make(history_length=5) as tasks:
         task = await tasks.start("steps", count=100)
@@ -44,8 +44,7 @@ async def test_ended_tasks_are_in_the_file_only(make: Make) -> None:
         assert not found._kept
         assert [event.id for event in events][-5:] == list(range(199, 204))
         assert (await watch(tasks, task.task_id))[-5:] == events[-5:]
-        [(rows,)] = found._journal._connection.execute("SELECT count(*) FROM events")
-        assert rows == 0
+        assert rows_of(path) == 0
 
 
 async def test_a_long_log_is_trimmed_in_the_file(make: Make, path: Path) -> None:
