@@ -6,10 +6,19 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any, get_args, get_type_hints
 
+from pydantic import Field
+
 Function = Callable[..., object]
+
+PREFIX = "parameter_"
+"""Of the names of fields: a parameter may be called like a method of pydantic's models."""
 
 RESERVED = frozenset({"work", "name", "idempotency_key", "scope"})
 """What `start` and `POST /start-task` call their own arguments."""
+
+
+class UnreadableAnnotation(TypeError):
+    """An annotation names what isn't defined, or not yet."""
 
 
 def problem_of(function: Function) -> str | None:
@@ -56,3 +65,24 @@ def types_of(function: Function) -> dict[str, Any]:
     annotations = {name: parameter.annotation for name, parameter in parameters}
     names = getattr(written(function), "__globals__", {})
     return get_type_hints(SimpleNamespace(__annotations__=annotations), names, include_extras=True)
+
+
+def fields_of(work: str, function: Function) -> dict[str, Any]:
+    """A pydantic field for each parameter. Raises `TypeError` for one that can't be checked."""
+    try:
+        types = types_of(function)
+    except Exception as error:
+        raise UnreadableAnnotation(
+            f"The work '{work}' has an annotation that can't be read: {error}."
+        ) from error
+    fields = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if thing := part_of_request(types[name]) or part_of_request(parameter.default):
+            raise TypeError(
+                f"The work '{work}' can't have the parameter '{name}', which is of a request "
+                f"({thing}): take it in a route of your own, and start the work with what it says; "
+                "copy an uploaded file to disk, and pass its path."
+            )
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[PREFIX + name] = types[name], Field(default, alias=name)
+    return fields

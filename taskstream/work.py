@@ -1,33 +1,34 @@
 """Work: the functions that tasks run, what they accept, and the table of those of one application."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError, create_model
 from pydantic_core import PydanticSerializationError
 
 from taskstream.errors import InvalidParameters
 from taskstream.idempotency import canonical, json_of
-from taskstream.signatures import Function, name_of, part_of_request, problem_of, types_of, written
+from taskstream.signatures import (
+    PREFIX,
+    Function,
+    UnreadableAnnotation,
+    fields_of,
+    name_of,
+    problem_of,
+    written,
+)
 from taskstream.threads import WorkThreads
 from taskstream.updates import Result, Updates
-
-PREFIX = "parameter_"
-"""Of the names of fields: a parameter may be called like a method of pydantic's models."""
-
-
-class UnreadableAnnotation(TypeError):
-    """An annotation names what isn't defined, or not yet."""
 
 
 class Parameters(BaseModel):
     """The parameters of one run, checked against the signature of the function."""
 
     # Strict: no "1" or true for a number. Names of parameters are aliases, so that any name is possible.
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
     def values(self) -> dict[str, object]:
         """The keyword arguments of the function."""
@@ -37,10 +38,18 @@ class Parameters(BaseModel):
                 values[name.removeprefix(PREFIX)] = getattr(self, name)
         return values
 
-    def json_values(self) -> str:
-        """The same as canonical JSON. Raises `InvalidParameters` for what has none."""
+    def given(self) -> set[str]:
+        """The fields of those that were given, not left to a default that is the same each time."""
+        fields = type(self).model_fields.items()
+        given = {name for name, field in fields if name in self.model_fields_set or field.default_factory}
+        return {name for name in given if name.startswith(PREFIX)}
+
+    def json_values(self, fields: Collection[str] | None = None) -> str:
+        """The same as canonical JSON, or some of them. Raises `InvalidParameters` for what has none."""
         values = {}
         for name, value in sorted(self.values().items()):
+            if fields is not None and PREFIX + name not in fields:
+                continue
             try:
                 values[name] = canonical(value)
             except ValueError:
@@ -76,23 +85,7 @@ class Work:
     @cached_property
     def fields(self) -> dict[str, Any]:
         """A pydantic field for each parameter. Raises `TypeError` for one that can't be checked."""
-        try:
-            types = types_of(self.function)
-        except Exception as error:
-            raise UnreadableAnnotation(
-                f"The work '{self.name}' has an annotation that can't be read: {error}."
-            ) from error
-        fields = {}
-        for name, parameter in inspect.signature(self.function).parameters.items():
-            if thing := part_of_request(types[name]) or part_of_request(parameter.default):
-                raise TypeError(
-                    f"The work '{self.name}' can't have the parameter '{name}', which is of a request "
-                    f"({thing}): take it in a route of your own, and start the work with what it says; "
-                    "copy an uploaded file to disk, and pass its path."
-                )
-            default = ... if parameter.default is parameter.empty else parameter.default
-            fields[PREFIX + name] = types[name], Field(default, alias=name)
-        return fields
+        return fields_of(self.name, self.function)
 
     @cached_property
     def parameters(self) -> type[Parameters]:
@@ -122,9 +115,14 @@ class Work:
         return type(self.parameters.__name__, (self.parameters,), members)
 
     def to_json(self, parameters: Parameters) -> str:
-        """JSON that `from_json` reads back. Raises `InvalidParameters` if it would read others."""
-        own = partial(parameters.model_dump_json, include={*self.fields}, by_alias=True, round_trip=True)
-        for dump in (parameters.json_values, own):  # its own is right for types that are base64, or JSON
+        """JSON that `from_json` reads back. Raises `InvalidParameters` if it would read others.
+
+        Without those that nobody gave: a worker of the version before doesn't know a new one's default.
+        """
+        given = parameters.given()
+        own = partial(parameters.model_dump_json, include=given, by_alias=True, round_trip=True)
+        canonical_json = partial(parameters.json_values, given)
+        for dump in (canonical_json, own):  # its own is right for types that are base64, or JSON
             with suppress(ValidationError, PydanticSerializationError):
                 text = dump()
                 if self.from_json(text).values() == parameters.values():

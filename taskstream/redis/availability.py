@@ -31,14 +31,18 @@ CONNECTION_OPTIONS: dict[str, Any] = {
 """Of the connections of our own; Celery has others."""
 
 OUT_OF_REACH = "Redis is out of reach: try again later."
+REFUSED = "Redis refuses the user or the password in its URL."
 
 PROBLEMS: dict[type[Exception] | tuple[type[Exception], ...], str] = {
+    exceptions.AuthenticationError: REFUSED,
     exceptions.OutOfMemoryError: "Redis is full: it takes no new task until others are forgotten.",
     exceptions.ReadOnlyError: "This Redis is a replica, which takes no changes: name its primary.",
     (exceptions.AskError, exceptions.ClusterDownError): (
         "This Redis is a node of a cluster, which is not supported: name a single Redis."
     ),
-    exceptions.NoPermissionError: "Redis forbids this user a command: its access rules (ACL) lack it.",
+    exceptions.NoPermissionError: (
+        "Redis forbids this user a command or a key: its access rules (ACL) lack it."
+    ),
     ResponseError: "Redis refuses to change anything: the server's log says why.",
     Exception: OUT_OF_REACH,
 }
@@ -62,7 +66,7 @@ class Availability:
     @property
     def available(self) -> bool:
         """Whether Redis can be reached; it may refuse changes nevertheless."""
-        return self._problem != OUT_OF_REACH
+        return self._problem not in (OUT_OF_REACH, REFUSED)
 
     def record_answer(self) -> None:
         """Note that Redis has answered."""

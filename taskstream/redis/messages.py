@@ -40,7 +40,7 @@ def celery_message(task_id: str, namespace: str, work: str, parameters: str) -> 
             "root_id": task_id,
             "retries": 0,
             "timelimit": [None, None],
-            "argsrepr": repr((work, parameters[:100])),
+            "argsrepr": f"({work!r}, …)",  # what tools show: parameters may be secret
             "kwargsrepr": "{}",
             "origin": f"{os.getpid()}@{socket.gethostname()}",
             "ignore_result": True,

@@ -52,6 +52,10 @@ logger = logging.getLogger(__name__)
 class WorkRequest(Request):
     """A message that a worker has taken from the queue, and which need not be acknowledged."""
 
+    def info(self, safe: bool = False) -> Any:  # noqa: ANN401, ARG002 - Celery's
+        """What `celery inspect` shows: without the parameters, some of which may be secret."""
+        return super().info(safe=True)
+
     def acknowledge(self) -> None:
         """Write nothing to Redis, which may be full."""
         self.acknowledged = True

@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from fastapi import BackgroundTasks, Depends, Header, Request, UploadFile
@@ -217,6 +217,26 @@ def test_values_of_their_own_type(annotation: object, value: object) -> None:
     read = work.from_json(work.to_json(parameters))
     assert parameters.values() == read.values() == {"own": value}
     assert read.json_values() == parameters.json_values()
+
+
+def test_defaults_are_of_whoever_runs_it() -> None:
+    """What nobody gave is not carried, so that a worker of the version before can run what it knows."""
+
+    def before(*, count: int) -> None: ...
+
+    def after(
+        *, count: int, kind: str = "pdf", key: Annotated[UUID, Field(default_factory=uuid4)]
+    ) -> None: ...
+
+    old, new = Work(before), Work(after)
+    parameters = new.parse({"count": 2})
+    assert new.from_json(new.to_json(parameters)).values() == parameters.values()
+    assert "kind" not in new.to_json(parameters)
+    assert '"kind":"csv"' in new.to_json(new.parse({"count": 2, "kind": "csv"})).replace(" ", "")
+    assert new.from_json(old.to_json(old.parse({"count": 2}))).values()["kind"] == "pdf"
+    with pytest.raises(ValueError, match="Extra inputs") as error:
+        old.from_json('{"count": 2, "password": "hunter2"}')
+    assert "hunter2" not in str(error.value)  # which the log of a worker shows
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,7 @@ async def test_redis_hangs(start: Start, session: aiohttp.ClientSession) -> None
         (("--cluster-enabled", "yes"), "is a node of a cluster"),
         (("--sentinel",), "perhaps a Sentinel"),
         (("--user", "default", "on", "nopass", "~*", "+@connection"), "forbids this user a command"),
+        (("--requirepass", "another"), "refuses the user or the password"),
     ],
 )
 async def test_another_redis(
