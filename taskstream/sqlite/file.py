@@ -32,7 +32,7 @@ PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
-"""`events` has those of tasks that have not ended, as they come, after rows that say whose they are and
+"""`events` has those of tasks that have not ended, as they come, after a row that says whose they are and
 what the work is given: an index on the task, or a key that begins with it, would double what an event
 costs. With its end, a log moves to `tasks`, as one row under the number of its first one."""
 
@@ -109,8 +109,9 @@ class DatabaseFile:
         is_empty = pragma("schema_version") == 0
         if not is_empty and pragma("application_id") != APPLICATION_ID:
             raise DatabaseUnusable(f"The database '{self.path}' belongs to another program.")
-        if not is_empty and pragma("user_version") != VERSION:
-            raise DatabaseUnusable(f"The database '{self.path}' was made by a newer version of taskstream.")
+        if not is_empty and (version := pragma("user_version")) != VERSION:
+            age = "a newer" if version > VERSION else "an older"
+            raise DatabaseUnusable(f"The database '{self.path}' was made by {age} version of taskstream.")
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").chmod(0o600)  # it has what tasks were started with
@@ -150,9 +151,8 @@ def lock(path: Path, stack: ExitStack) -> None:
         else:
             import fcntl
 
-            fcntl.lockf(
-                descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB
-            )  # not flock, which a forked process keeps
+            # not flock, which a forked process keeps
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         owner = os.read(descriptor, 20).decode().strip()
         raise DatabaseUnusable(

@@ -1,4 +1,4 @@
-"""The journal: writes what is appended to logs, all of one turn of the event loop in one transaction.
+"""The journal: writes what is appended to logs, all of a turn of the event loop in one transaction.
 
 Only then it shows. What is appended while a checkpoint uses the connection, in a thread, waits, as it does
 as long as the file can't be written.
@@ -72,7 +72,7 @@ class Journal:
         self.caretaker = asyncio.create_task(self._look_after())
 
     def add(self, log: FileLog) -> None:
-        """Have what was appended to a log written in the turn after the next, as then a start has begun."""
+        """Have what was appended to a log written soon: with a start, what its work says a turn later."""
         if not self._changed and not self.problem:
             loop = asyncio.get_running_loop()
             loop.call_soon(loop.call_soon, self.write)

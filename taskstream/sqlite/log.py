@@ -93,7 +93,10 @@ class FileLog(Log):
 
     def kept_row(self, events: Sequence[Event]) -> Row:
         """What is kept of it when it is over: the events before the last one as lines."""
-        *before, last = *self._events, *events
+        whole = Log(self._history_length, self._history_bytes)
+        for event in (*self._events, *events):
+            whole.append(event.data, event.kind, event.id)
+        *before, last = whole._events
         lines = b"".join(b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in before)
         status = re.findall(rb'"status":"([A-Z]+)"', last.data)[0].decode()
         return self.number, *self.owner[:4], status, time.time(), last.id, last.data, lines

@@ -4,18 +4,15 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
-from taskstream import BackendUnavailable, Snapshot, TaskStream, Update, output, report
-from taskstream.sqlite import journal
-from taskstream.sqlite.file import DatabaseFile, DatabaseUnusable
+from taskstream import BackendUnavailable, TaskStream, Update, output, report
+from taskstream.sqlite.file import DatabaseUnusable
 from tests.sqlite.conftest import Make
-from tests.sqlite.test_restart import watch
 from tests.support.programs import ROOT, Program, Server
 
 Trouble = Callable[[Path, TaskStream], AbstractContextManager[None]]
@@ -201,41 +198,3 @@ async def test_while_it_cannot_be_written(make: Make, path: Path, trouble: Troub
     async with make() as again:
         assert (await again.registry.count())[1] == 0
         assert (await again.get(generator.task_id)).status == "REVOKED"
-
-
-async def test_a_checkpoint_fails(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What comes during a checkpoint that fails is refused, or it stays: starts, cancels, what is shown."""
-    monkeypatch.setattr(journal, "WAL_BYTES", 0)  # so that each write has one
-    monkeypatch.setattr(journal, "LOOK_SECONDS", 0.01)
-    loop, began, released = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
-    pragma, failures = DatabaseFile.pragma, iter([True])
-
-    def fail_once(file: DatabaseFile, text: str) -> None:
-        loop.call_soon_threadsafe(began.set)
-        released.wait()
-        if next(failures, False):
-            raise sqlite3.OperationalError("disk I/O error")
-        pragma(file, text)
-
-    async with make() as tasks:
-        running = (await tasks.start("steps", count=100_000, wait=0.001)).task_id
-        monkeypatch.setattr(DatabaseFile, "pragma", fail_once)
-        await began.wait()
-        starts = (tasks.start("gated", idempotency_key=key) for key in ("once", None))
-        asked = asyncio.gather(*starts, tasks.cancel(running), return_exceptions=True)
-        for _ in range(5):  # until all of them wait
-            await asyncio.sleep(0)
-        shown = await tasks.get(running)
-        released.set()
-        answers = await asked
-        while tasks.registry._journal.problem:  # type: ignore[attr-defined]  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        again = await tasks.start("gated", idempotency_key="once")
-        for answer in (*answers, again):
-            if not isinstance(answer, BackendUnavailable):
-                assert isinstance(answer, Snapshot)
-                assert await tasks.get(answer.task_id)
-        events = await watch(tasks, running)
-        assert [event.id for event in events] == list(range(1, len(events) + 1))
-        assert shown in [event.snapshot for event in events]
-        assert (await tasks.get(running)).status == "REVOKED"
