@@ -101,10 +101,9 @@ class Journal:
                 logger.exception("The database can't be read")
                 raise BackendUnavailable(problem_of(error)) from error
 
-    def write(self) -> None:
-        """Write what was appended, and show it; not while the connection is in use."""
-        lost = self.problem and not self._file.in_place
-        if lost or self._in_use.locked() or not (self._changed or self.problem):
+    def write(self, *, again: bool = False) -> None:
+        """Write what was appended, and show it; while there is a problem, only to see whether it lasts."""
+        if self._in_use.locked() or (not again if self.problem else not self._changed):
             return
         changed = {log: log.waiting() for log in self._changed}
         try:
@@ -142,7 +141,7 @@ class Journal:
         await self.caretaker
         in_place = self._file.in_place
         if in_place:
-            self.write()
+            self.write(again=True)
         self.problem = "The server stops."
         self._settle()
         self._file.close(clean=in_place and not self._changed)
@@ -186,7 +185,7 @@ class Journal:
                 await asyncio.to_thread(self._file.pragma, CHECKPOINT)  # which may make room on a full disk
             # A program that reads may keep it long.
             self._checkpoint_bytes = self._wal_bytes() + WAL_BYTES
-            self.write()
+            self.write(again=True)
         while not (self.problem or self._due.is_set()) and self._forget_oldest():  # noqa: ASYNC110
             await asyncio.sleep(0)  # others have their turn
 

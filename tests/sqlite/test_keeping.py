@@ -51,11 +51,15 @@ async def test_ended_tasks_are_in_the_file_only(make: Make, path: Path) -> None:
         assert lines.count(b"\n") == 5 - 1  # no more than anybody was shown, beside the last
 
 
-async def test_a_long_log_is_trimmed_in_the_file(make: Make, path: Path) -> None:
+async def test_a_long_log_is_trimmed_in_the_file(
+    make: Make, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Of a task that goes on the file has little more than its log, and the latest snapshot."""
     async with make(history_length=10) as tasks:
         await run_until(tasks, 900)
         assert rows_of(path) <= 10 + 2 * 64
+    await asyncio.sleep(0)
+    assert not caplog.records  # nothing was to be written when it had stopped
 
 
 async def test_a_shorter_history(make: Make, path: Path) -> None:
