@@ -75,7 +75,7 @@ class Journal:
         """Have what was appended to a log written soon: with a start, what its work says a turn later."""
         if not self._changed and not self.problem:
             loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self.write)
+            loop.call_soon(lambda: loop.call_soon(self.write))
         self._changed[log] = None
 
     async def written(self) -> None:
