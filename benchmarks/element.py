@@ -1,11 +1,11 @@
 """What it costs a page to show tasks: Chromium's main thread, and the frames that it draws meanwhile.
 
     python -m benchmarks.element
-    python -m benchmarks.element --beside ../before/taskstream/http/static --rounds 5
+    python -m benchmarks.element --beside ../before/taskstream/browser --rounds 5
 
 Five hundred elements whose tasks have ten events a second each, then one element that shows a thousand
-lines a second. `--beside` measures another checkout's files in turn with ours. Needs Chromium; compare
-the ratios.
+lines a second, each for a minute: what the page keeps must not grow. `--beside` measures another checkout's
+files in turn with ours. Needs Chromium; compare the ratios.
 """
 
 import argparse
@@ -32,7 +32,10 @@ COLUMNS = {
     "style": "style %",
     "layout": "layout %",
     "frames": "frames / s",
-    "heap_mib": "heap grown, MiB",
+    "heap_before": "heap MiB before",
+    "heap_after": "and after",
+    "nodes_before": "nodes before",
+    "nodes_after": "and after",
 }
 COUNT_FRAMES = """
     window.frames_drawn = 0;
@@ -44,12 +47,15 @@ COUNT_FRAMES = """
 
 
 def snapshot(page: Page, devtools: CDPSession) -> Figures:
-    """What the page has cost so far."""
+    """What the page has cost so far, and what it keeps."""
     metrics = devtools.send("Performance.getMetrics")["metrics"]
     figures = {"frames": page.evaluate("frames_drawn"), "seconds": time.monotonic()}
-    devtools.send("HeapProfiler.collectGarbage")
-    heap = devtools.send("Runtime.getHeapUsage")["usedSize"]
-    return figures | {"heap": heap} | {each["name"]: each["value"] for each in metrics}
+    for _ in range(2):  # what is on the screen keeps its nodes
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        devtools.send("HeapProfiler.collectGarbage")
+    figures["heap"] = devtools.send("Runtime.getHeapUsage")["usedSize"] / 2**20
+    figures["nodes"] = devtools.send("Memory.getDOMCounters")["nodes"]
+    return figures | {each["name"]: each["value"] for each in metrics}
 
 
 def measure(page: Page, seconds: float) -> Figures:
@@ -65,7 +71,8 @@ def measure(page: Page, seconds: float) -> Figures:
     shares = {"busy": "Task", "script": "Script", "style": "RecalcStyle", "layout": "Layout"}
     return {key: 100 * grown[f"{name}Duration"] / elapsed for key, name in shares.items()} | {
         "frames": grown["frames"] / elapsed,
-        "heap_mib": grown["heap"] / 2**20,
+        **{f"{key}_before": before[key] for key in ("heap", "nodes")},
+        **{f"{key}_after": after[key] for key in ("heap", "nodes")},
     }
 
 
@@ -119,7 +126,7 @@ def main() -> None:
     parser.add_argument("--elements", type=int, default=500, help="500 unless told")
     parser.add_argument("--rate", type=float, default=10, help="events of each task per second (10)")
     parser.add_argument("--lines", type=float, default=1000, help="lines per second (1000)")
-    parser.add_argument("--seconds", type=float, default=10, help="how long each is measured (10)")
+    parser.add_argument("--seconds", type=float, default=60, help="how long each is measured (60)")
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     contestants = {"ours": STATIC} | ({str(options.beside): options.beside} if options.beside else {})

@@ -45,6 +45,21 @@ FAN_OUT_COLUMNS = (
     Column("received_percent", "% received", 0),
 )
 
+
+def busy(quick: int, full: int) -> Workload:
+    """A fan-out to so many viewers beside threads that compute."""
+    sizes = {"computing": 8, "rate": 10}
+    return Workload(
+        "Busy: {computing} threads that compute, {viewers:,} viewers, {rate} events/s",
+        fan_out,
+        FAN_OUT_COLUMNS[1:3] + FAN_OUT_COLUMNS[-1:],
+        quick={**sizes, "viewers": quick, "seconds": 3},
+        full={**sizes, "viewers": full, "seconds": 6},
+        contestants=("ours", "ours-5ms"),
+        reason="it is about how long a thread may keep Python's lock: 0.5 ms here, 5 ms by default",
+    )
+
+
 WORKLOADS = {
     "fan-out": Workload(
         "Fan-out: {tasks} task, {viewers:,} viewers, {rate} events/s",
@@ -128,24 +143,8 @@ WORKLOADS = {
         contestants=("ours", "ours-in-file", "ours-quiet", "streaming", "streaming-quiet"),
         reason="these are FastAPI too; the quiet ones print no access log",
     ),
-    "busy": Workload(
-        "Busy: {computing} threads that compute, {viewers:,} viewers, {rate} events/s",
-        fan_out,
-        FAN_OUT_COLUMNS[1:3] + FAN_OUT_COLUMNS[-1:],
-        quick={"computing": 8, "viewers": 100, "rate": 10, "seconds": 3},
-        full={"computing": 8, "viewers": 100, "rate": 10, "seconds": 6},
-        contestants=("ours", "ours-5ms"),
-        reason="it is about how long a thread may keep Python's lock: 0.5 ms here, 5 ms by default",
-    ),
-    "busy-1k": Workload(
-        "Busy: {computing} threads that compute, {viewers:,} viewers, {rate} events/s",
-        fan_out,
-        FAN_OUT_COLUMNS[1:3] + FAN_OUT_COLUMNS[-1:],
-        quick={"computing": 8, "viewers": 200, "rate": 10, "seconds": 3},
-        full={"computing": 8, "viewers": 1000, "rate": 10, "seconds": 6},
-        contestants=("ours", "ours-5ms"),
-        reason="likewise",
-    ),
+    "busy": busy(quick=100, full=100),
+    "busy-1k": busy(quick=200, full=1000),
     "events": Workload(
         "Events: {calls:,}, each alone in its turn of the event loop, or {together} together",
         events,

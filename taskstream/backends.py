@@ -13,13 +13,8 @@ if TYPE_CHECKING:
     from taskstream.application import Tasks
 
 
-TWO_PLACES = "Tasks are kept in a database or in Redis: leave one of database and redis_url out."
-
-
 def open_registry(settings: Settings, namespace: str, works: WorkTable) -> Registry:
     """The registry of this process; with a database, what it has left; with Redis, what is shared."""
-    if settings.database and settings.redis_url:
-        raise ValueError(TWO_PLACES)
     if settings.database:
         from taskstream.sqlite.registry import FileRegistry
 

@@ -20,7 +20,7 @@ OUTPUT_QUEUE_LENGTH = 1000
 OUTPUT_CHARACTERS = 16 * 1024
 """The most that one event of output holds."""
 
-STALL_SECONDS = 5
+STALL_SECONDS = 10
 """How long a thread waits for an event loop that doesn't turn; then its output is dropped."""
 
 
@@ -75,7 +75,6 @@ class Reporter(Step):
         """
         if os.getpid() != self.process_id:  # a loop goes on in a forked child, where nobody frees the lock
             return self.said
-        # What was reported is what is sent, even if the work goes on filling its list.
         in_loop = threading.get_ident() == self._loop_thread
         said = (progress, message, None if data is None else to_json(data, iterators=not in_loop))
         with self._room:
@@ -183,18 +182,20 @@ class Reporter(Step):
         return True
 
     def _schedule(self) -> None:
+        in_loop = threading.get_ident() == self._loop_thread
+        call = self._loop.call_soon if in_loop else self._loop.call_soon_threadsafe
         self.scheduled = True
-        if threading.get_ident() == self._loop_thread:
-            self._loop.call_soon(self._flush_unless_paused)
-            return
         try:
-            self._loop.call_soon_threadsafe(self._flush_unless_paused)
-        except RuntimeError:  # the loop is closed: the server has stopped, and nobody waits any more
-            self.close()
+            call(self._flush_unless_paused)
+        except RuntimeError:
+            self.scheduled = False
+            if not self._loop.is_closed():  # but too deep a recursion
+                raise
+            self.close()  # the server has stopped, and nobody waits any more
 
     def _flush_unless_paused(self) -> None:
-        if not self.paused:
+        if self.paused:
+            with self._room:
+                self._waiting_since = None  # it turns
+        else:
             self.flush()
-            return
-        with self._room:
-            self._waiting_since = None  # it turns

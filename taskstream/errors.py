@@ -31,6 +31,10 @@ MAX_FIELD_NAME = 100
 """Characters of a field's name that are reported, as it may be whatever the client has sent."""
 
 
+MAX_LINE = 10_000
+"""Characters of a line of a traceback that are logged."""
+
+
 class TaskStreamError(HTTPException):
     """Something that can't be answered as asked; `str()` is a sentence for people."""
 
@@ -118,6 +122,8 @@ def explain(error: BaseException) -> str:
     """An error in words for the viewers, who must not be shown a traceback."""
     name = "error"
     with suppress(BaseException):  # whatever its class does: the task has to end all the same
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
         if isinstance(error, WorkError | TaskStreamError):
             return plain_text(str(error)) or "Failed"
         if isinstance(error, HTTPException) and error.detail and isinstance(error.detail, str):
@@ -139,5 +145,9 @@ def log_failure(message: str, error: BaseException) -> None:
 
 
 def printable(line: str) -> str:
-    """The line with escapes for what a terminal would obey."""
+    """The line, or the beginning of a long one, with escapes for what a terminal would obey."""
+    if len(line) > MAX_LINE:
+        line = f"{line[:MAX_LINE]} … and {len(line) - MAX_LINE:,} characters more"
+    if line.isprintable():
+        return line
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)

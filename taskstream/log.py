@@ -3,16 +3,13 @@
 import re
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
-from operator import attrgetter
 
 from taskstream.events import Event, Kind
 
 PIECE_BYTES = 64 * 1024
 """A viewer that lags behind is given the log in pieces of about this size."""
-
-EVENT_ID = attrgetter("id")
 
 
 class Log:
@@ -36,7 +33,10 @@ class Log:
         """What is called after each event."""
         self._history_length = history_length
         self._history_bytes = history_bytes
-        self._events: deque[Event] = deque()
+        # Columns, not a deque of `Event`s: the garbage collector would pause to look at so many.
+        self._ids: deque[int] = deque()
+        self._kinds: deque[Kind] = deque()
+        self._data: deque[bytes] = deque()
         self._bytes = 0
 
     @property
@@ -54,12 +54,16 @@ class Log:
             self.latest, self.latest_id = data, self.last_id
             self.ended = self.sealed = kind is Kind.LAST
             self.closed = self.closed or self.ended
-        self._events.append(Event(self.last_id, kind, data))
+        self._ids.append(self.last_id)
+        self._kinds.append(kind)
+        self._data.append(data)
         self._bytes += len(data)
-        while len(self._events) > self._history_length or (
-            self._bytes > self._history_bytes and len(self._events) > 1
+        while len(self._ids) > self._history_length or (
+            self._bytes > self._history_bytes and len(self._ids) > 1
         ):
-            self._bytes -= len(self._events.popleft().data)
+            self._ids.popleft()
+            self._kinds.popleft()
+            self._bytes -= len(self._data.popleft())
         for listener in self.listeners:
             listener()
 
@@ -72,7 +76,7 @@ class Log:
     def after(self, event_id: int) -> tuple[bytes, int]:
         """The bytes of the events that follow `event_id`, a piece at a time, and the id of the last."""
         if event_id == self.last_id - 1:  # what nearly every viewer wants nearly every time
-            return frame(self._events[-1]), self.last_id
+            return frame(Event(self.last_id, self._kinds[-1], self._data[-1])), self.last_id
         events = self.events_after(event_id)
         return b"".join(map(frame, events)), events[-1].id if events else event_id
 
@@ -85,7 +89,7 @@ class Log:
         piece: list[Event] = []
         piece_bytes = 0
         next_id = event_id + 1
-        for event in islice(self._events, bisect_right(self._events, event_id, key=EVENT_ID), None):
+        for event in self._kept(bisect_right(self._ids, event_id)):
             if event.id > next_id:
                 piece.append(Event.of_lost(next_id, event.id - 1))
                 if next_id <= self.latest_id < event.id:
@@ -96,6 +100,10 @@ class Log:
             if piece_bytes >= PIECE_BYTES:
                 break
         return piece
+
+    def _kept(self, start: int = 0) -> Iterator[Event]:
+        """The events that are kept, without so many of the oldest."""
+        return map(Event, *(islice(each, start, None) for each in (self._ids, self._kinds, self._data)))
 
     def parse_id(self, last_event_id: str | None) -> int:
         """The event that a `Last-Event-ID` names; 0, before the first, if we never gave it out."""

@@ -98,7 +98,9 @@ class Running:
         Raises `TypeError` if it is missing, `ValueError` for what can't be one.
         """
         if scope is None and (self.scoped or inherits) and (step := find_step()):
-            scope = step.reporter.scope
+            mark = self.find_home().registry.mark
+            if step.reporter.task_id.endswith(mark):  # it is a task of this TaskStream
+                scope = step.reporter.scope
         if scope is None and self.scoped:
             raise TypeError(
                 "Each task of this TaskStream is somebody's: say whose by scope=…, or EVERYBODY."

@@ -6,15 +6,13 @@ from importlib.util import find_spec
 from typing import TypedDict
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, RedisDsn, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, Field, RedisDsn, ValidationError, ValidationInfo, field_validator
 
 from taskstream.bridge import OUTPUT_QUEUE_LENGTH
 
 
-class Settings(BaseModel):
+class Settings(BaseModel, extra="forbid", frozen=True):
     """The settings of a `TaskStream`. Raises `ValueError` with a sentence if one is out of bounds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     redis_url: str | None = Field(None, repr=False, description="Redis whose workers run the tasks")
     database: str | None = Field(None, min_length=1, description="file that keeps tasks across restarts")
@@ -40,7 +38,7 @@ class Settings(BaseModel):
         """A URL that both Celery and redis-py understand; and both are there."""
         if redis_url is None:
             return None
-        TypeAdapter(RedisDsn).validate_python(redis_url)
+        RedisDsn(redis_url)
         database = urlsplit(redis_url).path.strip("/")
         if database and not (database.isascii() and database.isdigit()):
             raise ValueError("the path has to be the number of a database, such as /0")
@@ -50,6 +48,14 @@ class Settings(BaseModel):
                 "called redis"
             )
         return redis_url
+
+    @field_validator("database")
+    @classmethod
+    def check_one_place(cls, database: str | None, info: ValidationInfo) -> str | None:
+        """Tasks are in one place."""
+        if database and info.data.get("redis_url"):
+            raise ValueError("tasks are kept in a database or in Redis, so leave one of the two out")
+        return database
 
 
 class SettingsKeywords(TypedDict, total=False):

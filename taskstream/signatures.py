@@ -1,10 +1,10 @@
 """Signatures: what the functions that are work may ask for."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import Field
 
@@ -35,6 +35,13 @@ def problem_of(function: Function) -> str | None:
         if parameter.annotation is parameter.empty:
             return f"has to say the type of its parameter '{name}'"
     return None
+
+
+def read_once(annotation: object) -> bool:
+    """Whether an annotation is of what can be read only once, or has such a thing in it."""
+    kind = get_origin(annotation) or annotation
+    is_one = any(kind is each for each in (Iterable, Iterator, Generator))
+    return is_one or any(map(read_once, get_args(annotation)))
 
 
 def part_of_request(annotation: object) -> str | None:
@@ -82,6 +89,11 @@ def fields_of(work: str, function: Function) -> dict[str, Any]:
                 f"The work '{work}' can't have the parameter '{name}', which is of a request "
                 f"({thing}): take it in a route of your own, and start the work with what it says; "
                 "copy an uploaded file to disk, and pass its path."
+            )
+        if read_once(types[name]):
+            raise TypeError(
+                f"The work '{work}' can't have the parameter '{name}', which can be read only once: make "
+                "it a list, or a Sequence."
             )
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[PREFIX + name] = types[name], Field(default, alias=name)

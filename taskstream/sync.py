@@ -76,3 +76,5 @@ class SyncTasks:
             raise RuntimeError(blocked) from None
         except CancelledError:
             raise RuntimeError(STOPPED) from None
+        finally:
+            del future  # else an error is in a cycle with its traceback, which has this frame

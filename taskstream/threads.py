@@ -1,6 +1,7 @@
 """Blocking work: functions that run in a bounded number of threads beside the event loop."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from contextvars import copy_context
@@ -66,8 +67,9 @@ class WorkThreads:
             del outcome  # else an error is in a cycle with its traceback, which has this frame
 
     def _serve(self) -> None:
-        """Call one function after another, until there is a `None`."""
-        while call := self._calls.get():
+        """Call one function after another, until there is a `None`, or one comes back in a forked child."""
+        process_id = os.getpid()
+        while process_id == os.getpid() and (call := self._calls.get()):
             call()
             del call  # else an idle thread keeps what its last function was given
 

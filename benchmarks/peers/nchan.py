@@ -36,7 +36,7 @@ http {{
     uwsgi_temp_path {folder}; scgi_temp_path {folder};
     nchan_message_buffer_length 1000;
     server {{
-        listen 127.0.0.1:{port} backlog=2048;
+        listen 127.0.0.1:{port} backlog=65535;
         location = /start-task {{ proxy_pass http://127.0.0.1:{publisher_port}; }}
         location ~ ^/task-progress/(\\w+)$ {{ nchan_subscriber eventsource; nchan_channel_id $1; }}
         location ~ ^/publish/(\\w+)$ {{ nchan_publisher; nchan_channel_id $1; }}

@@ -41,19 +41,15 @@ def add_page(router: APIRouter, tasks: "TaskStream") -> None:
 
         @router.api_route("/", methods=["GET", "HEAD"], response_class=Response, include_in_schema=False)
         async def show_page(request: Request) -> Response:
-            return index(request, lists=tasks.scoped)
+            """The page; `Link` says where the documentation is, and the list of tasks, if they are."""
+            docs = getattr(request.app, "docs_url", None)
+            links = [f'<{from_root(request)}{docs.lstrip("/")}>; rel="service-doc"'] if docs else []
+            links += ['<tasks>; rel="collection"'] if tasks.scoped else []
+            headers = HEADERS | ({"Link": ", ".join(links)} if links else {})
+            return FileResponse(STATIC / "index.html", media_type="text/html", headers=headers)
 
     # Not a route of FastAPI's: dependencies must not guard it, as a script tag sends no header.
     router.add_route("/static/{path:path}", static, methods=["GET", "HEAD"], include_in_schema=False)
-
-
-def index(request: Request, *, lists: bool) -> FileResponse:
-    """The page; `Link` says where the interactive documentation is, and the list of tasks, if they are."""
-    docs = getattr(request.app, "docs_url", None)
-    links = [f'<{from_root(request)}{docs.lstrip("/")}>; rel="service-doc"'] if docs else []
-    links += ['<tasks>; rel="collection"'] if lists else []
-    headers = HEADERS | ({"Link": ", ".join(links)} if links else {})
-    return FileResponse(STATIC / "index.html", media_type="text/html", headers=headers)
 
 
 def from_root(request: Request) -> str:

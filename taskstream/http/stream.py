@@ -8,6 +8,7 @@ fast as the connection takes it. The cursor of the viewer is all that it needs t
 import logging
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from taskstream.http.write_queue import Outcome, chunk
@@ -57,39 +58,24 @@ class StreamConnection(Protocol):
         """End the connection at once."""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Stream:
     """An open stream, from the moment at which it is attached to a connection."""
 
     steps_at_once = 1  # each may be a large piece
 
-    __slots__ = (
-        "_retry",
-        "_streams",
-        "_unsent",
-        "active_at",
-        "closed",
-        "connection",
-        "up_to_date",
-        "viewer",
-        "write",
-    )
-
-    write: Callable[[bytes], object]
+    viewer: Viewer
+    connection: StreamConnection
+    active_at: float
+    """When it was last written to; if the connection takes no more, when that last sent something."""
+    _retry: bytes
+    _streams: "Streams"
+    closed: bool = False
+    up_to_date: bool = False
+    """Whether it can be written to with others of its log: it has begun, and can take more."""
+    write: Callable[[bytes], object] = field(init=False)
     """Writes one chunk of the body. The connection sets it: an attribute, as it is called most."""
-
-    def __init__(
-        self, viewer: Viewer, connection: StreamConnection, retry: bytes, streams: "Streams"
-    ) -> None:
-        self.viewer = viewer
-        self.connection = connection
-        self.closed = False
-        self.up_to_date = False
-        """Whether it can be written to with others of its log: it has begun, and can take more."""
-        self.active_at = streams.now()
-        """When it was last written to; if the connection takes no more, when that last sent something."""
-        self._retry = retry
-        self._unsent = math.inf
-        self._streams = streams
+    _unsent: float = math.inf
 
     def begin(self) -> None:
         """Write what the viewer has missed, or a comment: proxies may hold back a head without a body."""

@@ -51,7 +51,7 @@ class Streams:
 
     def attach(self, viewer: Viewer, connection: StreamConnection, retry: bytes) -> bool:
         """Have a viewer's events written to a connection, if that allows it."""
-        stream = Stream(viewer, connection, retry, self)
+        stream = Stream(viewer, connection, self.now(), retry, self)
         if not connection.attach(stream):
             return False
         self._attached.add(stream)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, Protocol
@@ -48,6 +49,8 @@ class WriteQueue:
     def __init__(self) -> None:
         self._waiting: OrderedDict[Writer, Iterator[None]] = OrderedDict()
         self._scheduled = False
+        self._context = copy_context()
+        """Of writes, not of a task that says something: the end of a stream may begin the next request."""
 
     def add(self, writer: Writer) -> None:
         """Let it write soon, after those that wait already."""
@@ -55,7 +58,7 @@ class WriteQueue:
             self._waiting[writer] = writer.write_steps()
             if not self._scheduled:
                 self._scheduled = True
-                asyncio.get_running_loop().call_soon(self._take_turn)
+                asyncio.get_running_loop().call_soon(self._take_turn, context=self._context)
 
     def _take_turn(self) -> None:
         """Take a slice of the steps; who has more goes on after the others."""
@@ -74,4 +77,4 @@ class WriteQueue:
         finally:
             self._scheduled = bool(self._waiting)
             if self._scheduled:
-                asyncio.get_running_loop().call_soon(self._take_turn)
+                asyncio.get_running_loop().call_soon(self._take_turn, context=self._context)

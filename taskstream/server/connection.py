@@ -51,7 +51,7 @@ class AccessLines(logging.Logger):
     def info(self, msg: object, *args: object, **_: Any) -> None:  # noqa: ANN401 - those of a logger
         """Write a line."""
         with suppress(OSError):  # nobody reads it
-            print("INFO:    ", str(msg) % args, flush=True)
+            print(f"INFO:     {str(msg) % args}\n", end="", flush=True)  # in one piece, unbuffered too
 
 
 class Connection(StreamingProtocol):

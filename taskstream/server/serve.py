@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from types import FrameType
+from types import CodeType, FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,6 +21,8 @@ GRACE_SECONDS = 2.0
 """How long a stopping server lets connections end by themselves."""
 END_SECONDS = 2.7
 """From the signal until the process is ended: less than the 3 s that are promised."""
+BACKLOG = 65_535
+"""Connections that may wait until they are accepted; one that the system drops comes back after 1 s."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep Python's lock to itself while the event loop waits for it, instead of 5 ms."""
 
@@ -33,6 +35,7 @@ class Server(uvicorn.Server):
 
     ending: threading.Timer | None = None
     """What ends the process if nothing else does."""
+    has_returned = False
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let the open requests end, cut those that don't."""
@@ -45,10 +48,14 @@ class Server(uvicorn.Server):
         if self.ending:
             asyncio.get_running_loop().call_soon_threadsafe(self._cut_connections)
         else:
-            self.ending = threading.Timer(END_SECONDS, end_process, [sig])  # first: the second signal
-            self.ending.daemon = True  # may come while this one is handled
+            self.ending = threading.Timer(END_SECONDS, self._end, [sig, outermost_code()])  # first: the
+            self.ending.daemon = True  # second signal may come while this one is handled
             super().handle_exit(sig, frame)
             self.ending.start()
+
+    def _end(self, sig: int, program: CodeType | None) -> None:
+        if not self.has_returned or outermost_code() is not program:  # else its caller lives on
+            end_process(sig)
 
     def _cut_connections(self) -> None:
         # A viewer that never reads, or half a request: uvicorn would wait for them, or cancel their
@@ -71,7 +78,8 @@ def serve(
     page can have its own name lead here (DNS rebinding); "*" allows any. Elsewhere that is the default.
     `access_log` prints a line for each request.
 
-    If it hasn't come to its end 2.7 s after the signal, the process is ended around it.
+    If it hasn't come to its end 2.7 s after the signal, the process is ended around it; likewise if Python,
+    which exits then, waits for threads or processes.
     """
     allow_many_connections()
     collect_garbage_rarely()
@@ -81,7 +89,14 @@ def serve(
         access_lines = AccessLines("access") if access_log else None
 
     config = uvicorn.Config(
-        app, host=host, port=port, http=Served, ws="none", access_log=False, timeout_graceful_shutdown=3
+        app,
+        host=host,
+        port=port,
+        http=Served,
+        ws="none",
+        access_log=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=3,
     )
     server, interval = Server(config), sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)  # of the process: only a program of its own may choose that
@@ -90,8 +105,7 @@ def serve(
             server.run()
     finally:
         sys.setswitchinterval(interval)
-        if server.ending:
-            server.ending.cancel()  # whoever has called this lives on
+        server.has_returned = True
 
 
 def host_pattern(host: str, allowed_hosts: list[str]) -> re.Pattern[bytes] | None:
@@ -100,6 +114,14 @@ def host_pattern(host: str, allowed_hosts: list[str]) -> re.Pattern[bytes] | Non
         return None
     names = "|".join(re.escape(f"[{name}]" if ":" in name else name) for name in [host, *allowed_hosts])
     return re.compile(rf"(?:{LOOPBACK}|{names})\.?(?::\d*)?".encode(), re.IGNORECASE)
+
+
+def outermost_code() -> CodeType | None:
+    """What the main thread runs: its program or, when that is over, what Python does before it exits."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame and frame.f_back:
+        frame = frame.f_back
+    return frame.f_code if frame else None
 
 
 def end_process(signal_number: int) -> None:

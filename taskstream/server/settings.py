@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 from typing import Self, cast
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
-from taskstream.backends import TWO_PLACES, check_database
+from taskstream.backends import check_database
 from taskstream.settings import Settings, SettingsKeywords, shown
 
 
@@ -34,10 +34,8 @@ class ServerSettings(BaseSettings, Settings):
 
     @field_validator("database")
     @classmethod
-    def open_database(cls, database: str | None, info: ValidationInfo) -> str | None:
+    def open_database(cls, database: str | None) -> str | None:
         """A database that can be used, now: so that one that can't is a bad value."""
-        if database and info.data.get("redis_url"):
-            raise ValueError(TWO_PLACES)
         if database:
             check_database(database)
         return database

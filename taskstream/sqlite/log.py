@@ -45,7 +45,7 @@ class FileLog(Log):
 
     def append(self, data: bytes, kind: Kind = Kind.SNAPSHOT, event_id: int = 0) -> None:
         """Add an event, which shows once it is in the file."""
-        if not self._waiting._events:
+        if not self._waiting._ids:
             self.on_append(self)
         self._waiting.append(data, kind, event_id)
         self.sealed = self._waiting.sealed
@@ -61,7 +61,7 @@ class FileLog(Log):
 
     def waiting(self) -> list[Event]:
         """What doesn't show yet, with the latest snapshot even if it has fallen out."""
-        events, latest_id = [*self._waiting._events], self._waiting.latest_id
+        events, latest_id = [*self._waiting._kept()], self._waiting.latest_id
         if self.last_id < latest_id < events[0].id:
             events.insert(0, Event(latest_id, Kind.SNAPSHOT, self._waiting.latest))
         return events
@@ -85,18 +85,19 @@ class FileLog(Log):
             append(event.data, event.kind, event.id)
         if self.last_id > 1:  # the first one says that the work waits
             self.parameters = None
-        self._waiting._events.clear()
+        for column in (self._waiting._ids, self._waiting._kinds, self._waiting._data):
+            column.clear()
         self._waiting._bytes = 0
-        excess = len(self.rows) - len(self._events)
+        excess = len(self.rows) - len(self._ids)
         oldest = [*islice(self.rows, excess)] if excess > TRIMMED_AT_ONCE else []
         return [self.rows.pop(event_id) for event_id in oldest if event_id != self.latest_id]
 
     def kept_row(self, events: Sequence[Event]) -> Row:
         """What is kept of it when it is over: the events before the last one as lines."""
         whole = Log(self._history_length, self._history_bytes)
-        for event in (*self._events, *events):
+        for event in (*self._kept(), *events):
             whole.append(event.data, event.kind, event.id)
-        *before, last = whole._events
+        *before, last = whole._kept()
         lines = b"".join(b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in before)
         status = re.findall(rb'"status":"([A-Z]+)"', last.data)[0].decode()
         return self.number, *self.owner[:4], status, time.time(), last.id, last.data, lines

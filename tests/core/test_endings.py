@@ -12,7 +12,17 @@ from typing import NoReturn
 import pytest
 from starlette.exceptions import HTTPException
 
-from taskstream import Output, Result, TaskStatus, TaskStream, Update, WorkError, output, report
+from taskstream import (
+    Output,
+    Result,
+    TaskStatus,
+    TaskStream,
+    Update,
+    WorkError,
+    current_task_id,
+    output,
+    report,
+)
 from taskstream.errors import InvalidParameters, TaskNotFound
 from taskstream.log import Log
 from taskstream.tasks import Task
@@ -88,6 +98,7 @@ FAILURES: list[tuple[Function, str]] = [
     (throws(Nameless), unexpected("error")),
     (throws(Speechless), unexpected("error")),
     (throws(BaseExceptionGroup, "two", [Panic(), KeyError()]), unexpected("BaseExceptionGroup")),
+    (throws(ExceptionGroup, "a", [ExceptionGroup("b", [WorkError("No disk")])]), "No disk"),
     (lambda: Update("a", "text"), f"{NOT_FINITE} str"),  # type: ignore[arg-type]
     (lambda: Update(float("nan"), "text"), f"{NOT_FINITE} nan"),
     (lambda: report(10**5000, "text"), f"{NOT_FINITE} int"),
@@ -122,7 +133,7 @@ async def test_failure(
 async def test_no_text_can_look_like_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """What a client sent can't forge lines of the server's log, nor command its terminal."""
     tasks = TaskStream()
-    hostile = "no page \x1b]0;owned\x07\nINFO:     forged\rINFO:     forged\x9b2J"
+    hostile = f"no page \x1b]0;owned\x07\nINFO:     forged\rINFO:     forged\x9b2J{'x' * 5_000_000}\x1b"
     async with tasks:
         await last_snapshot(tasks, tasks.work(coroutine(throws(ValueError, hostile))))
     first, *traceback = caplog.text.rstrip("\n").split("\n")
@@ -131,6 +142,7 @@ async def test_no_text_can_look_like_the_log(caplog: pytest.LogCaptureFixture) -
     for line in traceback:
         assert line.startswith("  ")
         assert line.isprintable()
+        assert len(line) < 11_000  # a long one would hold up the loop
     assert caplog.records[0].exc_info
 
 
@@ -158,8 +170,21 @@ async def test_work_that_cancels_its_own_task(caplog: pytest.LogCaptureFixture) 
         running.cancel()
         await asyncio.sleep(0)
 
+    cleaned: list[bool] = []
+
+    @tasks.work
+    async def generator() -> AsyncIterator[Update]:
+        try:
+            await tasks.cancel(current_task_id() or "")
+            yield Update(50, "nobody hears of this")
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(True)
+
     async with tasks:
         assert (await last_snapshot(tasks, work)).status is TaskStatus.REVOKED
+        assert (await last_snapshot(tasks, generator)).status is TaskStatus.REVOKED
+    assert cleaned == [True]
     assert caplog.text == ""
 
 

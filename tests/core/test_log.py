@@ -1,5 +1,7 @@
 """The log and its viewers."""
 
+import gc
+
 from hypothesis import given, strategies as st
 
 from taskstream.events import Kind
@@ -107,3 +109,13 @@ def test_a_log_with_a_gap() -> None:
     ]
     assert [each.lost for each in log.events_after(50)][:2] == [range(51, 100), None]
     assert log.after(199) == (b"id: 200\ndata: 200\n\n", 200)
+
+
+def test_what_the_garbage_collector_looks_at() -> None:
+    """A long log is no more to it than a short one."""
+    gc.collect()
+    before = len(gc.get_objects())
+    log = log_of(1000)
+    gc.collect()
+    assert log.last_id == 1000
+    assert len(gc.get_objects()) - before < 500

@@ -3,9 +3,12 @@
 import asyncio
 import logging
 import multiprocessing
+import os
+import select
+import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -337,6 +340,60 @@ async def test_a_forked_child_is_outside_of_the_task(
     assert seen[-1].snapshot is not None
     assert seen[-1].snapshot.data is False
     assert capfd.readouterr().out == f"{lines(30)}None\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has descriptors of processes")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("leave", [sys.exit, int], ids=["exit", "return"])
+async def test_a_forked_child_ends(leave: Callable[[], object]) -> None:
+    """Blocking work that comes back in a child ends it, as any other thread would."""
+    tasks = TaskStream()
+
+    @tasks.work
+    def run() -> bool:
+        if child := os.fork():
+            has_ended, _, _ = select.select([os.pidfd_open(child)], [], [], 10)
+            os.kill(child, signal.SIGKILL)
+            return bool(has_ended)
+        return bool(leave())
+
+    async with tasks:
+        last = (await events(tasks, run))[-1].snapshot
+    assert last is not None
+    assert last.data is True
+
+
+@pytest.mark.parametrize("form", [blocking, coroutine])
+async def test_a_recursion_that_is_too_deep_to_say_so(form: Form) -> None:
+    """Its error is its own: what is said later is heard."""
+    tasks = TaskStream()
+
+    def run() -> None:
+        step = find_step()
+        assert step
+        loop = step.reporter._loop
+        step.reporter._loop = DeepLoop()  # type: ignore[assignment]
+        with pytest.raises(RecursionError):
+            output("too deep")
+        step.reporter._loop = loop
+        output(", but heard")
+
+    async with tasks:
+        assert text_of(await events(tasks, tasks.work(form(run)))) == "too deep, but heard"
+
+
+class DeepLoop:
+    """An event loop that is called where no call has room any more."""
+
+    def call_soon(self, _: object) -> None:
+        """Have no room for another call."""
+        raise RecursionError
+
+    call_soon_threadsafe = call_soon
+
+    def is_closed(self) -> bool:
+        """Go on nevertheless."""
+        return False
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")

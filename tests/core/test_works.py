@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -426,6 +426,15 @@ def test_what_only_a_request_has(annotation: object, defaults: dict[str, object]
     """A parameter that FastAPI would fill is refused when the work is registered, with what to do."""
     with pytest.raises(TypeError, match=rf"which is of a request \({thing}\): take it in a route"):
         work_with(annotation, **defaults)
+
+
+@pytest.mark.parametrize(
+    "annotation", [Iterable[int], dict[str, Iterator[int]] | None, Annotated[Generator[int], Field()]]
+)
+def test_what_can_be_read_only_once(annotation: object) -> None:
+    """It would be empty for the work, once an idempotency key was made of it."""
+    with pytest.raises(TypeError, match="'own', which can be read only once: make it a list"):
+        work_with(annotation)
 
 
 def test_what_only_a_request_has_and_is_defined_later() -> None:

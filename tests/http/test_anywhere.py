@@ -1,9 +1,11 @@
 """Tasks are started from anywhere: threads, work, scripts, an application's own lifespan."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from fastapi import FastAPI
@@ -106,6 +108,25 @@ async def test_threads() -> None:
             await asyncio.to_thread(tasks.sync.get, NO_TASK)
         with pytest.raises(InvalidParameters, match=r"^seconds: "):
             await asyncio.to_thread(tasks.sync.start, "child", seconds="x")
+
+
+async def test_what_raises_keeps_nothing() -> None:
+    """A thread that was told that there is no such task leaves no garbage, whatever it holds."""
+    tasks = task_stream()
+
+    def ask() -> weakref.ref[threading.Event]:
+        held = threading.Event()
+        with suppress(TaskNotFound):
+            tasks.sync.get("no id")  # of which nothing is logged
+        return weakref.ref(held)
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with tasks:
+            assert (await asyncio.to_thread(ask))() is None
+    finally:
+        gc.enable()
 
 
 async def test_where_it_can_not_wait() -> None:

@@ -365,6 +365,23 @@ async def test_python_has_to_say_whose(scoped: TaskStream) -> None:
     assert [each.task_id for each in await scoped.list("alice")] == [task_id]
 
 
+async def test_another_task_stream() -> None:
+    """Work of one says nothing of whose the tasks of another are."""
+    first, second = (TaskStream(scope=lambda: "nobody") for _ in range(2))
+
+    @first.work
+    @second.work
+    async def starts_another(*, level: int = 1) -> None:
+        if level:
+            await second.start(starts_another, level=0)
+
+    async with first, second:
+        mine = await second.start(starts_another, scope="alice")
+        assert (await end_of(second, mine.task_id)).status == "SUCCESS"
+        other = await first.start(starts_another, scope="alice")
+        assert (await end_of(first, other.task_id)).message.startswith("Unexpected TypeError")
+
+
 async def test_children(scoped: TaskStream) -> None:
     """Work is in the scope of its task: so are the tasks that it starts and asks for."""
     hers = await end_of(scoped, (await scoped.start("own", scope="alice")).task_id)

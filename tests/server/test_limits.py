@@ -1,14 +1,18 @@
 """What the server withstands: its limits, and clients that misbehave."""
 
 import asyncio
+import signal
+import socket
 import statistics
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from taskstream.server.serve import allow_many_connections
 from tests.support.api import LONG_TASK, Api, Event, blocks, check_two_places, events
 from tests.support.programs import OwnWorkServer, Server, UvicornServer
 
@@ -103,6 +107,18 @@ async def test_retention(start_server: StartServer, session: aiohttp.ClientSessi
             pass
     answer = await api.json("GET", f"/task-status/{task_id}", 404)
     assert "forgotten 0 s after it ended" in answer["detail"]
+
+
+def test_many_connections_at_once(start_server: StartServer) -> None:
+    """Thousands may come while the server is busy: none is dropped, to try again after a second."""
+    if int(Path("/proc/sys/net/core/somaxconn").read_text(encoding="ascii")) < 4096:
+        pytest.skip("The system lets fewer connections wait.")
+    allow_many_connections()
+    server = start_server()
+    server.process.send_signal(signal.SIGSTOP)
+    with ExitStack() as stack:
+        for _ in range(3000):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
 
 
 async def test_ping(bounded: Server, session: aiohttp.ClientSession) -> None:

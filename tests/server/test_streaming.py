@@ -8,6 +8,7 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
@@ -103,6 +104,24 @@ async def test_pipelined_behind_a_stream() -> None:
         assert client.ids == [1, 2, 2]
         assert answer.count(b"HTTP/1.1 200 OK") == 4
         assert serving.streams.counts.outcomes == {"ended": 2}
+
+
+async def test_the_request_behind_a_stream_is_in_no_task() -> None:
+    """It is answered when the task has said its last, but not in the context of that."""
+    task = ContextVar("task", default="none")
+    async with Serving().serve() as serving:
+
+        @serving.app.get("/task")
+        async def name_task() -> str:
+            return f"in {task.get()}"
+
+        serving.append(1)
+        client = await serving.open("/stream", "/task")
+        await client.until(EVENT)
+        context = copy_context()
+        context.run(task.set, "that of the stream")
+        context.run(serving.append, 1, last=True)
+        await client.until(b'"in none"')
 
 
 @pytest.mark.parametrize("leave", ["abort", "close", "half-close"])

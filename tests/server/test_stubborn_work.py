@@ -20,15 +20,22 @@ pytestmark = pytest.mark.alone
 APP = """
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from fastapi import FastAPI
 from taskstream import TaskStream
 from taskstream.server import serve
 
 tasks = TaskStream()
+pool = ThreadPoolExecutor()
 
 @tasks.work
 async def in_a_thread() -> None:
     await asyncio.to_thread(time.sleep, 60)
+
+@tasks.work
+async def in_a_pool() -> None:
+    pool.submit(time.sleep, 60)
+    await asyncio.sleep(60)
 
 @tasks.work
 async def swallows() -> None:
@@ -65,7 +72,7 @@ class StubbornServer(Server):
         super().__init__("--port", "0", PYTHONPATH=str(self.folder))
 
 
-@pytest.mark.parametrize("work", ["in_a_thread", "swallows", "blocks", "sleeps"])
+@pytest.mark.parametrize("work", ["in_a_thread", "in_a_pool", "swallows", "blocks", "sleeps"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("as_pid_1", [False, True])
 async def test_gone_in_time(
