@@ -20,7 +20,7 @@ OUTPUT_QUEUE_LENGTH = 1000
 OUTPUT_CHARACTERS = 16 * 1024
 """The most that one event of output holds."""
 
-STALL_SECONDS = 10
+STALL_SECONDS = 5
 """How long a thread waits for an event loop that doesn't turn; then its output is dropped."""
 
 

@@ -67,8 +67,9 @@ async def steps(
     """Work in the event loop: equal steps, each with some output."""
     with recorded(label, secret, steps):
         for step in range(1, steps + 1):
-            await asyncio.sleep(seconds / steps)
+            await asyncio.sleep(seconds / steps / 2)
             yield Output(f"{label}, line {step}\n")
+            await asyncio.sleep(seconds / steps / 2)  # so that each event goes to Redis by itself
             yield update(step, steps, kib)
         if fail:
             raise WorkError("Failed on purpose")
@@ -82,8 +83,9 @@ def blocking(
     with recorded(label, secret, steps):
         files = [Path(os.devnull).open() for _ in range(FILES)]  # noqa: SIM115
         for step in range(1, steps + 1):
-            time.sleep(seconds / steps)
+            time.sleep(seconds / steps / 2)
             output(f"{label}, line {step}\n")
+            time.sleep(seconds / steps / 2)
             said = update(step, steps, kib)
             report(said.progress or 0, said.message, said.data)
         if fail:
@@ -91,12 +93,20 @@ def blocking(
         return len(files)
 
 
+class Farewell:
+    """A result that says a line when it is encoded."""
+
+    def __str__(self) -> str:
+        output("Done\n")
+        return "Done"
+
+
 @tasks.work
 async def in_threads(
     *, label: str, secret: SecretStr, steps: int = 5, seconds: float = 1, fail: bool = False, kib: int = 0
-) -> None:
-    """A coroutine that gives nobody a turn while it reports, and has threads say its lines."""
-    with recorded(label, secret, steps):
+) -> Farewell:
+    """A coroutine that gives nobody a turn while it reports, and has threads say its lines but the last."""
+    with recorded(label, secret, steps + 1):
         await asyncio.sleep(seconds)
         for step in range(1, 20 * steps):
             said = update(step, 20 * steps, kib)
@@ -105,6 +115,7 @@ async def in_threads(
             await asyncio.to_thread(output, f"{label}, line {step}\n")
         if fail:
             raise WorkError("Failed on purpose")
+        return Farewell()
 
 
 app = FastAPI()

@@ -5,7 +5,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.chaos.mutants import Mutant, replace
+from benchmarks.chaos.mutants import Mutant
+from benchmarks.chaos.switches import replace
 from taskstream.events import Event
 from taskstream.sqlite.journal import Journal
 from taskstream.sqlite.log import FileLog

@@ -1,25 +1,20 @@
-"""Safeguards that can be switched off, one at a time: a checker that does not notice checks nothing.
+"""Safeguards that can be switched off, one at a time: a checker that does not notice checks nothing."""
 
-Each patches the modules of `taskstream` in the process that is about to run them.
-"""
-
-import asyncio
 import dataclasses
-import importlib
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Any
-
-from pydantic_core import to_json
+from collections.abc import Callable
 
 from benchmarks.chaos.limits import Limits
-from taskstream.events import Event
-from taskstream.redis import logs
+from benchmarks.chaos.switches import (
+    always_204,
+    deaf_to_threads,
+    edit,
+    forget_at_jumps,
+    replace,
+    shown,
+    speak_last,
+)
 
 NO_LIMITS = Limits()
-
-FAR = 1_000_000
-"""No task has so many events: the numbers have jumped."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,89 +27,19 @@ class Mutant:
     limits: Limits = NO_LIMITS
 
 
-def edit(old: str, new: str) -> Callable[[], None]:
-    """Edit the script that Redis runs. Raises `LookupError` if the script is not what it was."""
-
-    def switch_off() -> None:
-        script = logs.script
-        if old not in script(*logs.COMMANDS):
-            raise LookupError(f"The script has no {old!r} any more: change the mutant.")
-        # Before others import it from there.
-        logs.script = lambda *names: script(*names).replace(old, new)
-
-    return switch_off
-
-
-def replace(module: str, name: str, value: object) -> Callable[[], None]:
-    """Replace a name in a module, or in a class of it. Raises `AttributeError` if there is none."""
-
-    def switch_off() -> None:
-        owner: Any = importlib.import_module(module)
-        *classes, attribute = name.split(".")
-        for each in classes:
-            owner = getattr(owner, each)
-        getattr(owner, attribute)
-        setattr(owner, attribute, value)
-
-    return switch_off
-
-
-def always_204() -> None:
-    """Answer everybody who comes back that there is nothing more."""
-    from fastapi import Request, Response
-
-    from taskstream import TaskStream
-
-    stream = TaskStream.stream
-
-    async def refuse(tasks: TaskStream, request: Request, task_id: str) -> Response:
-        if request.headers.get("last-event-id"):
-            return Response(status_code=204)
-        return await stream(tasks, request, task_id)
-
-    replace("taskstream", "TaskStream.stream", refuse)()
-
-
-def shown(values: dict[str, object]) -> str:
-    """Parameters as JSON for people, which hides secrets."""
-    return to_json(values).decode()
-
-
-def deaf_to_threads() -> None:
-    """Take output in the event loop only."""
-    from taskstream.bridge import Reporter
-
-    take = Reporter.output
-
-    def output(reporter: Reporter, text: str) -> None:
-        with suppress(RuntimeError):  # there is no loop in this thread
-            asyncio.get_running_loop()
-            take(reporter, text)
-
-    replace("taskstream.bridge", "Reporter.output", output)()
-
-
-def forget_at_jumps() -> None:
-    """Drop what a server knows of a log when its numbers jump."""
-    from taskstream.redis.remote import RemoteTask
-
-    receive = RemoteTask.receive
-
-    def receive_anew(task: RemoteTask, events: Iterable[Event]) -> None:
-        for event in events:
-            if event.id > task.log.last_id + FAR:
-                for column in (task.log._ids, task.log._kinds, task.log._data):
-                    column.clear()
-            receive(task, [event])
-
-    replace("taskstream.redis.remote", "RemoteTask.receive", receive_anew)()
-
-
 MUTANTS = {
     "no-last-event": Mutant(
         "a worker goes on with a task that was cancelled",
         (),
         edit("if before.kind == 'last' then return false end", ""),
+    ),
+    "numbers-given-twice": Mutant(
+        "an event takes its number also where the end of a cancelled task has it",
+        (),
+        edit("id .. '-0',\n    'data'", "id .. '-*',\n    'data'"),
+    ),
+    "said-after-the-end": Mutant(
+        "what work says while its result is encoded comes behind the end", (), speak_last
     ),
     "deaf-to-threads": Mutant("what work says in threads is lost", (), deaf_to_threads),
     "forgotten-at-jumps": Mutant(

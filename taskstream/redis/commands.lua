@@ -84,8 +84,8 @@ local function trim_bytes(task_id, history_bytes)
     end
 end
 
--- Append events to the log of a task; if that was done, the number of the last one and Redis' history, for
--- follow.lua to go on from there.
+-- Append events to the log of a task; if that was done, the number of the last one, Redis' history and the
+-- status, for follow.lua to go on from there.
 function commands.append(
     task_id, writer, last, lease_seconds, history_length, history_bytes, retention_seconds, log_seconds
 )
@@ -103,11 +103,8 @@ function commands.append(
         redis.call('ZADD', ended, now + retention_seconds, task_id)
         redis.call('PEXPIRE', log(task_id), math.ceil(1000 * log_seconds))
     end
-    if id and writer ~= '' and last == '0' then
-        redis.call('HSET', positions, task_id, id .. ' ' .. (redis.call('HGET', statuses, task_id) or ''))
-    end
     redis.call('PUBLISH', log(task_id), '')
-    return {id or 0, history}
+    return {id or 0, history, redis.call('HGET', statuses, task_id) or ''}
 end
 
 -- Renew the lease of a task; whether it still has to be run.

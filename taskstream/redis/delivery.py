@@ -59,9 +59,11 @@ class Delivery:
         """Append all that is waiting, unless the task has ended elsewhere."""
         async with self._sending:
             while self._waiting and not self._refused:
-                await retry_until_available(self._append)
-                if self._task.reporter is not None and self._waiting < BATCH:
-                    self._task.reporter.resume()
+                if not await self._followed():
+                    await retry_until_available(self._append)
+                reporter = self._task.reporter
+                if reporter is not None and reporter.paused and self._waiting < BATCH:
+                    reporter.resume()
 
     @property
     def _waiting(self) -> int:
@@ -72,7 +74,7 @@ class Delivery:
         piece, ended = log.events_after(self._sent_id), log.ended
         events = [event for event in piece if event.kind is not Kind.LOST][:BATCH]
         try:
-            await self._send(events, one=len(piece) == 1)
+            await self._send(events)
         except OutOfMemoryError:  # a full Redis takes nothing but the end
             if not ended:
                 raise
@@ -80,17 +82,22 @@ class Delivery:
             await self._send(events)
         self._sent_id = (events or piece)[-1].id
 
-    async def _send(self, events: list[Event], one: bool = False) -> None:
-        """Append events; `one` may take fewer steps, if it follows what was appended last."""
+    async def _followed(self) -> bool:
+        """Append what is waiting in few steps, if it is one event that follows what was appended last."""
         before, self._position = self._position, None
-        if not events:
-            return  # the numbers of those that are lost are left out
-        task_id, writer, status = self._task.task_id, self._writer, self._task.outline.status
-        if one and before:
-            self._position = await self._logs.follow(task_id, events[0], writer, status, before)
-        if self._position is None:
-            self._position = await self._logs.append(task_id, events, writer)
-        self._refused = self._position is None
+        if before is None or self._waiting > 1:
+            return False
+        task_id, status = self._task.task_id, self._task.outline.status
+        [event] = self._task.log.events_after(self._sent_id)
+        self._position = await self._logs.follow(task_id, event, self._writer, status, before)
+        if self._position:
+            self._sent_id = event.id
+        return self._position is not None
+
+    async def _send(self, events: list[Event]) -> None:
+        if events:  # the numbers of those that are lost are left out
+            self._position = await self._logs.append(self._task.task_id, events, self._writer)
+            self._refused = self._position is None
 
     def _published(self) -> None:
         if self._task.reporter is not None and self._waiting >= BATCH:

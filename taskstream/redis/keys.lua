@@ -7,7 +7,6 @@ local queue = key('queue')          -- list: messages for workers, put in on the
 local running = key('running')      -- set: tasks that have not ended
 local ended = key('ended')          -- sorted set: tasks that have, by the time when each is forgotten
 local leases = key('leases')        -- sorted set: tasks, by the time when their worker is presumed lost
-local positions = key('positions')  -- hash: the number and status that the next event of a worker follows
 local ending = key('ending')        -- hash: how a task has to end, until its last event is in the log
 local messages = key('messages')    -- hash: the message of a task that has not begun
 local due = key('due')              -- sorted set: tasks, by the time when to look for that message
@@ -48,7 +47,7 @@ local function no_longer_running(task_id)
     withdraw(task_id)
     redis.call('SREM', running, task_id)
     redis.call('ZREM', leases, task_id)
-    for _, hash in ipairs({positions, ending}) do redis.call('HDEL', hash, task_id) end
+    redis.call('HDEL', ending, task_id)
 end
 
 local function started_in(scope) return scope == '' and started or started .. ':' .. scope end

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import ConnectionError as ConnectionLost, NoScriptError
+from redis.exceptions import NoScriptError, RedisError
 
 from taskstream.events import Event, Kind, TaskStatus
 from taskstream.idempotency import IdempotencyKey
-from taskstream.redis.availability import CONNECTION_OPTIONS, answer_to, retry_once
+from taskstream.redis.availability import ANSWER_SECONDS, CONNECTION_OPTIONS, answer_to, retry_once
 from taskstream.redis.replies import Creation, Decision, Page, Position, logged_event
 from taskstream.settings import Settings
 
@@ -50,7 +51,7 @@ class RedisLogs:
         self.prefix = f"{namespace}:log:"
         """Before the id of a task: the key of its log, and the channel of its notifications."""
         self.settings = settings
-        self._namespace = namespace
+        self._key_prefix = f"{namespace}:"
         # A single one need not be taken from a pool each time; `retry_once` limits how long answers take,
         # for which redis-py would make an asyncio task.
         cheaply = {"single_connection_client": connections == 1, "socket_timeout": None}
@@ -93,7 +94,7 @@ class RedisLogs:
         times = (settings.retention_seconds, max(settings.retention_seconds, LAST_EVENT_SECONDS))
         values = (value for event in events for value in event)
         reply = await self.call("append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values)
-        return Position(int(reply[0]), reply[1], PAGE_BYTES) if reply else None
+        return Position(int(reply[0]), reply[1], reply[2].decode(), PAGE_BYTES) if reply else None
 
     async def follow(
         self, task_id: str, event: Event, writer: str, status: TaskStatus, before: Position
@@ -104,25 +105,19 @@ class RedisLogs:
         as sending it.
         """
         count, kind, data = event
-        after = before._replace(id=before.id + 1, room=before.room - len(data))
+        after = Position(before.id + 1, before.history, status, before.room - len(data))
         connection = self.redis.connection
-        if kind is Kind.LAST or after.room < 0 or connection is None:
+        if status != before.status or after.room < 0 or kind in (Kind.LAST, Kind.LOST) or not connection:
             return None
         values = (task_id, writer, count, kind, data, after.id, after.history, self.settings.history_length)
-        positions = f"{before.id} {status}", f"{after.id} {status}"
-        text = b"%d %b %b" % (after.id, kind.encode(), data)
-        command = ("EVALSHA", self._follow.sha, 1, f"{self._namespace}:", *values, *positions, text)
-
-        async def request() -> bool:
-            await connection.send_packed_command(pack_command(command))  # type: ignore[arg-type]  # of any length
-            return bool(await connection.read_response())
-
-        try:
-            return after if await answer_to(request) else None
-        except NoScriptError:
-            await answer_to(lambda: self.redis.script_load(self._follow.script))
-        except ConnectionLost:
-            pass
+        command = pack_command(("EVALSHA", self._follow.sha, 1, self._key_prefix, *values))  # type: ignore[arg-type]  # of any length
+        with suppress(RedisError, RuntimeError, TimeoutError):  # of which `append` will learn as well
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await connection.send_packed_command(command, check_health=False)
+                    return after if await connection.read_response() else None
+            except NoScriptError:
+                await answer_to(lambda: self.redis.script_load(self._follow.script))
         return None
 
     async def read(self, positions: Sequence[tuple[str, int]]) -> list[Page]:
@@ -164,4 +159,4 @@ class RedisLogs:
 
     async def _run(self, script: AsyncScript, *arguments: str | bytes | float) -> Any:  # noqa: ANN401 - a reply
         async with self._connections:
-            return await retry_once(self.redis, lambda: script([f"{self._namespace}:"], arguments))
+            return await retry_once(self.redis, lambda: script([self._key_prefix], arguments))

@@ -47,6 +47,7 @@ class Position(NamedTuple):
 
     id: int
     history: bytes
+    status: str
     room: int
     """Bytes that may follow before the memory that the log takes is looked at."""
 

@@ -109,6 +109,10 @@ GOOD = {
         *(seen(1, PENDING), of(What.LOST, 2, number=2, until=3)),
         *(of(What.LOST, 2, number=4, until=4), seen(5, SUCCESS)),
     ],
+    "a gap where Redis has more than a server keeps": [
+        *(seen(1, PENDING), of(What.LOST, 2, number=2, until=2), seen(3, SUCCESS)),
+        *(final(1, PENDING), final(2, json.dumps({"text": "x" * 2**20}), kind="output"), final(3, SUCCESS)),
+    ],
     "replayed after Redis had lost the end": [
         *(*FINISHED[:2], loss(2.5, 3, since=1)),
         *(seen(1, PENDING, 4), seen(2, STARTED, 5), seen(3, FAILURE, 6)),

@@ -86,9 +86,9 @@ async def test_batches_while_it_runs(logs: RedisLogs, monkeypatch: pytest.Monkey
     delivery = Delivery(task, logs)
     sizes = []
 
-    async def append(_: str, events: Sequence[Event], writer: str) -> bool:  # noqa: ARG001
+    async def append(_: str, events: Sequence[Event], writer: str) -> Position:  # noqa: ARG001
         sizes.append(len(events))
-        return True
+        return Position(events[-1].id, b"", "", 0)
 
     monkeypatch.setattr(logs, "append", append)
     for _ in range(150):
