@@ -1,17 +1,22 @@
-"""A function that reports in a tight loop, or tracks it, beside bars of tqdm."""
+"""A function that reports or tracks in a tight loop, beside bars of tqdm; events, also in a file."""
 
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
 from benchmarks.servers import Figures
-from taskstream import TaskStream, report, track
+from taskstream import Result, TaskStream, Update, report, track
 
 MESSAGE = "Working"
+
+TURNS = 3
+"""After so many turns of the event loop, what was yielded is in the file."""
 
 
 def report_loop(*, calls: int) -> float:
@@ -55,9 +60,20 @@ def seconds_of(items: Iterable[object]) -> float:
     return time.perf_counter() - began
 
 
-async def in_task(work: Callable[..., object], calls: int) -> float:
+async def yield_loop(*, calls: int, together: int) -> AsyncIterator[Update | Result]:
+    """Seconds of CPU for so many events, each in a turn of the event loop with so many others."""
+    began = time.process_time()
+    for number in range(calls):
+        yield Update(50, MESSAGE)
+        if number % together == 0:
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+    yield Result(time.process_time() - began)
+
+
+async def in_task(work: Callable[..., object], calls: int, database: str | None = None) -> float:
     """What some work measures as a task, whose log takes what it says as it can."""
-    tasks = TaskStream()
+    tasks = TaskStream(database=database)
     tasks.work(work)
     async with tasks:
         snapshot = await tasks.start(work, calls=calls)
@@ -70,6 +86,17 @@ async def in_task(work: Callable[..., object], calls: int) -> float:
 async def in_thread(function: Callable[..., float], calls: int) -> float:
     """What a function measures in a thread, likewise beside an event loop."""
     return await asyncio.to_thread(function, calls=calls)
+
+
+def events(name: str, *, calls: int, together: int) -> Figures:
+    """The cost of an event that is alone in its turn of the event loop, and of one among others."""
+    figures = {}
+    for key, number in (("alone_us", 1), ("together_us", together)):
+        with TemporaryDirectory(prefix="tasks-") as folder:
+            database = f"{folder}/tasks.db" if name == "ours-in-file" else None
+            run = in_task(partial(yield_loop, together=number), calls, database)
+            figures[key] = 1e6 * asyncio.run(run) / calls
+    return figures
 
 
 def hot_loop(name: str, *, calls: int) -> Figures:

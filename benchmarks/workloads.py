@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.hot_loop import hot_loop
+from benchmarks.hot_loop import events, hot_loop
 from benchmarks.measures import OUTPUT_VIEWERS, burst, fan_out, output, reconnect_storm, requests
 from benchmarks.servers import PEERS, Figures
 
@@ -145,6 +145,15 @@ WORKLOADS = {
     ),
     "busy": busy(quick=100, full=100),
     "busy-1k": busy(quick=200, full=1000),
+    "events": Workload(
+        "Events: {calls:,}, each alone in its turn of the event loop, or {together} together",
+        events,
+        (Column("alone_us", "µs CPU / event alone"), Column("together_us", "µs CPU / event together")),
+        quick={"calls": 10_000, "together": 50},
+        full={"calls": 50_000, "together": 50},
+        contestants=("ours", "ours-in-file"),
+        reason="it is about what the file adds, with a viewer in the same process",
+    ),
     "hot-loop": Workload(
         "Hot loop: {calls:,} calls of report() and items of track(), and the same of tqdm",
         hot_loop,

@@ -8,7 +8,7 @@
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
 from functools import partial
@@ -23,6 +23,9 @@ from taskstream.settings import Settings
 from taskstream.tasks import Checkpoint, Task
 from taskstream.threads import WorkThreads
 from taskstream.work import Parameters, Work
+
+Turn = Callable[[], Awaitable[object]]
+"""What is awaited after each event of a task."""
 
 CLOSE_SECONDS = 0.5
 """How long a stopping server waits for cancelled work to clean up."""
@@ -124,7 +127,7 @@ class MemoryRegistry:
             raise IdempotencyKeyReused
         return task
 
-    def _begin(self, task: Task, work: Work, parameters: Parameters, checkpoint: Checkpoint) -> None:
+    def _begin(self, task: Task, work: Work, parameters: Parameters, checkpoint: Turn) -> None:
         """Add a task, and run its work."""
         task.on_end = self._expire
         self._tasks[task.task_id] = task

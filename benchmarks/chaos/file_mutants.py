@@ -2,54 +2,79 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from benchmarks.chaos.mutants import Mutant
 from benchmarks.chaos.switches import replace
+from taskstream.events import Event
+from taskstream.sqlite.journal import Journal
 from taskstream.sqlite.log import FileLog
-from taskstream.sqlite.tables import Tables
+
+Changed = Mapping[FileLog, Sequence[Event]]
 
 LATE_SECONDS = 1
+
+commit, restore = Journal._commit, FileLog.restore
+
+
+class LateConnection:
+    """A connection that commits a moment after it was told to."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a connection has
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, values: Iterable[object] = ()) -> object:
+        """Execute a statement, unless it begins or ends a transaction that is to be left open."""
+        if statement == "COMMIT":
+            return asyncio.get_running_loop().call_later(LATE_SECONDS, self._connection.commit)
+        if statement.startswith("BEGIN") and self._connection.in_transaction:
+            return None
+        return self._connection.execute(statement, [*values])
+
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 def show_before_written() -> None:
     """Commit a moment after what was written has been shown."""
 
-    @contextmanager
-    def uncommitted(tables: Tables) -> Iterator[None]:
-        if not tables._connection.in_transaction:
-            tables._connection.execute("BEGIN")
-            asyncio.get_running_loop().call_later(LATE_SECONDS, tables._connection.commit)
-        yield
+    def uncommitted(journal: Journal, changed: Changed) -> None:
+        journal._connection, connection = LateConnection(journal._connection), journal._connection  # type: ignore[assignment]
+        commit(journal, changed)
+        journal._connection = connection
 
-    replace("taskstream.sqlite.tables", "Tables._transaction", uncommitted)()
+    replace("taskstream.sqlite.journal", "Journal._commit", uncommitted)()
 
 
 def write_keys_late() -> None:
     """Write a task without its key, and the key a moment later."""
-    write = Tables.write
 
-    def apart(tables: Tables, logs: Sequence[FileLog]) -> None:
-        keyed = [(log.row[3], log.row[4], log.number) for log in logs if log.row and log.row[3]]
-        for log in logs:
-            if log.row:
-                log.row = (*log.row[:3], None, None, *log.row[5:])
-        write(tables, logs)
-        command = "UPDATE tasks SET key = ?, fingerprint = ? WHERE number = ?"
-        for each in keyed:
-            asyncio.get_running_loop().call_later(LATE_SECONDS, tables._connection.execute, command, each)
+    def add_key(journal: Journal, log: FileLog, owner: list[str]) -> None:
+        log.owner, values = owner, [*owner[2:4], log.number]
+        data = "json_set(data, '$[2]', ?, '$[3]', ?)"
+        journal._connection.execute(f"UPDATE events SET data = {data} WHERE number = ?", values)
+        journal._connection.execute("UPDATE tasks SET key = ?, fingerprint = ? WHERE number = ?", values)
 
-    replace("taskstream.sqlite.tables", "Tables.write", apart)()
+    def apart(journal: Journal, changed: Changed) -> None:
+        for log in changed:
+            if not log.last_id and log.owner[2]:
+                owner, log.owner = log.owner, [*log.owner[:2], None, None, log.owner[4]]
+                asyncio.get_running_loop().call_later(LATE_SECONDS, add_key, journal, log, owner)
+        commit(journal, changed)
+
+    replace("taskstream.sqlite.journal", "Journal._commit", apart)()
 
 
 def count_from_one() -> None:
     """Number what follows a restart as if nothing had been before."""
-    restore = FileLog.restore
 
-    def forgetful(log: FileLog, rows: Iterable[sqlite3.Row], *, begun: bool) -> None:
-        restore(log, rows, begun=begun)
-        log._next_id = 2
+    def forgetful(log: FileLog, rows: Iterable[sqlite3.Row]) -> None:
+        restore(log, rows)
+        log._waiting.last_id = 1
 
     replace("taskstream.sqlite.log", "FileLog.restore", forgetful)()
 

@@ -47,10 +47,11 @@ def events_in(path: Path) -> Iterator[tuple[str, int, str, bytes]]:
     """All events that are in the file: the task, the number, the kind and the data."""
     connection = sqlite3.connect(path)
     yield from connection.execute(
-        "SELECT task_id, id, kind, CAST(data AS BLOB) FROM events JOIN tasks ON task = tasks.number"
+        "SELECT json_extract(first.data, '$[0]'), events.id, events.kind, CAST(events.data AS BLOB) "
+        "FROM events JOIN events AS first ON events.task = first.number WHERE events.id"
     )
     for task, lines, last_id, latest in connection.execute(
-        "SELECT task_id, events, last_id, latest FROM tasks WHERE ended_at IS NOT NULL"
+        "SELECT task_id, events, last_id, latest FROM tasks"
     ):
         for line in lines.splitlines():
             number, kind, data = line.split(b" ", 2)

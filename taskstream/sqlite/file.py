@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -10,28 +11,30 @@ from typing import Any
 
 APPLICATION_ID = 0x7461736B
 """What tells our files from those of others: "task" in ASCII."""
-VERSION = 1
+VERSION = 2
 """The version of the schema."""
 
 SCHEMA = f"""
 BEGIN;
 CREATE TABLE life (boot TEXT, inode INTEGER, clean INTEGER, mark TEXT);
 INSERT INTO life VALUES (NULL, NULL, 1, lower(hex(randomblob(4))));
-CREATE TABLE tasks (
-    number INTEGER PRIMARY KEY, task_id TEXT UNIQUE, scope TEXT, key TEXT UNIQUE, fingerprint TEXT,
-    work TEXT, parameters BLOB, status TEXT, ended_at REAL, last_id INTEGER, latest BLOB, events BLOB
-);
-CREATE INDEX ended ON tasks (ended_at) WHERE ended_at IS NOT NULL;
-CREATE INDEX ended_so ON tasks (status, number) WHERE ended_at IS NOT NULL;
-CREATE INDEX scoped ON tasks (scope, number) WHERE scope IS NOT NULL;
-CREATE INDEX scoped_so ON tasks (scope, status, number) WHERE scope IS NOT NULL;
 CREATE TABLE events (number INTEGER PRIMARY KEY, task INTEGER, id INTEGER, kind TEXT, data TEXT);
+CREATE TABLE tasks (
+    number INTEGER PRIMARY KEY, task_id TEXT UNIQUE, scope TEXT, key TEXT, fingerprint TEXT,
+    status TEXT, ended_at REAL, last_id INTEGER, latest BLOB, events BLOB
+);
+CREATE INDEX keyed ON tasks (key) WHERE key IS NOT NULL;
+CREATE INDEX ended ON tasks (ended_at);
+CREATE INDEX ended_so ON tasks (status);
+CREATE INDEX scoped ON tasks (scope) WHERE scope IS NOT NULL;
+CREATE INDEX scoped_so ON tasks (scope, status) WHERE scope IS NOT NULL;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
-"""`events` has those of tasks that have not ended, as they come: an index on the task, or a key that begins
-with it, would double what an event costs. With its end, a log moves to its task."""
+"""`events` has those of tasks that have not ended, as they come, after a row that says whose they are and
+what the work is given: an index on the task, or a key that begins with it, would double what an event
+costs. With its end, a log moves to `tasks`, as one row under the number of its first one."""
 
 JUMP = """
 INSERT INTO events (task, id, kind, data)
@@ -39,6 +42,9 @@ SELECT task, (SELECT max(?, max(id) + 1) FROM events), kind, data FROM events
 WHERE number IN (SELECT max(number) FROM events WHERE kind = '' GROUP BY task);
 """
 """Has logs that are not over go on, after their latest snapshot, with a number that nobody has seen."""
+
+CHECKPOINT = "wal_checkpoint(TRUNCATE)"
+"""Moves what is in the write-ahead log to its place, and empties it."""
 
 GONE = "The database was deleted or replaced: restart the server."
 OTHERWISE = "The database can't be read or written: the server's log says why."
@@ -65,15 +71,17 @@ class DatabaseFile:
     def __init__(self, path: str) -> None:
         self.path = Path(path).resolve()
         with explained(path), ExitStack() as stack:
-            stack.callback(unlock, self.path, lock(self.path))
+            lock(self.path, stack)
             # First without SQLite, which has no words for what this raises.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             self._inode = self.path.stat().st_ino
             self.connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
             stack.callback(self.connection.close)  # which does a checkpoint
+            self.connection.row_factory = sqlite3.Row
             self._prepare()
-            self._wal = os.open(f"{self.path}-wal", os.O_RDWR)
-            stack.callback(os.close, self._wal)
+            self.wal = os.open(f"{self.path}-wal", os.O_RDWR)
+            """The write-ahead log."""
+            stack.callback(os.close, self.wal)
             self._opened = stack.pop_all()
 
     @property
@@ -84,90 +92,74 @@ class DatabaseFile:
         except OSError:
             return False
 
-    @property
-    def wal_bytes(self) -> int:
-        """The size of the write-ahead log."""
-        return os.fstat(self._wal).st_size
-
-    def sync(self) -> None:
-        """Wait until all that is committed is on the disk; in a thread."""
-        os.fsync(self._wal)
-
-    def checkpoint(self) -> None:
-        """Move what is in the write-ahead log to its place, and empty it; in a thread."""
-        self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-
     def close(self, *, clean: bool = False) -> None:
         """Close it; `clean` says that it has all that anybody has seen."""
         with self._opened:
             if clean:
                 self.connection.execute("UPDATE life SET clean = 1")
 
+    def pragma(self, text: str) -> Any:  # noqa: ANN401 - a number or text
+        """What SQLite answers to a pragma, if it does."""
+        row = self.connection.execute(f"PRAGMA {text}").fetchone()
+        return row and row[0]
+
     def _prepare(self) -> None:
         """Make it a database of ours, unless it is, and note in it that it was not closed."""
-        is_empty = self._pragma("schema_version") == 0
-        if not is_empty and self._pragma("application_id") != APPLICATION_ID:
+        pragma, execute = self.pragma, self.connection.execute
+        is_empty = pragma("schema_version") == 0
+        if not is_empty and pragma("application_id") != APPLICATION_ID:
             raise DatabaseUnusable(f"The database '{self.path}' belongs to another program.")
-        if self._pragma("user_version") > VERSION:
-            raise DatabaseUnusable(f"The database '{self.path}' was made by a newer version of taskstream.")
+        if not is_empty and (version := pragma("user_version")) != VERSION:
+            age = "a newer" if version > VERSION else "an older"
+            raise DatabaseUnusable(f"The database '{self.path}' was made by {age} version of taskstream.")
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").chmod(0o600)  # it has what tasks were started with
-        if self._pragma("journal_mode = WAL") != "wal":
+        if pragma("journal_mode = WAL") != "wal":
             raise DatabaseUnusable(
                 f"The disk of '{self.path}' has no shared memory: take one of this machine."
             )
-        self._pragma("wal_autocheckpoint = 0")
-        self._pragma("secure_delete = ON")
+        pragma("wal_autocheckpoint = 0")
+        pragma("secure_delete = ON")
         if is_empty:
             self.connection.executescript(SCHEMA)
-        boot, inode, clean, self.mark = self.connection.execute("SELECT * FROM life").fetchone()
-        self.connection.execute("BEGIN")
+        boot, inode, clean, self.mark = execute("SELECT * FROM life").fetchone()
+        execute("BEGIN")
         if inode is not None and (inode != self._inode or not (clean or boot == boot_id())):
             # It may lack what somebody has seen: after a power failure, or as it is a copy.
-            self.connection.execute(JUMP, (time.time_ns() // 1000,))
-        self.connection.execute("UPDATE life SET boot = ?, inode = ?, clean = 0", (boot_id(), self._inode))
-        self.connection.execute("COMMIT")
-        self.checkpoint()  # or a power failure could take back that it was opened
-        self._pragma("synchronous = NORMAL")
-        self._pragma("busy_timeout = 10")  # milliseconds, for which the event loop would wait
-
-    def _pragma(self, text: str) -> Any:  # noqa: ANN401 - a number or text
-        row = self.connection.execute(f"PRAGMA {text}").fetchone()
-        return row[0] if row else None
+            execute(JUMP, [time.time_ns() // 1000])
+        execute("UPDATE life SET boot = ?, inode = ?, clean = 0", [boot_id(), self._inode])
+        execute("COMMIT")
+        pragma(CHECKPOINT)  # or a power failure could take back that it was opened
+        pragma("synchronous = NORMAL")
+        pragma("busy_timeout = 10")  # milliseconds, for which the event loop would wait
 
 
-def lock(path: Path) -> int:
-    """A lock on `tasks.db.lock`, which says whose it is. Raises `DatabaseUnusable`, `OSError`."""
+def lock(path: Path, stack: ExitStack) -> None:
+    """Lock `tasks.db.lock`, which says by whom, until a stack is left. Raises `DatabaseUnusable`."""
     if path in _open:
         raise DatabaseUnusable(f"The database '{path}' is open in this process already.")
+    _open.add(path)
+    stack.callback(_open.discard, path)
     descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    stack.callback(os.close, descriptor)
     try:
-        try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
             import fcntl
 
             # not flock, which a forked process keeps
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # Windows
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
     except OSError:
         owner = os.read(descriptor, 20).decode().strip()
-        os.close(descriptor)
         raise DatabaseUnusable(
             f"The database '{path}' is open in another process ({owner}): several processes need Redis."
         ) from None
     os.ftruncate(descriptor, 0)
     os.write(descriptor, b"%d\n" % os.getpid())
-    _open.add(path)
-    return descriptor
-
-
-def unlock(path: Path, descriptor: int) -> None:
-    """Let go of a lock."""
-    os.close(descriptor)
-    _open.discard(path)
 
 
 @contextmanager

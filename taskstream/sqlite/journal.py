@@ -1,4 +1,4 @@
-"""The journal: writes what is appended to logs, all of one turn of the event loop in one transaction.
+"""The journal: writes what is appended to logs, all of a turn of the event loop in one transaction.
 
 Only then it shows. What is appended while a checkpoint uses the connection, in a thread, waits, as it does
 as long as the file can't be written.
@@ -6,22 +6,32 @@ as long as the file can't be written.
 
 import asyncio
 import logging
+import math
+import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import count
 
 from taskstream.errors import BackendUnavailable
+from taskstream.events import Event, TaskStatus
 from taskstream.settings import Settings
-from taskstream.sqlite.file import GONE, DatabaseFile, problem_of
+from taskstream.sqlite.file import CHECKPOINT, GONE, DatabaseFile, problem_of
 from taskstream.sqlite.log import FileLog
-from taskstream.sqlite.tables import Tables
-from taskstream.tasks import Checkpoint
 
 WAL_BYTES = 4 * 1024 * 1024
 """The size of the write-ahead log from which on there is a checkpoint."""
 
 LOOK_SECONDS = 1
 """How often the file is synced and looked after."""
+
+COUNT_ENDED = "SELECT status, count(*) FROM tasks GROUP BY status"
+NEXT_NUMBER = (
+    "SELECT 1 + max((SELECT coalesce(max(number), 0) FROM tasks), coalesce(max(number), 0)) FROM events"
+)
+OLDEST = "SELECT number, status FROM tasks WHERE ended_at < ? ORDER BY ended_at LIMIT 1"
 
 logger = logging.getLogger(__name__)
 
@@ -31,38 +41,49 @@ class Journal:
 
     problem = ""
     """Why the file can't be written; nothing if it can."""
+    events_written = 0
+    """By this process."""
 
     def __init__(
         self,
         file: DatabaseFile,
         settings: Settings,
-        on_written: Callable[[], object],
+        on_end: Callable[[str], object],
         on_problem: Callable[[], object],
     ) -> None:
-        """Call `on_written` when all is written, `on_problem` when the problem has changed."""
-        self.due = asyncio.Event()
-        """Whether the file is to be looked after at once."""
+        """Call `on_end` with the id of a task whose end is written, `on_problem` if `problem` changes."""
         self._file = file
-        self.tables = Tables(file.connection, settings)
-        self._on_written = on_written
+        self._connection = file.connection
+        self._in_use = asyncio.Lock()
+        self._settings = settings
+        self._on_end = on_end
         self._on_problem = on_problem
+        self.ended: Counter[TaskStatus] = Counter(dict(self._connection.execute(COUNT_ENDED)))
+        """How many tasks have ended, by status."""
+        self.numbers = count(*self._connection.execute(NEXT_NUMBER).fetchone())
+        """Those of rows that will be written."""
         self._changed: dict[FileLog, None] = {}
-        self._outcome = asyncio.get_running_loop().create_future()
-        self._connection = asyncio.Lock()
+        self._trimmed: list[int] = []
+        """Rows of events that have fallen out of their logs, which go with the next transaction."""
+        self._settled = asyncio.Event()
+        self._due = asyncio.Event()
         self._checkpoint_bytes = WAL_BYTES
-        self._synced = True
         self._stopping = False
+        self.caretaker = asyncio.create_task(self._look_after())
 
     def add(self, log: FileLog) -> None:
-        """Have what was appended to a log written soon."""
+        """Have what was appended to a log written soon: with a start, what its work says a turn later."""
         if not self._changed and not self.problem:
-            asyncio.get_running_loop().call_soon(self.write)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(lambda: loop.call_soon(self.write))
         self._changed[log] = None
 
     async def written(self) -> None:
         """Wait until all that was appended is in the file. Raises `BackendUnavailable`."""
-        if (self._changed or self.problem) and (problem := await asyncio.shield(self._outcome)):
-            raise BackendUnavailable(problem)
+        if self._changed or self.problem:
+            await self._settled.wait()
+            if self.problem:
+                raise BackendUnavailable(self.problem)
 
     def require(self) -> None:
         """Raise `BackendUnavailable` if the file can't be written."""
@@ -71,104 +92,122 @@ class Journal:
         if self.problem:
             raise BackendUnavailable(self.problem)
 
-    @asynccontextmanager
-    async def idle(self) -> AsyncIterator[Tables]:
-        """The tables, outside of checkpoints, to be used without awaiting. Raises `BackendUnavailable`."""
-        async with self._connection:
+    async def ask(self, query: str, values: Mapping[str, object] | Sequence[object]) -> list[sqlite3.Row]:
+        """Rows of the file, as soon as no checkpoint runs. Raises `BackendUnavailable`."""
+        async with self._in_use:
             try:
-                yield self.tables
+                return self._connection.execute(query, values).fetchall()
             except sqlite3.Error as error:
-                logger.exception("The database can't be used")
+                logger.exception("The database can't be read")
                 raise BackendUnavailable(problem_of(error)) from error
-        self._see_size()
 
-    def write(self) -> None:
-        """Write what was appended, and show it; not while the connection is in use."""
-        lost = self.problem == GONE and not self._file.in_place
-        if lost or self._connection.locked() or not (self._changed or self.problem):
+    def write(self, *, again: bool = False) -> None:
+        """Write what was appended, and show it; while there is a problem, only to see whether it lasts."""
+        if self._in_use.locked() or (not again if self.problem else not self._changed):
             return
+        changed = {log: log.waiting() for log in self._changed}
         try:
-            self.tables.write([*self._changed])
+            self._commit(changed)
         except sqlite3.Error as error:
             self.fail(problem_of(error), error)
             return
-        self._changed.clear()
-        self._synced = False
+        self._changed = {}
+        self._trimmed = []
+        for log, events in changed.items():
+            self.events_written += len(events)
+            self._trimmed += log.show(events)
+            if log.sealed:
+                self._on_end(log.owner[0])
         if self.problem:
             logger.warning("The database can be written again.")
             self.problem = ""
             self._on_problem()
-        self._settle("")
-        self._on_written()
+        self._settle()
         self._see_size()
 
     def fail(self, problem: str, error: Exception | None = None) -> None:
         """Write nothing until the file can be written: those who wait for a start or an end are told so."""
         if problem != self.problem:
             logger.error("%s (%s)", problem, error)
-        for log in [each for each in self._changed if each.row]:
-            del self._changed[log]
         self.problem = problem
+        self._changed = {log: None for log in self._changed if log.last_id}  # starts never will be
         self._on_problem()
-        self._settle(problem)
+        self._settle()
 
-    async def look_after(self) -> bool:
-        """Wait until something is due, a second at the most, and do it; false once that is to stop."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.due.wait(), LOOK_SECONDS)
-        self.due.clear()
-        if not self._file.in_place:
-            self.fail(GONE)
-            return not self._stopping
-        try:
-            if not self._synced:
-                self._synced = True
-                await asyncio.to_thread(self._file.sync)
-            if self.problem or self._file.wal_bytes > self._checkpoint_bytes:
-                async with self._connection:
-                    await asyncio.to_thread(self._file.checkpoint)  # which may make room on a full disk
-                # A program that reads may keep it long.
-                self._checkpoint_bytes = self._file.wal_bytes + WAL_BYTES
-                self.write()
-        except (OSError, sqlite3.Error) as error:
-            self.fail(problem_of(error), error)
-        return not self._stopping
-
-    def stop(self) -> None:
-        """Have `look_after` return for the last time."""
-        self._stopping = True
-        self.due.set()
-
-    def close(self) -> None:
+    async def close(self) -> None:
         """Write what there is, and close the file: nothing that is appended from now on is in it."""
+        self._stopping = True
+        self._due.set()
+        await self.caretaker
         in_place = self._file.in_place
         if in_place:
-            self.write()
+            self.write(again=True)
         self.problem = "The server stops."
-        self._settle(self.problem)
+        self._settle()
         self._file.close(clean=in_place and not self._changed)
 
+    async def _look_after(self) -> None:
+        """Each second, and when it is due, sync the file, keep it small, and try what has failed."""
+        while not self._stopping:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._due.wait(), LOOK_SECONDS)
+            self._due.clear()
+            try:
+                await self._tidy() if self._file.in_place else self.fail(GONE)
+            except (OSError, sqlite3.Error) as error:
+                self.fail(problem_of(error), error)
+
+    def _commit(self, changed: Mapping[FileLog, Sequence[Event]]) -> None:
+        """Write what was appended, all or nothing. With its end, all that a log has moves to one row."""
+        rows, ended, gone = [], [], [*self._trimmed]
+        for log, events in changed.items():
+            if log.sealed:
+                ended.append(log.kept_row(events))
+                gone += log.number, *log.rows.values()
+            else:
+                rows += log.to_rows(events, self.numbers)
+        many = self._connection.executemany
+        self._connection.execute("BEGIN IMMEDIATE")
+        with self._connection:  # which rolls back what fails
+            many("INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?)", rows)
+            many("DELETE FROM events WHERE number = ?", zip(gone))
+            many("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ended)
+            if not changed:  # to see whether anything can be written
+                self._connection.execute("UPDATE life SET clean = 0")
+            self._connection.execute("COMMIT")  # a prepared statement, as its `commit()` is not
+        self.ended.update(row[5] for row in ended)
+
+    async def _tidy(self) -> None:
+        """Sync, do a checkpoint if the write-ahead log is large, forget what is kept for too long."""
+        await asyncio.to_thread(os.fsync, self._file.wal)
+        if self.problem or self._wal_bytes() > self._checkpoint_bytes:
+            async with self._in_use:
+                await asyncio.to_thread(self._file.pragma, CHECKPOINT)  # which may make room on a full disk
+            # A program that reads may keep it long.
+            self._checkpoint_bytes = self._wal_bytes() + WAL_BYTES
+            self.write(again=True)
+        while not (self.problem or self._due.is_set()) and self._forget_oldest():  # noqa: ASYNC110
+            await asyncio.sleep(0)  # others have their turn
+
+    def _forget_oldest(self) -> bool:
+        """Delete the task that has ended first, if that is too long ago, or those are too many."""
+        too_many = self.ended.total() > self._settings.max_kept
+        before = math.inf if too_many else time.time() - self._settings.retention_seconds
+        row = self._connection.execute(OLDEST, [before]).fetchone()
+        if row:
+            self._connection.execute("DELETE FROM tasks WHERE number = ?", row[:1])
+            self.ended[row["status"]] -= 1
+            self._see_size()
+        return row is not None
+
+    def _wal_bytes(self) -> int:
+        return os.fstat(self._file.wal).st_size
+
     def _see_size(self) -> None:
-        if self._file.wal_bytes > self._checkpoint_bytes:
-            self.due.set()
+        if self._wal_bytes() > self._checkpoint_bytes:
+            self._due.set()
 
-    def _settle(self, problem: str) -> None:
-        self._outcome.set_result(problem)
-        self._outcome = asyncio.get_running_loop().create_future()
-
-
-class FileCheckpoint(Checkpoint):
-    """Where work waits, besides, until the file has that it begins, and as long as it can't be written."""
-
-    def __init__(self, journal: Journal) -> None:
-        super().__init__()
-        self._journal = journal
-        self._begun = False
-
-    async def __call__(self) -> None:
-        """Wait for the file, then let the others go first."""
-        while self._journal.problem or not self._begun:  # or after a crash it would begin again
-            with suppress(BackendUnavailable):
-                await self._journal.written()
-                self._begun = True
-        await super().__call__()
+    def _settle(self) -> None:
+        """Wake those who wait until all is written, or can't be."""
+        self._settled.set()
+        self._settled = asyncio.Event()

@@ -1,97 +1,115 @@
 """The logs of tasks that are in a file: those that go on, and those that are over."""
 
+import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 from taskstream.events import Event, Kind
+from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.settings import Settings
+from taskstream.tasks import Task
 
 TRIMMED_AT_ONCE = 64
 """Events that have fallen out of a log are deleted from the file so many at a time."""
+
+Row = tuple[Any, ...]
 
 
 class FileLog(Log):
     """A log whose events show once they are in the file, so that nobody sees what may be gone."""
 
-    row: tuple[object, ...] | None = None
-    """What the file is to know of the task, until it is in there."""
-    begun = False
-    """Whether the file has more than its first event; with that go the parameters."""
+    owner: list[Any]
+    """What the file has of the task: its id, scope, key, fingerprint, and the name of its work."""
+    parameters: str | None = None
+    """Those of the work as JSON, until the file has that it begins."""
 
-    def __init__(self, number: int, settings: Settings, on_append: Callable[["FileLog"], object]) -> None:
-        """`number` is that of its task in the file."""
+    def __init__(self, number: int, settings: Settings) -> None:
+        """`number` is that of its first row, which says whose it is."""
         super().__init__(settings.history_length, settings.history_bytes)
         self.number = number
-        self.appended: list[Event] = []
-        """What doesn't show yet."""
+        self.on_append: Callable[[FileLog], object] = lambda _: None
+        self._waiting = Log(settings.history_length, settings.history_bytes)
+        """What doesn't show yet, which is bounded as the rest is."""
         self.rows: dict[int, int] = {}
-        """The numbers, in the file, of the events that are there, by their ids."""
-        self._appended_bytes = 0
-        self._next_id = 1
-        self._snapshot_id = 0
-        self._on_append = on_append
+        """The numbers of the rows of events, by their ids."""
 
     @property
     def next_id(self) -> int:
         """The same, behind what doesn't show yet."""
-        return self._next_id
+        return self._waiting.last_id + 1
 
     def append(self, data: bytes, kind: Kind = Kind.SNAPSHOT, event_id: int = 0) -> None:
-        """Add an event; what doesn't show yet is bounded as the rest is."""
-        event = Event(event_id or self._next_id, kind, data)
-        self._next_id = event.id + 1
-        if kind is Kind.SNAPSHOT or kind is Kind.LAST:
-            self._snapshot_id = event.id
-            self.sealed = kind is Kind.LAST
-        self.appended.append(event)
-        self._appended_bytes += len(data)
-        while len(self.appended) > 1 and (
-            len(self.appended) > self._history_length or self._appended_bytes > self._history_bytes
-        ):
-            oldest = int(self.appended[0].id == self._snapshot_id)  # the latest snapshot is kept
-            self._appended_bytes -= len(self.appended.pop(oldest).data)
-        self._on_append(self)
+        """Add an event, which shows once it is in the file."""
+        if not self._waiting._ids:
+            self.on_append(self)
+        self._waiting.append(data, kind, event_id)
+        self.sealed = self._waiting.sealed
 
-    def restore(self, rows: Iterable[sqlite3.Row], *, begun: bool) -> None:
+    def restore(self, rows: Iterable[sqlite3.Row]) -> None:
         """Show what the file has."""
-        for row in rows:
-            self.appended.append(Event(row["id"], Kind(row["kind"]), row["data"].encode()))
-            self.show([row["number"]])
-        self.begun = begun
-        self._next_id = self.last_id + 1
+        [first, *events] = rows
+        *self.owner, self.parameters = json.loads(first["data"])
+        for row in events:
+            super().append(row["data"].encode(), Kind(row["kind"]), row["id"])
+            self.rows[row["id"]] = row["number"]
+        self._waiting.last_id = self.last_id
 
-    def show(self, rows: Iterable[int]) -> None:
-        """Show what was appended, with its numbers in the file; without any, if those are gone again."""
-        self.begun, self.row = self.row is None, None
+    def waiting(self) -> list[Event]:
+        """What doesn't show yet, with the latest snapshot even if it has fallen out."""
+        events, latest_id = [*self._waiting._kept()], self._waiting.latest_id
+        if self.last_id < latest_id < events[0].id:
+            events.insert(0, Event(latest_id, Kind.SNAPSHOT, self._waiting.latest))
+        return events
+
+    def to_rows(self, events: Sequence[Event], numbers: Iterator[int]) -> list[Row]:
+        """What doesn't show yet; and first whose log it is, again when the parameters can go."""
+        rows: list[Row] = [  # of text, which is faster
+            (next(numbers), self.number, event.id, event.kind._value_, event.data.decode())
+            for event in events
+        ]
+        self.rows.update({row[2]: row[0] for row in rows})
+        if not self.last_id or self.parameters is not None:
+            start = [*self.owner, None if events[-1].id > 1 else self.parameters]
+            rows.append((self.number, self.number, 0, "task", json.dumps(start)))
+        return rows
+
+    def show(self, events: Sequence[Event]) -> list[int]:
+        """Show it; the rows of what has fallen out of the log, once that is much."""
         append = super().append
-        for event in self.appended:
+        for event in events:
             append(event.data, event.kind, event.id)
-        self.rows.update(zip((event.id for event in self.appended), rows, strict=False))
-        self.appended = []
-        self._appended_bytes = 0
-
-    def trim(self) -> list[int]:
-        """The numbers, in the file, of what has fallen out of the log, once that is much."""
+        if self.last_id > 1:  # the first one says that the work waits
+            self.parameters = None
+        for column in (self._waiting._ids, self._waiting._kinds, self._waiting._data):
+            column.clear()
+        self._waiting._bytes = 0
         excess = len(self.rows) - len(self._ids)
         oldest = [*islice(self.rows, excess)] if excess > TRIMMED_AT_ONCE else []
         return [self.rows.pop(event_id) for event_id in oldest if event_id != self.latest_id]
 
-    def end(self) -> tuple[str, int, bytes, bytes]:
-        """What is kept of a log that is over: last status, number and snapshot; the events before."""
-        *events, last = *self._kept(), *self.appended
-        [status, *_] = re.findall(rb'"status":"([A-Z]+)"', last.data)
-        lines = [b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in events]
-        return status.decode(), last.id, last.data, b"".join(lines)
+    def kept_row(self, events: Sequence[Event]) -> Row:
+        """What is kept of it when it is over: the events before the last one as lines."""
+        whole = Log(self._history_length, self._history_bytes)
+        for event in (*self._kept(), *events):
+            whole.append(event.data, event.kind, event.id)
+        *before, last = whole._kept()
+        lines = b"".join(b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in before)
+        status = re.findall(rb'"status":"([A-Z]+)"', last.data)[0].decode()
+        return self.number, *self.owner[:4], status, time.time(), last.id, last.data, lines
 
 
-def kept_log(row: sqlite3.Row, events: bytes, settings: Settings) -> Log:
-    """The log of a task that has ended."""
+def kept_task(row: sqlite3.Row, settings: Settings) -> Task:
+    """A task that has ended."""
     log = Log(settings.history_length, settings.history_bytes)
-    for line in events.splitlines():
+    for line in row["events"].splitlines():
         event_id, kind, data = line.split(b" ", 2)
         log.append(data, Kind(kind.decode()), int(event_id))
     log.append(row["latest"], Kind.LAST, row["last_id"])
-    return log
+    task = Task(row["task_id"], log, row["scope"])
+    task.key = IdempotencyKey(row["key"], row["fingerprint"]) if row["key"] else None
+    return task

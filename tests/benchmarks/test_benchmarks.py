@@ -48,7 +48,7 @@ def test_fan_out(tmp_path: Path) -> None:
 
 def test_other_workloads_of_ours() -> None:
     """Each prints a line for our server."""
-    workloads = ("burst", "output", "reconnect-storm", "requests", "busy", "hot-loop")
+    workloads = ("burst", "output", "reconnect-storm", "requests", "busy", "events", "hot-loop")
     output = run("benchmarks", "--quick", "--only", *workloads, "--servers", "ours")
     assert output.count("\n| ours | ") == len(workloads)
 

@@ -2,14 +2,16 @@
 
 import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from taskstream import RegistryFull, TaskNotFound, TaskStream
+from taskstream import BackendUnavailable, RegistryFull, Snapshot, TaskNotFound, TaskStream
 from taskstream.events import Kind
 from taskstream.sqlite import journal, registry
+from taskstream.sqlite.file import DatabaseFile
 from tests.sqlite.conftest import Make
 from tests.sqlite.test_restart import watch
 
@@ -30,7 +32,7 @@ def rows_of(path: Path) -> int:
     return int(rows)
 
 
-async def test_ended_tasks_are_in_the_file_only(make: Make) -> None:
+async def test_ended_tasks_are_in_the_file_only(make: Make, path: Path) -> None:
     """Memory has tasks that have not ended; the logs of others are there while somebody reads them."""
     async with make(history_length=5) as tasks:
         task = await tasks.start("steps", count=100)
@@ -41,18 +43,23 @@ async def test_ended_tasks_are_in_the_file_only(make: Make) -> None:
         read = await tasks.find(task.task_id, None)
         assert (await tasks.find(task.task_id, None)).log is read.log
         del read
-        assert not found._journal.tables._logs
+        assert not found._kept
         assert [event.id for event in events][-5:] == list(range(199, 204))
         assert (await watch(tasks, task.task_id))[-5:] == events[-5:]
-        [(rows,)] = found._journal._file.connection.execute("SELECT count(*) FROM events")
-        assert rows == 0
+        assert rows_of(path) == 0
+        [[lines]] = await found._journal.ask("SELECT events FROM tasks", [])
+        assert lines.count(b"\n") == 5 - 1  # no more than anybody was shown, beside the last
 
 
-async def test_a_long_log_is_trimmed_in_the_file(make: Make, path: Path) -> None:
+async def test_a_long_log_is_trimmed_in_the_file(
+    make: Make, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Of a task that goes on the file has little more than its log, and the latest snapshot."""
     async with make(history_length=10) as tasks:
         await run_until(tasks, 900)
         assert rows_of(path) <= 10 + 2 * 64
+    await asyncio.sleep(0)
+    assert not caplog.records  # nothing was to be written when it had stopped
 
 
 async def test_a_shorter_history(make: Make, path: Path) -> None:
@@ -106,8 +113,46 @@ async def test_checkpoints(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         for task_id in ids:
             assert [event.id for event in await watch(tasks, task_id)] == list(range(1, 604))
         assert isinstance(tasks.registry, registry.FileRegistry)
-        async with tasks.registry._journal.idle():
-            assert tasks.registry._journal._file.wal_bytes < 1024 * 1024
+        await tasks.registry._journal.ask("SELECT 1", [])
+        assert tasks.registry._journal._wal_bytes() < 1024 * 1024
+
+
+async def test_a_checkpoint_fails(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes during a checkpoint that fails is refused, or it stays: starts, cancels, what is shown."""
+    monkeypatch.setattr(journal, "WAL_BYTES", 0)  # so that each write has one
+    monkeypatch.setattr(journal, "LOOK_SECONDS", 0.01)
+    loop, began, released = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    pragma, failures = DatabaseFile.pragma, iter([True])
+
+    def fail_once(file: DatabaseFile, text: str) -> None:
+        loop.call_soon_threadsafe(began.set)
+        released.wait()
+        if next(failures, False):
+            raise sqlite3.OperationalError("disk I/O error")
+        pragma(file, text)
+
+    async with make() as tasks:
+        running = (await tasks.start("steps", count=100_000, wait=0.001)).task_id
+        monkeypatch.setattr(DatabaseFile, "pragma", fail_once)
+        await began.wait()
+        starts = (tasks.start("gated", idempotency_key=key) for key in ("once", None))
+        asked = asyncio.gather(*starts, tasks.cancel(running), return_exceptions=True)
+        for _ in range(5):  # until all of them wait
+            await asyncio.sleep(0)
+        shown = await tasks.get(running)
+        released.set()
+        answers = await asked
+        while tasks.registry._journal.problem:  # type: ignore[attr-defined]  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        again = await tasks.start("gated", idempotency_key="once")
+        for answer in (*answers, again):
+            if not isinstance(answer, BackendUnavailable):
+                assert isinstance(answer, Snapshot)
+                assert await tasks.get(answer.task_id)
+        events = await watch(tasks, running)
+        assert [event.id for event in events] == list(range(1, len(events) + 1))
+        assert shown in [event.snapshot for event in events]
+        assert (await tasks.get(running)).status == "REVOKED"
 
 
 async def test_two_places() -> None:

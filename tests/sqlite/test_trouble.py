@@ -2,18 +2,17 @@
 
 import asyncio
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from taskstream import BackendUnavailable, TaskStream, Update, output, report
-from taskstream.sqlite.file import DatabaseUnusable
+from taskstream.sqlite.file import APPLICATION_ID, DatabaseFile, DatabaseUnusable
 from tests.sqlite.conftest import Make
-from tests.support.programs import ROOT, Program, Server
+from tests.support.programs import Program, Server
 
 Trouble = Callable[[Path, TaskStream], AbstractContextManager[None]]
 
@@ -22,22 +21,14 @@ def of_another_program(path: Path) -> None:
     sqlite3.connect(path).execute("CREATE TABLE cats (name)").connection.close()
 
 
-def of_a_newer_version(path: Path) -> None:
-    connection = sqlite3.connect(path)
-    connection.executescript(
-        "CREATE TABLE x (y); PRAGMA application_id = 1952543595; PRAGMA user_version = 9"
-    )
-    connection.close()
+def of_version(path: Path, number: int) -> None:
+    script = f"CREATE TABLE x (y); PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number}"
+    sqlite3.connect(path).executescript(script).connection.close()
 
 
 def damaged(path: Path) -> None:
     """One of ours, with a hole in the middle."""
-    command = [
-        sys.executable,
-        "-c",
-        f"from taskstream.sqlite.file import *; DatabaseFile({str(path)!r}).close()",
-    ]
-    subprocess.run(command, check=True, cwd=ROOT)
+    DatabaseFile(str(path)).close()
     pages = path.read_bytes()
     path.write_bytes(pages[:4096] + b"\x07" * (len(pages) - 4096))
 
@@ -47,7 +38,8 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "no folder": (lambda path: path.parent.rmdir(), "can't be opened: No such file or directory"),
     "text": (lambda path: path.write_text("Dear diary, " * 99), "is no SQLite database"),
     "of another program": (of_another_program, "belongs to another program"),
-    "of a newer version": (of_a_newer_version, "was made by a newer version"),
+    "of a newer version": (partial(of_version, number=9), "was made by a newer version"),
+    "of an older version": (partial(of_version, number=1), "was made by an older version"),
     "damaged": (damaged, "is damaged"),
 }
 
@@ -84,10 +76,9 @@ def test_one_process(path: Path, start_server: Callable[..., Server]) -> None:
 async def test_once_in_a_process(make: Make) -> None:
     """Two applications of one process don't share a file, and the lock stays with the first."""
     async with make():
-        with pytest.raises(DatabaseUnusable, match="is open in this process already"):
-            await make().__aenter__()
-        with pytest.raises(DatabaseUnusable, match="is open in this process already"):
-            await make().__aenter__()
+        for _ in range(2):
+            with pytest.raises(DatabaseUnusable, match="is open in this process already"):
+                await make().__aenter__()
 
 
 @contextmanager
@@ -111,18 +102,17 @@ def full(_: Path, tasks: TaskStream) -> Iterator[None]:
 @contextmanager
 def moved(path: Path, _: TaskStream) -> Iterator[None]:
     """The file is not where it was."""
-    path.rename(path.with_name("away"))
+    away = path.rename(path.with_name("away"))
     yield
-    path.with_name("away").rename(path)
+    away.replace(path)
 
 
 @contextmanager
-def replaced(path: Path, _: TaskStream) -> Iterator[None]:
+def replaced(path: Path, tasks: TaskStream) -> Iterator[None]:
     """Another file is where it was."""
-    path.rename(path.with_name("away"))
-    path.touch()
-    yield
-    path.with_name("away").replace(path)
+    with moved(path, tasks):
+        path.touch()
+        yield
 
 
 async def until_it_fails(ask: Callable[[], Awaitable[object]]) -> None:
@@ -184,7 +174,7 @@ async def test_while_it_cannot_be_written(make: Make, path: Path, trouble: Troub
             assert int(shown.message) < stopped_at
             assert (await tasks.get(coroutine.task_id)).status == "STARTED"
             log = tasks.registry._tasks[coroutine.task_id].log  # type: ignore[attr-defined]
-            assert len(log.appended) <= 20 + 3
+            assert len(log.waiting()) <= 20 + 3
         events = [event async for event in tasks.follow(coroutine.task_id)]
         assert (await tasks.get(coroutine.task_id)).status == "SUCCESS"
         assert any(event.lost for event in events)
