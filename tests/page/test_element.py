@@ -244,6 +244,7 @@ def test_nothing_moves_when_it_is_there(server: Server, page: Page) -> None:
     page.route("**/task-progress?**", lambda route: held.append(route))  # noqa: PLW0108
     open_host_page(page, server, tag(task_id))
     expect(part(page, "message")).to_have_text("Waiting for the server")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     expect(part(page, "card")).to_have_class("card")  # the browser knows that it is in sight
     before = page.locator("task-progress").bounding_box()
     held[0].continue_()
