@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 OUTPUT_QUEUE_LENGTH = 1000
 """Pieces of output that may wait for the event loop, unless it is set."""
-
 OUTPUT_CHARACTERS = 16 * 1024
 """The most that one event of output holds."""
 
@@ -187,11 +186,11 @@ class Reporter(Step):
         self.scheduled = True
         try:
             call(self._flush_unless_paused)
-        except RuntimeError:
-            self.scheduled = False
-            if not self._loop.is_closed():  # but too deep a recursion
+        except RuntimeError:  # the loop is closed, and nobody waits any more; or a recursion is too deep
+            self.scheduled = self.latest.live = False
+            if not self._loop.is_closed():
                 raise
-            self.close()  # the server has stopped, and nobody waits any more
+            self.close()
 
     def _flush_unless_paused(self) -> None:
         if self.paused:

@@ -51,7 +51,7 @@ def pieces(value: object, iterators: bool = True, inside: tuple[object, ...] = (
         yield from pieces_of_items(value, iterators, (*inside, value))
     elif isinstance(value, Json):
         yield value
-    elif isinstance(items := known(value) if hasattr(kind, "tolist") else None, list):
+    elif hasattr(kind, "__array__") and isinstance(items := known(value), list):
         yield from pieces_of_items(items, iterators, (*inside, value))
     elif hasattr(kind, "__next__") and not iterators:
         raise InvalidUpdate(f"The data has a {kind.__name__} in it, which is no JSON: make it a list")

@@ -78,7 +78,7 @@ class MemoryRegistry:
 
     async def cancel(self, task: Task) -> None:
         """End a task that still runs as REVOKED, and stop its work."""
-        if not task.log.ended:
+        if not task.log.sealed:
             task.publish(TaskStatus.REVOKED, "Cancelled")
             if running := self._running.get(task.task_id):
                 running.cancel()

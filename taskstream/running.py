@@ -98,9 +98,11 @@ class Running:
         Raises `TypeError` if it is missing, `ValueError` for what can't be one.
         """
         if scope is None and (self.scoped or inherits) and (step := find_step()):
-            mark = self.find_home().registry.mark
-            if step.reporter.task_id.endswith(mark):  # it is a task of this TaskStream
-                scope = step.reporter.scope
+            home = self.find_home()
+            is_ours = home is home_of_work.get() or (
+                home.registry.mark and step.reporter.task_id.endswith(home.registry.mark)
+            )
+            scope = step.reporter.scope if is_ours else None
         if scope is None and self.scoped:
             raise TypeError(
                 "Each task of this TaskStream is somebody's: say whose by scope=…, or EVERYBODY."

@@ -39,6 +39,8 @@ def problem_of(function: Function) -> str | None:
 
 def read_once(annotation: object) -> bool:
     """Whether an annotation is of what can be read only once, or has such a thing in it."""
+    for name in ("__value__", "__supertype__", "__bound__"):  # of a type with a name
+        annotation = getattr(annotation, name, annotation)
     kind = get_origin(annotation) or annotation
     is_one = any(kind is each for each in (Iterable, Iterator, Generator))
     return is_one or any(map(read_once, get_args(annotation)))

@@ -90,9 +90,7 @@ class Task:
                 async for update in updates:
                     match update:
                         case _ if self.log.sealed:  # cancelled, but the work didn't want to hear of it
-                            await asyncio.sleep(
-                                0
-                            )  # or has cancelled itself, which its cleanup shouldn't hear
+                            await asyncio.sleep(0)  # a cancellation is raised here, not in its cleanup
                             return
                         case Update():
                             self.publish(TaskStatus.PROGRESS, update.message, update.progress, update.data)

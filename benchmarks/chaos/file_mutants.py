@@ -7,15 +7,14 @@ from typing import Any
 
 from benchmarks.chaos.mutants import Mutant
 from benchmarks.chaos.switches import replace
-from taskstream.events import Event
-from taskstream.sqlite.journal import Journal
-from taskstream.sqlite.log import FileLog
+from taskstream.events import Event, TaskStatus
+from taskstream.sqlite.log import FileLog, commit
 
 Changed = Mapping[FileLog, Sequence[Event]]
 
 LATE_SECONDS = 1
 
-commit, restore = Journal._commit, FileLog.restore
+restore = FileLog.restore
 
 
 class LateConnection:
@@ -42,31 +41,29 @@ class LateConnection:
 def show_before_written() -> None:
     """Commit a moment after what was written has been shown."""
 
-    def uncommitted(journal: Journal, changed: Changed) -> None:
-        journal._connection, connection = LateConnection(journal._connection), journal._connection  # type: ignore[assignment]
-        commit(journal, changed)
-        journal._connection = connection
+    def uncommitted(connection: sqlite3.Connection, *changes: Any) -> list[TaskStatus]:  # noqa: ANN401
+        return commit(LateConnection(connection), *changes)  # type: ignore[arg-type]
 
-    replace("taskstream.sqlite.journal", "Journal._commit", uncommitted)()
+    replace("taskstream.sqlite.journal", "commit", uncommitted)()
 
 
 def write_keys_late() -> None:
     """Write a task without its key, and the key a moment later."""
 
-    def add_key(journal: Journal, log: FileLog, owner: list[str]) -> None:
+    def add_key(connection: sqlite3.Connection, log: FileLog, owner: list[str]) -> None:
         log.owner, values = owner, [*owner[2:4], log.number]
         data = "json_set(data, '$[2]', ?, '$[3]', ?)"
-        journal._connection.execute(f"UPDATE events SET data = {data} WHERE number = ?", values)
-        journal._connection.execute("UPDATE tasks SET key = ?, fingerprint = ? WHERE number = ?", values)
+        connection.execute(f"UPDATE events SET data = {data} WHERE number = ?", values)
+        connection.execute("UPDATE tasks SET key = ?, fingerprint = ? WHERE number = ?", values)
 
-    def apart(journal: Journal, changed: Changed) -> None:
+    def apart(connection: sqlite3.Connection, changed: Changed, *others: Any) -> list[TaskStatus]:  # noqa: ANN401
         for log in changed:
             if not log.last_id and log.owner[2]:
                 owner, log.owner = log.owner, [*log.owner[:2], None, None, log.owner[4]]
-                asyncio.get_running_loop().call_later(LATE_SECONDS, add_key, journal, log, owner)
-        commit(journal, changed)
+                asyncio.get_running_loop().call_later(LATE_SECONDS, add_key, connection, log, owner)
+        return commit(connection, changed, *others)
 
-    replace("taskstream.sqlite.journal", "Journal._commit", apart)()
+    replace("taskstream.sqlite.journal", "commit", apart)()
 
 
 def count_from_one() -> None:

@@ -136,10 +136,11 @@ def read_within(
     A socket's timeout doesn't see what decodes to nothing, or the fields behind a body that never end.
     """
     try:
-        # A descriptor of our own: the connection's may be closed by its timeout, and given to another.
-        connection = socket.fromfd(response.raw.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+        descriptor = response.raw.fileno()
     except (AttributeError, OSError, ValueError):  # the body has ended, and its connection is closed
         return read(count, decode_content=True)
+    # One of our own: the connection's may be closed by its timeout, and given to another.
+    connection = socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM)
     over = Lock()  # taken by what comes first: the bytes, or the end of the time
 
     def end() -> None:

@@ -1,7 +1,7 @@
 -- Append one event right behind the one that its writer appended last, which is the common case, in as few
 -- steps as that takes; 0 if anything else has happened to the task since: then commands.append looks closer.
 -- The lease is gone if an end was decided, or Redis has lost the start; where another event has entered the
--- log, the number is taken.
+-- log, the number is taken. If Redis has lost the events before, it is still one that nobody has seen.
 
 local task_id, writer, count, kind, data, id, history, history_length = unpack(ARGV)
 local log = KEYS[1] .. 'log:' .. task_id

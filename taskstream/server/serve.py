@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from types import CodeType, FrameType
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,8 +21,8 @@ GRACE_SECONDS = 2.0
 """How long a stopping server lets connections end by themselves."""
 END_SECONDS = 2.7
 """From the signal until the process is ended: less than the 3 s that are promised."""
-BACKLOG = 65_535
-"""Connections that may wait until they are accepted; one that the system drops comes back after 1 s."""
+BACKLOG = 4096
+"""Connections that may wait until they are accepted; one that is dropped tries again after a second."""
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep Python's lock to itself while the event loop waits for it, instead of 5 ms."""
 
@@ -48,13 +48,13 @@ class Server(uvicorn.Server):
         if self.ending:
             asyncio.get_running_loop().call_soon_threadsafe(self._cut_connections)
         else:
-            self.ending = threading.Timer(END_SECONDS, self._end, [sig, outermost_code()])  # first: the
-            self.ending.daemon = True  # second signal may come while this one is handled
+            self.ending = threading.Timer(END_SECONDS, self._end, [sig])  # first: the second signal
+            self.ending.daemon = True  # may come while this one is handled
             super().handle_exit(sig, frame)
             self.ending.start()
 
-    def _end(self, sig: int, program: CodeType | None) -> None:
-        if not self.has_returned or outermost_code() is not program:  # else its caller lives on
+    def _end(self, sig: int) -> None:
+        if not self.has_returned or is_exiting():  # else its caller lives on
             end_process(sig)
 
     def _cut_connections(self) -> None:
@@ -116,12 +116,12 @@ def host_pattern(host: str, allowed_hosts: list[str]) -> re.Pattern[bytes] | Non
     return re.compile(rf"(?:{LOOPBACK}|{names})\.?(?::\d*)?".encode(), re.IGNORECASE)
 
 
-def outermost_code() -> CodeType | None:
-    """What the main thread runs: its program or, when that is over, what Python does before it exits."""
+def is_exiting() -> bool:
+    """Whether the program is over, and Python waits for its threads or processes before it exits."""
     frame = sys._current_frames().get(threading.main_thread().ident or 0)
     while frame and frame.f_back:
         frame = frame.f_back
-    return frame.f_code if frame else None
+    return frame is not None and frame.f_globals.get("__name__") in ("threading", "multiprocessing.util")
 
 
 def end_process(signal_number: int) -> None:

@@ -96,7 +96,8 @@ class DatabaseFile:
         """Close it; `clean` says that it has all that anybody has seen."""
         with self._opened:
             if clean:
-                self.connection.execute("UPDATE life SET clean = 1")
+                with suppress(sqlite3.Error):  # then it stays unclean
+                    self.connection.execute("UPDATE life SET clean = 1")
 
     def pragma(self, text: str) -> Any:  # noqa: ANN401 - a number or text
         """What SQLite answers to a pragma, if it does."""

@@ -1,4 +1,4 @@
-"""The journal: writes what is appended to logs, all of a turn of the event loop in one transaction.
+"""The journal: writes what is appended to logs, all of two turns of the event loop in one transaction.
 
 Only then it shows. What is appended while a checkpoint uses the connection, in a thread, waits, as it does
 as long as the file can't be written.
@@ -12,18 +12,19 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from itertools import count
 
 from taskstream.errors import BackendUnavailable
-from taskstream.events import Event, TaskStatus
+from taskstream.events import TaskStatus
 from taskstream.settings import Settings
 from taskstream.sqlite.file import CHECKPOINT, GONE, DatabaseFile, problem_of
-from taskstream.sqlite.log import FileLog
+from taskstream.sqlite.log import FileLog, commit
 
 WAL_BYTES = 4 * 1024 * 1024
 """The size of the write-ahead log from which on there is a checkpoint."""
-
 LOOK_SECONDS = 1
 """How often the file is synced and looked after."""
 
@@ -61,18 +62,21 @@ class Journal:
         self.ended: Counter[TaskStatus] = Counter(dict(self._connection.execute(COUNT_ENDED)))
         """How many tasks have ended, by status."""
         self.numbers = count(*self._connection.execute(NEXT_NUMBER).fetchone())
-        """Those of rows that will be written."""
+        """Row numbers that are not used yet."""
         self._changed: dict[FileLog, None] = {}
         self._trimmed: list[int] = []
         """Rows of events that have fallen out of their logs, which go with the next transaction."""
-        self._settled = asyncio.Event()
+        self._settled: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Why what was appended isn't in the file, if so, as soon as that is decided."""
+        # Of its own: the others' threads may wait for a start, which waits for a checkpoint.
+        self._thread = ThreadPoolExecutor(1)
         self._due = asyncio.Event()
         self._checkpoint_bytes = WAL_BYTES
-        self._stopping = False
+        self._synced, self._stopping = True, False
         self.caretaker = asyncio.create_task(self._look_after())
 
     def add(self, log: FileLog) -> None:
-        """Have what was appended to a log written soon: with a start, what its work says a turn later."""
+        """Schedule a write two turns later, so that a start and its STARTED share a transaction."""
         if not self._changed and not self.problem:
             loop = asyncio.get_running_loop()
             loop.call_soon(lambda: loop.call_soon(self.write))
@@ -80,10 +84,8 @@ class Journal:
 
     async def written(self) -> None:
         """Wait until all that was appended is in the file. Raises `BackendUnavailable`."""
-        if self._changed or self.problem:
-            await self._settled.wait()
-            if self.problem:
-                raise BackendUnavailable(self.problem)
+        if (self._changed or self.problem) and (problem := await asyncio.shield(self._settled)):
+            raise BackendUnavailable(problem)
 
     def require(self) -> None:
         """Raise `BackendUnavailable` if the file can't be written."""
@@ -107,12 +109,12 @@ class Journal:
             return
         changed = {log: log.waiting() for log in self._changed}
         try:
-            self._commit(changed)
+            ended = commit(self._connection, changed, self.numbers, self._trimmed)
         except sqlite3.Error as error:
             self.fail(problem_of(error), error)
             return
-        self._changed = {}
-        self._trimmed = []
+        self.ended.update(ended)
+        self._changed, self._trimmed, self._synced = {}, [], False
         for log, events in changed.items():
             self.events_written += len(events)
             self._trimmed += log.show(events)
@@ -144,6 +146,7 @@ class Journal:
             self.write(again=True)
         self.problem = "The server stops."
         self._settle()
+        self._thread.shutdown(wait=False)
         self._file.close(clean=in_place and not self._changed)
 
     async def _look_after(self) -> None:
@@ -157,34 +160,18 @@ class Journal:
             except (OSError, sqlite3.Error) as error:
                 self.fail(problem_of(error), error)
 
-    def _commit(self, changed: Mapping[FileLog, Sequence[Event]]) -> None:
-        """Write what was appended, all or nothing. With its end, all that a log has moves to one row."""
-        rows, ended, gone = [], [], [*self._trimmed]
-        for log, events in changed.items():
-            if log.sealed:
-                ended.append(log.kept_row(events))
-                gone += log.number, *log.rows.values()
-            else:
-                rows += log.to_rows(events, self.numbers)
-        many = self._connection.executemany
-        self._connection.execute("BEGIN IMMEDIATE")
-        with self._connection:  # which rolls back what fails
-            many("INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?)", rows)
-            many("DELETE FROM events WHERE number = ?", zip(gone))
-            many("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ended)
-            if not changed:  # to see whether anything can be written
-                self._connection.execute("UPDATE life SET clean = 0")
-            self._connection.execute("COMMIT")  # a prepared statement, as its `commit()` is not
-        self.ended.update(row[5] for row in ended)
-
     async def _tidy(self) -> None:
         """Sync, do a checkpoint if the write-ahead log is large, forget what is kept for too long."""
-        await asyncio.to_thread(os.fsync, self._file.wal)
+        in_thread = partial(asyncio.get_running_loop().run_in_executor, self._thread)
+        if not self._synced:
+            self._synced = True
+            await in_thread(os.fsync, self._file.wal)
         if self.problem or self._wal_bytes() > self._checkpoint_bytes:
             async with self._in_use:
-                await asyncio.to_thread(self._file.pragma, CHECKPOINT)  # which may make room on a full disk
-            # A program that reads may keep it long.
-            self._checkpoint_bytes = self._wal_bytes() + WAL_BYTES
+                await in_thread(self._file.pragma, CHECKPOINT)  # which may make room on a full disk
+            if not self._file.in_place:
+                return  # it was deleted meanwhile, which the next look tells
+            self._checkpoint_bytes = self._wal_bytes() + WAL_BYTES  # a program that reads may keep it long
             self.write(again=True)
         while not (self.problem or self._due.is_set()) and self._forget_oldest():  # noqa: ASYNC110
             await asyncio.sleep(0)  # others have their turn
@@ -208,6 +195,6 @@ class Journal:
             self._due.set()
 
     def _settle(self) -> None:
-        """Wake those who wait until all is written, or can't be."""
-        self._settled.set()
-        self._settled = asyncio.Event()
+        """Tell those who wait that all is written, or why it isn't."""
+        self._settled.set_result(self.problem)
+        self._settled = asyncio.get_running_loop().create_future()

@@ -4,11 +4,11 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from taskstream.events import Event, Kind
+from taskstream.events import Event, Kind, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.settings import Settings
@@ -101,6 +101,34 @@ class FileLog(Log):
         lines = b"".join(b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in before)
         status = re.findall(rb'"status":"([A-Z]+)"', last.data)[0].decode()
         return self.number, *self.owner[:4], status, time.time(), last.id, last.data, lines
+
+
+def commit(
+    connection: sqlite3.Connection,
+    changed: Mapping[FileLog, Sequence[Event]],
+    numbers: Iterator[int],
+    trimmed: Sequence[int],
+) -> list[TaskStatus]:
+    """Write what was appended, all or nothing; how the tasks have ended whose logs are over.
+
+    With its end, all that a log has moves to one row. Rows that were `trimmed` from logs go.
+    """
+    rows, ended, gone = [], [], [*trimmed]
+    for log, events in changed.items():
+        if log.sealed:
+            ended.append(log.kept_row(events))
+            gone += log.number, *log.rows.values()
+        else:
+            rows += log.to_rows(events, numbers)
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:  # which rolls back what fails
+        connection.executemany("INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?)", rows)
+        connection.executemany("DELETE FROM events WHERE number = ?", zip(gone))
+        connection.executemany("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ended)
+        if not changed:  # to see whether anything can be written
+            connection.execute("UPDATE life SET clean = 0")
+        connection.execute("COMMIT")  # a prepared statement, as its `commit()` is not
+    return [TaskStatus(row[5]) for row in ended]
 
 
 def kept_task(row: sqlite3.Row, settings: Settings) -> Task:

@@ -81,7 +81,7 @@ class FileRegistry(MemoryRegistry):
         found = [(number, latest) for number, latest in await self._journal.ask(query, wanted)]
         for task in self._tasks.values():
             own = scope in (None, task.scope) and task.log.last_id
-            if own and status in (None, task.snapshot.status) and isinstance(task.log, FileLog):
+            if own and isinstance(task.log, FileLog) and (not status or task.snapshot.status is status):
                 found.append((task.log.number, task.log.latest))
         return [latest for _, latest in sorted(found, reverse=True)[:limit]]
 

@@ -167,7 +167,7 @@ def time_left(snapshot: SnapshotDict, seconds: float) -> str:
     try:
         started, updated = (datetime.fromisoformat(snapshot[name]) for name in ("started_at", "updated_at"))
         elapsed = (updated - started).total_seconds()
-        is_known = all(step["total"] is not None for step in snapshot.get("steps", ()))
+        is_known = all(step.get("total", 0) is not None for step in snapshot.get("steps", ()))
     except (KeyError, TypeError, ValueError):  # it has not started
         return ""
     if snapshot["status"] in ENDED:

@@ -231,9 +231,10 @@ def test_numbers_of_libraries() -> None:
     assert json.loads(to_json(values)) == expected
     assert json.loads(to_json(Numpy(list(range(2000))))) == list(range(2000))
     assert "class" in json.loads(to_json({"type": Numpy}))["type"]
-    series = pytest.importorskip("pandas").Series(["2026-01-31", None], dtype="datetime64[ns]")
+    pandas = pytest.importorskip("pandas")
+    series = pandas.Series(["2026-01-31", None], dtype="datetime64[ns]")
     assert json.loads(to_json(series)) == ["2026-01-31T00:00:00", "NaT"]
-    assert len([*pieces(Numpy([0.5] * 5000), iterators=False)]) > 4  # others have their turn between two
+    assert len([*pieces(pandas.Series([0.5] * 5000), iterators=False)]) > 4  # others have turns meanwhile
 
 
 ENDLESS: list[object] = [

@@ -375,11 +375,16 @@ async def test_a_recursion_that_is_too_deep_to_say_so(form: Form) -> None:
         step.reporter._loop = DeepLoop()  # type: ignore[assignment]
         with pytest.raises(RecursionError):
             output("too deep")
+        with pytest.raises(RecursionError):
+            report(10, "too deep")
         step.reporter._loop = loop
         output(", but heard")
+        report(20, "heard")
 
     async with tasks:
-        assert text_of(await events(tasks, tasks.work(form(run)))) == "too deep, but heard"
+        seen = await events(tasks, tasks.work(form(run)))
+    assert text_of(seen) == "too deep, but heard"
+    assert "heard" in [each.snapshot.message for each in seen if each.snapshot]
 
 
 class DeepLoop:

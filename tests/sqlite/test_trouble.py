@@ -2,7 +2,9 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -10,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from taskstream import BackendUnavailable, TaskStream, Update, output, report
-from taskstream.sqlite.file import APPLICATION_ID, DatabaseFile, DatabaseUnusable
+from taskstream.sqlite import journal
+from taskstream.sqlite.file import APPLICATION_ID, CHECKPOINT, DatabaseFile, DatabaseUnusable
 from tests.sqlite.conftest import Make
 from tests.support.programs import Program, Server
 
@@ -188,3 +191,101 @@ async def test_while_it_cannot_be_written(make: Make, path: Path, trouble: Troub
     async with make() as again:
         assert (await again.registry.count())[1] == 0
         assert (await again.get(generator.task_id)).status == "REVOKED"
+
+
+async def test_threads_that_wait_for_starts(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint needs no thread of those in which an application waits for what waits for it."""
+    monkeypatch.setattr(journal, "WAL_BYTES", 1)
+    tasks, gate = make(), threading.Event()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    async with tasks, asyncio.timeout(10):
+        waiting = asyncio.create_task(asyncio.to_thread(gate.wait))
+        for _ in range(20):
+            await tasks.start("steps")
+        gate.set()
+        await waiting
+
+
+async def test_a_start_that_was_written(make: Make) -> None:
+    """It is answered as such, even if the file fails before its client is told."""
+    async with make() as tasks:
+        start = asyncio.create_task(tasks.start("gated"))
+        written = tasks.registry._journal  # type: ignore[attr-defined]
+        while not written._changed:  # noqa: ASYNC110 - in this very turn
+            await asyncio.sleep(0)
+        written.write()
+        written.fail("The disk has failed.")
+        assert (await start).status == "PENDING"
+        with pytest.raises(BackendUnavailable, match="The disk has failed"):
+            await tasks.start("gated")
+
+
+async def test_a_file_that_is_deleted_during_a_checkpoint(
+    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written into what is no file any more."""
+    monkeypatch.setattr(journal, "WAL_BYTES", 1)
+    pragma = DatabaseFile.pragma
+
+    def delete_first(file: DatabaseFile, text: str) -> object:
+        if text == CHECKPOINT:
+            path.unlink(missing_ok=True)
+        return pragma(file, text)
+
+    async with make() as tasks:
+        monkeypatch.setattr(DatabaseFile, "pragma", delete_first)
+        await tasks.start("gated")
+        for _ in range(2):
+            with pytest.raises(BackendUnavailable, match="deleted"):
+                await until_it_fails(tasks.registry.count)
+            await asyncio.sleep(0.01)
+
+
+async def test_stopping_while_it_is_locked(make: Make, path: Path) -> None:
+    """Work is cancelled, and cleans up, whatever becomes of the file."""
+    tasks, begun, cleaned = make(), asyncio.Event(), asyncio.Event()
+
+    @tasks.work
+    async def holds() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.set()
+
+    async with tasks:
+        await tasks.start(holds)
+        await begun.wait()
+        trouble = locked(path, tasks)
+        trouble.__enter__()
+    assert cleaned.is_set()
+    trouble.__exit__(None, None, None)
+
+
+async def test_cancelling_twice(make: Make) -> None:
+    """Who cancels again while the first end is not in the file yet doesn't cut short what cleans up."""
+    tasks, begun, cleaned = make(), asyncio.Event(), asyncio.Event()
+
+    @tasks.work
+    async def holds() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            cleaned.set()
+
+    async with tasks:
+        task_id = (await tasks.start(holds)).task_id
+        await begun.wait()
+        async with tasks.registry._journal._in_use:  # type: ignore[attr-defined]  # as by a checkpoint
+            first = asyncio.create_task(tasks.cancel(task_id))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            second = asyncio.create_task(tasks.cancel(task_id))
+            async with asyncio.timeout(10):
+                await cleaned.wait()
+        tasks.registry._journal.write()  # type: ignore[attr-defined]
+        assert [(await each).status for each in (first, second)] == ["REVOKED"] * 2

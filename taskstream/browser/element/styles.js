@@ -97,7 +97,7 @@ const CSS = `
 @keyframes move-back { to { translate: -233.3% 0; } }
 
 .percent, .time { font-variant-numeric: tabular-nums; unicode-bidi: plaintext; white-space: nowrap; }
-.percent { min-width: 3rem; font-size: 0.875rem; text-align: end; }
+.percent { min-width: 3rem; min-block-size: 1.5em; font-size: 0.875rem; text-align: end; }
 .steps { color: var(--_muted); font-size: 0.875rem; overflow-wrap: anywhere; }
 .details { font-size: 0.875rem; min-block-size: 1.5em; }
 .message { min-width: 0; overflow-wrap: anywhere; }
