@@ -80,7 +80,7 @@ def show_terminal(page: Page, server: Server) -> None:
 
 PICTURES: dict[str, tuple[Callable[[], Server], tuple[int, int], Callable[[Page, Server], None]]] = {
     "page.png": (Server, (1200, 800), show_page),
-    "element.png": (partial(Example, "word_count"), (640, 340), show_element),
+    "element.png": (partial(Example, "word_count"), (640, 380), show_element),
     "lessons.png": (Lessons, (1280, 800), show_lesson),
     "terminal.png": (Server, (1000, 260), show_terminal),
 }
