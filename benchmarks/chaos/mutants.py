@@ -36,7 +36,11 @@ MUTANTS = {
     "numbers-given-twice": Mutant(
         "an event takes its number also where the end of a cancelled task has it",
         (),
-        edit("id .. '-0',\n    'data'", "id .. '-*',\n    'data'"),
+        edit(
+            "if not redis.call('ZSCORE', KEYS[1] .. 'leases', task_id) then return 0 end\n"
+            "local added = redis.pcall('XADD', log, 'NOMKSTREAM', 'MAXLEN', history_length, id .. '-0',",
+            "local added = redis.pcall('XADD', log, 'NOMKSTREAM', 'MAXLEN', history_length, id .. '-*',",
+        ),
     ),
     "said-after-the-end": Mutant(
         "what work says while its result is encoded comes behind the end", (), speak_last
