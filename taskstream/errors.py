@@ -30,7 +30,6 @@ MAX_ERRORS = 20
 MAX_FIELD_NAME = 100
 """Characters of a field's name that are reported, as it may be whatever the client has sent."""
 
-
 MAX_LINE = 10_000
 """Characters of a line of a traceback that are logged."""
 

@@ -67,6 +67,12 @@ class Log:
         for listener in self.listeners:
             listener()
 
+    def drop_events(self) -> None:
+        """Keep none of the events; numbers go on, and the latest snapshot stays known."""
+        for column in (self._ids, self._kinds, self._data):
+            column.clear()
+        self._bytes = 0
+
     def close(self) -> None:
         """Let every viewer go as soon as it has read what is there, because the server stops."""
         self.closed = True

@@ -41,7 +41,7 @@ class Parameters(BaseModel):
     def given(self) -> set[str]:
         """The fields of those that were given, not left to a default that is the same each time."""
         fields = type(self).model_fields.items()
-        given = {name for name, field in fields if name in self.model_fields_set or field.default_factory}
+        given = (name for name, field in fields if name in self.model_fields_set or field.default_factory)
         return {name for name in given if name.startswith(PREFIX)}
 
     def json_values(self, fields: Collection[str] | None = None) -> str:

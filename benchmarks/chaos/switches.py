@@ -103,8 +103,7 @@ def forget_at_jumps() -> None:
     def receive_anew(task: RemoteTask, events: Iterable[Event]) -> None:
         for event in events:
             if event.id > task.log.last_id + FAR:
-                for column in (task.log._ids, task.log._kinds, task.log._data):
-                    column.clear()
+                task.log.drop_events()
             receive(task, [event])
 
     replace("taskstream.redis.remote", "RemoteTask.receive", receive_anew)()

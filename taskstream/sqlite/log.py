@@ -85,9 +85,7 @@ class FileLog(Log):
             append(event.data, event.kind, event.id)
         if self.last_id > 1:  # the first one says that the work waits
             self.parameters = None
-        for column in (self._waiting._ids, self._waiting._kinds, self._waiting._data):
-            column.clear()
-        self._waiting._bytes = 0
+        self._waiting.drop_events()
         excess = len(self.rows) - len(self._ids)
         oldest = [*islice(self.rows, excess)] if excess > TRIMMED_AT_ONCE else []
         return [self.rows.pop(event_id) for event_id in oldest if event_id != self.latest_id]

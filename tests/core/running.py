@@ -91,15 +91,16 @@ async def for_ever() -> Updates:
         yield Update(0, "never")
 
 
-def cleans_up(closed: asyncio.Event) -> Callable[[], Updates]:
-    """Work that says when it has cleaned up."""
+def cleans_up(closed: asyncio.Event, turns: int = 1) -> Callable[[], Updates]:
+    """Work that says when it has cleaned up, which takes so many turns of the loop."""
 
     async def work() -> Updates:
         try:
             yield Update(10, "Opened")
             await asyncio.sleep(3600)
         finally:
-            await asyncio.sleep(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
             closed.set()
 
     return work

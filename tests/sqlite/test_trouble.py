@@ -5,7 +5,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from taskstream import BackendUnavailable, TaskStream, Update, output, report
 from taskstream.sqlite import journal
 from taskstream.sqlite.file import APPLICATION_ID, CHECKPOINT, DatabaseFile, DatabaseUnusable
+from tests.core.running import cleans_up, start_until
 from tests.sqlite.conftest import Make
 from tests.support.programs import Program, Server
 
@@ -243,43 +244,21 @@ async def test_a_file_that_is_deleted_during_a_checkpoint(
 
 async def test_stopping_while_it_is_locked(make: Make, path: Path) -> None:
     """Work is cancelled, and cleans up, whatever becomes of the file."""
-    tasks, begun, cleaned = make(), asyncio.Event(), asyncio.Event()
-
-    @tasks.work
-    async def holds() -> None:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await asyncio.sleep(0)
-            cleaned.set()
-
-    async with tasks:
-        await tasks.start(holds)
-        await begun.wait()
-        trouble = locked(path, tasks)
-        trouble.__enter__()
-    assert cleaned.is_set()
-    trouble.__exit__(None, None, None)
+    tasks, cleaned = make(), asyncio.Event()
+    work = tasks.work(cleans_up(cleaned))
+    with ExitStack() as stack:
+        async with tasks:
+            await start_until(tasks, work, "Opened")
+            stack.enter_context(locked(path, tasks))
+        assert cleaned.is_set()
 
 
 async def test_cancelling_twice(make: Make) -> None:
     """Who cancels again while the first end is not in the file yet doesn't cut short what cleans up."""
-    tasks, begun, cleaned = make(), asyncio.Event(), asyncio.Event()
-
-    @tasks.work
-    async def holds() -> None:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            for _ in range(20):
-                await asyncio.sleep(0)
-            cleaned.set()
-
+    tasks, cleaned = make(), asyncio.Event()
+    work = tasks.work(cleans_up(cleaned, turns=20))
     async with tasks:
-        task_id = (await tasks.start(holds)).task_id
-        await begun.wait()
+        task_id = await start_until(tasks, work, "Opened")
         async with tasks.registry._journal._in_use:  # type: ignore[attr-defined]  # as by a checkpoint
             first = asyncio.create_task(tasks.cancel(task_id))
             await asyncio.sleep(0)
