@@ -8,7 +8,7 @@
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
 from functools import partial
@@ -20,12 +20,9 @@ from taskstream.events import TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.settings import Settings
-from taskstream.tasks import Checkpoint, Task
+from taskstream.tasks import Checkpoint, Task, Turn
 from taskstream.threads import WorkThreads
 from taskstream.work import Parameters, Work
-
-Turn = Callable[[], Awaitable[object]]
-"""What is awaited after each event of a task."""
 
 CLOSE_SECONDS = 0.5
 """How long a stopping server waits for cancelled work to clean up."""

@@ -22,6 +22,9 @@ from taskstream.log import Log
 from taskstream.steps import current_step
 from taskstream.updates import InvalidUpdate, Output, Result, Update, Updates
 
+Turn = Callable[[], Awaitable[object]]
+"""A checkpoint: what is awaited after each event of a task but the last."""
+
 NO_DATA = b'"data":null'
 """The field of a snapshot that its data is put into."""
 
@@ -76,7 +79,7 @@ class Task:
     async def run(
         self,
         begin: Callable[[], Awaitable[Updates]],
-        checkpoint: Callable[[], Awaitable[object]],
+        checkpoint: Turn,
         output_queue_length: int = OUTPUT_QUEUE_LENGTH,
     ) -> None:
         """Advance it from its start to its end. Awaits `checkpoint()` after each event but the last."""

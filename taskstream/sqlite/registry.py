@@ -15,12 +15,12 @@ from taskstream.errors import BackendUnavailable, IdempotencyKeyReused
 from taskstream.events import Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
-from taskstream.registry import MemoryRegistry, Turn
+from taskstream.registry import MemoryRegistry
 from taskstream.settings import Settings
 from taskstream.sqlite.file import DatabaseFile, DatabaseUnusable, explained
 from taskstream.sqlite.journal import Journal
 from taskstream.sqlite.log import FileLog, kept_task
-from taskstream.tasks import Checkpoint, Task
+from taskstream.tasks import Checkpoint, Task, Turn
 from taskstream.work import Parameters, Work, WorkTable
 
 ENDS = "task_id, scope, key, fingerprint, last_id, latest, x'' AS events"
