@@ -110,24 +110,6 @@ def test_no_server(run: Run, client: str) -> None:
     )
 
 
-@ONE
-def test_no_tls(run: Run, server: Server, client: str) -> None:
-    """TLS where only http is spoken: one sentence that says so."""
-    url = server.url.replace("http:", "https:")
-    assert re.search(rf"No answer from {url} \(TLS: [a-z ]+\)", refused(run(client, "--url", url)))
-
-
-@ONE
-def test_unknown_task(run: Run, server: Server, client: str) -> None:
-    """A task that the server doesn't know: its sentence, and exit code 2."""
-    sentence = refused(run(client, "--url", server.url, "--task-id", "a/b"))
-    assert sentence.endswith("/task-progress/a%2Fb") or "no (404): " in sentence
-    sentence = refused(run(client, "--url", server.url, "--task-id", "abc"))
-    assert "says no (404): Task 'abc' not found: it has never existed or was forgotten" in sentence
-    sentence = refused(run(client, "--url", server.url, "--task-id", "0" * 32))
-    assert "not found: it was started by another process of this application" in sentence
-
-
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
@@ -157,13 +139,33 @@ def test_params(run: Run, server: Server, client: str) -> None:
 
 
 @ONE
-def test_missing_prefix(run: Run, server: Server, client: str) -> None:
-    """An address where no route is: the sentence asks for the path prefix."""
-    sentence = refused(run(client, "--url", f"{server.url}/nowhere"))
-    assert sentence == (
-        f"{client}: The server at {server.url}/nowhere says no (404): there are no tasks at this address; "
-        "is a path prefix missing from --url, such as /jobs?"
-    )
+@pytest.mark.parametrize(
+    ("address", "task_id", "sentence"),
+    [
+        ("https://{}", "abc", r"No answer from {url} \(TLS: [a-z ]+\)"),
+        (
+            "http://{}/nowhere",
+            "abc",
+            r"\(404\): there are no tasks at this address; is a path prefix missing from --url, such as",
+        ),
+        ("http://{}", "a/b", r"/task-progress/a%2Fb$|no \(404\): "),
+        (
+            "http://{}",
+            "abc",
+            r"says no \(404\): Task 'abc' not found: it has never existed or was forgotten",
+        ),
+        ("http://{}", "0" * 32, "not found: it was started by another process of this application"),
+    ],
+    ids=["no TLS", "no such path", "no id", "an unknown id", "another process's"],
+)
+def test_not_found(
+    run: Run, server: Server, client: str, address: str, task_id: str, sentence: str
+) -> None:
+    """What isn't there, or is asked for in the wrong way: one sentence that says so, and exit code 2."""
+    url = address.format(server.url.removeprefix("http://"))
+    said = refused(run(client, "--url", url, "--task-id", task_id))
+    assert said.startswith(f"{client}: ")
+    assert re.search(sentence.replace("{url}", url), said)
 
 
 def test_some_refused(run: Run, start_server: StartServer) -> None:

@@ -19,9 +19,7 @@ from taskstream.client.environment import proxies_count
 from taskstream.client.event_source import NETWORK_ERRORS, open_session
 from taskstream.client.protocol import ServerError
 from taskstream.client.retrying import Retrying
-from taskstream.client.sync_stream import open_session as open_sync_session
-from taskstream.terminal.command_line import parse_arguments
-from tests.client.running import ALL, AsyncClient, Run
+from tests.client.running import ALL, ONE, AsyncClient, Run
 from tests.support.faults import Answer, FaultProxy
 from tests.support.programs import Server
 
@@ -42,15 +40,6 @@ async def test_a_session_that_raises_for_a_status(server: Server, fields: dict[s
         with pytest.raises(ServerError, match="404"):
             next(sse_client.watch_task(sync_session, server.url, "x", Retrying(server.url, 4)))
     assert time.monotonic() - began < 3
-
-
-async def test_headers_of_a_session(server: Server) -> None:
-    """`--header` is sent with each request, by both clients."""
-    echo = {"X-Echo": "yes"}
-    async with open_session(server.url, echo) as session:
-        assert session.headers["X-Echo"] == "yes"
-    with open_sync_session(server.url, echo) as sync_session:
-        assert sync_session.headers["X-Echo"] == "yes"
 
 
 async def test_what_on_comment_raises(server: Server) -> None:
@@ -85,12 +74,15 @@ def test_no_proxy_for_the_machine_itself(url: str) -> None:
     assert proxies_count("http://localhost.example.org")
 
 
-def test_headers_by_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is a name and a value; the value may have colons."""
-    monkeypatch.setattr(
-        "sys.argv", ["client.py", "--header", "Authorization: Bearer a:b", "--header", "X:"]
-    )
-    assert parse_arguments("A client.").headers == {"Authorization": "Bearer a:b", "X": ""}
+@ONE
+@pytest.mark.parametrize("flags", [(), ("--task-id", "x")], ids=["start", "watch"])
+async def test_headers(run: Run, client: str, flags: tuple[str, ...]) -> None:
+    """`--header` is sent when a task is started, and when it is watched; the value may have colons."""
+    async with FaultProxy(always=Answer(404)) as proxy:
+        headers = ("--header", "Authorization: Bearer a:b", "--header", "X:")
+        assert await asyncio.to_thread(run(client, "--url", proxy.url, *flags, *headers).wait) == 2
+    (request,) = proxy.requests
+    assert b"\r\nAuthorization: Bearer a:b\r\nX: \r\n" in request
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
