@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.support.browser import start_task, until_streams
+from tests.support.browser import note_requests, start_task, until_streams
 from tests.support.host_page import open_host_page
 from tests.support.programs import Server
 
@@ -60,8 +60,7 @@ def test_elements_come_move_and_go(start_server: StartServer, page: Page) -> Non
     page.evaluate("html => document.querySelector('aside').innerHTML = html", tag(second))
     expect(page.locator("aside [part=name]")).to_have_text("Second")
     until_streams(page, 1)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "progress?" in request.url else None)
+    asked = note_requests(page, "progress?")
     page.evaluate("document.querySelector('aside').append(document.querySelector('main task-progress'))")
     expect(page.locator("aside [part=badge]")).to_have_text(["Running", "Running"])
     until_streams(page, 1)
@@ -93,8 +92,7 @@ def test_an_address_that_is_taken_away(server: Server, page: Page) -> None:
     task_id = start_task(server, name="One", seconds=0)
     open_host_page(page, server, tag(task_id), NOTE_EVENTS)
     expect(part(page, "badge")).to_have_text("Done")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = note_requests(page)
     for nothing in ("null", "undefined"):
         page.evaluate(f"document.querySelector('task-progress').src = {nothing}")
         expect(part(page, "message")).to_have_text("Waiting for the server")
@@ -223,11 +221,7 @@ def test_colours_motion_and_themes(server: Server, page: Page) -> None:
 def test_properties_set_before_the_element_is_defined(server: Server, page: Page) -> None:
     """What a script sets on an element that is not defined yet counts when it is."""
     task_id = start_task(server, seconds=0)
-    tokens: list[str | None] = []
-    page.on(
-        "request",
-        lambda request: tokens.append(request.headers.get("token")) if task_id in request.url else None,
-    )
+    tokens = note_requests(page, task_id, "token")
     set_headers = "document.querySelector('task-progress').headers = { Token: 'early' };"
     page.add_init_script(
         f"document.addEventListener('readystatechange', () => {{ {set_headers} }}, {{ once: true }})"

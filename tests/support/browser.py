@@ -3,10 +3,10 @@
 import json
 from collections.abc import Callable, Iterator
 from typing import Protocol
-from urllib.request import Request, urlopen
+from urllib.request import Request as HttpRequest, urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect, sync_playwright
 
 from tests.support.backends import require
 
@@ -128,9 +128,28 @@ def phone(browser: Browser) -> Iterator[Page]:
 def start_task(server: HasAddress, **body: object) -> str:
     """Start a task as another program would; its id."""
     headers = {"Content-Type": "application/json"}
-    with urlopen(Request(f"{server.url}/start-task", json.dumps(body).encode(), headers)) as response:
+    with urlopen(HttpRequest(f"{server.url}/start-task", json.dumps(body).encode(), headers)) as response:
         task_id: str = json.load(response)["task_id"]
     return task_id
+
+
+def show_task(page: Page, server: HasAddress, **body: object) -> str:
+    """Start a task as another program would, and have the page show it; its id."""
+    task_id = start_task(server, **body)
+    page.goto(f"{server.url}/#{task_id}")
+    return task_id
+
+
+def note_requests(page: Page, part: str = "", header: str | None = None) -> list[str | None]:
+    """The addresses with this in them for which the page asks from now on, or what it says in a header."""
+    asked: list[str | None] = []
+
+    def note(request: Request) -> None:
+        if part in request.url:
+            asked.append(request.headers.get(header) if header else request.url)
+
+    page.on("request", note)
+    return asked
 
 
 def fill_form(page: Page, **fields: str | float) -> None:
@@ -178,6 +197,12 @@ def measure_shifts(page: Page) -> Callable[[], float]:
         return float(page.evaluate("shifts"))
 
     return shifts
+
+
+def scrolls_sideways(page: Page) -> bool:
+    """Whether something is wider than the window."""
+    width = page.evaluate("document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth")
+    return bool(width > 0)
 
 
 def until_streams(page: Page, count: int) -> None:

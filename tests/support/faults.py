@@ -53,19 +53,10 @@ class Fault(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Whole(Fault):
-    """No fault at all."""
-
-    async def relay(self, exchange: Exchange) -> None:
-        """Hand on everything."""
-        await exchange.hand_on()
-
-
-@dataclass(frozen=True, slots=True)
 class Cut(Fault):
     """The connection ends after so many bytes, head and framing included, whatever they are part of."""
 
-    after: int
+    after: int = ALL
 
     async def relay(self, exchange: Exchange) -> None:
         """Hand on that many bytes."""
@@ -92,17 +83,15 @@ class CutAt(Fault):
 class CutRequest(Fault):
     """The server gets so many bytes of the request, head and body, and the client no answer."""
 
-    request_bytes: int
+    request_bytes: int = 0
 
     async def relay(self, exchange: Exchange) -> None:
         """Hand on nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reset(Fault):
+class Reset(Cut):
     """The same with a reset instead of an end, as from a machine that has crashed."""
-
-    after: int
 
     async def relay(self, exchange: Exchange) -> None:
         """Hand on that many bytes, then prepare for a hard end."""
@@ -112,10 +101,8 @@ class Reset(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class End(Fault):
+class End(Cut):
     """The answer ends after so many bytes of its body as if it were whole, as from an HTTP/1.0 proxy."""
-
-    after: int
 
     async def relay(self, exchange: Exchange) -> None:
         """Hand on that many bytes, without their framing."""
@@ -130,10 +117,8 @@ class End(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class Stall(Fault):
+class Stall(Cut):
     """Silence after so many bytes, until the proxy is told to go on."""
-
-    after: int
 
     async def relay(self, exchange: Exchange) -> None:
         """Hand on that many bytes, wait, then hand on the rest."""
@@ -206,7 +191,7 @@ class FaultProxy:
 
     server_port: int = 0
     faults: tuple[Fault, ...] = ()
-    always: Fault = field(default_factory=Whole)
+    always: Fault = field(default_factory=Cut)
     """The fault of the connections after the last one."""
     requests: list[bytes] = field(default_factory=list)
     """The first request on each connection, head and body."""
