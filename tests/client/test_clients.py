@@ -138,32 +138,31 @@ def test_params(run: Run, server: Server, client: str) -> None:
     assert "PROGRESS  50 %  Step 1 of 2\n" in program.output
 
 
+NOT_FOUND = {
+    "no TLS": ("https://{}", (), r"No answer from {url} \(TLS: [a-z ]+\)"),
+    "no such path": (
+        "http://{}/nowhere",
+        (),
+        r"\(404\): there are no tasks .*; is a path prefix missing from",
+    ),
+    "no id": ("http://{}", ("--task-id", "a/b"), r"/task-progress/a%2Fb$|no \(404\): "),
+    "an unknown id": (
+        "http://{}",
+        ("--task-id", "abc"),
+        r"\(404\): Task 'abc' .*: it has never existed or was",
+    ),
+    "another's": ("http://{}", ("--task-id", "0" * 32), "not found: it was started by another process"),
+}
+
+
 @ONE
-@pytest.mark.parametrize(
-    ("address", "task_id", "sentence"),
-    [
-        ("https://{}", "abc", r"No answer from {url} \(TLS: [a-z ]+\)"),
-        (
-            "http://{}/nowhere",
-            "abc",
-            r"\(404\): there are no tasks at this address; is a path prefix missing from --url, such as",
-        ),
-        ("http://{}", "a/b", r"/task-progress/a%2Fb$|no \(404\): "),
-        (
-            "http://{}",
-            "abc",
-            r"says no \(404\): Task 'abc' not found: it has never existed or was forgotten",
-        ),
-        ("http://{}", "0" * 32, "not found: it was started by another process of this application"),
-    ],
-    ids=["no TLS", "no such path", "no id", "an unknown id", "another process's"],
-)
+@pytest.mark.parametrize(("address", "flags", "sentence"), NOT_FOUND.values(), ids=NOT_FOUND)
 def test_not_found(
-    run: Run, server: Server, client: str, address: str, task_id: str, sentence: str
+    run: Run, server: Server, client: str, address: str, flags: tuple[str, ...], sentence: str
 ) -> None:
     """What isn't there, or is asked for in the wrong way: one sentence that says so, and exit code 2."""
     url = address.format(server.url.removeprefix("http://"))
-    said = refused(run(client, "--url", url, "--task-id", task_id))
+    said = refused(run(client, "--url", url, *flags))
     assert said.startswith(f"{client}: ")
     assert re.search(sentence.replace("{url}", url), said)
 

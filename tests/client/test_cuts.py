@@ -98,22 +98,21 @@ async def test_one(recording: Recording, either: AsyncClient, faults: tuple[Faul
     await try_all(recording, either, [faults])
 
 
-@pytest.mark.parametrize(
-    "own_server", ["memory", pytest.param("file", marks=pytest.mark.slow)], indirect=True
-)
-@pytest.mark.parametrize("kind", [Cut, End])
-async def test_cut_anywhere(recording: Recording, either: AsyncClient, kind: type[Cut]) -> None:
-    """Cut at a sample of offsets, around the end of each line for one: every event is seen, once, whole."""
+EVERYWHERE = [pytest.param(kind, True, marks=pytest.mark.slow) for kind in (Cut, Reset, End)]
+
+
+@pytest.mark.parametrize(("kind", "everywhere"), [(Cut, False), (End, False), *EVERYWHERE])
+async def test_cut_anywhere(
+    recording: Recording, either: AsyncClient, kind: type[Cut], *, everywhere: bool
+) -> None:
+    """Cut at each byte of the answer, head and framing too: every event is seen, once, whole.
+
+    Or at a sample of them, around the end of each line for one.
+    """
     ends = {match.end() for match in re.finditer(rb"\r|\n", recording.answer)}
-    offsets = ends | {end - 1 for end in ends} | set(range(0, len(recording.answer), 7))
-    await try_all(recording, either, [(kind(offset),) for offset in sorted(offsets)])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", [Cut, Reset, End])
-async def test_cut_everywhere(recording: Recording, either: AsyncClient, kind: type[Cut]) -> None:
-    """Cut at each and every byte of the answer, head and framing too: every event is seen, once, whole."""
-    await try_all(recording, either, [(kind(offset),) for offset in range(len(recording.answer) + 1)])
+    sample = ends | {end - 1 for end in ends} | {*range(0, len(recording.answer), 7)}
+    offsets = range(len(recording.answer) + 1) if everywhere else sorted(sample)
+    await try_all(recording, either, [(kind(offset),) for offset in offsets])
 
 
 def any_faults(draw: random.Random, answer_bytes: int) -> tuple[Fault, ...]:

@@ -15,15 +15,12 @@ import urllib3
 import client
 import sse_client
 from taskstream.client import EventSource, EventTooLarge, sync_stream
-from taskstream.client.environment import proxies_count
 from taskstream.client.event_source import NETWORK_ERRORS, open_session
 from taskstream.client.protocol import ServerError
 from taskstream.client.retrying import Retrying
 from tests.client.running import ALL, ONE, AsyncClient, Run
 from tests.support.faults import Answer, FaultProxy
 from tests.support.programs import Server
-
-URL = "http://nowhere.invalid"
 
 
 @pytest.mark.parametrize("fields", [{"seconds": "bad"}, {"work": "none"}])
@@ -63,15 +60,6 @@ async def test_what_on_comment_raises(server: Server) -> None:
                     pass
         async with session.post(f"{server.url}/cancel-task/{task['task_id']}"):
             pass
-
-
-@pytest.mark.parametrize(
-    "url", ["http://localhost:8000", "https://a.localhost", "http://127.0.0.2", "http://[::1]:1"]
-)
-def test_no_proxy_for_the_machine_itself(url: str) -> None:
-    """A proxy would not find what only this machine has."""
-    assert not proxies_count(url)
-    assert proxies_count("http://localhost.example.org")
 
 
 @ONE
@@ -157,25 +145,30 @@ def test_a_connection_closed_by_its_own_timeout() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "asked"),
+    ("url", "variables", "asked"),
     [
-        ({"http_proxy": "{proxy}"}, True),
-        ({"http_proxy": "{proxy}", "no_proxy": "nowhere.invalid"}, False),
-        ({"http_proxy": "{proxy}", "no_proxy": "*"}, False),
-        ({"all_proxy": "{proxy}"}, False),
-        ({"https_proxy": "{proxy}"}, False),
+        ("http://nowhere.invalid", {"http_proxy": "{proxy}"}, True),
+        ("http://localhost.nowhere.invalid", {"http_proxy": "{proxy}"}, True),
+        ("http://nowhere.invalid", {"http_proxy": "{proxy}", "no_proxy": "nowhere.invalid"}, False),
+        ("http://nowhere.invalid", {"http_proxy": "{proxy}", "no_proxy": "*"}, False),
+        ("http://nowhere.invalid", {"all_proxy": "{proxy}"}, False),
+        ("http://nowhere.invalid", {"https_proxy": "{proxy}"}, False),
+        *[
+            (f"{here}:1", {"http_proxy": "{proxy}", "https_proxy": "{proxy}"}, False)
+            for here in ("http://localhost", "https://a.localhost", "http://127.0.0.2", "http://[::1]")
+        ],
     ],
     ids=str,
 )
 async def test_proxies(
-    monkeypatch: pytest.MonkeyPatch, either: AsyncClient, variables: dict[str, str], asked: bool
+    monkeypatch: pytest.MonkeyPatch, either: AsyncClient, url: str, variables: dict[str, str], asked: bool
 ) -> None:
-    """Both clients ask the same proxy, or none."""
+    """Both clients ask the same proxy, or none: not for this machine itself, which it would not find."""
     async with FaultProxy(always=Answer(422, (), '{"detail": "I am the proxy."}')) as proxy:
         for name, value in variables.items():
             monkeypatch.setenv(name, value.format(proxy=proxy.url))
         with pytest.raises(ServerError) as raised:
-            await either.start(URL, Retrying(URL, 0))
+            await either.start(url, Retrying(url, 0))
         assert ("I am the proxy" in str(raised.value)) == asked
 
 

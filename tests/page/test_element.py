@@ -76,54 +76,41 @@ def test_elements_come_move_and_go(start_server: StartServer, page: Page) -> Non
 
 
 def test_another_address_shows_another_task(server: Server, page: Page) -> None:
-    """When `src` changes, nothing is left of the task before."""
+    """When `src` changes, nothing is left of the task before; without one, nothing is asked for."""
     first, second = (start_task(server, work="scraping", name=name, seconds=0) for name in ("One", "Two"))
     open_host_page(page, server, tag(first))
+    element = page.locator("task-progress")
     expect(part(page, "result")).to_be_visible()
-    page.evaluate("id => document.querySelector('task-progress').src = `/tasks/${id}`", second)
+    element.evaluate("(each, id) => each.src = `/tasks/${id}`", second)
     expect(part(page, "name")).to_have_text("Two")
-    page.evaluate("document.querySelector('task-progress').setAttribute('src', '/tasks/none')")
+    element.evaluate("each => each.setAttribute('src', '/tasks/none')")
     expect(part(page, "badge")).to_have_text("Not found")
     expect(part(page, "result")).to_be_hidden()
-
-
-def test_an_address_that_is_taken_away(server: Server, page: Page) -> None:
-    """`src = null` leaves an element without a task, as before there was one; nothing is asked for."""
-    task_id = start_task(server, name="One", seconds=0)
-    open_host_page(page, server, tag(task_id), NOTE_EVENTS)
-    expect(part(page, "badge")).to_have_text("Done")
     asked = note_requests(page)
     for nothing in ("null", "undefined"):
-        page.evaluate(f"document.querySelector('task-progress').src = {nothing}")
+        element.evaluate(f"each => each.src = {nothing}")
         expect(part(page, "message")).to_have_text("Waiting for the server")
-        assert page.locator("task-progress").get_attribute("src") is None
-        assert page.evaluate("document.querySelector('task-progress').src") == ""
+        assert element.get_attribute("src") is None
+        expect(element).to_have_js_property("src", "")
     assert asked == []
-    page.evaluate("id => document.querySelector('task-progress').src = `/tasks/${id}`", task_id)
+    element.evaluate("(each, id) => each.src = `/tasks/${id}`", first)
     expect(part(page, "badge")).to_have_text("Done")
 
 
 def test_output_is_a_property(every_field: Server, page: Page) -> None:
     """`output = true` shows what the task says, `false` takes it away; the attribute is the same thing."""
     task_id = start_task(every_field, work="talk", words=5)
-    open_host_page(page, every_field, "<main></main>")
-    page.evaluate(
-        """(src) => {
-            const element = document.createElement("task-progress");
-            Object.assign(element, { src, output: true });
-            document.querySelector("main").append(element);
-        }""",
-        f"/tasks/{task_id}",
-    )
+    open_host_page(page, every_field, "<task-progress></task-progress>")
     element = page.locator("task-progress")
+    element.evaluate("(each, src) => Object.assign(each, { src, output: true })", f"/tasks/{task_id}")
     expect(part(page, "badge")).to_have_text("Done")
     expect(page.get_by_role("log")).to_have_text("0 1 2 3 4 ")
     assert element.get_attribute("output") == ""
-    element.evaluate("element => { element.output = false; }")
+    element.evaluate("each => each.output = false")
     expect(page.get_by_role("log")).to_have_count(0)
     assert element.get_attribute("output") is None
-    element.evaluate("element => element.setAttribute('output', '')")
-    assert element.evaluate("element => element.output") is True
+    element.evaluate("each => each.setAttribute('output', '')")
+    expect(element).to_have_js_property("output", value=True)
 
 
 @pytest.mark.parametrize(
