@@ -156,16 +156,15 @@ class EventSource:
         # The standard starts each connection with an empty id; browsers keep the one they have, so that
         # events without an id don't make them forget where they were. So do we.
         parser = Parser(self.last_event_id, self._max_event_bytes, self._on_comment and self._comment)
-        while chunk := await self._read(response):
+        while True:
+            async with asyncio.timeout(self.read_timeout):  # of our own: what decodes to nothing is silence
+                chunk = await response.content.readany()
+            if not chunk:
+                return
             for event in parser.parse(chunk):
                 self._take(parser)
                 yield event
             self._take(parser)
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """The next bytes of the body: what decodes to nothing is silence, too."""
-        async with asyncio.timeout(self.read_timeout):
-            return await response.content.readany()
 
     def _take(self, parser: Parser) -> None:
         """Take over what the parser has read beside events."""

@@ -88,8 +88,7 @@ class Bars(Progress):
 
     def name(self, task_id: str) -> str:
         """The name of a task; its id, as long as nothing else is known."""
-        name: str = self.snapshots[task_id]["name"] if task_id in self.snapshots else task_id
-        return name
+        return str(self.snapshots[task_id]["name"]) if task_id in self.snapshots else task_id
 
     def totals(self) -> str:
         """How many tasks are in which state, if any was seen: `3 tasks: 2 SUCCESS, 1 given up`."""

@@ -74,11 +74,9 @@ class Terminal:
 
     def retrying(self, task_id: str | None = None) -> Retrying:
         """How to retry watching a task, or starting one; the state of the connection is shown here."""
-        url, seconds = self._arguments.url, self._arguments.patience
-        if task_id is None:
-            return Retrying(url, seconds, self._print_once)
-        notify = partial(self._print_about, task_id)
-        return Retrying(url, seconds, notify, on_lost=partial(self._report_lost, task_id))
+        notify = partial(self._print_about, task_id) if task_id else self._print_once
+        on_lost = partial(self._report_lost, task_id or "")
+        return Retrying(self._arguments.url, self._arguments.patience, notify, on_lost=on_lost)
 
     def on_output(self, task_id: str) -> Callable[[str], object] | None:
         """What shows the output of a task: in a pipe as it is, unless there are many; None if unwanted."""

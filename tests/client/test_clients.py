@@ -3,7 +3,6 @@
 import asyncio
 import re
 import signal
-import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -43,7 +42,6 @@ FIVE_STEPS = [
 """What is printed of a task in five steps, watched from its beginning."""
 
 WORKS = "'simulated', 'scraping', 'flood', 'hot_loop', 'sleep', 'odd', 'speech' or 'go_on'"
-SPEECH = ("--work", "speech", "--param")
 SAID = [
     event(2, {"text": 5}, "output"),
     event(2, {}, "output"),
@@ -99,15 +97,11 @@ def test_cancelled(run: Run, server: Server, client: str) -> None:
 
 
 @ALL
-def test_no_server(run: Run, client: str) -> None:
+def test_no_server(run: Run, no_server: str, client: str) -> None:
     """No server: one sentence that says what to do, at once, and exit code 2."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    sentence = refused(run(client, "--url", url))
-    assert sentence == (
-        f"{client}: No answer from {url} (Connection refused): start it with: {PYTHON} app.py --port {port}"
-    )
+    start = f"{PYTHON} app.py --port {no_server.rpartition(':')[2]}"
+    sentence = f"{client}: No answer from {no_server} (Connection refused): start it with: {start}"
+    assert refused(run(client, "--url", no_server)) == sentence
 
 
 @pytest.mark.parametrize(

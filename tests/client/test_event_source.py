@@ -5,7 +5,6 @@ The table has what the web-platform-tests' cases of the format are about.
 
 import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -334,10 +333,8 @@ async def test_reconnects(proxy: FaultProxy, session: aiohttp.ClientSession) -> 
     assert {state for _, state in told} == {ReadyState.CONNECTING}
 
 
-async def test_no_server(proxy: FaultProxy, session: aiohttp.ClientSession) -> None:
+async def test_no_server(no_server: str, proxy: FaultProxy, session: aiohttp.ClientSession) -> None:
     """A server that isn't there is a network error: it is asked again, after the reconnection time."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/"
     errors: list[Exception | None] = []
 
     def count(error: Exception | None) -> None:
@@ -345,7 +342,7 @@ async def test_no_server(proxy: FaultProxy, session: aiohttp.ClientSession) -> N
         if len(errors) == 3:
             source.url = serve(proxy, 410)
 
-    source = EventSource(session, url, reconnection_seconds=0.001, on_error=count)
+    source = EventSource(session, no_server, reconnection_seconds=0.001, on_error=count)
     with pytest.raises(aiohttp.ClientConnectorError):
         await read(source)
     with pytest.raises(EventSourceError):

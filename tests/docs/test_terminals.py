@@ -130,24 +130,3 @@ def test_wheel(lines: list[str], tmp_path: Path) -> None:
     files = [path for path in (tmp_path / "taskstream").rglob("*") if path.is_file()]
     assert packed == {path.relative_to(tmp_path).as_posix() for path in files}
     assert {"taskstream/py.typed", "taskstream/browser/index.html"} <= packed
-
-
-@pytest.mark.slow
-@terminals("docs/reliability.md", 0)
-def test_soak(lines: list[str]) -> None:
-    """The command of the soak runs, here for a moment, and loses nothing."""
-    (command,) = lines
-    _, *arguments = shlex.split(command)
-    with Program(*arguments, "--seconds", "2", "--viewers", "20", "--retention-seconds", "1") as soak:
-        assert soak.wait(120) == 0, soak.output
-
-
-@pytest.mark.slow
-@terminals("docs/reliability.md", 1)
-def test_chaos(lines: list[str]) -> None:
-    """The command of the figures for several machines runs, here once and for a moment."""
-    (command,) = lines
-    _, *arguments = shlex.split(command)
-    with Program(*arguments, "--runs", "1", "--seconds", "2", "--faults", "pause") as chaos:
-        assert chaos.wait(120) == 0, chaos.output
-    assert re.search(r"^\| seed +\| .* \| broken +\|$", chaos.output, re.MULTILINE)

@@ -27,11 +27,6 @@ def show(page: Page, *tasks: Mapping[str, object], **props: object) -> None:
     page.evaluate("props => show(props)", {"tasks": tasks, **props})
 
 
-def texts(page: Page) -> list[str]:
-    """What each task shows."""
-    return page.locator("main b").all_inner_texts()
-
-
 def test_a_task_is_shown_to_its_end(server: Server, page: Page, react_app: str) -> None:
     """Under StrictMode a component renders each snapshot, over one connection that is opened once."""
     asked = note_requests(page, "task-progress?")
