@@ -123,15 +123,6 @@ async def test_refused(
     assert str(raised.value) == f"The server at {own_server.url} says no {words}"
 
 
-@ONE
-def test_params(run: Run, server: Server, client: str) -> None:
-    """--param hands any parameter to the work."""
-    flags = ("--param", "steps=2", "--param", "seconds=0", "--param", "name=n m")
-    program = run(client, "--url", server.url, *flags)
-    assert program.wait() == 0
-    assert "PROGRESS  50 %  Step 1 of 2\n" in program.output
-
-
 NOT_FOUND = {
     "no TLS": ("https://{}", (), r"No answer from {url} \(TLS: [a-z ]+\)"),
     "no such path": (

@@ -4,8 +4,7 @@ import asyncio
 import socket
 import time
 import zlib
-from contextlib import closing, suppress
-from typing import Any
+from dataclasses import dataclass
 
 import aiohttp
 import pytest
@@ -14,12 +13,12 @@ import urllib3
 
 import client
 import sse_client
-from taskstream.client import EventSource, EventTooLarge, sync_stream
-from taskstream.client.event_source import NETWORK_ERRORS, open_session
-from taskstream.client.protocol import ServerError
+from taskstream.client import EventSource, sync_stream
+from taskstream.client.event_source import open_session
+from taskstream.client.protocol import ServerError, Unreachable, WrongServer
 from taskstream.client.retrying import Retrying
-from tests.client.running import ALL, ONE, AsyncClient, Run
-from tests.support.faults import Answer, FaultProxy
+from tests.client.running import ALL, ONE, AsyncClient, Run, hasty
+from tests.support.faults import Answer, Exchange, Fault, FaultProxy
 from tests.support.programs import Server
 
 
@@ -79,6 +78,24 @@ NOTHING = zlib.compressobj(wbits=31).flush(zlib.Z_FULL_FLUSH)
 BOMB = zlib.compress(b"data: " + b"x" * 10_000_000, wbits=31)
 
 
+@dataclass(frozen=True, slots=True)
+class Endless(Fault):
+    """A body that goes on and on."""
+
+    begin: bytes
+    again: bytes
+
+    request_bytes = 0
+
+    async def relay(self, exchange: Exchange) -> None:
+        """Answer in the server's place."""
+        exchange.client.write(self.begin)
+        while True:
+            exchange.client.write(self.again * 100)
+            await exchange.client.drain()
+            await asyncio.sleep(0.001)
+
+
 def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
@@ -92,41 +109,11 @@ def chunk(data: bytes) -> bytes:
     ],
     ids=["a body that decodes to nothing", "fields behind it without end", "a bomb"],
 )
-@pytest.mark.parametrize("kind", ["client", "sse_client"])
-async def test_endless_bodies(kind: str, begin: bytes, again: bytes) -> None:
+async def test_endless_bodies(either: AsyncClient, begin: bytes, again: bytes) -> None:
     """Bytes that say nothing are silence, however many come; those that say too much are refused."""
-
-    async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(begin)
-        with suppress(ConnectionError), closing(writer):
-            while not writer.is_closing():
-                writer.write(again * 100)
-                await writer.drain()
-                await asyncio.sleep(0.001)
-
-    limits: dict[str, Any] = {"read_timeout": 0.5, "max_event_bytes": 1_000_000}
-
-    async def read(url: str) -> None:
-        async with (
-            aiohttp.ClientSession() as session,
-            EventSource(session, url, **limits).connect() as events,
-        ):
-            await anext(events)
-
-    def read_sync(url: str) -> None:
-        with (
-            requests.Session() as session,
-            sync_stream.connect(session, url, open_timeout=5, **limits) as events,
-        ):
-            next(events)
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-    async with asyncio.timeout(20):
-        with pytest.raises((*NETWORK_ERRORS, *sync_stream.NETWORK_ERRORS, EventTooLarge)) as raised:
-            await (read(url) if kind == "client" else asyncio.to_thread(read_sync, url))
-    assert (raised.type is EventTooLarge) == (not again)
-    server.close()
+    async with FaultProxy(always=Endless(begin, again)) as proxy, asyncio.timeout(20):
+        with pytest.raises(Unreachable if again else WrongServer):
+            await either.watch(proxy.url, "x", hasty(proxy.url, 1))
 
 
 def test_a_connection_closed_by_its_own_timeout() -> None:

@@ -2,14 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 
-from anyio.from_thread import start_blocking_portal
 from playwright.sync_api import Page
 
 from tests.support.browser import start_task
-from tests.support.faults import Cut, FaultProxy, record
+from tests.support.faults import Cut, FaultProxy, in_thread, record
 from tests.support.programs import Server
 
 WATCH = """(urls) => Promise.all(urls.map((url) => new Promise((resolve) => {
@@ -19,16 +16,6 @@ WATCH = """(urls) => Promise.all(urls.map((url) => new Promise((resolve) => {
     source.addEventListener("output", (event) => seen.push(event.data));
     source.onerror = () => { if (source.readyState === EventSource.CLOSED) resolve(seen); };
 })))"""
-
-
-@contextmanager
-def proxies(port: int, offsets: range) -> Iterator[list[str]]:
-    """The addresses of proxies whose first connection is cut at these offsets, in a thread of their own."""
-    with start_blocking_portal() as portal, ExitStack() as stack:
-        proxies = [FaultProxy(port, (Cut(offset),)) for offset in offsets]
-        for proxy in proxies:
-            stack.enter_context(portal.wrap_async_context_manager(proxy))
-        yield [proxy.url for proxy in proxies]
 
 
 def test_cut_anywhere(speaker: Server, page: Page) -> None:
@@ -44,7 +31,8 @@ def test_cut_anywhere(speaker: Server, page: Page) -> None:
     assert json.loads(expected[-1])["status"] == "SUCCESS"
     body = answer.index(b"\r\n\r\n") + 4
     offsets = range(body, len(answer), (len(answer) - body) // 50)
-    with proxies(speaker.port, offsets) as urls:
-        seen = page.evaluate(WATCH, [f"{url}/task-progress/{task_id}" for url in urls])
+    proxies = [FaultProxy(speaker.port, (Cut(offset),)) for offset in offsets]
+    with in_thread(*proxies):
+        seen = page.evaluate(WATCH, [f"{proxy.url}/task-progress/{task_id}" for proxy in proxies])
     assert len(seen) >= 50
     assert {offset: data for offset, data in zip(offsets, seen, strict=True) if data != expected} == {}

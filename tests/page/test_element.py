@@ -12,6 +12,7 @@ from tests.support.programs import Server
 
 StartServer = Callable[..., Server]
 
+NUMBERS = [f"{number} " for number in range(60)]
 NOTE_EVENTS = """
     window.seen = [];
     for (const type of ["progress", "end", "error"]) {
@@ -97,10 +98,10 @@ def test_another_address_shows_another_task(server: Server, page: Page) -> None:
     expect(part(page, "badge")).to_have_text("Done")
 
 
-def test_output_is_a_property(every_field: Server, page: Page) -> None:
+def test_output_is_a_property(speaker: Server, page: Page) -> None:
     """`output = true` shows what the task says, `false` takes it away; the attribute is the same thing."""
-    task_id = start_task(every_field, work="talk", words=5)
-    open_host_page(page, every_field, "<task-progress></task-progress>")
+    task_id = start_task(speaker, work="speech", pieces=NUMBERS[:5])
+    open_host_page(page, speaker, "<task-progress></task-progress>")
     element = page.locator("task-progress")
     element.evaluate("(each, src) => Object.assign(each, { src, output: true })", f"/tasks/{task_id}")
     expect(part(page, "badge")).to_have_text("Done")
@@ -231,19 +232,19 @@ def test_nothing_moves_when_it_is_there(server: Server, page: Page) -> None:
     assert page.locator("task-progress").bounding_box() == before
 
 
-def test_no_output_has_no_box(every_field: Server, page: Page) -> None:
+def test_no_output_has_no_box(speaker: Server, page: Page) -> None:
     """Until there is output there is no empty box for it, as after a 401."""
-    task_id = start_task(every_field, work="talk")
+    task_id = start_task(speaker, work="speech", pieces=NUMBERS)
     page.route("**/stream", lambda route: route.fulfill(status=401))
-    open_host_page(page, every_field, tag(task_id, "output"))
+    open_host_page(page, speaker, tag(task_id, "output"))
     expect(part(page, "message")).to_contain_text("sign in again")
     expect(part(page, "output")).to_be_hidden()
 
 
-def test_output_is_shown_once(every_field: Server, page: Page) -> None:
+def test_output_is_shown_once(speaker: Server, page: Page) -> None:
     """An element that is taken out and put back, or gets other headers, shows all output, and that once."""
-    task_id = start_task(every_field, work="talk", words=60)
-    open_host_page(page, every_field, tag(task_id, "output"))
+    task_id = start_task(speaker, work="speech", pieces=NUMBERS, seconds=0.05)
+    open_host_page(page, speaker, tag(task_id, "output"))
     expect(page.get_by_role("log")).to_contain_text("3 4 5")
     page.evaluate("""async () => {
         const element = document.querySelector("task-progress");
@@ -254,7 +255,7 @@ def test_output_is_shown_once(every_field: Server, page: Page) -> None:
     expect(page.get_by_role("log")).to_contain_text("13 14 15")
     page.evaluate("document.querySelector('task-progress').headers = { Token: 'new' }")
     expect(part(page, "badge")).to_have_text("Done")
-    assert page.get_by_role("log").inner_text().split() == [str(number) for number in range(60)]
+    expect(page.get_by_role("log")).to_have_text("".join(NUMBERS))
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from tests.support.browser import (
     turn_tab,
     until_streams,
 )
-from tests.support.gateway import Fate, gateway
+from tests.support.faults import BAD_GATEWAY, Cut, gateway
 from tests.support.programs import OwnWorkServer, Server
 
 LINES = [f"line {number}\n" for number in range(200)]
@@ -41,8 +41,9 @@ FORGET = """async () => {
     range.setStart(text, at);
     range.setEnd(text, at + 5);
     getSelection().addRange(range);
+    const scrolled = new Promise((done) => log.addEventListener("scroll", done, { once: true }));
     log.scrollTop += range.getBoundingClientRect().top - log.getBoundingClientRect().top;
-    await new Promise(requestAnimationFrame);
+    await scrolled;
     const top = () => range.getBoundingClientRect().top - log.getBoundingClientRect().top;
     const [before, length] = [top(), log.textContent.length];
     await say(3700, 4000);
@@ -163,24 +164,24 @@ def test_one_pane_at_a_time(speaker: Server, page: Page) -> None:
 
 def test_a_cut_connection_goes_on(speaker: Server, page: Page) -> None:
     """After cuts and a 502 the log goes on with what follows the last event: each line is there once."""
-    with gateway(speaker.url) as proxy:
+    with gateway(speaker) as proxy:
         page.goto(f"{proxy.url}/#{speak(speaker, LINES, pauses=[21, 61])}")
         log = open_output(page)
         expect(log).to_contain_text("line 20\n")
         proxy.cut()
         start_task(speaker, work="go_on")
         expect(log).to_contain_text("line 60\n")
-        proxy.fates = [Fate.BAD_GATEWAY]
+        proxy.always = BAD_GATEWAY
         proxy.cut()
         expect(page.locator(STATE)).to_contain_text("(502)")
-        proxy.fates = [Fate.PASS]
+        proxy.always = Cut()
         start_task(speaker, work="go_on")
         expect(page.locator(STATE)).to_have_text("Complete")
         assert log.inner_text() == TEXT
-        own = [request for request in proxy.streams if request.path.endswith("/stream")]
-        first, *others = [request.headers.get("Last-Event-ID") for request in own]
-        assert first is None
-        ids = [int(each or 0) for each in others]
+        own = [request for request in proxy.requests if b"/stream HTTP" in request]
+        found = [re.search(rb"(?i)\r\nLast-Event-ID: (\d+)", request) for request in own]
+        assert found.pop(0) is None
+        ids = [int(each[1]) if each else 0 for each in found]
         assert len(ids) >= 3
         assert ids == sorted(ids)
         assert min(ids) > 20

@@ -19,7 +19,7 @@ from tests.support.browser import (
     turn_tab,
     until_streams,
 )
-from tests.support.gateway import gateway
+from tests.support.faults import gateway
 from tests.support.programs import Server
 
 StartServer = Callable[..., Server]
@@ -188,7 +188,7 @@ def test_a_server_that_is_full_or_gone_is_said_to_be(start_server: StartServer, 
 
 def test_a_server_that_is_back_is_not_said_to_be_gone(server: Server, page: Page) -> None:
     """Neither the form nor a card goes on saying that the server can't be reached once it can."""
-    with gateway(server.url) as proxy:
+    with gateway(server) as proxy:
         page.goto(proxy.url)
         submit(page, name="Long", seconds=60)
         expect_status(page, "Long", "PROGRESS")

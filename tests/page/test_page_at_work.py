@@ -16,7 +16,7 @@ from tests.support.browser import (
     submit,
     turn_tab,
 )
-from tests.support.gateway import Fate, gateway
+from tests.support.faults import BAD_GATEWAY, MUTE_AFTER_EVENT, Hold, gateway
 from tests.support.programs import Server
 
 CONNECTION = "#connection"
@@ -88,8 +88,7 @@ def test_nothing_moves(server: Server, page: Page, width: int) -> None:
 
 def test_live_is_told_from_mute(server: Server, page: Page) -> None:
     """A connection on which not even heartbeats arrive is not called live for longer than three of them."""
-    with gateway(server.url) as proxy:
-        proxy.fates = [Fate.MUTE, Fate.BAD_GATEWAY]
+    with gateway(server, MUTE_AFTER_EVENT, BAD_GATEWAY) as proxy:
         page.clock.install()
         page.goto(proxy.url)
         submit(page, name="Long", seconds=60)
@@ -102,8 +101,7 @@ def test_live_is_told_from_mute(server: Server, page: Page) -> None:
 
 def test_a_proxy_that_buffers(server: Server, page: Page) -> None:
     """While no stream gets through, the page says that it asks, and asks; the task is seen to end."""
-    with gateway(server.url) as proxy:
-        proxy.fates = [Fate.HOLD]
+    with gateway(server, Hold()) as proxy:
         page.clock.install()
         page.goto(proxy.url)
         submit(page, name="Held back", seconds=60)

@@ -98,13 +98,13 @@ def test_cancel_and_what_is_wrong(server: Server, page: Page, react_app: str) ->
     expect(page.locator("main u").nth(1)).to_contain_text("not found: it has never existed")
 
 
-def test_output_is_text_so_far(every_field: Server, page: Page, react_app: str) -> None:
+def test_output_is_text_so_far(speaker: Server, page: Page, react_app: str) -> None:
     """With the option `output` the hook gives all text so far; that of silent work is empty."""
-    talk, silent = (start_task(every_field, work=work) for work in ("talk", "nothing"))
-    open_host_page(page, every_field, "<main></main>", react_app)
-    show(page, *({"url": f"/tasks/{each}", "options": {"output": True}} for each in (talk, silent)))
-    expect(page.locator("main b").first).to_have_text("talk SUCCESS 100 0 1 2 3 4 ")
-    expect(page.locator("main b").last).to_have_text("nothing SUCCESS 100 ")
+    ids = (start_task(speaker, work="speech", pieces=["0 ", "1 "]), start_task(speaker, seconds=0))
+    open_host_page(page, speaker, "<main></main>", react_app)
+    show(page, *({"url": f"/tasks/{each}", "options": {"output": True}} for each in ids))
+    expect(page.locator("main b").first).to_have_text("speech SUCCESS 100 0 1 ")
+    expect(page.locator("main b").last).to_have_text("simulated SUCCESS 100 ")
 
 
 def test_the_element_in_react(server: Server, page: Page, react_app: str) -> None:
