@@ -12,6 +12,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from enum import IntEnum
+from itertools import chain
 
 import aiohttp
 
@@ -161,16 +162,12 @@ class EventSource:
                 chunk = await response.content.readany()
             if not chunk:
                 return
-            for event in parser.parse(chunk):
-                self._take(parser)
-                yield event
-            self._take(parser)
-
-    def _take(self, parser: Parser) -> None:
-        """Take over what the parser has read beside events."""
-        self.last_event_id = parser.last_event_id
-        if parser.reconnection_seconds is not None:
-            self.reconnection_seconds = parser.reconnection_seconds
+            for event in chain(parser.parse(chunk), [None]):  # also what stands behind the last event
+                self.last_event_id = parser.last_event_id
+                if parser.reconnection_seconds is not None:
+                    self.reconnection_seconds = parser.reconnection_seconds
+                if event:
+                    yield event
 
     def _comment(self, text: str) -> None:
         """Call `on_comment`, whose errors are no network's."""

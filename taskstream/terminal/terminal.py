@@ -139,7 +139,8 @@ class Terminal:
         unfinished = [task_id for task_id in dict.fromkeys(self._task_ids) if task_id not in ended]
         if isinstance(error, ServerError):
             self._bars.abandon(unfinished[0] if unfinished else None, error)
-        self._lines.end()
+        for task_id in self._task_ids:
+            self._lines.end_line(task_id)
         self._bars.stop()
         if self._many and self._bars.disable and (totals := self._bars.totals()):
             self._print(totals)
@@ -156,7 +157,7 @@ class Terminal:
                 self._print(f"{self._program}: {advice(error, self._arguments.url)}")
             case BaseException():
                 return None
-        if self._bars.abandoned or self._bars.not_started:
+        if self._bars.abandoned:
             return REFUSED
         ok = all(snapshot["status"] == "SUCCESS" for snapshot in self._bars.snapshots.values())
         return SUCCESS if ok else FAILED

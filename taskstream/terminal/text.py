@@ -141,8 +141,3 @@ class WholeLines:
         """Write what a task has left incomplete, as a line."""
         if task_id in self._incomplete:
             self.add(task_id, "\n")
-
-    def end(self) -> None:
-        """Write what all tasks have left incomplete."""
-        for task_id in list(self._incomplete):
-            self.end_line(task_id)

@@ -130,7 +130,7 @@ NOT_FOUND = {
         (),
         r"\(404\): there are no tasks .*; is a path prefix missing from",
     ),
-    "no id": ("http://{}", ("--task-id", "a/b"), r"/task-progress/a%2Fb$|no \(404\): "),
+    "no id": ("http://{}", ("--task-id", "?"), r"\(404\): Task '\?' not found"),
     "an unknown id": (
         "http://{}",
         ("--task-id", "abc"),

@@ -87,7 +87,7 @@ async def test_numbers_of_long_names(server: Server, columns: int) -> None:
         "--seconds",
         "0.2",
         "--name",
-        "A very long 東京 name " * 3,
+        "A " + "東京" * 7,
     )
     code, screen = await asyncio.to_thread(run_in_terminal, "multiple_task.py", *flags, columns=columns)
     assert code == 0
