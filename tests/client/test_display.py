@@ -79,16 +79,7 @@ async def test_result_under_the_bar(client: str) -> None:
 @pytest.mark.parametrize("columns", [30, 80])
 async def test_numbers_of_long_names(server: Server, columns: int) -> None:
     """A name that is too long loses its middle, on any terminal: its number tells tasks apart."""
-    flags = (
-        "--url",
-        server.url,
-        "--count",
-        "3",
-        "--seconds",
-        "0.2",
-        "--name",
-        "A " + "東京" * 7,
-    )
+    flags = ("--url", server.url, "--count", "3", "--seconds", "0.2", "--name", "A " + "東京" * 7)
     code, screen = await asyncio.to_thread(run_in_terminal, "multiple_task.py", *flags, columns=columns)
     assert code == 0
     last = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen).splitlines()[-4:]
