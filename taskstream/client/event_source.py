@@ -181,9 +181,7 @@ class EventSource:
 
 async def read_beginning(response: aiohttp.ClientResponse) -> bytes:
     """The body of an answer that is no stream, or its first `ERROR_BODY_BYTES`."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
+    body = b""
+    while len(body) < errors.ERROR_BODY_BYTES and (chunk := await response.content.readany()):
         body += chunk
-        if len(body) >= errors.ERROR_BODY_BYTES:
-            break
-    return bytes(body)
+    return body
