@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from urllib.parse import quote
-from uuid import uuid4
 
 import aiohttp
 
@@ -24,18 +23,14 @@ async def start_task(
     session: aiohttp.ClientSession, url: str, retrying: Retrying | None = None, /, **fields: object
 ) -> SnapshotDict:
     """Start a task, exactly once; its first snapshot."""
+    url = protocol.server_url(url)
     retrying = retrying or Retrying(url)
     address, timeout = f"{url}/start-task", aiohttp.ClientTimeout(protocol.ANSWER_SECONDS)
-    key = {"Idempotency-Key": uuid4().hex}  # the same each time: asking again starts no second task
+    request = protocol.start_request(fields)  # the same each time: asking again starts no second task
     while True:
         try:
             async with session.post(
-                address,
-                json=fields,
-                headers=key,
-                timeout=timeout,
-                allow_redirects=False,
-                raise_for_status=False,
+                address, timeout=timeout, allow_redirects=False, raise_for_status=False, **request
             ) as response:
                 body = await read_beginning(response)
                 return protocol.read_answer(url, response.status, response.headers, body)
@@ -52,6 +47,7 @@ async def watch_task(
     on_output: Callable[[str], object] | None = None,
 ) -> AsyncGenerator[SnapshotDict, None]:
     """The snapshots of a task, each of them once, up to its last one; `on_output` gets its output."""
+    url = protocol.server_url(url)
     retrying = retrying or Retrying(url)
     cursor = Cursor(url, retrying, on_output)
     address = f"{url}/task-progress/{quote(task_id, safe='')}"

@@ -11,7 +11,7 @@ import aiohttp
 
 from client import start_task, watch_task
 from taskstream.client.event_source import open_session
-from taskstream.client.protocol import ServerError
+from taskstream.client.protocol import NAME_CHARACTERS, ServerError
 from taskstream.terminal import Arguments, Terminal, parse_arguments
 
 
@@ -48,7 +48,8 @@ async def main(arguments: Arguments, terminal: Terminal) -> None:
         if arguments.task_ids:
             each = [watch(session, arguments, terminal, task_id) for task_id in arguments.task_ids]
         else:
-            name = arguments.fields.get("name", "Task")
+            room = NAME_CHARACTERS - len(f" {arguments.count}")
+            name = str(arguments.fields.get("name", "Task"))[:room]
             names = [f"{name} {number}" for number in range(1, arguments.count + 1)]
             each = [start_and_watch(session, arguments, terminal, name) for name in names]
         everything = [asyncio.create_task(one) for one in each]

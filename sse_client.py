@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from urllib.parse import quote
-from uuid import uuid4
 
 import requests
 from sseclient import SSEClient
@@ -25,15 +24,16 @@ def start_task(
     session: requests.Session, url: str, retrying: Retrying | None = None, /, **fields: object
 ) -> SnapshotDict:
     """Start a task, exactly once; its first snapshot."""
+    url = protocol.server_url(url)
     retrying = retrying or Retrying(url)
-    address, timeout = f"{url}/start-task", protocol.ANSWER_SECONDS
-    key = {"Idempotency-Key": uuid4().hex}  # the same each time: asking again starts no second task
+    address, timeout = f"{url}/start-task", (protocol.ANSWER_SECONDS, protocol.ANSWER_SECONDS)
+    request = protocol.start_request(fields)  # the same each time: asking again starts no second task
     while True:
         try:
             with send(
-                session, "POST", address, json=fields, headers=key, timeout=timeout, allow_redirects=False
+                session, "POST", address, timeout=timeout, allow_redirects=False, **request
             ) as response:
-                body = read_beginning(response, timeout)
+                body = read_beginning(response, protocol.ANSWER_SECONDS)
                 return protocol.read_answer(url, response.status_code, response.headers, body)
         except EventSourceError as error:
             raise protocol.WrongServer(url) from error
@@ -50,6 +50,7 @@ def watch_task(
     on_output: Callable[[str], object] | None = None,
 ) -> Generator[SnapshotDict, None, None]:
     """The snapshots of a task, each of them once, up to its last one; `on_output` gets its output."""
+    url = protocol.server_url(url)
     retrying = retrying or Retrying(url)
     cursor = Cursor(url, retrying, on_output)
     address = f"{url}/task-progress/{quote(task_id, safe='')}"

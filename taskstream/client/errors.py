@@ -4,7 +4,10 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 
 MIME_TYPE = "text/event-stream"
 ERROR_BODY_BYTES = 64 * 1024
@@ -15,11 +18,14 @@ TIMED_OUT = "timed out"
 class EventSourceError(Exception):
     """The server's answer was not an event stream: another try would not help."""
 
-    def __init__(self, message: str, status: int | None = None, body: bytes = b"") -> None:
-        """`status` is None if there was no answer to speak of."""
+    def __init__(
+        self, message: str, status: int | None = None, body: bytes = b"", retry_seconds: float = 0
+    ) -> None:
+        """`status` is None if there was no answer; `retry_seconds` is how long the server asks to wait."""
         super().__init__(message)
         self.status = status
         self.body = body
+        self.retry_seconds = retry_seconds
 
 
 class StatusError(EventSourceError):
@@ -47,13 +53,25 @@ def is_event_stream(status: int, content_type: str) -> bool:
     return status == 200 and content_type.partition(";")[0].strip().lower() == MIME_TYPE
 
 
-def answer_error(status: int, phrase: str | None, content_type: str, body: bytes) -> EventSourceError:
+def answer_error(
+    status: int, phrase: str | None, headers: Mapping[str, str], body: bytes
+) -> EventSourceError:
     """What is wrong with an answer that is no event stream."""
     if status == 200:
-        return MimeTypeError(f"Expected {MIME_TYPE}, got {content_type}.", status, body)
+        return MimeTypeError(f"Expected {MIME_TYPE}, got {headers.get('Content-Type', '')}.", status, body)
     if status == 204:
         return NoContent("Expected an event stream, got status 204: nothing more will come.", status)
-    return StatusError(f"Expected status 200, got {status} {phrase}.", status, body)
+    return StatusError(f"Expected status 200, got {status} {phrase}.", status, body, retry_after(headers))
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """The seconds that a server asks to wait, as a number or a date (RFC 9110, 10.2.3), or 0."""
+    value = headers.get("Retry-After", "")
+    if value.isascii() and value.isdigit():
+        return float(value)
+    with suppress(ValueError, OverflowError):
+        return max(0, parsedate_to_datetime(value).timestamp() - time.time())
+    return 0
 
 
 def reason(error: BaseException) -> str:

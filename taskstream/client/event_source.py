@@ -144,14 +144,14 @@ class EventSource:
                 timeout=aiohttp.ClientTimeout(total=None, sock_read=self.read_timeout),
                 raise_for_status=False,
             )
-        except (ValueError, aiohttp.NonHttpUrlClientError) as error:  # yarl's and idna's own come here too
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError) as error:  # idna's own
             raise errors.InvalidAddress(f"Expected an http address, got an invalid one: {error}") from error
         content_type = response.headers.get("Content-Type", "")
         if errors.is_event_stream(response.status, content_type):
             return response
         async with response:
             body = b"" if response.status == 200 else await read_beginning(response)
-            raise errors.answer_error(response.status, response.reason, content_type, body)
+            raise errors.answer_error(response.status, response.reason, response.headers, body)
 
     async def _events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Event, None]:
         # The standard starts each connection with an empty id; browsers keep the one they have, so that

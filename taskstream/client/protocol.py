@@ -1,14 +1,26 @@
-"""What the clients know of the task server: its snapshots, output and refusals."""
+"""What the clients know of the task server: its address, snapshots and refusals."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
+
+from taskstream.client.errors import retry_after
 
 SnapshotDict = dict[str, Any]
 """A task at one moment, as the server describes it."""
 
 FIELDS = {"task_id": str, "name": str, "status": str, "progress": int, "message": str}
 """What the clients need of a snapshot; there is more in it."""
+MISSING: SnapshotDict = {
+    **dict.fromkeys(("data", "started_at", "updated_at")),
+    **dict.fromkeys(("name", "message"), ""),
+    "progress": 0,
+    "steps": (),
+}
+"""What is taken for fields that another version of the server leaves out."""
 
 ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 """The statuses that no other follows."""
@@ -16,6 +28,8 @@ ENDED = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 BUSY = frozenset({502, 503, 504})
 """What a proxy says while the server behind it restarts, and a server that has no place free."""
 
+NAME_CHARACTERS = 100
+"""The longest name of a task."""
 EVENT_BYTES = 4 * 1024 * 1024
 """The largest event that is taken: one that never ends must not fill the memory."""
 ANSWER_SECONDS = 10
@@ -60,24 +74,51 @@ class Unavailable(Exception):
         self.retry_seconds = retry_seconds
 
 
+def server_url(text: str) -> str:
+    """The address that a person means: `localhost:8000`, `:8000`, or that of the page, with its `#task`.
+
+    Raises `ValueError` if there is none.
+    """
+    scheme, address = re.findall(r"(?is)^(?:(https?):/*)?(.*)", text.strip())[0]
+    address = re.split("[?#]", address)[0].rstrip("/")
+    if re.match(r":?\d+(/|$)", address):  # a port alone
+        address = f"localhost:{address.removeprefix(':')}"
+    try:
+        parts = urlsplit(f"{scheme.lower() or 'http'}://{address}")
+        host = (parts.hostname or "").encode("idna").decode()
+        valid = re.fullmatch(r"[\w.-]+|[\da-f:.]+", host) and parts.port != 0
+        path = quote(parts.path, safe="/%:@!$&()*+,;=~")
+    except ValueError:  # brackets, labels or ports that are invalid
+        valid = False
+    if not valid or parts.path.startswith("//"):
+        raise ValueError(f"{text!r} is no address of a server, such as http://localhost:8000")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def start_request(fields: Mapping[str, object]) -> dict[str, Any]:
+    """Headers and body of a start: sent again, with the same key, it starts no second task.
+
+    Raises `ValueError` or `TypeError` for fields that JSON has no words for.
+    """
+    headers = {"Content-Type": "application/json", "Idempotency-Key": uuid4().hex}
+    return {"headers": headers, "data": json.dumps(fields, allow_nan=False).encode()}
+
+
 def read_snapshot(url: str, text: str | bytes) -> SnapshotDict:
-    """A snapshot from its JSON. Raises `Rejected` if it isn't one."""
+    """A snapshot from its JSON; all but id and status may be missing. Raises `Rejected` if it isn't one."""
     snapshot = parse_json(text)
-    if (
-        isinstance(snapshot, dict)
-        and all(isinstance(snapshot.get(name), FIELDS[name]) for name in FIELDS)
-        and 0 <= snapshot["progress"] <= 100
-    ):
-        return snapshot
+    if isinstance(snapshot, dict):
+        snapshot = {**MISSING, **snapshot}
+        valid = all(isinstance(snapshot.get(name), kind) for name, kind in FIELDS.items())
+        if valid and 0 <= snapshot["progress"] <= 100:
+            return snapshot
     raise WrongServer(url)
 
 
 def read_answer(url: str, status: int, headers: Mapping[str, str], body: bytes) -> SnapshotDict:
     """The snapshot in the answer to a start. Raises `Rejected`, or `Unavailable` if that may pass."""
     if status in BUSY:
-        retry_after = headers.get("Retry-After", "")
-        seconds = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0
-        raise Unavailable(rejection(url, status, body), f"status {status}", seconds)
+        raise Unavailable(rejection(url, status, body), f"status {status}", retry_after(headers))
     if 300 <= status < 400 and (address := headers.get("Location", "").removesuffix("/start-task")):
         raise Rejected(f"The server at {url} redirects to {address[:200]}: give that as --url.")
     if status != 200:

@@ -4,9 +4,17 @@ import random
 import time
 from collections.abc import Callable
 
-from taskstream.client.errors import TIMED_OUT, EventSourceError, is_unreachable, reason
+from taskstream.client.errors import TIMED_OUT, EventSourceError, EventTooLarge, is_unreachable, reason
 from taskstream.client.parser import parse_retry
-from taskstream.client.protocol import BUSY, NoServer, Unavailable, Unreachable, rejection
+from taskstream.client.protocol import (
+    BUSY,
+    EVENT_BYTES,
+    NoServer,
+    Rejected,
+    Unavailable,
+    Unreachable,
+    rejection,
+)
 
 SILENCE_SECONDS = 45
 """A stream that is silent for so long is dead: the server's heartbeat would have come three times."""
@@ -117,7 +125,10 @@ class Retrying:
             case None:
                 why = "the stream ended"
             case EventSourceError(status=int(status)) if status in BUSY:
-                why = f"status {status}"
+                why, retry_seconds = f"status {status}", max(error.retry_seconds, retry_seconds)
+            case EventTooLarge():
+                size = f"{EVENT_BYTES >> 20} MiB"
+                raise Rejected(f"The server at {self._url} sends an event that is larger than {size}.")
             case EventSourceError():
                 raise rejection(self._url, error.status, error.body)
             case _:

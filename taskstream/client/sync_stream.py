@@ -3,9 +3,10 @@
 import logging
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
-from threading import Lock, Timer
+from threading import Lock, Thread, Timer
 from typing import Any
 
 import requests
@@ -50,20 +51,56 @@ def open_session(url: str, headers: Mapping[str, str] | None = None) -> requests
     return session
 
 
-def send(session: requests.Session, method: str, url: str, **options: Any) -> requests.Response:  # noqa: ANN401 - requests' own
+def send(
+    session: requests.Session,
+    method: str,
+    url: str,
+    timeout: tuple[float, float],
+    headers: Mapping[str, str],
+    **options: Any,  # noqa: ANN401 - requests' own
+) -> requests.Response:
     """The answer to a request, also where a hook of the session raises for its status.
 
-    Raises `InvalidAddress`, also for that of a redirect, or one of the `NETWORK_ERRORS`.
+    Raises `InvalidAddress`, also for that of a redirect, or one of the `NETWORK_ERRORS`. The timeouts, in
+    seconds, are for the whole head, of which requests would wait for each byte as long, and for each byte.
     """
+    answer: Future[requests.Response] = Future()
+    own = {name: in_utf_8(value) for name, value in {**session.headers, **headers}.items()}
+
+    def request() -> None:
+        try:
+            answer.set_result(
+                session.request(method, url, stream=True, timeout=timeout, headers=own, **options)
+            )
+        except BaseException as error:  # noqa: BLE001 - raised below
+            answer.set_exception(error)
+
+    Thread(target=request, daemon=True).start()
     try:
-        return session.request(method, url, stream=True, **options)
+        return answer.result(timeout[0])
     except requests.HTTPError as error:
         if error.response is None:
             raise
         return error.response
+    except requests.exceptions.InvalidHeader as error:  # of the session: the caller's mistake
+        raise ValueError(str(error)) from error
     except (ValueError, urllib3.exceptions.LocationParseError) as error:  # requests lets idna's pass
         error.with_traceback(None)  # whose frames keep the answer that requests has left open
         raise errors.InvalidAddress(f"Expected an http address, got an invalid one: {error}") from error
+    finally:
+        if not answer.done():
+            answer.add_done_callback(close_late)
+
+
+def in_utf_8(value: str | bytes) -> str | bytes:
+    """The value of a header as aiohttp sends it: http.client takes nothing but Latin-1."""
+    return value.encode() if isinstance(value, str) and not value.isascii() else value
+
+
+def close_late(answer: Future[requests.Response]) -> None:
+    """Close an answer that nobody waits for any more."""
+    if answer.exception() is None:
+        answer.result().close()
 
 
 @contextmanager
@@ -85,13 +122,13 @@ def connect(
     headers = {"Accept": errors.MIME_TYPE, "Cache-Control": "no-cache"}
     if last_event_id:
         headers["Last-Event-ID"] = last_event_id
-    with send(session, "GET", url, headers=headers, timeout=(open_timeout, read_timeout)) as response:
+    with send(session, "GET", url, (open_timeout, read_timeout), headers) as response:
         content_type = response.headers.get("Content-Type", "")
         if not errors.is_event_stream(response.status_code, content_type):
             body = read_beginning(response, read_timeout)
             if response.status_code == 200 and not body:  # http.client takes a head that was cut for whole
                 raise requests.ConnectionError("The head of the answer was cut off.")
-            raise errors.answer_error(response.status_code, response.reason, content_type, body)
+            raise errors.answer_error(response.status_code, response.reason, response.headers, body)
         # Not by `iter_content`, which would wait for the end of each chunk, however far away.
         read = partial(read_within, read_timeout, response, response.raw.read1, CHUNK_BYTES)
         yield whole_events(iter(read, b""), max_event_bytes, on_bytes)

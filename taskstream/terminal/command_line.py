@@ -1,4 +1,4 @@
-"""The flags of the three clients, and commands to be pasted into a shell."""
+"""The flags of the three clients, and what to do, such as commands to be pasted into a shell."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import math
 import os
 import re
 import shlex
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +14,11 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
+from taskstream.client import environment
+from taskstream.client.errors import causes
+from taskstream.client.protocol import NoServer, ServerError, WrongPath, WrongServer, server_url
 from taskstream.client.retrying import GIVE_UP_SECONDS
 from taskstream.terminal.text import printable, without_password
 
@@ -72,8 +76,8 @@ def flags(doc: str, *, many: bool) -> FlagParser:
     layout = argparse.RawDescriptionHelpFormatter
     parser = FlagParser(description=description, epilog=examples.strip(), formatter_class=layout)
     add = parser.add_argument
-    url = "http://localhost:8000"
-    add("--url", type=server_url, default=url, help=f"address of the server (default: {url})")
+    default = "http://localhost:8000"
+    add("--url", type=url, default=default, help=f"address of the server (default: {default})")
     if many:
         kind = f"a whole number, 1 to {MAX_COUNT}"
         count = partial(within, 1, MAX_COUNT, int, kind)
@@ -140,24 +144,12 @@ def parameter(text: str) -> tuple[str, object]:
         return name, value
 
 
-def server_url(text: str) -> str:
-    """The address that a person means: `localhost:8000`, `:8000`, or that of the page, with its `#task`."""
-    scheme, address = re.findall(r"(?is)^(?:(https?):/*)?(.*)", text.strip())[0]
-    address = re.split("[?#]", address)[0].rstrip("/")
-    if re.match(r":?\d+(/|$)", address):  # a port alone
-        address = f"localhost:{address.removeprefix(':')}"
+def url(text: str) -> str:
+    """The address of a server, in any form that a person types."""
     try:
-        parts = urlsplit(f"{scheme.lower() or 'http'}://{address}")
-        host = (parts.hostname or "").encode("idna").decode()
-        valid = re.fullmatch(r"[\w.-]+|[\da-f:.]+", host) and parts.port != 0
-        path = quote(parts.path, safe="/%:@!$&()*+,;=~")
-    except ValueError:  # brackets, labels or ports that are invalid
-        valid = False
-    if not valid or parts.path.startswith("//"):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no address of a server, such as http://localhost:8000"
-        )
-    return f"{parts.scheme}://{parts.netloc}{path}"
+        return server_url(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def python_command(program: str | Path, *arguments: str) -> str:
@@ -167,3 +159,31 @@ def python_command(program: str | Path, *arguments: str) -> str:
         python = python.relative_to(here)
     words = [str(python), str(program), *arguments]
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def advice(error: ServerError, url: str) -> str:
+    """Why there is nothing more to show, and what to do about it."""
+    reason = str(error).removesuffix(".")
+    match error:
+        case NoServer():
+            return f"{reason}: {remedy(error, url)}"
+        case WrongServer():
+            return f"{reason}: check --url."
+        case WrongPath():
+            return f"{reason}; is a path prefix missing from --url, such as /jobs?"
+    return str(error)
+
+
+def remedy(error: NoServer, url: str) -> str:
+    """What to do where no connection was made."""
+    kinds = tuple(type(cause) for cause in causes(error))
+    if ssl.SSLCertVerificationError in kinds:
+        return "check --url, and the certificate, whose authority SSL_CERT_FILE can name."
+    if environment.proxies(url):
+        return f"check --url, and the proxy in {urlsplit(url).scheme.upper()}_PROXY."
+    if environment.proxies_count(url) or ConnectionRefusedError not in kinds:
+        return "check --url."
+    port = urlsplit(url).port or 8000
+    flags = () if port == 8000 else ("--port", str(port))
+    server = Path(sys.argv[0]).parent / "app.py"  # beside the program that runs
+    return f"start it with: {python_command(server, *flags)}"

@@ -1,23 +1,23 @@
 """What the three clients share around the conversation: where they show it, and how they end."""
 
+import errno
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.text import Text
 
-from taskstream.client import protocol
 from taskstream.client.protocol import ENDED, ServerError, SnapshotDict
 from taskstream.client.retrying import Retrying
 from taskstream.terminal.bars import Bars
-from taskstream.terminal.command_line import Arguments, python_command
+from taskstream.terminal.command_line import Arguments, advice, python_command
 from taskstream.terminal.text import WholeLines, events_gone, printable, result_of, without_password
 
 SUCCESS, FAILED, REFUSED, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -31,7 +31,7 @@ class Terminal:
     """
 
     def __init__(self, arguments: Arguments, *, many: bool = False) -> None:
-        on_terminal = sys.stdout.isatty()
+        on_terminal = sys.stdout is not None and sys.stdout.isatty()  # None: it is closed
         if isinstance(sys.stdout, io.TextIOWrapper):
             if on_terminal:  # a name must not fail for want of a character
                 sys.stdout.reconfigure(errors="backslashreplace")
@@ -49,6 +49,7 @@ class Terminal:
         self._bars.start()
 
     def __enter__(self) -> Self:
+        signal.signal(signal.SIGTERM, self._terminate)
         return self
 
     def __exit__(
@@ -56,11 +57,11 @@ class Terminal:
     ) -> None:
         try:
             code = self._end(error)
-        except BrokenPipeError:
-            code = PIPE_CLOSED
-        if code == PIPE_CLOSED:  # or Python would complain about what it could not write
-            for pipe in (sys.stdout, sys.stderr):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), pipe.fileno())
+        except OSError as problem:  # of stderr: there is no place left to say so
+            error, code = problem, PIPE_CLOSED if isinstance(problem, BrokenPipeError) else REFUSED
+        if isinstance(error, OSError):  # or Python would complain about what it could not write
+            for stream in filter(None, (sys.stdout, sys.stderr)):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         if code is not None:
             sys.exit(code)
 
@@ -114,7 +115,7 @@ class Terminal:
             text = without_password(text)
         if self._bars.live.is_started:
             self._print_output(printable(text))
-        else:
+        elif sys.stderr:  # if it is closed, `print` would take stdout
             print(printable(text), file=sys.stderr, flush=True)
 
     def _print_about(self, task_id: str, text: str) -> None:
@@ -130,8 +131,16 @@ class Terminal:
         """Print to stdout, at once; above the bars, if there are any."""
         if self._bars.live.is_started:
             self._bars.console.print(Text(text.removesuffix("\n")), soft_wrap=True)
-        else:
+        elif sys.stdout:
             print(text, end="", flush=True)
+        else:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    def _terminate(self, number: int, _: object) -> None:
+        """Give the cursor back, then end as if nobody had handled the signal."""
+        self._bars.console.show_cursor()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
 
     def _end(self, error: BaseException | None) -> int | None:
         """Print what comes below the bars; the exit code, or None for an error in the program itself."""
@@ -147,6 +156,9 @@ class Terminal:
         match error:
             case BrokenPipeError():
                 return PIPE_CLOSED
+            case OSError():
+                self._print(f"{self._program}: The output can't be written: {error.strerror}.")
+                return REFUSED
             case KeyboardInterrupt():
                 flags = [word for each in unfinished for word in ("--task-id", each)]
                 again = python_command(sys.argv[0], "--url", self._arguments.url, *flags)
@@ -161,19 +173,3 @@ class Terminal:
             return REFUSED
         ok = all(snapshot["status"] == "SUCCESS" for snapshot in self._bars.snapshots.values())
         return SUCCESS if ok else FAILED
-
-
-def advice(error: ServerError, url: str) -> str:
-    """Why there is nothing more to show, and what to do about it."""
-    reason = str(error).removesuffix(".")
-    match error:
-        case protocol.NoServer():
-            port = urlsplit(url).port or 8000
-            flags = () if port == 8000 else ("--port", str(port))
-            server = Path(sys.argv[0]).parent / "app.py"  # beside the program that runs
-            return f"{reason}: start it with: {python_command(server, *flags)}"
-        case protocol.WrongServer():
-            return f"{reason}: check --url."
-        case protocol.WrongPath():
-            return f"{reason}; is a path prefix missing from --url, such as /jobs?"
-    return str(error)

@@ -16,8 +16,11 @@ HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 text around or are invisible, halves of characters, separators of lines and paragraphs."""
 JOINERS = "\u200c\u200d"
 """Invisible, but part of words in some languages, and of emoji."""
-ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-"""What sets a colour or moves the cursor (CSI), and what names a window or an address (OSC; ECMA-48)."""
+ESCAPE_SEQUENCE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b(?![]PX[^_])[ -/]*[0-~]"
+)
+"""What sets a colour or moves the cursor (CSI), what names a window or an address (OSC), and all that has
+no parameters, such as the choice of a character set (ECMA-48, ECMA-35)."""
 BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
 JUMP = 10**9
 """A gap in the numbers that is no number of events: Redis may have lost some, nobody knows how many."""

@@ -126,8 +126,13 @@ def event(number: int, data: dict[str, object], kind: str = "message") -> str:
     return f"id: {number}\nevent: {kind}\ndata: {json.dumps(data)}\n\n"
 
 
-def run_in_terminal(*arguments: str, columns: int = 80, lines: int = 24) -> tuple[int, str]:
-    """The exit code of a program, and all that it has written to a terminal of this size."""
+def run_in_terminal(
+    *arguments: str, columns: int = 80, lines: int = 24, end_at: str | None = None
+) -> tuple[int, str]:
+    """The exit code of a program, and all that it has written to a terminal of this size.
+
+    It gets a SIGTERM when it has written `end_at`.
+    """
     import pty  # there is none on Windows
 
     ours, theirs = pty.openpty()
@@ -145,6 +150,8 @@ def run_in_terminal(*arguments: str, columns: int = 80, lines: int = 24) -> tupl
         try:
             while piece := os.read(ours, 65536):
                 screen += piece
+                if end_at and end_at.encode() in screen:
+                    process.terminate()
         except OSError:  # Linux: the end of a terminal
             pass
         code = process.wait(10)

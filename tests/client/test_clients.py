@@ -225,6 +225,14 @@ async def test_garbage(either: AsyncClient, answer: bytes) -> None:
             assert len(str(each).splitlines()) == 1
 
 
+async def test_missing_fields(either: AsyncClient) -> None:
+    """What another version of the server doesn't say of a task has a default."""
+    async with FaultProxy(always=stream_of({"task_id": "x", "status": "SUCCESS", "new": 1})) as proxy:
+        (seen,) = await either.watch(proxy.url, "x", Retrying(proxy.url, 0))
+    assert isinstance(seen, dict)
+    assert (seen["name"], seen["progress"], seen["message"], seen["data"]) == ("", 0, "", None)
+
+
 @ALL
 def test_ctrl_c(run: Run, server: Server, client: str) -> None:
     """Ctrl-C ends the client, not the task, and says how to watch that again: exit code 130."""

@@ -1,16 +1,16 @@
 """What the flags of the clients mean, and what is said of those that are wrong."""
 
-import argparse
 import os
 import shlex
+import socket
+import ssl
 import sys
 from pathlib import Path
 
 import pytest
 
-from taskstream.client.protocol import NoServer
-from taskstream.terminal.command_line import parameter, parse_arguments, python_command, server_url
-from taskstream.terminal.terminal import advice
+from taskstream.client.protocol import NoServer, server_url
+from taskstream.terminal.command_line import advice, parameter, parse_arguments, python_command
 from tests.client.running import Run
 from tests.support.programs import ROOT
 
@@ -112,11 +112,34 @@ def test_commands(
     assert shlex.split(command) == [*expected, "my client.py", "--url", "http://a/b?c&d"]
 
 
-def test_server_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The server's program is named by a path that leads to it from another folder too."""
+REFUSED = ConnectionRefusedError()
+
+
+@pytest.mark.parametrize(
+    ("cause", "url", "what_to_do"),
+    [
+        (REFUSED, "http://localhost:8000", f"start it with: {{python}} {ROOT / 'app.py'}"),
+        (REFUSED, "http://127.0.0.1:81/a", f"start it with: {{python}} {ROOT / 'app.py'} --port 81"),
+        (REFUSED, "http://a:8000", "check --url."),
+        (socket.gaierror(), "http://localhost:8000", "check --url."),
+        (REFUSED, "https://a", "check --url, and the proxy in HTTPS_PROXY."),
+        (
+            ssl.SSLCertVerificationError(),
+            "https://localhost",
+            "check --url, and the certificate, whose authority SSL_CERT_FILE can name.",
+        ),
+    ],
+)
+def test_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cause: Exception, url: str, what_to_do: str
+) -> None:
+    """A server of this machine is to be started, by a path that leads there from another folder too."""
     monkeypatch.setattr(sys, "argv", [str(ROOT / "client.py")])
     monkeypatch.chdir(tmp_path)
-    assert advice(NoServer("No."), "http://a:8000").endswith(f" {ROOT / 'app.py'}")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.invalid")
+    error = NoServer("No.")
+    error.__cause__ = cause
+    assert advice(error, url) == f"No: {what_to_do}".format(python=shlex.quote(sys.executable))
 
 
 @pytest.mark.parametrize(
@@ -154,5 +177,5 @@ def test_urls(text: str, url: str) -> None:
 )
 def test_impossible_urls(text: str) -> None:
     """What can't be an address is refused in words."""
-    with pytest.raises(argparse.ArgumentTypeError, match="is no address of a server"):
+    with pytest.raises(ValueError, match="is no address of a server"):
         server_url(text)

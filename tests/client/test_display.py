@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -78,8 +79,8 @@ async def test_result_under_the_bar(client: str) -> None:
 @TERMINALS
 @pytest.mark.parametrize("columns", [30, 80])
 async def test_numbers_of_long_names(server: Server, columns: int) -> None:
-    """A name that is too long loses its middle, on any terminal: its number tells tasks apart."""
-    flags = ("--url", server.url, "--count", "3", "--seconds", "0.2", "--name", "A " + "東京" * 7)
+    """The longest name loses its middle, on any terminal: its number tells tasks apart."""
+    flags = ("--url", server.url, "--count", "3", "--seconds", "0.2", "--name", "A " + "東京" * 49)
     code, screen = await asyncio.to_thread(run_in_terminal, "multiple_task.py", *flags, columns=columns)
     assert code == 0
     last = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", screen).splitlines()[-4:]
@@ -103,6 +104,15 @@ def test_bars(server: Server, client: str) -> None:
     assert re.search(r"\d s left", screen)
     assert re.search(r"took \d s", screen)
     assert screen.rindex("\x1b[?25h") > screen.rindex("\x1b[?25l")  # the cursor is back
+
+
+@TERMINALS
+@ALL
+def test_terminated(server: Server, client: str) -> None:
+    """SIGTERM ends a client as it does any program, but the cursor is back."""
+    code, screen = run_in_terminal(client, "--url", server.url, "--seconds", "600", end_at="STARTED")
+    assert code == -signal.SIGTERM
+    assert screen.rindex("\x1b[?25h") > screen.rindex("\x1b[?25l")
 
 
 @TERMINALS

@@ -1,6 +1,7 @@
 """The clients as guests: sessions that raise, guarded servers, comments, and what flags refuse."""
 
 import asyncio
+import math
 import socket
 import time
 import zlib
@@ -13,9 +14,9 @@ import urllib3
 
 import client
 import sse_client
-from taskstream.client import EventSource, sync_stream
+from taskstream.client import EventSource, protocol, sync_stream
 from taskstream.client.event_source import open_session
-from taskstream.client.protocol import ServerError, Unreachable, WrongServer
+from taskstream.client.protocol import ServerError
 from taskstream.client.retrying import Retrying
 from tests.client.running import ALL, ONE, AsyncClient, Run, hasty
 from tests.support.faults import Answer, Exchange, Fault, FaultProxy
@@ -64,12 +65,32 @@ async def test_what_on_comment_raises(server: Server) -> None:
 @ONE
 @pytest.mark.parametrize("flags", [(), ("--task-id", "x")], ids=["start", "watch"])
 async def test_headers(run: Run, client: str, flags: tuple[str, ...]) -> None:
-    """`--header` is sent when a task is started, and when it is watched; the value may have colons."""
+    """`--header` is sent, in UTF-8, with a start and with a stream; the value may have colons."""
     async with FaultProxy(always=Answer(404)) as proxy:
-        headers = ("--header", "Authorization: Bearer a:b", "--header", "X:")
+        headers = ("--header", "Authorization: Bearer a:b", "--header", "X: Łé")
         assert await asyncio.to_thread(run(client, "--url", proxy.url, *flags, *headers).wait) == 2
     (request,) = proxy.requests
-    assert b"\r\nAuthorization: Bearer a:b\r\nX: \r\n" in request
+    assert "\r\nAuthorization: Bearer a:b\r\nX: Łé\r\n".encode() in request
+
+
+@pytest.mark.parametrize(
+    ("address", "seconds", "words"), [("{}", math.nan, "JSON"), ("local host", 0, "no address of a server")]
+)
+async def test_a_mistake_of_the_caller(
+    either: AsyncClient, address: str, seconds: float, words: str
+) -> None:
+    """It is told at once, and not taken for an error of the network."""
+    async with FaultProxy(always=Answer(503)) as proxy:
+        with pytest.raises(ValueError, match=words):
+            await either.start(address.format(proxy.url), Retrying(proxy.url), seconds=seconds)
+    assert proxy.requests == []
+
+
+async def test_any_form_of_the_address(server: Server, either: AsyncClient) -> None:
+    """Programs may say it as people do."""
+    url = f"localhost:{server.port}/"
+    task = await either.start(url, Retrying(url), seconds=0, steps=1)
+    assert len(await either.watch(url, task["task_id"], Retrying(url))) == 4
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
@@ -91,7 +112,7 @@ class Endless(Fault):
         """Answer in the server's place."""
         exchange.client.write(self.begin)
         while True:
-            exchange.client.write(self.again * 100)
+            exchange.client.write(self.again)
             await exchange.client.drain()
             await asyncio.sleep(0.001)
 
@@ -101,19 +122,25 @@ def chunk(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("begin", "again"),
+    ("begin", "again", "words"),
     [
-        (GZIP + chunk(NOTHING), chunk(b"\0\0\0\xff\xff")),
-        (HEAD + b"\r\n0\r\n", b"a: b\r\n"),
-        (GZIP + chunk(BOMB), b""),
+        (HEAD + b"X: ", b"a", "Gave up after 1 s"),
+        (GZIP + chunk(NOTHING), chunk(b"\0\0\0\xff\xff"), "Gave up after 1 s"),
+        (HEAD + b"\r\n0\r\n", b"a: b\r\n", "Gave up after 1 s"),
+        (GZIP + chunk(BOMB), b"", "an event that is larger than 4 MiB"),
     ],
-    ids=["a body that decodes to nothing", "fields behind it without end", "a bomb"],
+    ids=["a head", "a body that decodes to nothing", "fields behind it without end", "a bomb"],
 )
-async def test_endless_bodies(either: AsyncClient, begin: bytes, again: bytes) -> None:
+async def test_endless_answers(
+    monkeypatch: pytest.MonkeyPatch, either: AsyncClient, begin: bytes, again: bytes, words: str
+) -> None:
     """Bytes that say nothing are silence, however many come; those that say too much are refused."""
+    monkeypatch.setattr(protocol, "ANSWER_SECONDS", 0.5)
     async with FaultProxy(always=Endless(begin, again)) as proxy, asyncio.timeout(20):
-        with pytest.raises(Unreachable if again else WrongServer):
+        with pytest.raises(ServerError, match=words):
             await either.watch(proxy.url, "x", hasty(proxy.url, 1))
+        with pytest.raises(ServerError):
+            await either.start(proxy.url, hasty(proxy.url, 1))
 
 
 def test_a_connection_closed_by_its_own_timeout() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -169,6 +170,30 @@ def test_closed_pipe(own_server: Server, client: str, stderr: int) -> None:
         assert process.wait(20) == 141
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no full device")
+@ALL
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [
+        (">&-", 2, "The output can't be written: Bad file descriptor."),
+        (">/dev/full", 2, "The output can't be written: No space left on device."),
+        ("2>&-", 0, ""),
+        ("2>/dev/full", 2, ""),
+    ],
+)
+def test_closed_and_full(own_server: Server, client: str, redirection: str, code: int, said: str) -> None:
+    """Output that can't be written is one sentence; without stderr, nothing else gets into the output."""
+    command = shlex.join([sys.executable, client, "--url", own_server.url, "--no-output"])
+    if redirection[0] == ">":
+        command = command.replace("--no-output", shlex.join(SPEECH))
+    shell = ["sh", "-c", f"{command} {redirection}"]
+    ended = subprocess.run(shell, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == code, ended.stderr
+    assert ended.stdout == ""
+    assert ended.stderr.endswith(f"{client}: {said}\n" if said else "")
+    assert "Traceback" not in ended.stderr
+
+
 class OwnTimeoutError(TimeoutError):
     """A timeout that asyncio hands on from a thread as it is."""
 
@@ -205,7 +230,9 @@ async def test_output_is_skipped(session: aiohttp.ClientSession) -> None:
         ("\x1b[1;31mred\x1b[0m", "red"),
         ("\x1b[38:2::1:2:3mred\x1b[K", "red"),
         ("\x1b]8;;http://a\x1b\\link\x1b]8;;\x07", "link"),
+        ("\x1b(B\x1b[mplain\x1b7\x1b#8", "plain"),
         ("\x1b[", r"\x1b["),
+        ("\x1bP1$r0m", r"\x1bP1$r0m"),
         ("\x1b]0;no end", r"\x1b]0;no end"),
         ("a\rb\r", r"a\rb"),
         ("a\tb", "a       b"),

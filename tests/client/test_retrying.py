@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from taskstream.client.errors import answer_error
 from taskstream.client.protocol import Unreachable
 from taskstream.client.retrying import LONGEST_WAIT_SECONDS, Retrying
 
@@ -71,6 +72,22 @@ def test_waits() -> None:
     assert all(2**n <= wait <= 1.5 * 2**n for n, wait in enumerate(waits[:3]))
     assert all(LONGEST_WAIT_SECONDS <= wait <= 1.5 * LONGEST_WAIT_SECONDS for wait in waits[4:])
     assert retrying.disconnected(None, 60) >= 60
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"),
+    [
+        ("8", 8, 12),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 30, 30),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0.1, 0.15),
+        *[(each, 0.1, 0.15) for each in ("", "soon", "-8", "Sun, 99 Nov 99999 99:99:99 GMT")],
+    ],
+)
+@pytest.mark.usefixtures("clock")
+def test_retry_after(value: str, least: float, most: float) -> None:
+    """A busy server says by `Retry-After` when to ask again, in seconds or by a date: up to patience."""
+    error = answer_error(503, "Busy", {"Retry-After": value}, b"")
+    assert least <= Retrying("http://a", 30).disconnected(error, 0) <= most
 
 
 def test_answers_that_have_waited(clock: Clock) -> None:

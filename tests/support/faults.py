@@ -205,7 +205,7 @@ class Answer(Fault):
         exchange.client.write("\r\n".join([*head, "", ""]).encode() + body)
 
 
-BUSY = Answer(503, ("Retry-After: 5",), '{"detail": "All 2 streams are taken: try again later."}')
+BUSY = Answer(503, ("Retry-After: 0",), '{"detail": "All 2 streams are taken: try again later."}')
 CUT_AFTER_EVENT = CutAt(b"\n\n", 0)
 MUTE_AFTER_EVENT = MuteAt(b"\n\n", 0)
 BAD_GATEWAY = Answer(502, ("Content-Type: text/html",), "<html><h1>502 Bad Gateway</h1></html>")
