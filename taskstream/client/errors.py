@@ -48,9 +48,9 @@ class InvalidAddress(EventSourceError):
     """The address, or the one that a redirect leads to, is invalid."""
 
 
-def is_event_stream(status: int, content_type: str) -> bool:
+def is_event_stream(status: int, headers: Mapping[str, str]) -> bool:
     """Whether an answer is an event stream; the parameters of its type don't matter."""
-    return status == 200 and content_type.partition(";")[0].strip().lower() == MIME_TYPE
+    return status == 200 and headers.get("Content-Type", "").partition(";")[0].strip().lower() == MIME_TYPE
 
 
 def answer_error(

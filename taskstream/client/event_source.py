@@ -146,8 +146,7 @@ class EventSource:
             )
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError) as error:  # idna's own
             raise errors.InvalidAddress(f"Expected an http address, got an invalid one: {error}") from error
-        content_type = response.headers.get("Content-Type", "")
-        if errors.is_event_stream(response.status, content_type):
+        if errors.is_event_stream(response.status, response.headers):
             return response
         async with response:
             body = b"" if response.status == 200 else await read_beginning(response)

@@ -127,8 +127,8 @@ class Retrying:
             case EventSourceError(status=int(status)) if status in BUSY:
                 why, retry_seconds = f"status {status}", max(error.retry_seconds, retry_seconds)
             case EventTooLarge():
-                size = f"{EVENT_BYTES >> 20} MiB"
-                raise Rejected(f"The server at {self._url} sends an event that is larger than {size}.")
+                limit = f"more than {EVENT_BYTES >> 20} MiB"
+                raise Rejected(f"The server at {self._url} sends an event of {limit}.")
             case EventSourceError():
                 raise rejection(self._url, error.status, error.body)
             case _:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
-from threading import Lock, Thread, Timer
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 
 import requests
 import urllib3
@@ -15,6 +15,8 @@ from requests.adapters import HTTPAdapter
 
 from taskstream.client import environment, errors
 from taskstream.client.parser import MAX_EVENT_BYTES, LineDecoder, check_size
+
+Result = TypeVar("Result")
 
 CHUNK_BYTES = 16 * 1024
 
@@ -61,23 +63,19 @@ def send(
 ) -> requests.Response:
     """The answer to a request, also where a hook of the session raises for its status.
 
-    Raises `InvalidAddress`, also for that of a redirect, or one of the `NETWORK_ERRORS`. The timeouts, in
-    seconds, are for the whole head, of which requests would wait for each byte as long, and for each byte.
+    `timeout` is in seconds: until the head is whole, and between two pieces of it, all that requests limits.
+    Raises `InvalidAddress`, also for that of a redirect, or one of the `NETWORK_ERRORS`.
     """
-    answer: Future[requests.Response] = Future()
-    own = {name: in_utf_8(value) for name, value in {**session.headers, **headers}.items()}
-
-    def request() -> None:
-        try:
-            answer.set_result(
-                session.request(method, url, stream=True, timeout=timeout, headers=own, **options)
-            )
-        except BaseException as error:  # noqa: BLE001 - raised below
-            answer.set_exception(error)
-
-    Thread(target=request, daemon=True).start()
+    options["headers"] = {  # in UTF-8 as aiohttp sends them: http.client takes Latin-1 alone
+        name: value.encode() if isinstance(value, str) and not value.isascii() else value
+        for name, value in {**session.headers, **headers}.items()
+    }
+    answer = in_thread(session.request, method, url, stream=True, timeout=timeout, **options)
     try:
         return answer.result(timeout[0])
+    except (TimeoutError, KeyboardInterrupt):
+        answer.add_done_callback(lambda late: None if late.exception() else late.result().close())
+        raise
     except requests.HTTPError as error:
         if error.response is None:
             raise
@@ -87,20 +85,6 @@ def send(
     except (ValueError, urllib3.exceptions.LocationParseError) as error:  # requests lets idna's pass
         error.with_traceback(None)  # whose frames keep the answer that requests has left open
         raise errors.InvalidAddress(f"Expected an http address, got an invalid one: {error}") from error
-    finally:
-        if not answer.done():
-            answer.add_done_callback(close_late)
-
-
-def in_utf_8(value: str | bytes) -> str | bytes:
-    """The value of a header as aiohttp sends it: http.client takes nothing but Latin-1."""
-    return value.encode() if isinstance(value, str) and not value.isascii() else value
-
-
-def close_late(answer: Future[requests.Response]) -> None:
-    """Close an answer that nobody waits for any more."""
-    if answer.exception() is None:
-        answer.result().close()
 
 
 @contextmanager
@@ -123,8 +107,7 @@ def connect(
     if last_event_id:
         headers["Last-Event-ID"] = last_event_id
     with send(session, "GET", url, (open_timeout, read_timeout), headers) as response:
-        content_type = response.headers.get("Content-Type", "")
-        if not errors.is_event_stream(response.status_code, content_type):
+        if not errors.is_event_stream(response.status_code, response.headers):
             body = read_beginning(response, read_timeout)
             if response.status_code == 200 and not body:  # http.client takes a head that was cut for whole
                 raise requests.ConnectionError("The head of the answer was cut off.")
@@ -176,22 +159,24 @@ def read_within(
     except (AttributeError, OSError, ValueError):  # the body has ended, and its connection is closed
         return read(count, decode_content=True)
     # One of our own: the connection's may be closed by its timeout, and given to another.
-    connection = socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM)
-    over = Lock()  # taken by what comes first: the bytes, or the end of the time
-
-    def end() -> None:
-        if over.acquire(blocking=False):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    timer = Timer(seconds, end)
-    timer.daemon = True  # Ctrl-C may come before `try`
-    with connection:
-        timer.start()
+    with socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as connection:
         try:
-            return read(count, decode_content=True)
-        finally:
-            timer.cancel()
-            if not over.acquire(blocking=False):
-                timer.join()
-                raise TimeoutError
+            return in_thread(read, count, decode_content=True).result(seconds)
+        except (TimeoutError, KeyboardInterrupt):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)  # which ends the reading, too
+            raise
+
+
+def in_thread(function: Callable[..., Result], *arguments: object, **options: object) -> Future[Result]:
+    """What a function returns or raises, in a thread that a program doesn't wait for at its end."""
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function(*arguments, **options))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future

@@ -1,4 +1,4 @@
-"""The flags of the three clients, and what to do, such as commands to be pasted into a shell."""
+"""The flags of the three clients, and advice, with commands to be pasted into a shell."""
 
 import argparse
 import json
@@ -55,6 +55,10 @@ def parse_arguments(doc: str, *, many: bool = False) -> Arguments:
     """The command line of a client, whose docstring is `doc`; `many` is for one with several tasks."""
     parser = flags(doc, many=many)
     arguments = parser.parse_args(namespace=Arguments())
+    try:
+        arguments.url = server_url(arguments.url)
+    except ValueError as error:
+        parser.error(f"argument --url: {error}")
     given = {name: getattr(arguments, name) for name in FIELDS}
     arguments.fields = {name: value for name, value in given.items() if value is not None}
     arguments.headers = dict(arguments.given)
@@ -76,8 +80,8 @@ def flags(doc: str, *, many: bool) -> FlagParser:
     layout = argparse.RawDescriptionHelpFormatter
     parser = FlagParser(description=description, epilog=examples.strip(), formatter_class=layout)
     add = parser.add_argument
-    default = "http://localhost:8000"
-    add("--url", type=url, default=default, help=f"address of the server (default: {default})")
+    url = "http://localhost:8000"
+    add("--url", default=url, help=f"address of the server (default: {url})")
     if many:
         kind = f"a whole number, 1 to {MAX_COUNT}"
         count = partial(within, 1, MAX_COUNT, int, kind)
@@ -144,14 +148,6 @@ def parameter(text: str) -> tuple[str, object]:
         return name, value
 
 
-def url(text: str) -> str:
-    """The address of a server, in any form that a person types."""
-    try:
-        return server_url(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def python_command(program: str | Path, *arguments: str) -> str:
     """The command that runs a program with the interpreter of this one."""
     python, here = Path(sys.executable or "python"), Path.cwd()
@@ -176,7 +172,7 @@ def advice(error: ServerError, url: str) -> str:
 
 def remedy(error: NoServer, url: str) -> str:
     """What to do where no connection was made."""
-    kinds = tuple(type(cause) for cause in causes(error))
+    kinds = [type(cause) for cause in causes(error)]
     if ssl.SSLCertVerificationError in kinds:
         return "check --url, and the certificate, whose authority SSL_CERT_FILE can name."
     if environment.proxies(url):

@@ -157,7 +157,7 @@ class Terminal:
             case BrokenPipeError():
                 return PIPE_CLOSED
             case OSError():
-                self._print(f"{self._program}: The output can't be written: {error.strerror}.")
+                self._print(f"{self._program}: The output can't be written: {error.strerror or error}.")
                 return REFUSED
             case KeyboardInterrupt():
                 flags = [word for each in unfinished for word in ("--task-id", each)]

@@ -127,7 +127,7 @@ def chunk(data: bytes) -> bytes:
         (HEAD + b"X: ", b"a", "Gave up after 1 s"),
         (GZIP + chunk(NOTHING), chunk(b"\0\0\0\xff\xff"), "Gave up after 1 s"),
         (HEAD + b"\r\n0\r\n", b"a: b\r\n", "Gave up after 1 s"),
-        (GZIP + chunk(BOMB), b"", "an event that is larger than 4 MiB"),
+        (GZIP + chunk(BOMB), b"", "an event of more than 4 MiB"),
     ],
     ids=["a head", "a body that decodes to nothing", "fields behind it without end", "a bomb"],
 )
