@@ -63,7 +63,7 @@ def send(
 ) -> requests.Response:
     """The answer to a request, also where a hook of the session raises for its status.
 
-    `timeout` is in seconds: until the head is whole, and between two pieces of it, all that requests limits.
+    `timeout` is in seconds: until the head is whole, and from one piece to the next, as in requests.
     Raises `InvalidAddress`, also for that of a redirect, or one of the `NETWORK_ERRORS`.
     """
     options["headers"] = {  # in UTF-8 as aiohttp sends them: http.client takes Latin-1 alone
