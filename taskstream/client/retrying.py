@@ -4,17 +4,10 @@ import random
 import time
 from collections.abc import Callable
 
+from taskstream.client import protocol
 from taskstream.client.errors import TIMED_OUT, EventSourceError, EventTooLarge, is_unreachable, reason
 from taskstream.client.parser import parse_retry
-from taskstream.client.protocol import (
-    BUSY,
-    EVENT_BYTES,
-    NoServer,
-    Rejected,
-    Unavailable,
-    Unreachable,
-    rejection,
-)
+from taskstream.client.protocol import BUSY, NoServer, Unavailable, Unreachable, rejection
 
 SILENCE_SECONDS = 45
 """A stream that is silent for so long is dead: the server's heartbeat would have come three times."""
@@ -127,8 +120,8 @@ class Retrying:
             case EventSourceError(status=int(status)) if status in BUSY:
                 why, retry_seconds = f"status {status}", max(error.retry_seconds, retry_seconds)
             case EventTooLarge():
-                limit = f"more than {EVENT_BYTES >> 20} MiB"
-                raise Rejected(f"The server at {self._url} sends an event of {limit}.")
+                limit = f"more than {protocol.EVENT_BYTES >> 20} MiB"
+                raise protocol.Rejected(f"The server at {self._url} sends an event of {limit}.")
             case EventSourceError():
                 raise rejection(self._url, error.status, error.body)
             case _:
