@@ -160,11 +160,13 @@ def read_within(
         return read(count, decode_content=True)
     # One of our own: the connection's may be closed by its timeout, and given to another.
     with socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as connection:
+        piece = in_thread(read, count, decode_content=True)
         try:
-            return in_thread(read, count, decode_content=True).result(seconds)
+            return piece.result(seconds)
         except (TimeoutError, KeyboardInterrupt):
             with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)  # which ends the reading, too
+                connection.shutdown(socket.SHUT_RDWR)
+            piece.exception()  # wait for the end of the reading: only then may the response be closed
             raise
 
 
