@@ -12,7 +12,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Message, Receive, Scope, Send
 
-from taskstream.http.stream import CONNECTION, StreamConnection
+from taskstream.http.stream import CONNECTION, Stream, StreamConnection
 from taskstream.http.streams import Streams
 from taskstream.http.write_queue import Outcome, StreamCounts
 from taskstream.viewers import Viewer
@@ -76,17 +76,22 @@ class StreamResponse(EventSourceResponse):
             if message["type"] != "http.response.start":
                 await send(message)
 
-        connection: StreamConnection | None = None if self._polled else scope.get(CONNECTION)
-        if connection and not self._reaches(connection, send):
-            connection = None
+        connection = self._connection(scope, send)
         self._streams.take_place()
         outcome: Outcome | None = "failed"
         try:
-            if connection and await self._attach(connection, send):
-                outcome = None  # the place is the stream's now
-                if self.background is not None:
-                    await self.background()
-                return
+            if connection:
+                stream = Stream(self._viewer, connection, self._retry, self._streams)
+                head = {
+                    "type": "http.response.start",
+                    "status": self.status_code,
+                    "headers": self.raw_headers,
+                }
+                if await connection.attach(stream, send(head)):
+                    outcome = None  # the place is the stream's now
+                    if self.background is not None:
+                        await self.background()
+                    return
             await super().__call__(scope, receive, send_body if connection else send)
             outcome = self._viewer.outcome or "left"
         except SendTimeoutError:
@@ -99,27 +104,20 @@ class StreamResponse(EventSourceResponse):
                 self._streams.free_place(outcome)
                 self._viewer.release()
 
-    def _reaches(self, connection: StreamConnection, send: Send) -> bool:
-        """Whether nobody between this response and the connection could want to see or change the body."""
+    def _connection(self, scope: Scope, send: Send) -> StreamConnection | None:
+        """The connection, if it offers itself, and nobody before it could want to see bodies."""
+        connection: StreamConnection | None = scope.get(CONNECTION)
+        if connection is None or self._polled:
+            return None
         innermost = unwrapped(send)
         owned = connection.owns(innermost)
         if owned and self.body_iterator is self._events:
-            return True
+            return connection
         if not self._streams.said_slower:
             self._streams.said_slower = True
             changed_by = "what replaced body_iterator" if owned else function_of(innermost) or innermost
             logger.warning("Streams are slower: their bodies may be seen or changed by %s.", changed_by)
-        return False
-
-    async def _attach(self, connection: StreamConnection, send: Send) -> bool:
-        """Send the head, and attach the stream to the connection, if the head that arrives allows it."""
-        connection.hold()
-        try:
-            head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            await send(head)
-            return self._streams.attach(self._viewer, connection, self._retry)
-        finally:
-            connection.release()
+        return None
 
     @staticmethod
     async def _listen_for_exit_signal() -> None:

@@ -7,7 +7,7 @@ fast as the connection takes it. The cursor of the viewer is all that it needs t
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,17 +39,11 @@ class StreamConnection(Protocol):
     def owns(self, send: object) -> bool:
         """Whether this is the `send` of the response that is under way, with nothing around it."""
 
-    def hold(self) -> None:
-        """Hold back what the response writes from now on."""
+    async def attach(self, stream: "Stream", head: Awaitable[None]) -> bool:
+        """Let the head be sent; make the body the stream's business, if what arrives allows it.
 
-    def attach(self, stream: "Stream") -> bool:
-        """Make the body of the response this stream's business, if its head has come and allows it.
-
-        From then on `stream.write` is what writes to the connection.
+        Then `stream.write` writes to the connection, and the stream has begun.
         """
-
-    def release(self) -> None:
-        """Send in one piece what has been held back."""
 
     def finish(self) -> None:
         """End the response; the connection may serve others."""
@@ -66,10 +60,10 @@ class Stream:
 
     viewer: Viewer
     connection: StreamConnection
-    active_at: float
-    """When it was last written to; if the connection takes no more, when that last sent something."""
     _retry: bytes
     _streams: "Streams"
+    active_at: float = 0
+    """When it was last written to; if the connection takes no more, when that last sent something."""
     closed: bool = False
     up_to_date: bool = False
     """Whether it can be written to with others of its log: it has begun, and can take more."""
@@ -79,6 +73,8 @@ class Stream:
 
     def begin(self) -> None:
         """Write what the viewer has missed, or a comment: proxies may hold back a head without a body."""
+        self.active_at = self._streams.now()
+        self._streams.add(self)
         if self.write_piece():
             self.resume()
         elif self._retry and not self.closed:

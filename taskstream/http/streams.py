@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 from taskstream.errors import StreamsFull
 from taskstream.http.broadcast import Broadcast
-from taskstream.http.stream import Stream, StreamConnection
+from taskstream.http.stream import Stream
 from taskstream.http.write_queue import SLICE, Outcome, StreamCounts, WriteQueue
 from taskstream.log import Log
-from taskstream.viewers import Viewer
 
 
 class Streams:
@@ -49,19 +48,14 @@ class Streams:
         self.counts.open -= 1
         self.counts.outcomes[outcome] += 1
 
-    def attach(self, viewer: Viewer, connection: StreamConnection, retry: bytes) -> bool:
-        """Have a viewer's events written to a connection, if that allows it."""
-        stream = Stream(viewer, connection, self.now(), retry, self)
-        if not connection.attach(stream):
-            return False
+    def add(self, stream: Stream) -> None:
+        """Have a stream written to together with the others of its logs."""
         self._attached.add(stream)
-        for log in viewer.logs:
+        for log in stream.viewer.logs:
             if log not in self._broadcasts:
                 self._broadcasts[log] = Broadcast(log, self)
                 log.listeners.add(self._broadcasts[log].listener)
             self._broadcasts[log].streams.add(stream)
-        stream.begin()
-        return True
 
     def remove(self, stream: Stream, outcome: Outcome) -> None:
         """Free the place of a stream that is closed."""

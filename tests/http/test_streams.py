@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import pytest
@@ -64,17 +64,9 @@ class Socket:
         """Whether a response may be attached: it is here already."""
         raise NotImplementedError
 
-    def hold(self) -> None:
-        """Nothing is held back."""
-
-    def attach(self, stream: Stream) -> bool:
-        """Take any stream."""
-        self.stream = stream
-        stream.write = self.write
-        return True
-
-    def release(self) -> None:
-        """Nothing has been held back."""
+    async def attach(self, stream: Stream, head: Awaitable[None]) -> bool:
+        """The same."""
+        raise NotImplementedError
 
     @property
     def ids(self) -> list[int]:
@@ -86,7 +78,9 @@ def connect(streams: Streams, viewer: Viewer, socket: Socket | None = None, retr
     """A stream of this viewer, as a response begins it."""
     socket = socket or Socket()
     streams.take_place()
-    streams.attach(viewer, socket, retry)
+    socket.stream = Stream(viewer, socket, retry, streams)
+    socket.stream.write = socket.write
+    socket.stream.begin()
     return socket
 
 

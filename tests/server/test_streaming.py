@@ -58,10 +58,10 @@ async def test_head_and_events_go_out_in_one_piece() -> None:
     written: list[bytes] = []
 
     class Recording(Connection):
-        def release(self) -> None:
+        def _release(self) -> None:
             if self._held is not None:
-                written.append(self._held.data)
-            super().release()
+                written.append(self._held.getvalue())
+            super()._release()
 
     async with Serving().serve(Recording) as serving:
         serving.append(3)
