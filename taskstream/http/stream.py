@@ -1,7 +1,7 @@
 """One open stream: a viewer, and the connection to which it is written.
 
 A stream is either up to date, and then it is written to together with all others of its log (see
-`broadcast.py`), or it is behind, and then it writes what its viewer has missed piece by piece, as
+`streams.py`), or it is behind, and then it writes what its viewer has missed piece by piece, as
 fast as the connection takes it. The cursor of the viewer is all that it needs to know for that.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from taskstream.http.write_queue import Outcome, chunk
+from taskstream.http.write_queue import Outcome, WriteQueue, Writer, chunk
 from taskstream.viewers import Viewer
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class StreamConnection(Protocol):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Stream:
+class Stream(Writer):
     """An open stream, from the moment at which it is attached to a connection."""
 
     steps_at_once = 1  # each may be a large piece
@@ -69,20 +69,17 @@ class Stream:
     """Whether it can be written to with others of its log: it has begun, and can take more."""
     write: Callable[[bytes], object] = field(init=False)
     """Writes one chunk of the body. The connection sets it: an attribute, as it is called most."""
+    queue: WriteQueue = field(init=False)
     _unsent: float = math.inf
 
     def begin(self) -> None:
         """Write what the viewer has missed, or a comment: proxies may hold back a head without a body."""
-        self.active_at = self._streams.now()
+        self.queue, self.active_at = self._streams.queue, self._streams.now()
         self._streams.add(self)
         if self.write_piece():
             self.resume()
         elif self._retry and not self.closed:
             self.write(PING)
-
-    def resume(self) -> None:
-        """Write soon what is new, in turn with others."""
-        self._streams.queue.add(self)
 
     def pause(self) -> None:
         """Write nothing more until `resume` is called."""

@@ -1,14 +1,17 @@
-"""The open streams of an application: how many there may be, and what keeps them alive."""
+"""The open streams of an application: how many there may be, what keeps them alive, and broadcasts.
+
+In a broadcast an event is framed once, and written to all streams of its log in one loop.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from taskstream.errors import StreamsFull
-from taskstream.http.broadcast import Broadcast
 from taskstream.http.stream import Stream
-from taskstream.http.write_queue import SLICE, Outcome, StreamCounts, WriteQueue
+from taskstream.http.write_queue import SLICE, Outcome, StreamCounts, WriteQueue, Writer, chunk
 from taskstream.log import Log
+from taskstream.viewers import Follower
 
 
 class Streams:
@@ -54,7 +57,7 @@ class Streams:
         for log in stream.viewer.logs:
             if log not in self._broadcasts:
                 self._broadcasts[log] = Broadcast(log, self)
-                log.listeners.add(self._broadcasts[log].listener)
+                log.listeners.add(self._broadcasts[log].resume)
             self._broadcasts[log].streams.add(stream)
 
     def remove(self, stream: Stream, outcome: Outcome) -> None:
@@ -64,8 +67,8 @@ class Streams:
             broadcast = self._broadcasts[log]
             broadcast.streams.remove(stream)
             if not broadcast.streams:
-                log.listeners.discard(broadcast.listener)
-                del broadcast.listener, self._broadcasts[log]  # a cycle, which would keep the log
+                log.listeners.discard(broadcast.resume)
+                del self._broadcasts[log]
         self.free_place(outcome)
 
     async def watch(self) -> None:
@@ -77,3 +80,50 @@ class Streams:
                 stream.check(now, self.ping_seconds, self.stall_seconds)
                 if number % SLICE == 0:
                     await asyncio.sleep(0)
+
+
+class Broadcast(Writer):
+    """The open streams of one log, which it passes over whenever there is something new.
+
+    Those whose viewers have read as far as the pass before are written one chunk, framed once; the
+    others, and those that show more than this log, write for themselves. Ids alone decide which of the
+    two it is, so that streams may join, pause, catch up and end while a pass is under way.
+    """
+
+    steps_at_once = SLICE
+
+    def __init__(self, log: Log, streams: Streams) -> None:
+        self.streams: set[Stream] = set()
+        self.queue = streams.queue
+        self._log = log
+        self._counts = streams.counts
+        self._now = streams.now
+        self._sent_id = log.last_id
+
+    def write_steps(self) -> Iterator[None]:
+        """Pass over the streams until all that is new has been written; yields after each stream."""
+        log = self._log
+        while self.streams and (log.closed or self._sent_id != log.last_id):
+            start, events = self._sent_id, b""
+            if log.closed:  # each stream ends by itself
+                self._sent_id = log.last_id
+            else:
+                events, self._sent_id = log.after(start)
+            end, framed, now, written = self._sent_id, chunk(events), self._now(), 0
+            for stream in list(self.streams):  # what is done in here is done for each viewer of each event
+                viewer: Follower = stream.viewer  # type: ignore[assignment] # as `up_to_date` says
+                if events and stream.up_to_date and viewer.last_event_id == start:
+                    try:
+                        stream.write(framed)
+                    except Exception:  # noqa: BLE001 - it is logged, and the others are served
+                        stream.fail()
+                    viewer.last_event_id = end
+                    stream.active_at = now
+                    written += 1
+                else:
+                    stream.resume()
+                yield
+            self._counts.events += events.count(b"\n\n") * written
+            self._counts.bytes += len(events) * written
+            if not events:
+                return

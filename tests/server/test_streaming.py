@@ -23,9 +23,9 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 import taskstream.http.response
 from taskstream.events import Kind
-from taskstream.http.broadcast import Broadcast
 from taskstream.http.response import LAYERS, StreamResponse, unwrapped
 from taskstream.http.stream import Stream
+from taskstream.http.streams import Broadcast
 from taskstream.server.connection import PIPELINED_REQUESTS, Connection
 from taskstream.viewers import Follower
 from tests.support.serving import Client, Serving
