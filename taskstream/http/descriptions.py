@@ -57,7 +57,7 @@ def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
             backend=tasks.registry.backend,
             tasks=total,
             running=running,
-            streams=tasks.streams.counts.open,
+            streams=tasks.streams.open,
             warning=tasks.registry.warning or None,
         )
         return Response(now.model_dump_json(exclude_none=True), media_type="application/json")

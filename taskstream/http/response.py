@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from taskstream.http.stream import CONNECTION, Stream, StreamConnection
 from taskstream.http.streams import Streams
-from taskstream.http.write_queue import Outcome, StreamCounts
+from taskstream.http.write_queue import Outcome
 from taskstream.viewers import Viewer
 
 LAYERS = {
@@ -56,7 +56,7 @@ class StreamResponse(EventSourceResponse):
         self._viewer = viewer
         self._streams = streams
         self._polled = wait_seconds is not None
-        self._events = events_of(viewer, streams.counts, self._retry, wait_seconds)
+        self._events = events_of(viewer, streams, self._retry, wait_seconds)
         super().__init__(
             self._events,
             sep="\n",
@@ -149,7 +149,7 @@ def function_of(send: object) -> FunctionType | None:
 
 
 async def events_of(
-    viewer: Viewer, counts: StreamCounts, retry: bytes, wait_seconds: float | None
+    viewer: Viewer, streams: Streams, retry: bytes, wait_seconds: float | None
 ) -> AsyncGenerator[bytes, None]:
     """What a viewer sees, for sse-starlette."""
     with viewer:
@@ -159,8 +159,8 @@ async def events_of(
             yield b": ping\n\n"  # a proxy may hold back a head without a body
         while events or (wait_seconds is None and await viewer.wait()):
             if events:
-                counts.events += events.count(b"\n\n")
-                counts.bytes += len(events)
+                streams.events += events.count(b"\n\n")
+                streams.bytes += len(events)
                 yield events.replace(b"\n", retry, 1) if retry else events
                 retry = b""
             events = viewer.take() if wait_seconds is None else b""

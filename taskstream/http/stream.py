@@ -98,8 +98,8 @@ class Stream(Writer):
             return False
         try:
             if events := viewer.take():
-                self._streams.counts.events += events.count(b"\n\n")
-                self._streams.counts.bytes += len(events)
+                self._streams.events += events.count(b"\n\n")
+                self._streams.bytes += len(events)
                 if self._retry:
                     events, self._retry = events.replace(b"\n", self._retry, 1), b""
                 self.write(chunk(events))

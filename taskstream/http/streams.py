@@ -5,11 +5,12 @@ In a broadcast an event is framed once, and written to all streams of its log in
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from taskstream.errors import StreamsFull
 from taskstream.http.stream import Stream
-from taskstream.http.write_queue import SLICE, Outcome, StreamCounts, WriteQueue, Writer, chunk
+from taskstream.http.write_queue import SLICE, Outcome, WriteQueue, Writer, chunk
 from taskstream.log import Log
 from taskstream.viewers import Follower
 
@@ -26,7 +27,13 @@ class Streams:
     ) -> None:
         self.ping_seconds = ping_seconds
         self.stall_seconds = stall_seconds
-        self.counts = StreamCounts()
+        self.open = self.opened = 0
+        """How many streams there are, and have been."""
+        self.outcomes: Counter[Outcome] = Counter()
+        self.events = 0
+        """Events delivered: one that goes to ten viewers counts ten times."""
+        self.bytes = 0
+        """Their size as Server-Sent Events, without the chunks of HTTP."""
         self.said_slower = False
         self.queue = WriteQueue()
         self.now = now
@@ -41,15 +48,15 @@ class Streams:
 
     def take_place(self) -> None:
         """Count one more stream. Raises `StreamsFull`."""
-        if self.counts.open >= self._limit:
+        if self.open >= self._limit:
             raise StreamsFull(f"All {self._limit} streams are taken: try again later.")
-        self.counts.open += 1
-        self.counts.opened += 1
+        self.open += 1
+        self.opened += 1
 
     def free_place(self, outcome: Outcome) -> None:
         """Count one stream less."""
-        self.counts.open -= 1
-        self.counts.outcomes[outcome] += 1
+        self.open -= 1
+        self.outcomes[outcome] += 1
 
     def add(self, stream: Stream) -> None:
         """Have a stream written to together with the others of its logs."""
@@ -96,20 +103,16 @@ class Broadcast(Writer):
         self.streams: set[Stream] = set()
         self.queue = streams.queue
         self._log = log
-        self._counts = streams.counts
-        self._now = streams.now
+        self._all = streams
         self._sent_id = log.last_id
 
     def write_steps(self) -> Iterator[None]:
         """Pass over the streams until all that is new has been written; yields after each stream."""
         log = self._log
         while self.streams and (log.closed or self._sent_id != log.last_id):
-            start, events = self._sent_id, b""
-            if log.closed:  # each stream ends by itself
-                self._sent_id = log.last_id
-            else:
-                events, self._sent_id = log.after(start)
-            end, framed, now, written = self._sent_id, chunk(events), self._now(), 0
+            start = self._sent_id  # if it is closed, each stream ends by itself
+            events, self._sent_id = (b"", log.last_id) if log.closed else log.after(start)
+            end, framed, now, written = self._sent_id, chunk(events), self._all.now(), 0
             for stream in list(self.streams):  # what is done in here is done for each viewer of each event
                 viewer: Follower = stream.viewer  # type: ignore[assignment] # as `up_to_date` says
                 if events and stream.up_to_date and viewer.last_event_id == start:
@@ -123,7 +126,7 @@ class Broadcast(Writer):
                 else:
                     stream.resume()
                 yield
-            self._counts.events += events.count(b"\n\n") * written
-            self._counts.bytes += len(events) * written
+            self._all.events += events.count(b"\n\n") * written
+            self._all.bytes += len(events) * written
             if not events:
                 return

@@ -1,11 +1,10 @@
-"""What all streams share: the order in which they write, and the counts of what they have written."""
+"""The order in which streams write, and what they write: chunks of HTTP."""
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import ClassVar, Literal
 
@@ -19,19 +18,6 @@ Outcome = Literal["ended", "left", "stalled", "stopped", "failed"]
 def chunk(data: bytes) -> bytes:
     """One chunk of a body in HTTP/1.1 (RFC 9112, section 7.1)."""
     return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-@dataclass(slots=True)
-class StreamCounts:
-    """How many streams there are and have been, and what they were sent."""
-
-    open: int = 0
-    opened: int = 0
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
-    events: int = 0
-    """Events delivered: one that goes to ten viewers counts ten times."""
-    bytes: int = 0
-    """Their size as Server-Sent Events, without the chunks of HTTP."""
 
 
 class WriteQueue:

@@ -151,8 +151,8 @@ async def test_every_event_exactly_once_and_in_order(seed: int) -> None:
     _, *pictures = await asyncio.gather(publish(), *(watch() for _ in range(12)))
     watching.cancel()
     assert pictures == [list(range(1, total + 1))] * 12
-    assert streams.counts.open == 0
-    assert sum(streams.counts.outcomes.values()) == streams.counts.opened
+    assert streams.open == 0
+    assert sum(streams.outcomes.values()) == streams.opened
     assert not log.listeners
 
 
@@ -166,7 +166,7 @@ async def test_an_event_is_framed_once(streams: Streams, log: Log) -> None:
     await turn()
     assert len(given) == 50
     assert len({id(chunk) for chunk in given}) == 1
-    assert (streams.counts.events, streams.counts.bytes) == (50 * 2, 50 * (len(b"id: 1\ndata: 1\n\n") * 2))
+    assert (streams.events, streams.bytes) == (50 * 2, 50 * (len(b"id: 1\ndata: 1\n\n") * 2))
 
 
 async def test_retry_is_in_the_first_event(streams: Streams, log: Log) -> None:
@@ -194,7 +194,7 @@ async def test_a_write_that_fails(
     assert [socket.ids for socket in sockets] == [list(range(1, 21))] * 6
     assert broken.ids == list(range(1, fail_after + 1))
     assert broken.aborted
-    assert streams.counts.outcomes == {"ended": 6, "failed": 1}
+    assert streams.outcomes == {"ended": 6, "failed": 1}
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "broken pipe" in caplog.text
     assert not log.listeners
@@ -213,7 +213,7 @@ async def test_an_end_while_behind(streams: Streams, log: Log, end: str) -> None
     await turn()
     assert socket.ids == [1, 2]
     assert socket.finished
-    assert streams.counts.outcomes == {"ended" if end == "last" else "stopped": 1}
+    assert streams.outcomes == {"ended" if end == "last" else "stopped": 1}
 
 
 async def test_a_long_backlog_is_written_a_piece_at_a_turn(streams: Streams) -> None:

@@ -89,7 +89,7 @@ async def test_no_task_for_each_stream() -> None:
         for each in clients:
             each.leave()
         await serving.until_open(0)
-        assert serving.streams.counts.outcomes == {"left": 20}
+        assert serving.streams.outcomes == {"left": 20}
 
 
 async def test_pipelined_behind_a_stream() -> None:
@@ -103,7 +103,7 @@ async def test_pipelined_behind_a_stream() -> None:
         answer = await client.until_count(HELLO, 2)
         assert client.ids == [1, 2, 2]
         assert answer.count(b"HTTP/1.1 200 OK") == 4
-        assert serving.streams.counts.outcomes == {"ended": 2}
+        assert serving.streams.outcomes == {"ended": 2}
 
 
 async def test_the_request_behind_a_stream_is_in_no_task() -> None:
@@ -143,7 +143,7 @@ async def test_leaving_with_a_request_behind_the_stream(leave: str) -> None:
         for _ in range(20):
             serving.append(1)
             await asyncio.sleep(0)
-        assert serving.streams.counts.events == 1
+        assert serving.streams.events == 1
 
 
 async def test_too_many_requests_behind_a_stream() -> None:
@@ -154,7 +154,7 @@ async def test_too_many_requests_behind_a_stream() -> None:
         await client.until(EVENT)
         client.send(*["/hello"] * PIPELINED_REQUESTS)
         await asyncio.sleep(0.1)
-        assert serving.streams.counts.open == 1
+        assert serving.streams.open == 1
         client.send(*["/hello"] * 5000)
         await serving.until_open(0)
 
@@ -188,7 +188,7 @@ async def test_a_viewer_that_never_reads() -> None:
             serving.append(1, size=50_000)
             await asyncio.sleep(0)
         await serving.until_open(1)
-        assert serving.streams.counts.outcomes == {"stalled": 1}
+        assert serving.streams.outcomes == {"stalled": 1}
         serving.append(1, last=True)
         await reading
         assert client.ids == list(range(1, 303))
@@ -211,14 +211,14 @@ async def test_a_burst_larger_than_the_socket() -> None:
                 each.read_on()
                 await each.reader.readexactly(3_000_000)
                 each.stop_reading()
-        assert serving.streams.counts.open == 3
+        assert serving.streams.open == 3
         serving.append(1, last=True)
         for each in clients:
             each.read_on()
             await each.until(END)
             assert each.ids[-1] == 302
         await serving.until_open(0)
-        assert serving.streams.counts.outcomes == {"ended": 3}
+        assert serving.streams.outcomes == {"ended": 3}
 
 
 async def test_a_slow_reader_is_not_dropped() -> None:
@@ -234,7 +234,7 @@ async def test_a_slow_reader_is_not_dropped() -> None:
             client.read_on()
             await client.reader.readexactly(1_000_000)
             client.stop_reading()
-        assert serving.streams.counts.outcomes == {}
+        assert serving.streams.outcomes == {}
         client.leave()
         await serving.until_open(0)
 
@@ -300,7 +300,7 @@ async def test_tls(certificate: tuple[str, str]) -> None:
         serving.append(400, size=50_000)
         reading = asyncio.create_task(client.until(END))
         await serving.until_open(1)
-        assert serving.streams.counts.outcomes == {"stalled": 1}
+        assert serving.streams.outcomes == {"stalled": 1}
         serving.append(1, last=True)
         await reading
         assert client.ids == list(range(1, 403))
@@ -441,8 +441,8 @@ async def test_streams_that_cannot_be_attached(
         assert client.ids == [1, 2, 3, 4]
         assert client.received.count(b"retry: 0\n") == 1
         await serving.until_open(0)
-        assert serving.streams.counts.outcomes == {"left": 1, "ended": 1}
-        assert serving.streams.counts.events == 5
+        assert serving.streams.outcomes == {"left": 1, "ended": 1}
+        assert serving.streams.events == 5
     assert caplog.text.count("Streams are slower: ") == (http is Connection)
     caplog.clear()
 
@@ -563,11 +563,11 @@ async def test_the_server_stops(http: Any, monkeypatch: pytest.MonkeyPatch) -> N
         clients = [await serving.open("/stream") for _ in range(5)]
         for each in clients:
             await each.until(b": ping\n\n\r\n")
-        assert serving.streams.counts.open == 5
+        assert serving.streams.open == 5
         serving.server.should_exit = True
         for each in clients:
             assert (await each.rest()).endswith(END)
-    assert serving.streams.counts.outcomes == {"stopped": 5}
+    assert serving.streams.outcomes == {"stopped": 5}
 
 
 async def test_the_server_stops_before_the_application_knows() -> None:
@@ -578,7 +578,7 @@ async def test_the_server_stops_before_the_application_knows() -> None:
         await client.until(EVENT)
         serving.server.should_exit = True
         assert (await client.rest()).endswith(END)
-        assert serving.streams.counts.outcomes == {"stopped": 1}
+        assert serving.streams.outcomes == {"stopped": 1}
 
 
 async def test_a_closed_stream_leaves_no_garbage() -> None:

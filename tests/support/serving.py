@@ -92,7 +92,7 @@ class Serving:
 
     async def until_open(self, count: int) -> None:
         """Return when so many streams are open."""
-        await self.until(lambda: self.streams.counts.open == count)
+        await self.until(lambda: self.streams.open == count)
 
     async def until_behind(self, count: int) -> None:
         """Return when so many streams wait for their sockets."""
