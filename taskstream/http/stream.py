@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from taskstream.http.write_queue import Outcome, WriteQueue, Writer, chunk
@@ -76,9 +77,9 @@ class Stream(Writer):
         """Write what the viewer has missed, or a comment: proxies may hold back a head without a body."""
         self.queue, self.active_at = self._streams.queue, self._streams.now()
         self._streams.add(self)
-        if self.write_piece():
+        for _ in islice(self.write_steps(), 1):
             self.resume()
-        elif self._retry and not self.closed:
+        if self._retry and not self.closed:
             self.write(PING)
 
     def pause(self) -> None:
@@ -88,33 +89,27 @@ class Stream(Writer):
 
     def write_steps(self) -> Iterator[None]:
         """Write what the viewer has not seen, as fast as the connection takes it, piece by piece."""
-        while self.write_piece():
-            yield
-
-    def write_piece(self) -> bool:
-        """Write the next piece of what the viewer has not seen, if any; whether there is more."""
-        viewer = self.viewer
-        if self.closed or self.connection.write_paused:
-            return False
+        viewer, connection, streams = self.viewer, self.connection, self._streams
         try:
-            if events := viewer.take():
-                self._streams.events += events.count(b"\n\n")
-                self._streams.bytes += len(events)
-                if self._retry:
-                    events, self._retry = events.replace(b"\n", self._retry, 1), b""
-                self.write(chunk(events))
-                self.active_at = self._streams.now()
-            if self.connection.write_paused:
-                return False
-            if not viewer.caught_up:
-                return True
-            if outcome := viewer.outcome:
-                self.end(outcome)
-            else:
-                self.up_to_date = viewer.shares and not self._retry
+            while not (self.closed or connection.write_paused):
+                if events := viewer.take():
+                    streams.events += events.count(b"\n\n")
+                    streams.bytes += len(events)
+                    if self._retry:
+                        events, self._retry = events.replace(b"\n", self._retry, 1), b""
+                    self.write(chunk(events))
+                    self.active_at = streams.now()
+                if connection.write_paused:
+                    return
+                if viewer.caught_up:
+                    if outcome := viewer.outcome:
+                        self.end(outcome)
+                    else:
+                        self.up_to_date = viewer.shares and not self._retry
+                    return
+                yield
         except Exception:  # noqa: BLE001 - it is logged, and the other streams are served
             self.fail()
-        return False
 
     def check(self, now: float, ping_seconds: float, stall_seconds: float) -> None:
         """Break a silence that has lasted for too long; give up on a viewer that has stopped reading."""
