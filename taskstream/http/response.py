@@ -121,7 +121,7 @@ class StreamResponse(EventSourceResponse):
 
     @staticmethod
     async def _listen_for_exit_signal() -> None:
-        """Never return: the content ends when this server stops (see `stopping.py`).
+        """Never return: the content ends when this server stops (see `servers.py`).
 
         sse-starlette would end the stream when any server of this process has ever been told to stop.
         """

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from taskstream import TaskNotFound, TaskStream
-from taskstream.http.processes import warn_of_many
+from taskstream.http.servers import warn_of_many
 from tests.support.programs import OwnApp
 
 MINE = """

@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 from sse_starlette import EventSourceResponse
 
 from taskstream import TaskStream
-from taskstream.http.stopping import on_server_stop
+from taskstream.http.servers import on_server_stop
 from tests.support.threads import ThreadServer
 
 SHUTDOWN = uvicorn.Server.shutdown

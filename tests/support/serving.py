@@ -13,7 +13,7 @@ from fastapi import FastAPI, Response
 
 from taskstream.events import Kind
 from taskstream.http.response import StreamResponse
-from taskstream.http.stopping import on_server_stop
+from taskstream.http.servers import on_server_stop
 from taskstream.http.streams import Streams
 from taskstream.log import Log
 from taskstream.server.connection import Connection
