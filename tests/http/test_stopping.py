@@ -1,9 +1,11 @@
 """An application is told when its own server begins to stop, whatever the reason, and only then."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -13,9 +15,34 @@ from sse_starlette import EventSourceResponse
 
 from taskstream import TaskStream
 from taskstream.http.servers import on_server_stop
+from tests.support.api import Api, events
+from tests.support.programs import OwnApp
 from tests.support.threads import ThreadServer
 
 SHUTDOWN = uvicorn.Server.shutdown
+
+BY_RUN = """
+import asyncio
+import uvicorn
+from fastapi import FastAPI
+from taskstream import TaskStream
+
+tasks = TaskStream()
+
+@tasks.work
+async def work() -> None:
+    await asyncio.sleep(600)
+
+app = FastAPI()
+app.include_router(tasks.router)
+uvicorn.run(app, port=0)
+"""
+
+
+class Script(OwnApp):
+    """`python mine.py`, which serves itself."""
+
+    program: tuple[str, ...] = ("mine.py",)
 
 
 @dataclass
@@ -182,3 +209,20 @@ async def test_another_server_goes_on() -> None:
             reading = asyncio.create_task(stream.content.read())
             await tasks.cancel(path.split("/")[1])
             assert b'"REVOKED"' in await reading
+
+
+async def test_ctrl_c_under_ones_own_run(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    """On Ctrl-C under the application's own `uvicorn.run` streams end, and nobody complains."""
+    with Script(tmp_path, BY_RUN) as server:
+        api, streams = Api(session, [server.url]), []
+        async with AsyncExitStack() as stack:
+            for path in ["/tasks/{}/stream", "/task-progress?task_id={}"] * 3:
+                task_id = (await api.start())["task_id"]
+                streams.append(events(await stack.enter_async_context(api.open(path.format(task_id)))))
+                while (await anext(streams[-1])).snapshot["status"] != "STARTED":
+                    pass
+            await asyncio.to_thread(server.stop, signal.SIGINT)
+            for stream in streams:
+                assert [event async for event in stream] == []  # an unclean end would raise
+        for word in ("Traceback", "ASGI callable returned", "never awaited", "ERROR", "Cancel "):
+            assert word not in server.output
