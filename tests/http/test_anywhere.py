@@ -106,8 +106,10 @@ async def test_threads() -> None:
         assert (await asyncio.to_thread(tasks.sync.get, task_id)).name == "mine"
         with pytest.raises(TaskNotFound):
             await asyncio.to_thread(tasks.sync.get, NO_TASK)
-        with pytest.raises(InvalidParameters, match=r"^seconds: "):
-            await asyncio.to_thread(tasks.sync.start, "child", seconds="x")
+        with pytest.raises(
+            InvalidParameters, match=r"^seconds: Input .*; more: Extra inputs .* permitted$"
+        ):
+            await asyncio.to_thread(tasks.sync.start, "child", seconds="x", more=1)
 
 
 async def test_what_raises_keeps_nothing() -> None:

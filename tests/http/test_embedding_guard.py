@@ -84,6 +84,8 @@ async def test_private_work(guarded: ThreadServer, session: aiohttp.ClientSessio
         f"{guarded.url}/jobs/start-task", json={"work": "private", "number": 7}, headers=SECRET
     ) as response:
         assert response.status == 422
+        (mistake,) = (await response.json())["detail"]
+        assert mistake["msg"] == "Input should be 'a work of {odd} name/s'"  # it isn't even named
     for path in ("/jobs/works", "/openapi.json"):
         async with session.get(guarded.url + path, headers=SECRET) as response:
             text = await response.text()

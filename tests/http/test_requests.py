@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from yarl import URL
 
 from taskstream import TaskStream
+from taskstream.errors import MAX_ERRORS
 from tests.support.api import LONG_TASK, Api
 
 BAD_BODIES: list[tuple[bytes, str | None]] = [
@@ -77,6 +78,15 @@ async def test_bad_body(api: Api, body: bytes, field: str | None) -> None:
     if field:
         assert [error["loc"] for error in answer["detail"]] == [["body", field]]
     assert (await api.json("GET", "/health"))["tasks"] <= before
+
+
+async def test_many_mistakes_are_told_briefly(api: Api) -> None:
+    """A large body that is nothing but mistakes is answered with a short list, by short names."""
+    many = {f"{number:x}": 1 for number in range(5000)}
+    told = (await api.json("POST", "/start-task", 422, json=many))["detail"]
+    assert len(told) == MAX_ERRORS + 1
+    assert told[-1] == {"type": "too_many", "loc": ["body"], "msg": f"… and {5000 - MAX_ERRORS} more"}
+    assert len(json.dumps(await api.json("POST", "/start-task", 422, json={"x" * 60_000: 1}))) < 1000
 
 
 @pytest.mark.parametrize("chunked", [False, True])

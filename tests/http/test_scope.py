@@ -250,13 +250,6 @@ async def test_children_over_http(alice: User, bob: User) -> None:
         assert (await bob.ask("GET", f"/tasks/{child}"))[0] == 404
 
 
-async def test_a_scope_that_is_empty(session: aiohttp.ClientSession, server: Server) -> None:
-    """An empty scope is nobody's, not everybody's."""
-    nobody = User(session, server.url, {"Authorization": "Bearer -"})
-    for method, path in (("GET", "/tasks"), ("POST", "/start-task"), ("GET", "/tasks/x")):
-        assert (await nobody.ask(method, path))[0] == 403
-
-
 @pytest.mark.parametrize("answer", [None, 5, True, b"alice", "", ["alice"], {"sub": "alice"}, "a\ud800"])
 def test_what_is_no_scope(answer: object, caplog: pytest.LogCaptureFixture) -> None:
     """FastAPI holds nothing to an annotation: what isn't text is refused, and the log says why."""

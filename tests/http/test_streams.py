@@ -5,7 +5,6 @@ import logging
 import random
 import re
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 import pytest
 
@@ -267,16 +266,3 @@ async def test_heartbeat(streams: Streams, log: Log, clock: list[float]) -> None
     clock[0] = 55
     socket.stream.check(clock[0], 15, 60)
     assert socket.received.count(b": ping") == 3
-
-
-async def test_watch_goes_on(log: Log) -> None:
-    """The one timer serves all streams for as long as it is let, whoever joins and leaves meanwhile."""
-    streams = Streams(limit=1000, ping_seconds=0.01)
-    sockets = [connect(streams, Follower(log, 0)) for _ in range(250)]
-    watching = asyncio.create_task(streams.watch())
-    async with asyncio.timeout(5):
-        while any(socket.received.count(b": ping") < 3 for socket in sockets):  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
-    watching.cancel()
-    with suppress(asyncio.CancelledError):
-        await watching
