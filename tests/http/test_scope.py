@@ -419,7 +419,7 @@ async def test_keys_in_python(scoped: TaskStream) -> None:
 
 
 async def test_scopes_outlive_the_process(tmp_path: Path) -> None:
-    """In a file, a task stays whose it was, whether it has ended or is yet to begin."""
+    """In a file, a task stays whose it was, whether it has ended or is yet to begin; so does the mark."""
     for life in range(2):
         tasks = TaskStream(scope=header, database=str(tmp_path / "tasks.db"))
 
@@ -430,6 +430,7 @@ async def test_scopes_outlive_the_process(tmp_path: Path) -> None:
         async with tasks:
             if not life:
                 started = [(await tasks.start("hold", scope="alice")).task_id for _ in range(2)]
+            assert tasks.registry.mark == started[0][-8:]
             assert [each.task_id for each in await tasks.list("alice")] == started[::-1]
             assert await tasks.list("bob") == []
             for task_id in started:
