@@ -94,7 +94,7 @@ class Connection(StreamingProtocol):
         if refusal := self._find_refusal():
             self._refuse(*refusal)
             raise HttpParserError  # it stops the parser
-        self._in_head = False
+        self._in_head, self._head_bytes = False, 0
         if self._deadline is not None:
             self._deadline.cancel()
         super().on_headers_complete()
@@ -105,17 +105,8 @@ class Connection(StreamingProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of the body, whose size is the application's business."""
-        self._head_bytes -= len(body)
+        self._head_bytes = 0
         super().on_body(body)
-
-    def on_chunk_complete(self) -> None:
-        """A chunk of a body ends: its framing is neither head nor body."""
-        self._head_bytes = 0
-
-    def on_message_complete(self) -> None:
-        """A request ends, and the next one may begin."""
-        self._head_bytes = 0
-        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request, unless it is there already."""

@@ -1,6 +1,7 @@
 """An application may guard its tasks, and choose what is public."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Annotated
 
 import aiohttp
@@ -126,7 +127,7 @@ def refuse() -> None:
 def test_no_guard_is_skipped(monkeypatch: pytest.MonkeyPatch, guarded: int, known: bool) -> None:
     """Wherever a dependency was given, it is asked; also if FastAPI's name for it is no longer there."""
     if not known:
-        monkeypatch.setattr("taskstream.http.router.find_context", lambda _: None)
+        monkeypatch.setattr("taskstream.http.router.routing", SimpleNamespace())
     guards = [[Depends(refuse)] if number == guarded else [] for number in range(3)]
     app, outer, tasks = FastAPI(dependencies=guards[0]), APIRouter(dependencies=guards[1]), TaskStream()
     outer.include_router(tasks.router, prefix="/inner", dependencies=guards[2])
@@ -146,5 +147,5 @@ def test_nothing_is_looked_up_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     with TestClient(app, raise_server_exceptions=False) as client:
         assert client.get("/me/works").status_code == 200
         assert client.get("/me/task-status/1").status_code == 404
-        monkeypatch.setattr("taskstream.http.router.find_context", lambda _: None)
+        monkeypatch.setattr("taskstream.http.router.routing", SimpleNamespace())
         assert client.get("/me/works").status_code == 500
