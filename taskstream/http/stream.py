@@ -30,10 +30,6 @@ class StreamConnection(Protocol):
     """What a connection does for a stream: `taskstream.server` has one."""
 
     @property
-    def write_paused(self) -> bool:
-        """Whether it has more to send than it should; `Stream.resume` is called when that has changed."""
-
-    @property
     def unsent_bytes(self) -> int:
         """How much it still has to send."""
 
@@ -43,7 +39,8 @@ class StreamConnection(Protocol):
     async def attach(self, stream: "Stream", head: Awaitable[None]) -> bool:
         """Let the head be sent; make the body the stream's business, if what arrives allows it.
 
-        Then `stream.write` writes to the connection, and the stream has begun.
+        Then `stream.write` writes to the connection, and the stream has begun. It is paused whenever the
+        connection has more to send than it should.
         """
 
     def finish(self) -> None:
@@ -66,6 +63,7 @@ class Stream(Writer):
     active_at: float = 0
     """When it was last written to; if the connection takes no more, when that last sent something."""
     closed: bool = False
+    paused: bool = False
     up_to_date: bool = False
     """Whether it can be written to with others of its log: it has begun, and can take more."""
     write: Callable[[bytes], object] = field(init=False)
@@ -83,15 +81,15 @@ class Stream(Writer):
             self.write(PING)
 
     def pause(self) -> None:
-        """Write nothing more until `resume` is called."""
-        self.up_to_date = False
+        """Write nothing more until it isn't paused any more, and `resume` is called."""
+        self.paused, self.up_to_date = True, False
         self._unsent = math.inf
 
     def write_steps(self) -> Iterator[None]:
         """Write what the viewer has not seen, as fast as the connection takes it, piece by piece."""
-        viewer, connection, streams = self.viewer, self.connection, self._streams
+        viewer, streams = self.viewer, self._streams
         try:
-            while not (self.closed or connection.write_paused):
+            while not (self.closed or self.paused):
                 if events := viewer.take():
                     streams.events += events.count(b"\n\n")
                     streams.bytes += len(events)
@@ -99,7 +97,7 @@ class Stream(Writer):
                         events, self._retry = events.replace(b"\n", self._retry, 1), b""
                     self.write(chunk(events))
                     self.active_at = streams.now()
-                if connection.write_paused:
+                if self.paused:
                     return
                 if viewer.caught_up:
                     if outcome := viewer.outcome:
@@ -117,7 +115,7 @@ class Stream(Writer):
         if self.closed:
             return
         try:
-            if connection.write_paused:
+            if self.paused:
                 if connection.unsent_bytes < self._unsent:
                     self._unsent, self.active_at = connection.unsent_bytes, now
                 elif now - self.active_at >= stall_seconds:

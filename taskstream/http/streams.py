@@ -44,7 +44,7 @@ class Streams:
     @property
     def behind(self) -> int:
         """How many streams wait for their connections to take more."""
-        return sum(stream.connection.write_paused for stream in self._attached)
+        return sum(stream.paused for stream in self._attached)
 
     def take_place(self) -> None:
         """Count one more stream. Raises `StreamsFull`."""

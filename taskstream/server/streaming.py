@@ -15,8 +15,6 @@ from taskstream.http.stream import Stream
 
 CHUNKED = b"transfer-encoding: chunked\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
-READ_AHEAD_BYTES = 128 * 1024
-"""How much is read of what comes behind the request of an open stream, to notice when its viewer leaves."""
 UNREAD_BYTES = 64 * 1024
 """What a client has to take of an answer in `StreamingProtocol.unread_seconds`."""
 
@@ -35,11 +33,6 @@ class StreamingProtocol(HttpToolsProtocol):
     _read_ahead_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
-
-    @property
-    def write_paused(self) -> bool:
-        """Whether the transport has more to send than it should."""
-        return self.flow.write_paused
 
     @property
     def unsent_bytes(self) -> int:
@@ -126,12 +119,6 @@ class StreamingProtocol(HttpToolsProtocol):
         self._stream = self._response = None
         self.cycle = self.scope = None  # type: ignore[assignment]
 
-    def read_ahead(self, data: bytes) -> None:
-        """Go on reading what comes behind an open stream, up to some amount."""
-        self._read_ahead_bytes += len(data)
-        if self._read_ahead_bytes < READ_AHEAD_BYTES:
-            self.flow.resume_reading()  # which uvicorn has paused behind a second request
-
     def eof_received(self) -> None:
         """Take a viewer that ends its half of the connection to have left."""
         if self._stream is not None:
@@ -151,6 +138,7 @@ class StreamingProtocol(HttpToolsProtocol):
         if self._unread is not None:
             self._unread.cancel()
         if self._stream is not None:
+            self._stream.paused = False
             self._stream.resume()
 
     def _watch_reader(self, unsent_bytes: float = math.inf) -> None:

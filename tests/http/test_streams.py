@@ -24,7 +24,6 @@ class Socket:
     def __init__(self, full: Callable[[], float | None] = lambda: None, fail_after: int = 10**9) -> None:
         self.received = b""
         self.writes = 0
-        self.write_paused = False
         self.finished = self.aborted = False
         self.unsent_bytes = 0
         self.stream: Stream
@@ -41,14 +40,13 @@ class Socket:
         size, _, rest = chunk.partition(b"\r\n")
         assert len(rest) == int(size, 16) + 2
         self.received += rest[:-2]
-        if not self.write_paused and (seconds := self._full()) is not None:
-            self.write_paused = True
+        if not self.stream.paused and (seconds := self._full()) is not None:
             self.stream.pause()
             asyncio.get_running_loop().call_later(seconds, self.drain)
 
     def drain(self) -> None:
         """Take more."""
-        self.write_paused = False
+        self.stream.paused = False
         self.stream.resume()
 
     def finish(self) -> None:
