@@ -65,7 +65,7 @@ def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
     if find_spec("prometheus_client"):
 
         @router.head("/metrics", include_in_schema=False)
-        @router.get("/metrics", response_class=Response, response_model=None, responses=openapi.METRICS)
+        @router.get("/metrics", response_class=Response, responses=openapi.METRICS)
         async def metrics() -> Response:
             """Answer all that is counted, in Prometheus' text format."""
             from prometheus_client import CONTENT_TYPE_LATEST, generate_latest  # here: it is optional

@@ -131,11 +131,7 @@ def add_start(router: APIRouter, tasks: "TaskStream") -> None:
 
 def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
     """The routes that stream."""
-    stream: Options = {
-        "response_class": Response,
-        "response_model": None,
-        "openapi_extra": openapi.STREAM_PARAMETERS,
-    }
+    stream: Options = {"response_class": Response, "openapi_extra": openapi.STREAM_PARAMETERS}
     stream_of_body: Options = {**stream, "openapi_extra": openapi.STREAM_PARAMETERS | openapi.TASK_IDS}
 
     @router.get("/tasks/{task_id}/stream", name="task_stream", responses=openapi.STREAM, **stream)
