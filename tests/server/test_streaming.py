@@ -93,21 +93,10 @@ async def test_no_task_for_each_stream() -> None:
 
 
 async def test_pipelined_behind_a_stream() -> None:
-    """The request behind a stream is answered when that has ended, on the same connection, and so on."""
-    async with Serving().serve() as serving:
-        serving.append(1)
-        client = await serving.open("/stream", "/hello")
-        await client.until(EVENT)
-        client.send("/stream?after=1", "/hello")
-        serving.append(1, last=True)
-        answer = await client.until_count(HELLO, 2)
-        assert client.ids == [1, 2, 2]
-        assert answer.count(b"HTTP/1.1 200 OK") == 4
-        assert serving.streams.outcomes == {"ended": 2}
+    """The request behind a stream is answered when that has ended, on the same connection, and so on.
 
-
-async def test_the_request_behind_a_stream_is_in_no_task() -> None:
-    """It is answered when the task has said its last, but not in the context of that."""
+    When the task has said its last, but not in the context of that.
+    """
     task = ContextVar("task", default="none")
     async with Serving().serve() as serving:
 
@@ -118,10 +107,14 @@ async def test_the_request_behind_a_stream_is_in_no_task() -> None:
         serving.append(1)
         client = await serving.open("/stream", "/task")
         await client.until(EVENT)
+        client.send("/stream?after=1", "/task")
         context = copy_context()
         context.run(task.set, "that of the stream")
         context.run(serving.append, 1, last=True)
-        await client.until(b'"in none"')
+        answer = await client.until_count(b'"in none"', 2)
+        assert client.ids == [1, 2, 2]
+        assert answer.count(b"HTTP/1.1 200 OK") == 4
+        assert serving.streams.outcomes == {"ended": 2}
 
 
 @pytest.mark.parametrize("leave", ["abort", "close", "half-close"])
@@ -306,16 +299,6 @@ async def test_tls(certificate: tuple[str, str]) -> None:
         assert client.ids == list(range(1, 403))
 
 
-def buffering_middleware(serving: Serving) -> None:
-    """Starlette's BaseHTTPMiddleware, which reads the response in another task."""
-
-    @serving.app.middleware("http")
-    async def middleware(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        response.headers["X-Middleware"] = "yes"
-        return response
-
-
 Handle = Callable[[Message, Send], Awaitable[None]]
 
 
@@ -347,78 +330,70 @@ async def encode(message: Message, send: Send) -> None:
     await send(message)
 
 
-def encoding_middleware(serving: Serving) -> None:
-    """One that says in the head that the body will be encoded."""
-    serving.app.add_middleware(layer(encode))
-
-
-def delaying_middleware(serving: Serving) -> None:
-    """One that holds the head back until the body comes."""
+def delay() -> Handle:
+    """Hold the head back until the body comes."""
     held: list[Message] = []
 
-    async def delay(message: Message, send: Send) -> None:
+    async def handle(message: Message, send: Send) -> None:
         if message["type"] == "http.response.start":
             held.append(message)
         else:
             await send(held.pop()) if held else None
             await send(message)
 
-    serving.app.add_middleware(layer(delay))
+    return handle
 
 
-def plain_middleware(serving: Serving) -> None:
-    """None."""
+async def call_next(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """As BaseHTTPMiddleware does, which reads the response in another task."""
+    response = await call_next(request)
+    response.headers["X-Middleware"] = "yes"
+    return response
 
 
-def wrapped_middleware(serving: Serving) -> None:
-    """One by `functools.wraps`, under the names of Starlette's own."""
-    serving.app.add_middleware(layer(pass_on))
+def wrap_application(app: FastAPI) -> None:
+    """Around the whole application, which `user_middleware` doesn't show."""
+    app.middleware_stack = layer(pass_on)(app.build_middleware_stack())
 
 
-def wrapped_application(serving: Serving) -> None:
-    """One around the whole application, which `user_middleware` doesn't show."""
-    serving.app.middleware_stack = layer(pass_on)(serving.app.build_middleware_stack())
+def mount_application(app: FastAPI) -> None:
+    """Around a part of the application, which is mounted."""
+    inner, app.router.routes = app.router.routes, []
+    app.mount("/", layer(pass_on)(Starlette(routes=inner)))
 
 
-def mounted_application(serving: Serving) -> None:
-    """One around a part of the application, which is mounted."""
-    inner, serving.app.router.routes = serving.app.router.routes, []
-    serving.app.mount("/", layer(pass_on)(Starlette(routes=inner)))
-
-
-def cors_subclass(serving: Serving) -> None:
+class MoreCORS(CORSMiddleware):
     """A class of CORS that does more."""
 
-    class More(CORSMiddleware):
-        async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
-            await super().send(message, send, request_headers)
-
-    serving.app.add_middleware(More)
+    async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
+        """Do no more, though it could."""
+        await super().send(message, send, request_headers)
 
 
-PATHS = {
-    "BaseHTTPMiddleware": (buffering_middleware, Connection),
-    "a head that comes late": (delaying_middleware, Connection),
-    "an encoding": (encoding_middleware, Connection),
-    "functools.wraps": (wrapped_middleware, Connection),
-    "a wrapped application": (wrapped_application, Connection),
-    "a mounted application": (mounted_application, Connection),
-    "a subclass of CORS": (cors_subclass, Connection),
-    "h11": (plain_middleware, "h11"),
-    "httptools": (plain_middleware, "httptools"),
+Prepare = Callable[[FastAPI], object]
+PATHS: dict[str, tuple[Prepare, Any]] = {
+    "BaseHTTPMiddleware": (lambda app: app.middleware("http")(call_next), Connection),
+    "a head that comes late": (lambda app: app.add_middleware(layer(delay())), Connection),
+    "an encoding": (lambda app: app.add_middleware(layer(encode)), Connection),
+    "functools.wraps": (lambda app: app.add_middleware(layer(pass_on)), Connection),
+    "a wrapped application": (wrap_application, Connection),
+    "a mounted application": (mount_application, Connection),
+    "a subclass of CORS": (lambda app: app.add_middleware(MoreCORS), Connection),
+    "h11": (lambda _: None, "h11"),
+    "httptools": (lambda _: None, "httptools"),
 }
 
 
 @pytest.mark.parametrize(("prepare", "http"), PATHS.values(), ids=PATHS.keys())
 async def test_streams_that_cannot_be_attached(
-    prepare: Callable[[Serving], None], http: Any, caplog: pytest.LogCaptureFixture
+    prepare: Prepare, http: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They are streamed otherwise, event by event: the same bytes, limits, heartbeats, counts and ends.
 
     Where the server could have attached them, the log says so once.
     """
     serving = Serving(limit=2, ping_seconds=0.1)
-    prepare(serving)
+    prepare(serving.app)
 
     @serving.app.exception_handler(RuntimeError)
     async def try_later(*_: object) -> Response:
