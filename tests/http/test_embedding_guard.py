@@ -78,7 +78,13 @@ async def test_files_are_public(guarded: ThreadServer, session: aiohttp.ClientSe
 
 
 async def test_private_work(guarded: ThreadServer, session: aiohttp.ClientSession) -> None:
-    """Private work is started by the application only, and watched like any other."""
+    """Private work is started by the application only, and watched like any other.
+
+    What is public may have any name.
+    """
+    body = {"work": "a work of {odd} name/s"}
+    async with session.post(f"{guarded.url}/jobs/start-task", json=body, headers=SECRET) as response:
+        assert (await response.json())["name"] == body["work"]
     async with session.post(f"{guarded.url}/private") as response:
         task = await response.json()
     async with session.post(
@@ -99,13 +105,6 @@ async def test_private_work(guarded: ThreadServer, session: aiohttp.ClientSessio
             '"status":"SUCCESS","progress":100,"message":"Done","steps":[],"data":7'
             in await response.text()
         )
-
-
-async def test_a_work_of_any_name(guarded: ThreadServer, session: aiohttp.ClientSession) -> None:
-    """The name of a work may be anything."""
-    body = {"work": "a work of {odd} name/s"}
-    async with session.post(f"{guarded.url}/jobs/start-task", json=body, headers=SECRET) as response:
-        assert (await response.json())["name"] == body["work"]
 
 
 async def test_without_the_page(session: aiohttp.ClientSession) -> None:

@@ -133,20 +133,11 @@ async def test_entered_twice() -> None:
     async with tasks:
         async with tasks:
             task_id = (await tasks.start("work", seconds=600)).task_id
-        assert not (await tasks.get(task_id)).status.ended
-        events = [event async for event in until_started(tasks, task_id)]
-    assert events
+        statuses = (event.snapshot.status async for event in tasks.follow(task_id) if event.snapshot)
+        while await anext(statuses) != "STARTED":
+            pass
     with pytest.raises(RuntimeError):
         await tasks.get(task_id)
-
-
-async def until_started(tasks: TaskStream, task_id: str) -> AsyncIterator[str]:
-    """The states of a task until it has begun."""
-    async for event in tasks.follow(task_id):
-        if event.snapshot:
-            yield event.snapshot.status
-            if event.snapshot.status == "STARTED":
-                return
 
 
 async def test_two_in_one_application(session: aiohttp.ClientSession) -> None:

@@ -131,7 +131,10 @@ def own(url: str, session: aiohttp.ClientSession) -> Api:
 
 
 async def test_named_events(own: Api) -> None:
-    """A function names events and makes their data, text or JSON; or leaves them out."""
+    """A function names events and makes their data, text or JSON; or leaves them out.
+
+    The ids are those of the task: a viewer resumes behind any of them, and 204 is its end.
+    """
     task_id = (await own.start(work="speak"))["task_id"]
     last = (await own.watch(task_id))[-1]
     async with own.open(f"/own/{task_id}/named") as response:
@@ -142,20 +145,14 @@ async def test_named_events(own: Api) -> None:
         ("4", "step", ['{"percent":50}']),
         (str(last.id), "done", ["as it", "stands"]),
     ]
-
-
-async def test_named_events_resume(own: Api) -> None:
-    """The ids are those of the task: a viewer resumes behind any of them, and 204 is its end."""
-    task_id = (await own.start(work="speak"))["task_id"]
-    last = (await own.watch(task_id))[-1]
     for last_event_id, expected in ((1, [3, 4, 5]), (3, [4, 5]), (4, [5])):
         async with own.open(f"/own/{task_id}/named", last_event_id) as response:
-            seen = [event async for event in events(response)]
-        assert [event.id for event in seen] == expected
-        assert seen[0]["retry"]
-    for path in ("named", "stream", "wrong/error"):
-        async with own.open(f"/own/{task_id}/{path}", last.id) as response:
-            assert response.status == 204
+            again = [event async for event in events(response)]
+        assert [event.id for event in again] == expected
+        assert again[0]["retry"]
+    for path in (f"/own/{task_id}/named", f"/own/{task_id}/stream", "/nothing"):  # none, of no tasks
+        async with own.open(path, last.id) as response:
+            assert (response.status, response.headers["Cache-Control"]) == (204, "no-store")
 
 
 async def test_many_named_events(own: Api) -> None:
@@ -228,12 +225,6 @@ async def test_what_names_no_event(own: Api, caplog: pytest.LogCaptureFixture, k
         text = await metrics.text()
         assert 'closed_total{outcome="left"} 0.0' in text
         assert 'closed_total{outcome="failed"} 0.0' not in text
-
-
-async def test_no_tasks_to_show(own: Api) -> None:
-    """A stream of no tasks has nothing to tell: 204 keeps EventSource from asking for ever."""
-    async with own.open("/nothing") as response:
-        assert response.status == 204
 
 
 async def answer(api: Api, method: str, path: str) -> tuple[int, str | None, object]:
