@@ -28,7 +28,7 @@ from taskstream.http.stream import Stream
 from taskstream.http.streams import Broadcast
 from taskstream.server.connection import PIPELINED_REQUESTS, Connection
 from taskstream.viewers import Follower
-from tests.support.serving import Client, Serving
+from tests.support.serving import Serving
 
 # A hook for event loops would be asked for those of all tests.
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture")
@@ -168,25 +168,6 @@ async def test_a_large_body_behind_a_stream() -> None:
         assert client.ids == [1, 2]
 
 
-async def test_a_viewer_that_never_reads() -> None:
-    """It is dropped when it has taken nothing for so long, with all that waited for it; others are not."""
-    async with Serving(stall_seconds=0.3).serve() as serving:
-        serving.append(1)
-        deaf, client = await serving.open("/stream"), await serving.open("/stream")
-        await deaf.until(EVENT)
-        deaf.stop_reading()
-        await client.until(EVENT)
-        reading = asyncio.create_task(client.until(END))
-        for _ in range(300):
-            serving.append(1, size=50_000)
-            await asyncio.sleep(0)
-        await serving.until_open(1)
-        assert serving.streams.outcomes == {"stalled": 1}
-        serving.append(1, last=True)
-        await reading
-        assert client.ids == list(range(1, 303))
-
-
 async def test_a_burst_larger_than_the_socket() -> None:
     """All of it arrives, once and in order, however slowly it is read; so do those that follow."""
     async with Serving().serve() as serving:
@@ -279,16 +260,24 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return key, certificate
 
 
-async def test_tls(certificate: tuple[str, str]) -> None:
-    """Streams are attached over TLS as well: a live event, a burst, a viewer that never reads, an end."""
-    key, chain = certificate
-    trusting = ssl.create_default_context(cafile=chain)
-    async with Serving(stall_seconds=1).serve(ssl_keyfile=key, ssl_certfile=chain) as serving:
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_viewer_that_never_reads(request: pytest.FixtureRequest, tls: bool) -> None:
+    """It is dropped when it has taken nothing for so long, with all that waited for it; others are not.
+
+    Streams are attached over TLS as well: a live event, a burst, an end.
+    """
+    options: dict[str, Any] = {}
+    trusting: dict[str, Any] = {}
+    if tls:
+        key, chain = request.getfixturevalue("certificate")
+        options = {"ssl_keyfile": key, "ssl_certfile": chain}
+        trusting = {"ssl": ssl.create_default_context(cafile=chain), "server_hostname": "localhost"}
+    async with Serving(stall_seconds=1).serve(**options) as serving:
         serving.append(1)
-        options = {"ssl": trusting, "server_hostname": "localhost"}
-        client, deaf = await serving.open("/stream", **options), await serving.open("/stream", **options)
+        client, deaf = await serving.open("/stream", **trusting), await serving.open("/stream", **trusting)
         for each in (client, deaf):
             await each.until(EVENT)
+        assert len(serving.streams._attached) == 2
         deaf.stop_reading()
         serving.append(400, size=50_000)
         reading = asyncio.create_task(client.until(END))
@@ -556,41 +545,29 @@ async def test_the_server_stops_before_the_application_knows() -> None:
         assert serving.streams.outcomes == {"stopped": 1}
 
 
-async def test_a_closed_stream_leaves_no_garbage() -> None:
+@pytest.mark.parametrize("cut", [True, False])
+async def test_a_closed_stream_leaves_no_garbage(cut: bool) -> None:
     """Reference counts free all that there was of a connection: the garbage collector finds nothing."""
-
-    async def leave(client: Client) -> None:
-        client.leave()
-
-    async def end(client: Client) -> None:
-        client.writer.close()
-        await client.writer.wait_closed()
-
-    for leaving in (leave, end):
-        async with Serving().serve() as serving:
-            serving.append(1)
-            gc.collect()
-            gc.disable()
-            try:
-                for number in range(6):
-                    client = await serving.open("/hello", *["/stream", "/hello"] * (number % 3))
-                    client.writer.write(b"GET /stream HTTP/1.%d\r\nHost: x\r\n\r\n" % (number % 2))
-                    await client.until_count(b"id: 1\n", 1)
-                    serving.append(1)
-                    await client.until_count(b"id: %d\n" % serving.log.last_id, 1)
-                    await leaving(client)
-                await serving.until_open(0)
-                await asyncio.sleep(0.05)
-                ours = (
-                    Connection,
-                    RequestResponseCycle,
-                    Stream,
-                    Follower,
-                    StreamResponse,
-                    Request,
-                    Broadcast,
-                )
-                left = [type(each).__name__ for each in gc.get_objects() if type(each) in ours]
-            finally:
-                gc.enable()
-            assert left == []
+    ours = (Connection, RequestResponseCycle, Stream, Follower, StreamResponse, Request, Broadcast)
+    async with Serving().serve() as serving:
+        serving.append(1)
+        gc.collect()
+        gc.disable()
+        try:
+            for number in range(6):
+                client = await serving.open("/hello", *["/stream", "/hello"] * (number % 3))
+                client.writer.write(b"GET /stream HTTP/1.%d\r\nHost: x\r\n\r\n" % (number % 2))
+                await client.until_count(b"id: 1\n", 1)
+                serving.append(1)
+                await client.until_count(b"id: %d\n" % serving.log.last_id, 1)
+                if cut:
+                    client.leave()
+                else:
+                    client.writer.close()
+                    await client.writer.wait_closed()
+            await serving.until_open(0)
+            await asyncio.sleep(0.05)
+            left = [type(each).__name__ for each in gc.get_objects() if type(each) in ours]
+        finally:
+            gc.enable()
+        assert left == []
