@@ -109,7 +109,6 @@ class StreamingProtocol(HttpToolsProtocol):
             response.disconnected = True
             response.message_event.set()
         if stream is not None:
-            del stream.write
             stream.close("left")
         for timer in (self._deadline, self._unread):
             if timer is not None:

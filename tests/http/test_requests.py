@@ -13,7 +13,7 @@ from yarl import URL
 
 from taskstream import TaskStream
 from taskstream.errors import MAX_ERRORS
-from tests.support.api import LONG_TASK, Api
+from tests.support.api import Api
 
 BAD_BODIES: list[tuple[bytes, str | None]] = [
     (b"{", None),
@@ -204,15 +204,6 @@ async def test_lines_end_where_they_end(api: Api) -> None:
             text = await response.text()
         assert text.splitlines() == text.split("\n")[:-1]
     assert (await api.status(task["task_id"]))["name"] == name
-
-
-@pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE"])
-async def test_streams_are_only_for_get(api: Api, method: str) -> None:
-    """Any other method is refused at once, and doesn't wait for the end of a stream."""
-    task_id = (await api.start(**LONG_TASK))["task_id"]
-    async with api.session.request(method, api.url(f"/task-progress/{task_id}")) as response:
-        assert response.status == 405
-    await api.cancel(task_id)
 
 
 async def test_works(api: Api) -> None:

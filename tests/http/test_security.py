@@ -33,6 +33,10 @@ REQUESTS: list[tuple[str, str, bytes | None, dict[str, str], int]] = [
     ("POST", "/tasks/{ended}/cancel", None, {}, 200),
     ("GET", "/tasks/{ended}/stream", None, {}, 200),
     ("GET", "/tasks/{ended}/stream", None, {"Last-Event-ID": "4"}, 204),
+    ("HEAD", "/tasks/{ended}/stream", None, {}, 405),  # it must not wait for the end of a stream
+    ("POST", "/tasks/{ended}/stream", None, {}, 405),
+    ("HEAD", "/task-progress/{ended}", None, {}, 405),
+    ("PUT", "/task-progress/{ended}", None, {}, 405),
     ("GET", "/works", None, {}, 200),
     ("GET", "/health", None, {}, 200),
     ("GET", "/metrics", None, {}, 200),

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -57,14 +57,6 @@ class Socket:
         """The connection is cut."""
         self.aborted = True
 
-    def owns(self, send: object) -> bool:
-        """Whether a response may be attached: it is here already."""
-        raise NotImplementedError
-
-    async def attach(self, stream: Stream, head: Awaitable[None]) -> bool:
-        """The same."""
-        raise NotImplementedError
-
     @property
     def ids(self) -> list[int]:
         """The ids of all events that have arrived."""
@@ -75,7 +67,7 @@ def connect(streams: Streams, viewer: Viewer, socket: Socket | None = None, retr
     """A stream of this viewer, as a response begins it."""
     socket = socket or Socket()
     streams.take_place()
-    socket.stream = Stream(viewer, socket, retry, streams)
+    socket.stream = Stream(viewer, socket, retry, streams)  # type: ignore[arg-type] # it is attached already
     socket.stream.write = socket.write
     socket.stream.begin()
     return socket
