@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from typing import Annotated
+from typing import Annotated, Any
 
 import aiohttp
 import pytest
@@ -98,21 +98,14 @@ def application() -> FastAPI:
     async def stream(request: Request, task_id: str) -> Response:
         return await tasks.stream(request, task_id)
 
-    @app.get("/own/{task_id}/named")
-    async def named(request: Request, task_id: str) -> Response:
-        return await tasks.stream(request, task_id, name_event)
-
-    @app.get("/own/{task_id}/unfinished")
-    async def unfinished(request: Request, task_id: str) -> Response:
-        return await tasks.stream(request, task_id, name_unless_done)
+    @app.get("/own/{task_id}/{naming}")
+    async def named(request: Request, task_id: str, naming: str) -> Response:
+        name: dict[str, Any] = {"named": name_event, "unfinished": name_unless_done}
+        return await tasks.stream(request, task_id, name.get(naming, lambda _: WRONG[naming]))
 
     @app.get("/nothing")
     async def nothing(request: Request) -> Response:
         return await tasks.stream_many(request, [])
-
-    @app.get("/own/{task_id}/wrong/{kind}")
-    async def wrong(request: Request, task_id: str, kind: str) -> Response:
-        return await tasks.stream(request, task_id, lambda _: WRONG[kind])  # type: ignore[return-value, arg-type]
 
     return app
 
@@ -217,7 +210,7 @@ async def test_what_names_no_event(own: Api, caplog: pytest.LogCaptureFixture, k
     """A function that returns neither a name and data nor None is told so in the log."""
     task_id = (await own.start(work="wait"))["task_id"]
     with pytest.raises(aiohttp.ClientError):
-        async with own.open(f"/own/{task_id}/wrong/{kind}") as response:
+        async with own.open(f"/own/{task_id}/{kind}") as response:
             await response.read()
     sentence = f"has to return a name (str) and data, or None to leave an event out, not {WRONG[kind]!r}."
     assert ("An event can't be called 'error'" if kind == "error" else sentence) in caplog.text
