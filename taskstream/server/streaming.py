@@ -55,9 +55,6 @@ class StreamingProtocol(HttpToolsProtocol):
             await head
             if response is None or not response.chunked_encoding:
                 return False
-            told = self._held.getvalue()
-            if not told.startswith(b"HTTP/1.1 ") or b"\r\ncontent-encoding:" in told:
-                return False
             self._stream = stream
             self._chunked = response.scope["http_version"] == "1.1"
             stream.write = self._held.write if self._chunked else self._write_content
