@@ -71,28 +71,20 @@ class StreamResponse(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-
-        async def send_body(message: Message) -> None:
-            if message["type"] != "http.response.start":
-                await send(message)
-
         connection = self._connection(scope, send)
+        head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         self._streams.take_place()
         outcome: Outcome | None = "failed"
         try:
             if connection:
                 stream = Stream(self._viewer, connection, self._retry, self._streams)
-                head = {
-                    "type": "http.response.start",
-                    "status": self.status_code,
-                    "headers": self.raw_headers,
-                }
                 if await connection.attach(stream, send(head)):
                     outcome = None  # the place is the stream's now
                     if self.background is not None:
                         await self.background()
                     return
-            await super().__call__(scope, receive, send_body if connection else send)
+                send = partial(send_body, send)
+            await super().__call__(scope, receive, send)
             outcome = self._viewer.outcome or "left"
         except SendTimeoutError:
             outcome = "stalled"
@@ -126,6 +118,12 @@ class StreamResponse(EventSourceResponse):
         sse-starlette would end the stream when any server of this process has ever been told to stop.
         """
         await asyncio.Event().wait()
+
+
+async def send_body(send: Send, message: Message) -> None:
+    """Send a message, but not the head, which has been sent."""
+    if message["type"] != "http.response.start":
+        await send(message)
 
 
 def unwrapped(send: object) -> object:
