@@ -14,8 +14,6 @@ from taskstream.steps import NOTHING, Said, Step, in_words
 if TYPE_CHECKING:
     from taskstream.tasks import Task
 
-OUTPUT_QUEUE_LENGTH = 1000
-"""Pieces of output that may wait for the event loop, unless it is set."""
 OUTPUT_CHARACTERS = 16 * 1024
 """The most that one event of output holds."""
 
@@ -31,7 +29,7 @@ class Reporter(Step):
     waiting for this very thread.
     """
 
-    def __init__(self, task: "Task", output_queue_length: int = OUTPUT_QUEUE_LENGTH) -> None:
+    def __init__(self, task: "Task", output_queue_length: int) -> None:
         """`output_queue_length` is the number of pieces of output that may wait."""
         self.scheduled = False
         """Whether something was said that has not been taken."""

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Self
 
-from taskstream.bridge import OUTPUT_CHARACTERS, OUTPUT_QUEUE_LENGTH, Reporter
+from taskstream.bridge import OUTPUT_CHARACTERS, Reporter
 from taskstream.encoding import Json, encode, one_line, pieces, plain_text, to_json
 from taskstream.errors import explain, log_failure
 from taskstream.events import ENDED, Count, Event, Kind, Snapshot, TaskStatus
@@ -77,10 +77,7 @@ class Task:
         return Snapshot.from_json(self.log.latest)
 
     async def run(
-        self,
-        begin: Callable[[], Awaitable[Updates]],
-        checkpoint: Turn,
-        output_queue_length: int = OUTPUT_QUEUE_LENGTH,
+        self, begin: Callable[[], Awaitable[Updates]], checkpoint: Turn, output_queue_length: int
     ) -> None:
         """Advance it from its start to its end. Awaits `checkpoint()` after each event but the last."""
         self.reporter = reporter = Reporter(self, output_queue_length)

@@ -237,7 +237,7 @@ async def test_what_was_refused_never_begins(form: Form) -> None:
     async def refuse() -> NoReturn:
         raise ConnectionError
 
-    await task.run(partial(work.begin, work.parse({}), threads), refuse)
+    await task.run(partial(work.begin, work.parse({}), threads), refuse, 10)
     assert task.snapshot.status is TaskStatus.FAILURE
     async with asyncio.timeout(10):
         await threads.join()
