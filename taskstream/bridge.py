@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from weakref import proxy
 
 from taskstream.encoding import Json, to_json
-from taskstream.events import Count, TaskStatus
+from taskstream.events import Count, Kind, TaskStatus
 from taskstream.steps import NOTHING, Said, Step, in_words
 
 if TYPE_CHECKING:
@@ -130,10 +130,10 @@ class Reporter(Step):
                 continue
             self._task.append_output("".join(text))
             text.clear()
-            if each is None:
-                self._task.append_lost()
-            else:
+            if each is not None:
                 self._task.append(TaskStatus.PROGRESS, *each)
+            elif not self._task.log.sealed:
+                self._task.log.append(b"", Kind.LOST)
         self._task.append_output("".join(text))
 
     def resume(self) -> None:

@@ -16,7 +16,7 @@ from typing import Self
 from taskstream.bridge import OUTPUT_CHARACTERS, Reporter
 from taskstream.encoding import Json, encode, one_line, pieces, plain_text, to_json
 from taskstream.errors import explain, log_failure
-from taskstream.events import ENDED, Count, Event, Kind, Snapshot, TaskStatus
+from taskstream.events import ENDED, Count, Kind, Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.steps import current_step
@@ -167,12 +167,6 @@ class Task:
         """Append output, unless the task has ended."""
         for start in range(0, 0 if self.log.sealed else len(text), OUTPUT_CHARACTERS):
             self.log.append(to_json({"text": text[start : start + OUTPUT_CHARACTERS]}), Kind.OUTPUT)
-
-    def append_lost(self) -> None:
-        """Append that output was dropped, unless the task has ended: in its place stands one number."""
-        if not self.log.sealed:
-            lost = Event.of_lost(self.log.next_id, self.log.next_id)
-            self.log.append(lost.data, lost.kind)
 
 
 async def json_in_turns(value: object) -> Json | None:
