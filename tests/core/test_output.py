@@ -121,29 +121,6 @@ async def test_a_tight_loop_is_held_back() -> None:
     assert most <= 11 * 20  # what the queue holds, so often as it is taken in one turn
 
 
-async def test_a_function_that_waits_can_be_cancelled() -> None:
-    """Cancelling reaches a function that is held back: its output raises."""
-    tasks = TaskStream(output_queue_length=1)
-    raised = threading.Event()
-
-    @tasks.work
-    def endless() -> None:
-        try:
-            while True:
-                output("again")
-        except asyncio.CancelledError:
-            raised.set()
-            raise
-
-    async with tasks:
-        snapshot = await tasks.start(endless)
-        async for event in tasks.follow(snapshot.task_id):
-            if event.output:
-                break
-        assert (await tasks.cancel(snapshot.task_id)).status == "REVOKED"
-        assert await asyncio.to_thread(raised.wait, 10)
-
-
 async def test_long_output_is_split() -> None:
     """One piece of any size arrives whole, in events of a bounded size; half a surrogate pair is `?`."""
     tasks = TaskStream()

@@ -135,36 +135,6 @@ async def test_track() -> None:
         assert messages(await snapshots(tasks, of_nothing)) == ["Nothing: 0"]
 
 
-async def test_cancelling_ends_a_tracked_loop() -> None:
-    """Between two items of a blocking loop, cancelling raises."""
-    tasks = TaskStream()
-    step = threading.Semaphore(1)
-    ended: list[BaseException] = []
-    end = threading.Event()
-
-    @tasks.work
-    def work() -> None:
-        try:
-            for _ in track(range(1000)):
-                step.acquire()
-        except BaseException as error:
-            ended.append(error)
-            end.set()
-            raise
-
-    async with tasks:
-        task_id = (await tasks.start(work)).task_id
-        async for event in tasks.follow(task_id):
-            if event.snapshot and event.snapshot.message.startswith("Working: 1 "):
-                break
-        await tasks.cancel(task_id)
-        await asyncio.sleep(0)
-        while not end.is_set():
-            step.release()
-            await asyncio.sleep(0.001)
-    assert [type(each) for each in ended] == [asyncio.CancelledError]
-
-
 def test_an_ordinary_function(capsys: pytest.CaptureFixture[str]) -> None:
     """Work called as a function is one: `report` does nothing, `track` hands over the items."""
     tasks = TaskStream()
