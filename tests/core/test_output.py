@@ -165,13 +165,6 @@ async def test_records_of_logging_become_output(form: Form, caplog: pytest.LogCa
     assert "outside of a task" in caplog.text
 
 
-def test_outside_of_a_task_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    """A function with output stays an ordinary function: called as one, it prints."""
-    output("a")
-    output("b", end="\n")
-    assert capsys.readouterr().out == "ab\n"
-
-
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads wait for less than the five seconds that tests haven't."""

@@ -19,28 +19,19 @@ from tests.core.running import (
 )
 
 
-@pytest.mark.parametrize("form", ["generator", "coroutine", "blocking"])
-async def test_the_life_of_a_task(form: str) -> None:
+@pytest.mark.parametrize("in_a_thread", [False, True])
+async def test_the_life_of_a_task(in_a_thread: bool) -> None:
     """A task is PENDING, STARTED, then in PROGRESS, and ends in SUCCESS with its result, at 100 percent."""
     tasks = TaskStream()
     taken = threading.Semaphore(0)
 
-    def say(step: int) -> None:
-        report(step * 25, f"Step {step}", {"step": step})
-
-    async def coroutine() -> Result:
-        for step in (1, 2, 3):
-            say(step)
-            await asyncio.sleep(0)
-        return Result([1, 2, 3], "Found three")
-
     def blocking() -> Result:
         for step in (1, 2, 3):
-            say(step)
+            report(step * 25, f"Step {step}", {"step": step})
             taken.acquire()  # or reports in a row would be merged
         return Result([1, 2, 3], "Found three")
 
-    work = tasks.work({"generator": three_steps, "coroutine": coroutine, "blocking": blocking}[form])
+    work = tasks.work(blocking if in_a_thread else three_steps)
     story = []
     async with tasks:
         async for event in tasks.follow((await tasks.start(work, name="a name")).task_id):
