@@ -241,7 +241,7 @@ async def test_what_is_no_number_or_no_text() -> None:
     @tasks.work
     def odd() -> None:
         numbers: Any = (True, 7.5, Decimal("7.5"), Fraction(15, 2))
-        for number in track(numbers, Path("folder"), total=Decimal(4)):  # type: ignore[arg-type]
+        for number in track(numbers, Path("folder"), total=Decimal("4.5")):  # type: ignore[arg-type]
             report(number, "A part")
 
     @tasks.work
@@ -250,7 +250,7 @@ async def test_what_is_no_number_or_no_text() -> None:
 
     async with tasks:
         seen = await snapshots(tasks, odd)
-        assert seen[-2].message == "folder: 4 of 4"
+        assert seen[-2].message == "folder: 4 of 4.5"
         assert (await snapshots(tasks, wrong))[-1].message == "The total has to be a number, not list"
 
 
