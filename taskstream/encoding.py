@@ -62,14 +62,15 @@ def pieces(value: object, iterators: bool = True, inside: tuple[object, ...] = (
 
 def pieces_of_items(value: Any, iterators: bool, inside: tuple[object, ...]) -> Iterator[bytes]:  # noqa: ANN401
     """The JSON of an array, or of an object; scalars in batches, each of which is encoded at once."""
+    if json := encoded_scalars(value):
+        yield json
+        return
     is_object = isinstance(value, dict)
     items = list(value.items() if is_object else value)  # it may grow meanwhile
     before, end = (b"{", b"}") if is_object else (b"[", b"]")
     for start in range(0, len(items), PIECE_LENGTH):
         batch = items[start : start + PIECE_LENGTH]
-        whole: Any = dict(batch) if is_object else batch
-        plain = set(map(type, whole.values() if is_object else whole)) <= SCALARS
-        if plain and (json := encoded(whole)):
+        if json := encoded_scalars(dict(batch) if is_object else batch):
             yield before + json[1:-1]
             before = b","
             continue
@@ -79,6 +80,14 @@ def pieces_of_items(value: Any, iterators: bool, inside: tuple[object, ...]) -> 
             before = b","
             yield from pieces(each, iterators, inside)
     yield end if items else before + end
+
+
+def encoded_scalars(items: Any) -> bytes | None:  # noqa: ANN401
+    """The JSON of an array or an object in one piece, if that has few items, and only scalars."""
+    if len(items) > PIECE_LENGTH:
+        return None
+    kinds = set(map(type, items.values() if isinstance(items, dict) else items))
+    return encoded(items) if kinds <= SCALARS else None
 
 
 def key_of(key: object) -> str:
