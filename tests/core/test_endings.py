@@ -34,10 +34,11 @@ from tests.core.running import (
     Function,
     blocking,
     coroutine,
+    end_of,
     generator,
     last_snapshot,
     other_thread,
-    snapshots,
+    story,
 )
 
 
@@ -119,10 +120,8 @@ async def test_failure(
 
 async def test_no_text_can_look_like_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """What a client sent can't forge lines of the server's log, nor command its terminal."""
-    tasks = TaskStream()
     hostile = f"no page \x1b]0;owned\x07\nINFO:     forged\rINFO:     forged\x9b2J{'x' * 5_000_000}\x1b"
-    async with tasks:
-        await last_snapshot(tasks, tasks.work(coroutine(throws(ValueError, hostile))))
+    await end_of(coroutine(throws(ValueError, hostile)))
     first, *traceback = caplog.text.rstrip("\n").split("\n")
     assert "failed" in first
     assert "  ValueError: no page " in caplog.text
@@ -221,7 +220,6 @@ async def test_what_was_refused_never_begins(form: Form) -> None:
 @pytest.mark.parametrize("form", [blocking, other_thread])
 async def test_what_was_reported_is_what_is_sent(form: Form) -> None:
     """A function may go on filling what it has reported: viewers are shown what was there."""
-    tasks = TaskStream()
     rows: list[int] = []
 
     def fill() -> None:
@@ -230,9 +228,7 @@ async def test_what_was_reported_is_what_is_sent(form: Form) -> None:
             rows.append(number)
             rows[0] = number
 
-    work = tasks.work(form(fill))
-    async with tasks:
-        seen = await snapshots(tasks, work)
+    seen = [each.snapshot for each in await story(form(fill)) if each.snapshot]
     reports = [each for each in seen if each.status is TaskStatus.PROGRESS]
     assert reports
     for each in reports:
@@ -285,17 +281,13 @@ NO_UPDATE = "The work yielded {}, not an Update, Output or Result"
 )
 async def test_what_can_not_be_handed_over(work: Function, message: str) -> None:
     """What is no update is refused in words, and an iterator in data, which is text if it has a thread."""
-    tasks = TaskStream()
-    tasks.work(work)
-    async with tasks:
-        last = await last_snapshot(tasks, work)
+    last = await end_of(work)
     assert (last.status == "SUCCESS", last.message) == (message == "Done", message)
 
 
 @pytest.mark.parametrize("form", [blocking, coroutine])
 async def test_a_large_result_holds_up_nobody(form: Form) -> None:
     """While a result is encoded, the loop goes on."""
-    tasks = TaskStream()
     turns = 0
     seen: list[int] = []
 
@@ -313,10 +305,8 @@ async def test_a_large_result_holds_up_nobody(form: Form) -> None:
             await asyncio.sleep(0.001)
             turns += 1
 
-    work = tasks.work(form(lambda: [Slow() for _ in range(100)]))
     turning = asyncio.create_task(turn())
-    async with tasks:
-        last = await last_snapshot(tasks, work)
+    last = await end_of(form(lambda: [Slow() for _ in range(100)]))
     turning.cancel()
     assert last.data == ["text"] * 100
     assert seen[-1] - seen[0] > 10

@@ -12,7 +12,7 @@ import pytest
 
 from taskstream import Snapshot, TaskStatus, TaskStream, output, report, track
 from tests.client.running import run_in_terminal
-from tests.core.running import snapshots
+from tests.core.running import snapshots, story
 from tests.support.programs import ROOT
 
 
@@ -46,15 +46,12 @@ async def in_a_copied_context() -> None:
 )
 async def test_from_coroutines(call: Callable[[], Awaitable[None]], elsewhere: bool) -> None:
     """A coroutine function is work as it stands; whatever it calls reports for its task."""
-    tasks = TaskStream()
 
-    @tasks.work
     async def work() -> str:
         await call()
         return "the result"
 
-    async with tasks:
-        seen = await snapshots(tasks, work)
+    seen = [each.snapshot for each in await story(work) if each.snapshot]
     assert messages(seen) == [call.__name__.replace("_", " ")]
     assert seen[2].data == {"thread": elsewhere}
     assert (seen[-1].status, seen[-1].data) == (TaskStatus.SUCCESS, "the result")
@@ -84,9 +81,9 @@ async def test_each_to_its_own() -> None:
 
     async with tasks:
         seen = await asyncio.gather(*(snapshots(tasks, work, word=str(number)) for number in range(10)))
-    for number, story in enumerate(seen):
-        assert messages(story) == [str(number)] * 2
-        assert story[-1].data == [f"in {number}"]
+    for number, told in enumerate(seen):
+        assert messages(told) == [str(number)] * 2
+        assert told[-1].data == [f"in {number}"]
 
 
 async def test_track() -> None:

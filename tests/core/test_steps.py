@@ -15,6 +15,7 @@ from hypothesis import given, settings, strategies as st
 
 from taskstream import Snapshot, TaskStream, Update, WorkError, report, track
 from taskstream.events import Count
+from tests.core.running import end_of, story
 
 Node = tuple[str, Any]
 """`("loop", (total is known, what is done for each item))`, `("report", percent)`, `("gather", nodes)`,
@@ -44,11 +45,9 @@ ONE_LOOP_AN_ITEM = st.recursive(
 )
 
 
-async def snapshots(tasks: TaskStream, work: Callable[..., object]) -> list[Snapshot]:
+async def snapshots(work: Callable[..., object]) -> list[Snapshot]:
     """All snapshots of a run of some work, which are what they have to be."""
-    task_id = (await tasks.start(work)).task_id
-    async with asyncio.timeout(10):
-        seen = [event.snapshot async for event in tasks.follow(task_id) if event.snapshot]
+    seen = [event.snapshot for event in await story(work) if event.snapshot]
     progress = [each.progress for each in seen]
     assert progress == sorted(progress)
     assert all(0 <= each <= 99 for each in progress[:-1])
@@ -88,19 +87,13 @@ async def do(node: Node, kept: list[Iterator[object]], *, threads: bool) -> None
 @given(st.lists(ANY_TREE, max_size=4), st.booleans())
 def test_any_tree(nodes: list[Node], threads: bool) -> None:
     """Whatever loops, reports and unknown totals are in one another: progress never goes down, and ends."""
-    tasks = TaskStream()
 
-    @tasks.work
     async def work() -> None:
         kept: list[Iterator[object]] = []
         for each in nodes:
             await do(each, kept, threads=threads)
 
-    async def run() -> list[Snapshot]:
-        async with tasks:
-            return await snapshots(tasks, work)
-
-    assert asyncio.run(run())[-1].progress == 100
+    assert asyncio.run(snapshots(work))[-1].progress == 100
 
 
 @settings(max_examples=80, deadline=None)
@@ -147,11 +140,7 @@ def test_the_true_share(nodes: list[Node]) -> None:
 
 async def shown(work: Callable[..., object]) -> list[tuple[int, str, list[Count]]]:
     """Progress, message and steps of all snapshots of some work but the first two and the last."""
-    tasks = TaskStream()
-    tasks.work(work)
-    async with tasks:
-        seen = await snapshots(tasks, work)
-    return [(each.progress, each.message, each.steps) for each in seen[2:]][:-1]
+    return [(each.progress, each.message, each.steps) for each in (await snapshots(work))[2:-1]]
 
 
 def count(label: str, done: float, total: float | None) -> Count:
@@ -236,22 +225,17 @@ async def test_totals(total: float | None, unit: str | None, words: str, known: 
 
 async def test_what_is_no_number_or_no_text() -> None:
     """Any type of number counts as one, a label is what its text is; else it fails in words."""
-    tasks = TaskStream()
 
-    @tasks.work
     def odd() -> None:
         numbers: Any = (True, 7.5, Decimal("7.5"), Fraction(15, 2))
         for number in track(numbers, Path("folder"), total=Decimal("4.5")):  # type: ignore[arg-type]
             report(number, "A part")
 
-    @tasks.work
     def wrong() -> None:
         list(track([1], total=[]))  # type: ignore[arg-type]
 
-    async with tasks:
-        seen = await snapshots(tasks, odd)
-        assert seen[-2].message == "folder: 4 of 4.5"
-        assert (await snapshots(tasks, wrong))[-1].message == "The total has to be a number, not list"
+    assert (await shown(odd))[-1][1] == "folder: 4 of 4.5"
+    assert (await end_of(wrong)).message == "The total has to be a number, not list"
 
 
 async def test_closed_loops_are_passed_over() -> None:

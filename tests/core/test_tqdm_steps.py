@@ -14,6 +14,7 @@ from tqdm.asyncio import tqdm as async_tqdm
 from tqdm.contrib.concurrent import thread_map
 
 from taskstream import Snapshot, TaskStream, track
+from tests.core.running import story
 
 AT_ONCE: Any = {"mininterval": 0, "miniters": 1}
 
@@ -26,11 +27,7 @@ def nowhere() -> io.StringIO:
 
 async def run(work: Callable[..., object], *, track_tqdm: bool = True) -> list[Snapshot]:
     """All snapshots of some work, after its start."""
-    tasks = TaskStream(track_tqdm=track_tqdm)
-    tasks.work(work)
-    async with tasks, asyncio.timeout(20):
-        task_id = (await tasks.start(work)).task_id
-        return [each.snapshot async for each in tasks.follow(task_id) if each.snapshot][2:]
+    return [each.snapshot for each in await story(work, track_tqdm=track_tqdm) if each.snapshot][2:]
 
 
 def words(snapshots: list[Snapshot]) -> list[str]:
