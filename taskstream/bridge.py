@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, cast
 from weakref import proxy
 
 from taskstream.encoding import Json, to_json
-from taskstream.events import Count, TaskStatus
+from taskstream.events import Count, Kind, TaskStatus
 from taskstream.steps import NOTHING, Said, Step, in_words
 
 if TYPE_CHECKING:
     from taskstream.tasks import Task
 
-OUTPUT_QUEUE_LENGTH = 1000
-"""Pieces of output that may wait for the event loop, unless it is set."""
 OUTPUT_CHARACTERS = 16 * 1024
 """The most that one event of output holds."""
 
@@ -31,7 +29,7 @@ class Reporter(Step):
     waiting for this very thread.
     """
 
-    def __init__(self, task: "Task", output_queue_length: int = OUTPUT_QUEUE_LENGTH) -> None:
+    def __init__(self, task: "Task", output_queue_length: int) -> None:
         """`output_queue_length` is the number of pieces of output that may wait."""
         self.scheduled = False
         """Whether something was said that has not been taken."""
@@ -132,10 +130,10 @@ class Reporter(Step):
                 continue
             self._task.append_output("".join(text))
             text.clear()
-            if each is None:
-                self._task.append_lost()
-            else:
+            if each is not None:
                 self._task.append(TaskStatus.PROGRESS, *each)
+            elif not self._task.log.sealed:
+                self._task.log.append(b"", Kind.LOST)
         self._task.append_output("".join(text))
 
     def resume(self) -> None:

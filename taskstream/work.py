@@ -33,16 +33,10 @@ class Parameters(BaseModel):
     def values(self) -> dict[str, object]:
         """The keyword arguments of the function."""
         values = {}
-        for name in type(self).model_fields:
+        for name, value in self:
             if name.startswith(PREFIX):
-                values[name.removeprefix(PREFIX)] = getattr(self, name)
+                values[name.removeprefix(PREFIX)] = value
         return values
-
-    def given(self) -> set[str]:
-        """The fields of those that were given, not left to a default that is the same each time."""
-        fields = type(self).model_fields.items()
-        given = (name for name, field in fields if name in self.model_fields_set or field.default_factory)
-        return {name for name in given if name.startswith(PREFIX)}
 
     def json_values(self, fields: Collection[str] | None = None) -> str:
         """The same as canonical JSON, or some of them. Raises `InvalidParameters` for what has none."""
@@ -117,9 +111,11 @@ class Work:
     def to_json(self, parameters: Parameters) -> str:
         """JSON that `from_json` reads back. Raises `InvalidParameters` if it would read others.
 
-        Without those that nobody gave: a worker of the version before doesn't know a new one's default.
+        Without those that nobody gave, but for defaults that are made anew each time: a worker of the
+        version before doesn't know a new one's default.
         """
-        given = parameters.given()
+        set_fields, fields = parameters.model_fields_set, self.parameters.model_fields
+        given = {name for name in fields if name in set_fields or fields[name].default_factory}
         own = partial(parameters.model_dump_json, include=given, by_alias=True, round_trip=True)
         canonical_json = partial(parameters.json_values, given)
         for dump in (canonical_json, own):  # its own is right for types that are base64, or JSON

@@ -93,9 +93,9 @@ async def test_batches_while_it_runs(logs: RedisLogs, monkeypatch: pytest.Monkey
     monkeypatch.setattr(logs, "append", append)
     for _ in range(150):
         task.append_output(".")
-    task.append_lost()
+    task.log.append(b"", Kind.LOST)
     await delivery.flush()
-    task.append_lost()
+    task.log.append(b"", Kind.LOST)
     await delivery.flush()
     assert sizes == [BATCH, 50]
 
