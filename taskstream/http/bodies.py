@@ -1,10 +1,11 @@
 """What `POST /start-task` accepts: the fields that every task has, and the parameters of its work."""
 
 import asyncio
-from typing import Annotated, Literal
+import json
+from typing import Annotated, Any, Literal
 
 from fastapi import HTTPException, Request
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model
 from starlette.requests import ClientDisconnect
 
 from taskstream.application import MAX_NAME
@@ -70,10 +71,17 @@ class TaskIds(BaseModel, extra="forbid", strict=True):
             raise InvalidParameters(error.errors(), "body") from None
 
 
-class WorkOnly(BaseModel):
-    """The first look at a body, for the work that it is about."""
+def finite(value: object) -> object:
+    """A value without NaN, Infinity and 1e400, which are no JSON. Raises `ValueError`."""
+    json.dumps(value, allow_nan=False)
+    return value
+
+
+class WorkOnly(BaseModel, extra="allow"):
+    """The first look at a body: for the work that it is about, and into what is of any type."""
 
     work: str | None = Field(None, strict=True)
+    __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(finite)]]
 
 
 async def read_body(request: Request) -> bytes:
