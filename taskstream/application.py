@@ -115,7 +115,8 @@ class Tasks(Running):
             raise InvalidParameters.of("name", f"String should have at most {MAX_NAME} characters")
         key = None
         if idempotency_key is not None:
-            key = IdempotencyKey.of(idempotency_key, scope, [work.name, name, parameters.json_values()])
+            start = [work.name, name, parameters.json_values(made=False)]
+            key = IdempotencyKey.of(idempotency_key, scope, start)
         return await self.registry.start(work, parameters, name, key, scope)
 
     async def find(self, task_id: str, scope: str | None, last_event_id: str | None = None) -> Task:
