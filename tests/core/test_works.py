@@ -272,7 +272,8 @@ def test_what_is_made_anew_is_no_other_request() -> None:
 
     # Annotations are text in this module, and these are names of this function.
     own.__annotations__ |= {"options": Options}
-    work, keys = Work(own), ({}, {}, {"key": uuid4()}, {"key": uuid4()})
+    work = Work(own)
+    keys: list[dict[str, object]] = [{}, {}, {"key": uuid4()}, {"key": uuid4()}]
     same, again, *others = (work.parse({**key, "options": {}}).json_values(made=False) for key in keys)
     assert same == again
     assert len({same, *others}) == 3

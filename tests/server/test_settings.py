@@ -85,6 +85,10 @@ def test_without_a_command_line_only_variables_count(
         ("--ping-seconds", "0"),
         ("--retry-milliseconds", "1s"),
         ("--work-threads", "0"),
+        ("--cors-origins", "https://example.com/"),
+        ("--cors-origins", "example.com"),
+        ("--allowed-hosts", "https://example.com"),
+        ("--allowed-hosts", "example.com:8000"),
     ],
 )
 def test_bad_value(
