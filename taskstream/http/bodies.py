@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import HTTPException, Request
@@ -14,6 +15,9 @@ from taskstream.work import Parameters, Work, WorkTable
 
 BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10
+
+check_numbers = partial(json.dumps, allow_nan=False)
+"""Raises `ValueError` for NaN, Infinity and 1e400, which are no JSON."""
 
 
 class StartTask(Parameters):
@@ -71,17 +75,11 @@ class TaskIds(BaseModel, extra="forbid", strict=True):
             raise InvalidParameters(error.errors(), "body") from None
 
 
-def finite(value: object) -> object:
-    """A value without NaN, Infinity and 1e400, which are no JSON. Raises `ValueError`."""
-    json.dumps(value, allow_nan=False)
-    return value
-
-
 class WorkOnly(BaseModel, extra="allow"):
     """The first look at a body: for the work that it is about, and into what is of any type."""
 
     work: str | None = Field(None, strict=True)
-    __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(finite)]]
+    __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(check_numbers)]]
 
 
 async def read_body(request: Request) -> bytes:
