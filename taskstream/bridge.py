@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 OUTPUT_CHARACTERS = 16 * 1024
 """The most that one event of output holds."""
-
+WAITING_CHARACTERS = 16 * OUTPUT_CHARACTERS
+"""Output that may wait for the event loop, whatever the number of pieces: 3 ms of its time."""
 STALL_SECONDS = 5
 """How long a thread waits for an event loop that doesn't turn; then its output is dropped."""
 
@@ -118,8 +119,7 @@ class Reporter(Step):
             self.scheduled = self.latest.live = False
             self._take_latest()
             said, self._said = self._said, []
-            self._characters = 0
-            self._waiting_since = None
+            self._characters, self._waiting_since = 0, None
             self._room.notify_all()
         if self._task is None:
             return
@@ -168,7 +168,9 @@ class Reporter(Step):
 
     def _wait_for_room(self) -> bool:
         """Wait while there are too many pieces; false if the loop doesn't turn."""
-        while len(self._said) >= self._limit and not self.closed:
+        while not self.closed and (
+            len(self._said) >= self._limit or self._characters >= WAITING_CHARACTERS
+        ):
             now = time.monotonic()
             if self._waiting_since is None:
                 self._waiting_since = now

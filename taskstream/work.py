@@ -10,18 +10,21 @@ from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError, 
 from pydantic_core import PydanticSerializationError
 
 from taskstream.errors import InvalidParameters
-from taskstream.idempotency import canonical, json_of
+from taskstream.idempotency import canonical, json_of, was_made
 from taskstream.signatures import (
     PREFIX,
     Function,
     UnreadableAnnotation,
+    called,
     fields_of,
     name_of,
     problem_of,
-    written,
 )
 from taskstream.threads import WorkThreads
 from taskstream.updates import Result, Updates
+
+OWN = " "
+"""Before JSON in which each type has its own form, as bytes that are not base64."""
 
 
 class Parameters(BaseModel):
@@ -38,14 +41,19 @@ class Parameters(BaseModel):
                 values[name.removeprefix(PREFIX)] = value
         return values
 
-    def json_values(self, fields: Collection[str] | None = None) -> str:
-        """The same as canonical JSON, or some of them. Raises `InvalidParameters` for what has none."""
+    def json_values(self, fields: Collection[str] | None = None, made: bool = True) -> str:
+        """The same as canonical JSON, or some of them. Raises `InvalidParameters` for what has none.
+
+        What default factories have `made` can be left out, as it is another value each time.
+        """
         values = {}
         for name, value in sorted(self.values().items()):
             if fields is not None and PREFIX + name not in fields:
                 continue
+            if not made and was_made(self, PREFIX + name):
+                continue
             try:
-                values[name] = canonical(value)
+                values[name] = canonical(value, made=made)
             except ValueError:
                 try:
                     only = {PREFIX + name}
@@ -71,8 +79,8 @@ class Work:
             raise TypeError(f"The work '{self.name}' {problem}.")
         with suppress(UnreadableAnnotation):  # it may name what is defined further down
             _ = self.fields
-        self._is_coroutine_function = inspect.iscoroutinefunction(written(function))
-        is_async = self._is_coroutine_function or inspect.isasyncgenfunction(written(function))
+        self._is_coroutine_function = inspect.iscoroutinefunction(called(function))
+        is_async = self._is_coroutine_function or inspect.isasyncgenfunction(called(function))
         self.kind: Literal["async", "blocking"] = "async" if is_async else "blocking"
         """Whether it runs in the event loop, or in a thread."""
 
@@ -118,19 +126,19 @@ class Work:
         given = {name for name in fields if name in set_fields or fields[name].default_factory}
         own = partial(parameters.model_dump_json, include=given, by_alias=True, round_trip=True)
         canonical_json = partial(parameters.json_values, given)
-        for dump in (canonical_json, own):  # its own is right for types that are base64, or JSON
+        for mark, dump in (("", canonical_json), (OWN, own)):  # right for types that are base64, or JSON
             with suppress(ValidationError, PydanticSerializationError):
-                text = dump()
+                text = mark + dump()
                 if self.from_json(text).values() == parameters.values():
                     return text
         raise InvalidParameters.of("parameters", "They would be changed by becoming JSON, which has less")
 
     def from_json(self, text: str) -> Parameters:
         """The parameters that `to_json` has made JSON of. Raises `ValidationError`."""
-        try:
-            return self._carried.model_validate_json(text, by_alias=True, by_name=True)
-        except ValidationError:
-            return self.parameters.model_validate_json(text)
+        with suppress(ValidationError):
+            if not text.startswith(OWN):
+                return self._carried.model_validate_json(text, by_alias=True, by_name=True)
+        return self.parameters.model_validate_json(text)
 
     def describe(self) -> dict[str, object]:
         """What a form for it needs: name, description, kind, and the JSON Schema of its parameters."""

@@ -32,6 +32,7 @@ from taskstream.bridge import Reporter
 from taskstream.log import Log
 from taskstream.steps import find_step
 from taskstream.tasks import Task
+from taskstream.viewers import Follower
 from tests.core.running import Form, blocking, coroutine, end_of, generator, other_thread, story
 
 Said = tuple[str, str | int]
@@ -190,15 +191,16 @@ async def test_a_thread_that_waits_for_its_loop(count: int) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_log_that_takes_nothing_is_waited_for() -> None:
+@pytest.mark.parametrize(("queue_length", "piece"), [(10, "a line\n"), (1000, 10_000 * "x")])
+async def test_a_log_that_takes_nothing_is_waited_for(queue_length: int, piece: str) -> None:
     """While a log can't be written, a thread waits as long as that lasts, and nothing is dropped."""
     task = Task.create("a name", Log(100))
-    reporter = task.reporter = Reporter(task, 10)
+    reporter = task.reporter = Reporter(task, queue_length)
     reporter.paused = True
 
     def say() -> None:
-        for number in range(30):
-            reporter.output(f"{number}\n")
+        for _ in range(30):
+            reporter.output(piece)
 
     saying = asyncio.create_task(asyncio.to_thread(say))
     await asyncio.wait([saying], timeout=2 * bridge.STALL_SECONDS)
@@ -206,7 +208,8 @@ async def test_a_log_that_takes_nothing_is_waited_for() -> None:
     reporter.resume()
     await saying
     reporter.flush()
-    assert text_of(task.log.events_after(0)) == lines(30)
+    seen = Follower(task.log, 0)
+    assert text_of([event for _ in range(10) for event in seen.take_events()]) == 30 * piece
 
 
 async def test_a_thread_that_nobody_waits_for() -> None:

@@ -196,6 +196,9 @@ async def test_list(kept: str, tmp_path: Path) -> None:
             assert [each.task_id for each in await tasks.list(status=status)] == [task_id]
         assert await tasks.list(status="SUCCESS") == []
         assert await tasks.list(limit=0) == []
+        assert len(await tasks.list(limit=10**20)) == 1
+        with pytest.raises(TaskNotFound):
+            await tasks.get("\ud800")
         with pytest.raises(ValueError, match="'RUNNING' is not a valid TaskStatus"):
             await tasks.list(status="RUNNING")
         with pytest.raises(ValueError, match="The limit has to be 0 or more, not -1"):

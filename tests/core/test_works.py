@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import re
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
@@ -34,6 +35,7 @@ from pydantic import (
 )
 
 from taskstream.errors import InvalidParameters
+from taskstream.threads import WorkThreads
 from taskstream.updates import Update
 from taskstream.work import Work, WorkTable
 
@@ -54,12 +56,22 @@ def decorated(**parameters: object) -> object:
     return generator(**parameters)  # type: ignore[arg-type]
 
 
+@functools.wraps(generator)
+async def collected(**parameters: object) -> list[Update]:
+    return [update async for update in generator(**parameters)]  # type: ignore[arg-type]
+
+
 async def coroutine(count: Annotated[int, Field(ge=1)], *, word: Word = "hi") -> Unknown:
     return word * count
 
 
 def blocking(*, count: Annotated[int, Field(ge=1)], word: Word = "hi") -> Unknown:
     return word * count
+
+
+@functools.wraps(blocking)
+async def in_a_thread(**parameters: object) -> Unknown:
+    return await asyncio.to_thread(functools.partial(blocking, **parameters))  # type: ignore[arg-type]
 
 
 class Speaker:
@@ -83,22 +95,26 @@ Word = str
     [
         (generator, "generator", "async"),
         (decorated, "generator", "async"),
+        (collected, "generator", "async"),
+        (in_a_thread, "blocking", "async"),
         (coroutine, "coroutine", "async"),
         (blocking, "blocking", "blocking"),
         (functools.partial(generator), "partial", "async"),
         (Speaker().method, "method", "blocking"),
         (Speaker(), "Speaker", "async"),
     ],
-    ids=["generator", "decorated", "coroutine", "blocking", "partial", "method", "callable"],
 )
-def test_parameters(function: Callable[..., object], name: str, kind: str) -> None:
-    """Parameters are checked, or have their defaults; what is returned doesn't matter."""
+async def test_parameters(function: Callable[..., object], name: str, kind: str) -> None:
+    """Parameters are checked, or have their defaults; the function is called as what it is."""
     work = Work(function)
     assert (work.name, work.kind) == (name, kind)
     assert work.parse({"count": 2}).values() == {"count": 2, "word": "hi"}
     for wrong in ({}, {"count": 0}, {"count": "two"}, {"count": 2, "surprise": 1}):
         with pytest.raises(InvalidParameters):
             work.parse(wrong)
+    threads = WorkThreads(1)
+    assert len([said async for said in await work.begin(work.parse({"count": 2}), threads)]) == 1
+    await threads.join()
 
 
 def test_description() -> None:
@@ -236,13 +252,31 @@ def test_values_of_their_own_type(annotation: object, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotation", "text"), [(Json[list[int]], '"[1, 2]"'), (Base64Bytes, '"aGVsbG8="')]
+    ("annotation", "text"),
+    [(Json[list[int]], '"[1, 2]"'), (Base64Bytes, '"aGVsbG8="'), (Base64Bytes, '"TVRJeg=="')],
 )
 def test_text_that_is_read_twice(annotation: object, text: str) -> None:
     """What a request gives as JSON, or base64, in a text reaches a worker as what is in it."""
     work = work_with(annotation)
     parameters = work.parameters.model_validate_json(f'{{"own": {text}}}')
     assert work.from_json(work.to_json(parameters)).values() == parameters.values()
+
+
+def test_what_is_made_anew_is_no_other_request() -> None:
+    """What nobody gave, and is made anew each time, makes no other start of one that is sent again."""
+
+    class Options(BaseModel):
+        at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+    def own(*, key: Annotated[UUID, Field(default_factory=uuid4)], options: Options) -> None: ...
+
+    # Annotations are text in this module, and these are names of this function.
+    own.__annotations__ |= {"options": Options}
+    work = Work(own)
+    keys: list[dict[str, object]] = [{}, {}, {"key": uuid4()}, {"key": uuid4()}]
+    same, again, *others = (work.parse({**key, "options": {}}).json_values(made=False) for key in keys)
+    assert same == again
+    assert len({same, *others}) == 3
 
 
 def test_defaults_are_of_whoever_runs_it() -> None:
@@ -324,9 +358,10 @@ def test_values_are_not_converted(annotation: object, value: object) -> None:
 
 def defined_as(parameters: str, body: str = "...") -> Callable[..., object]:
     """A function that is written like that."""
-    names: dict[str, Callable[..., object]] = {}
+    names: dict[str, Any] = {"Field": Field}
     exec(f"def own({parameters}): {body}", names)
-    return names["own"]
+    own: Callable[..., object] = names["own"]
+    return own
 
 
 @pytest.mark.parametrize(
@@ -349,6 +384,10 @@ def defined_as(parameters: str, body: str = "...") -> Callable[..., object]:
             "can't be a generator: make it an async one, or call `report` instead of yielding.",
         ),
         (Speaker, "can't be a class: decorate a function."),
+        (
+            defined_as("*, count: int = Field(5, ge=1)"),
+            "can't have Field(…) as the default of 'count': write count: Annotated[…, Field(…)] = ….",
+        ),
     ],
 )
 def test_what_can_not_be_work(function: Callable[..., object], sentence: str) -> None:

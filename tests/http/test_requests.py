@@ -4,6 +4,7 @@ import json
 import mimetypes
 from collections.abc import AsyncIterator
 from io import BytesIO
+from typing import Any
 
 import aiohttp
 import pytest
@@ -78,6 +79,24 @@ async def test_bad_body(api: Api, body: bytes, field: str | None) -> None:
     if field:
         assert [error["loc"] for error in answer["detail"]] == [["body", field]]
     assert (await api.json("GET", "/health"))["tasks"] <= before
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400"])
+def test_what_is_no_json_inside_of_anything(number: str) -> None:
+    """A number that JSON hasn't is refused, too, where a parameter's type says nothing of numbers."""
+    tasks = TaskStream()
+
+    @tasks.work
+    async def count(*, words: dict[str, Any]) -> int:
+        return len(words)
+
+    application = FastAPI()
+    application.include_router(tasks.router)
+    with TestClient(application) as client:
+        answer = client.post("/start-task", content=f'{{"words": {{"deep": [{number}]}}}}')
+        assert answer.status_code == 422
+        assert [error["loc"] for error in answer.json()["detail"]] == [["body", "words"]]
+        assert client.post("/start-task", json={"words": {"deep": [1e300]}}).status_code == 200
 
 
 async def test_many_mistakes_are_told_briefly(api: Api) -> None:

@@ -78,6 +78,10 @@ def test_flags_before_variables_before_defaults(monkeypatch: pytest.MonkeyPatch)
         ("--ping-seconds", "0"),
         ("--retry-milliseconds", "1s"),
         ("--work-threads", "0"),
+        ("--cors-origins", "https://example.com/"),
+        ("--cors-origins", "example.com"),
+        ("--allowed-hosts", "https://example.com"),
+        ("--allowed-hosts", "example.com:8000"),
     ],
 )
 def test_bad_value(
