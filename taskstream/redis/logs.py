@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
@@ -11,7 +10,7 @@ from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, RedisError
 
-from taskstream.events import Event, Kind, TaskStatus
+from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
 from taskstream.redis.availability import ANSWER_SECONDS, CONNECTION_OPTIONS, answer_to, retry_once
 from taskstream.redis.replies import Creation, Decision, Page, Position, logged_event
@@ -60,7 +59,7 @@ class RedisLogs:
         self._connections = asyncio.Semaphore(connections)
         self._commands = self.redis.register_script(script(*COMMANDS))
         self._read = self.redis.register_script(script("read"))
-        self._follow = self.redis.register_script(script("follow"))
+        self._follow_script = self.redis.register_script(script("follow"))
 
     async def create(
         self,
@@ -83,41 +82,47 @@ class RedisLogs:
         )
         return Creation(outcome.decode()), created_id.decode()
 
-    async def append(self, task_id: str, events: Sequence[Event], writer: str) -> Position | None:
+    async def append(
+        self, task_id: str, events: Sequence[Event], writer: str, before: Position | None = None
+    ) -> Position | None:
         """Append events, whose `id` is how their writer counts them; in the log they get their numbers.
 
         Not if another writer has begun the task, or it has ended, its end was decided, or it is forgotten.
-        What a server says has no writer, and has to follow the event that it was made from.
+        What a server says has no writer, and has to follow the event that it was made from. An event
+        right behind the one `before` is appended in few steps.
         """
-        last, settings = int(events[-1].kind is Kind.LAST), self.settings
+        if before and (after := await self._follow(task_id, events[-1], writer, before)):
+            return after
+        count, kind, _ = events[-1]
+        last, settings = int(kind is Kind.LAST), self.settings
         lengths = (settings.history_length, settings.history_bytes)
         times = (settings.retention_seconds, max(settings.retention_seconds, LAST_EVENT_SECONDS))
         values = (value for event in events for value in event)
         reply = await self.call("append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values)
-        return Position(int(reply[0]), reply[1], reply[2].decode(), PAGE_BYTES) if reply else None
+        return Position(int(reply[0]), count, reply[1], reply[2], PAGE_BYTES) if reply else None
 
-    async def follow(
-        self, task_id: str, event: Event, writer: str, status: TaskStatus, before: Position
-    ) -> Position | None:
-        """Append an event right behind the one before, in few steps; `None` if it has to be by `append`.
+    async def _follow(self, task_id: str, event: Event, writer: str, before: Position) -> Position | None:
+        """Append the event that follows the one before, if nothing else has happened to the task.
 
         Over the one connection of a worker, without what redis-py does around a command: that costs as much
         as sending it.
         """
         count, kind, data = event
-        after = Position(before.id + 1, before.history, status, before.room - len(data))
+        after = Position(before.id + 1, count, before.history, before.status, before.room - len(data))
+        same_status = kind is Kind.OUTPUT or (kind is Kind.SNAPSHOT and before.status == b"PROGRESS")
         connection = self.redis.connection
-        if status != before.status or after.room < 0 or kind in (Kind.LAST, Kind.LOST) or not connection:
+        if count != before.sent_id + 1 or not same_status or after.room < 0 or not connection:
             return None
         values = (task_id, writer, count, kind, data, after.id, after.history, self.settings.history_length)
-        command = pack_command(("EVALSHA", self._follow.sha, 1, self._key_prefix, *values))  # type: ignore[arg-type]  # of any length
-        with suppress(RedisError, RuntimeError, TimeoutError):  # of which `append` will learn as well
-            try:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    await connection.send_packed_command(command, check_health=False)
-                    return after if await connection.read_response() else None
-            except NoScriptError:
-                await answer_to(lambda: self.redis.script_load(self._follow.script))
+        command = pack_command(("EVALSHA", self._follow_script.sha, 1, self._key_prefix, *values))  # type: ignore[arg-type]  # of any length
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await connection.send_packed_command(command, check_health=False)
+                return after if await connection.read_response() else None
+        except NoScriptError:
+            await answer_to(lambda: self.redis.script_load(self._follow_script.script))
+        except (RedisError, RuntimeError, TimeoutError):
+            pass  # `append` will learn of it as well
         return None
 
     async def read(self, positions: Sequence[tuple[str, int]]) -> list[Page]:

@@ -46,8 +46,10 @@ class Position(NamedTuple):
     """Where the latest event of a writer is in a log, while nothing else has happened to the task."""
 
     id: int
+    sent_id: int
+    """Its number, as its writer counts."""
     history: bytes
-    status: str
+    status: bytes
     room: int
     """Bytes that may follow before the memory that the log takes is looked at."""
 

@@ -50,7 +50,7 @@ async def test_more_than_redis_can_take(
     mirror = await mirror_of(mirrors, task)
     batches = []
 
-    async def append(task_id: str, events: Sequence[Event], writer: str) -> Position | None:
+    async def append(task_id: str, events: Sequence[Event], writer: str, *_: object) -> Position | None:
         batches.append(events)
         return await RedisLogs.append(logs, task_id, events, writer)
 
@@ -86,9 +86,9 @@ async def test_batches_while_it_runs(logs: RedisLogs, monkeypatch: pytest.Monkey
     delivery = Delivery(task, logs)
     sizes = []
 
-    async def append(_: str, events: Sequence[Event], writer: str) -> Position:  # noqa: ARG001
+    async def append(_: str, events: Sequence[Event], *__: object) -> Position:
         sizes.append(len(events))
-        return Position(events[-1].id, b"", "", 0)
+        return Position(events[-1].id, events[-1].id, b"", b"", 0)
 
     monkeypatch.setattr(logs, "append", append)
     for _ in range(150):

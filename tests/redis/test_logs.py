@@ -5,8 +5,9 @@ import time
 
 import pytest
 from redis import Redis
+from redis.exceptions import RedisError
 
-from taskstream.events import Event, Kind, TaskStatus
+from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
 from taskstream.redis.logs import LEASE_SECONDS, PAGE_BYTES, RedisLogs
 from taskstream.redis.replies import Creation, Position
@@ -20,6 +21,7 @@ LOG, STATE = f"{NAMESPACE}:log:", f"{NAMESPACE}:state"
 QUEUE = f"{NAMESPACE}:queue"
 A, B, C, D = (letter * 32 for letter in "abcd")
 """Ids of tasks."""
+PROGRESS = b'{"status":"PROGRESS"}'
 
 
 async def create(logs: RedisLogs, task_id: str, max_tasks: int = 10) -> Creation:
@@ -60,49 +62,53 @@ async def test_large_events_are_trimmed(redis_server: RedisServer, client: Redis
 async def test_an_event_that_follows(logs: RedisLogs, worker_logs: RedisLogs, client: Redis) -> None:
     """It is appended in fewer steps, as long as nothing else has happened to the task."""
 
-    async def follow(count: int, before: Position | None, status: str = "PROGRESS") -> Position | None:
-        event = Event(count, Kind.SNAPSHOT, b'{"status":"PROGRESS"}')
-        assert before
-        return await worker_logs.follow(A, event, "me", TaskStatus(status), before)
-
-    async def start(status: str = "PROGRESS") -> Position | None:
+    async def start(status: bytes = b"PROGRESS") -> Position | None:
         client.flushall()
         await create(logs, A)
         return await worker_logs.append(
-            A, [Event(2, Kind.SNAPSHOT, b'{"status":"%b"}' % status.encode())], "me"
+            A, [Event(2, Kind.SNAPSHOT, PROGRESS.replace(b"PROGRESS", status))], "me"
         )
 
-    position = await start()
+    async def follow(
+        before: Position | None, count: int = 3, kind: Kind = Kind.SNAPSHOT, data: bytes = PROGRESS
+    ) -> tuple[Position | None, bool]:
+        """Where it is now, and whether it took the fewer steps."""
+        assert before
+        client.config_resetstat()
+        position = await worker_logs.append(A, [Event(count, kind, data)], "me", before)
+        return position, "cmdstat_time" not in client.info("commandstats")
+
+    before = await start()
     client.script_flush()
-    assert await follow(3, position) is None  # Redis doesn't know the script
-    third = await follow(3, position)
-    fourth = await follow(4, third)
+    third, short = await follow(before)
+    assert not short  # Redis doesn't know the script
+    fourth, short = await follow(third, 4)
+    assert short
     assert await ids(logs, A) == [1, 2, 3, 4]
-    assert await logs.latest(A) == ((4, "", b'{"status":"PROGRESS"}'), None)
-    assert await follow(4, third) is None  # it is there
+    assert await logs.latest(A) == ((4, "", PROGRESS), None)
+    assert not (await follow(third, 4))[1]  # it is there
     assert await append(logs, A, 5)
-    assert await follow(5, fourth) is None
-    assert await follow(3, await start("STARTED")) is None  # the status is another one
-    for wrong in (b"", b"x" * (PAGE_BYTES + 1)):
-        position = await start()
-        assert position
-        assert (
-            await worker_logs.follow(
-                A, Event(3, Kind.OUTPUT if wrong else Kind.LAST, wrong), "me", TaskStatus.PROGRESS, position
-            )
-            is None
-        )
-    position = await start()
+    assert not (await follow(fourth, 5))[1]
+    assert not (await follow(await start(b"STARTED")))[1]  # the status is another one
+    assert (await follow(await start(b"STARTED"), kind=Kind.OUTPUT))[1]
+    for wrong in (
+        {"kind": Kind.LAST},
+        {"kind": Kind.OUTPUT, "data": b"x" * (PAGE_BYTES + 1)},
+        {"count": 4},  # what is left out takes its number
+    ):
+        assert not (await follow(await start(), **wrong))[1]
+    assert await ids(logs, A) == [1, 2, 4]
+    before = await start()
     client.client_kill_filter(_type="normal", skipme=True)
-    assert await follow(3, position) is None
+    assert not (await follow(before))[1]
     for happened in (
         lambda: logs.decide(A, "REVOKED", "Cancelled"),
         lambda: append(logs, A, 3, last=True),
         lambda: asyncio.to_thread(client.delete, LOG + A),
     ):
-        position = await start()
+        before = await start()
         await happened()
-        assert await follow(3, position) is None
+        assert await follow(before) == (None, False)
 
 
 async def test_a_redis_that_stops_answering_while_it_learns(
@@ -111,12 +117,11 @@ async def test_a_redis_that_stops_answering_while_it_learns(
     """A worker waits for it no longer than for other answers."""
     await create(logs, A)
     position = await worker_logs.append(A, [Event(2, Kind.OUTPUT, b"{}")], "me")
-    assert position
     client.script_flush()
     monkeypatch.setattr(worker_logs.redis, "script_load", lambda _: asyncio.Event().wait())
     async with asyncio.timeout(10):
-        event = Event(3, Kind.OUTPUT, b"{}")
-        assert await worker_logs.follow(A, event, "me", TaskStatus.PENDING, position) is None
+        with pytest.raises(RedisError, match="No answer"):
+            await worker_logs.append(A, [Event(3, Kind.OUTPUT, b"{}")], "me", position)
 
 
 async def test_of_many_last_events_one_wins(logs: RedisLogs) -> None:
