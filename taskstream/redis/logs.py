@@ -13,7 +13,7 @@ from redis.exceptions import NoScriptError, RedisError
 from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
 from taskstream.redis.availability import ANSWER_SECONDS, CONNECTION_OPTIONS, answer_to, retry_once
-from taskstream.redis.replies import Creation, Decision, Page, Position, logged_event
+from taskstream.redis.replies import Decision, Page, Position
 from taskstream.settings import Settings
 
 LEASE_SECONDS = 10
@@ -70,7 +70,7 @@ class RedisLogs:
         key: IdempotencyKey | None = None,
         scope: str | None = None,
         deadline: float = float("inf"),
-    ) -> tuple[Creation, str]:
+    ) -> tuple[str, str]:
         """Begin a log with its first event, and queue the message for a worker.
 
         The outcome, and the id of the task that was created, now or before. `deadline` is a time of Redis'
@@ -80,7 +80,7 @@ class RedisLogs:
         outcome, created_id = await self.call(
             "create", task_id, data, message, max_tasks, RESUBMIT_SECONDS, deadline, *names, scope or ""
         )
-        return Creation(outcome.decode()), created_id.decode()
+        return outcome.decode(), created_id.decode()
 
     async def append(
         self, task_id: str, events: Sequence[Event], writer: str, before: Position | None = None
@@ -130,19 +130,6 @@ class RedisLogs:
         arguments = (each for position in positions for each in position)
         return [Page.of(reply) for reply in await self._run(self._read, PAGE, PAGE_BYTES, *arguments)]
 
-    async def latest(self, task_id: str) -> tuple[Event, str | None] | None:
-        """The latest snapshot of a task that is remembered, numbered like its latest event; whose it is."""
-        reply = await self.call("latest", task_id)
-        return (logged_event(reply[0], b"", reply[1]), reply[2].decode() or None) if reply else None
-
-    async def decide(self, task_id: str, status: str, message: str) -> Decision | None:
-        """Decide how a task ends, if it has not ended and no other end was decided before.
-
-        From now on no worker's events are appended; the last event remains to be.
-        """
-        reply = await self.call("decide", task_id, status, message)
-        return Decision.of(reply) if reply else None
-
     async def sweep(self) -> tuple[float, list[Decision], bool, list[str]]:
         """Find lost messages and lost workers.
 
@@ -151,8 +138,7 @@ class RedisLogs:
         time, decisions, works, waiting = await self.call(
             "sweep", LEASE_SECONDS, RESUBMIT_SECONDS, PAUSE_SECONDS, LOST
         )
-        ids = [task_id.decode() for task_id in waiting]
-        return float(time), [Decision.of(decision) for decision in decisions], bool(works), ids
+        return float(time), decisions, bool(works), [task_id.decode() for task_id in waiting]
 
     async def aclose(self) -> None:
         """Close all connections."""

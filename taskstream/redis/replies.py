@@ -1,22 +1,11 @@
 """What the scripts in Redis answer."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from taskstream.events import Event, Kind
 
 KINDS = {kind.encode(): kind for kind in Kind}
-
-
-class Creation(StrEnum):
-    """The outcome of an attempt to create a task; its key may be known, with the same start or another."""
-
-    CREATED = "created"
-    KNOWN = "known"
-    KEY_REUSED = "key reused"
-    FULL = "full"
-    LATE = "late"
 
 
 class Page(NamedTuple):
@@ -54,19 +43,8 @@ class Position(NamedTuple):
     """Bytes that may follow before the memory that the log takes is looked at."""
 
 
-class Decision(NamedTuple):
-    """How a task has to end, and its latest snapshot, under the number that its last event follows."""
-
-    task_id: str
-    status: str
-    message: str
-    latest: Event
-
-    @classmethod
-    def of(cls, reply: Sequence[bytes]) -> "Decision":
-        """Decode a reply."""
-        task_id, status, message = (word.decode() for word in reply[:3])
-        return cls(task_id, status, message, logged_event(reply[3], b"", reply[4]))
+Decision = Sequence[bytes]
+"""How a task has to end: its id, status and message; what its last event follows: number, and snapshot."""
 
 
 def logged_event(event_id: bytes, kind: bytes, data: bytes) -> Event:

@@ -232,7 +232,7 @@ async def test_a_log_that_cannot_be_read(
             assert [event.id for event in everything(mirror)] == [1, 4, 5]
     client.zincrby(f"{NAMESPACE}:started", -1000, odd.task_id)  # it has waited for a worker
     await logs.sweep()
-    assert bool(await logs.decide(odd.task_id, "REVOKED", "Cancelled")) == (wrong != "another type")
+    assert bool(await logs.call("decide", odd.task_id, "REVOKED", "Cancelled")) == (wrong != "another type")
     await logs.sweep()
 
 

@@ -131,7 +131,7 @@ async def test_a_decision_that_was_lost(logs: RedisLogs, backups: Backups, task_
     """An end is not appended to what has happened since; who has asked for it decides again."""
     await append(logs, task_id, 2)
     backups.take()
-    decision = await logs.decide(task_id, "REVOKED", "Cancelled")
+    decision = await logs.call("decide", task_id, "REVOKED", "Cancelled")
     assert decision
     backups.restore()
     assert await append(logs, task_id, 3)

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
 from taskstream.redis.logs import LEASE_SECONDS, PAGE_BYTES, RedisLogs
-from taskstream.redis.replies import Creation, Position
+from taskstream.redis.replies import Position
 from taskstream.redis.worker import Leases
 from tests.redis.conftest import NAMESPACE, append, ids, logs_of
 from tests.support.backends import RedisServer
@@ -24,7 +24,7 @@ A, B, C, D = (letter * 32 for letter in "abcd")
 PROGRESS = b'{"status":"PROGRESS"}'
 
 
-async def create(logs: RedisLogs, task_id: str, max_tasks: int = 10) -> Creation:
+async def create(logs: RedisLogs, task_id: str, max_tasks: int = 10) -> str:
     outcome, _ = await logs.create(task_id, b"one", f"message {task_id}", max_tasks)
     return outcome
 
@@ -85,7 +85,7 @@ async def test_an_event_that_follows(logs: RedisLogs, worker_logs: RedisLogs, cl
     fourth, short = await follow(third, 4)
     assert short
     assert await ids(logs, A) == [1, 2, 3, 4]
-    assert await logs.latest(A) == ((4, "", PROGRESS), None)
+    assert await logs.call("latest", A) == [b"4", PROGRESS, b""]
     assert not (await follow(third, 4))[1]  # it is there
     assert await append(logs, A, 5)
     assert not (await follow(fourth, 5))[1]
@@ -102,7 +102,7 @@ async def test_an_event_that_follows(logs: RedisLogs, worker_logs: RedisLogs, cl
     client.client_kill_filter(_type="normal", skipme=True)
     assert not (await follow(before))[1]
     for happened in (
-        lambda: logs.decide(A, "REVOKED", "Cancelled"),
+        lambda: logs.call("decide", A, "REVOKED", "Cancelled"),
         lambda: append(logs, A, 3, last=True),
         lambda: asyncio.to_thread(client.delete, LOG + A),
     ):
@@ -136,7 +136,7 @@ async def test_of_many_last_events_one_wins(logs: RedisLogs) -> None:
 async def test_what_is_sent_again_counts_once(logs: RedisLogs, client: Redis) -> None:
     """After a lost reply the same may be sent again, with what has come since."""
     for _ in range(2):
-        assert await create(logs, A) is Creation.CREATED
+        assert await create(logs, A) == "created"
     assert client.lrange(QUEUE, 0, -1) == [f"message {A}"]
     for _ in range(2):
         assert await append(logs, A, 2, 3)
@@ -160,21 +160,21 @@ async def test_what_was_forgotten_stays_forgotten(logs: RedisLogs, client: Redis
     await create(logs, A)
     client.delete(LOG + A)
     assert not await append(logs, A, 2)
-    assert await logs.decide(A, "REVOKED", "Cancelled") is None
+    assert await logs.call("decide", A, "REVOKED", "Cancelled") is None
     assert client.keys() == []
 
 
 async def test_places(logs: RedisLogs, client: Redis) -> None:
     """Running tasks fill the registry; of those that have ended, the one that ended first makes room."""
     for task_id in (A, B, C):
-        assert await create(logs, task_id, 3) is Creation.CREATED
-    assert await create(logs, D, 3) is Creation.FULL
+        assert await create(logs, task_id, 3) == "created"
+    assert await create(logs, D, 3) == "full"
     assert client.llen(QUEUE) == 3
     for task_id in (B, A):
         await append(logs, task_id, 2, last=True)
-    assert await create(logs, D, 3) is Creation.CREATED
-    assert await logs.latest(B) is None
-    assert await logs.latest(A) == ((2, "", b"event 2"), None)
+    assert await create(logs, D, 3) == "created"
+    assert await logs.call("latest", B) is None
+    assert await logs.call("latest", A) == [b"2", b"event 2", b""]
     assert await logs.call("count") == [3, 2]
 
 
@@ -194,15 +194,15 @@ async def test_retention(redis_server: RedisServer, client: Redis) -> None:
 async def test_a_start_that_nobody_waits_for(logs: RedisLogs, client: Redis) -> None:
     """What Redis hears of only after the client was told that it failed starts nothing."""
     outcome, _ = await logs.create(A, b"one", "message", 10, deadline=time.time() - 1)
-    assert outcome is Creation.LATE
-    assert await logs.latest(A) is None
+    assert outcome == "late"
+    assert await logs.call("latest", A) is None
     assert not client.exists(QUEUE)
 
 
 # Idempotency keys
 
 
-async def create_with(logs: RedisLogs, task_id: str, key: IdempotencyKey) -> tuple[Creation, str]:
+async def create_with(logs: RedisLogs, task_id: str, key: IdempotencyKey) -> tuple[str, str]:
     return await logs.create(task_id, b"one", f"message {task_id}", 2, key)
 
 
@@ -211,9 +211,9 @@ async def test_a_refused_start_keeps_no_key(logs: RedisLogs) -> None:
     await create(logs, A)
     await create(logs, B)
     key = IdempotencyKey("key", "f" * 64)
-    assert (await create_with(logs, C, key))[0] is Creation.FULL
+    assert (await create_with(logs, C, key))[0] == "full"
     await append(logs, A, 2, last=True)
-    assert await create_with(logs, D, key) == (Creation.CREATED, D)
+    assert await create_with(logs, D, key) == ("created", D)
 
 
 async def test_a_key_is_forgotten_with_its_task(redis_server: RedisServer, client: Redis) -> None:
@@ -222,7 +222,7 @@ async def test_a_key_is_forgotten_with_its_task(redis_server: RedisServer, clien
     key = IdempotencyKey("key", "f" * 64)
     await create_with(logs, A, key)
     await append(logs, A, 2, last=True)
-    assert await create_with(logs, B, IdempotencyKey("key", "0" * 64)) == (Creation.CREATED, B)
+    assert await create_with(logs, B, IdempotencyKey("key", "0" * 64)) == ("created", B)
     await append(logs, B, 2, last=True)
     await logs.sweep()
     assert not client.exists(f"{NAMESPACE}:keys", f"{NAMESPACE}:key_of", f"{NAMESPACE}:snapshots")
@@ -242,9 +242,7 @@ async def test_leases(logs: RedisLogs, leases: Leases, client: Redis) -> None:
     assert (await logs.sweep())[1] == []
     rewind(client, "leases", A)
     for _ in range(2):  # until it has been carried out
-        [decision] = (await logs.sweep())[1]
-        assert (decision.task_id, decision.status, decision.message) == (A, "FAILURE", "worker lost")
-        assert decision.latest == (2, "", b"event 2")
+        assert (await logs.sweep())[1] == [[A.encode(), b"FAILURE", b"worker lost", b"2", b"event 2"]]
     assert not leases.renew(A)
     assert not await append(logs, A, 3)
     assert await append(logs, A, 3, writer="", last=True)
@@ -265,7 +263,7 @@ async def test_after_a_pause_nobody_is_lost(logs: RedisLogs, client: Redis, cloc
     grace_seconds = float(client.hget(STATE, "grace_until") or 0) - time.time()
     assert LEASE_SECONDS - 1 < grace_seconds <= LEASE_SECONDS
     client.hset(STATE, "grace_until", time.time())
-    assert [decision.task_id for decision in (await logs.sweep())[1]] == [A]
+    assert [decision[0] for decision in (await logs.sweep())[1]] == [A.encode()]
 
 
 async def test_a_task_that_a_worker_holds_is_not_queued_again(
@@ -292,13 +290,12 @@ async def test_a_task_that_a_worker_holds_is_not_queued_again(
 async def test_a_decided_end(logs: RedisLogs, client: Redis) -> None:
     """From then on a worker appends nothing; the first decision counts, and leaves the queue."""
     await create(logs, A)
-    first = await logs.decide(A, "REVOKED", "Cancelled")
-    assert first
-    assert first.latest == (1, "", b"one")
+    first = await logs.call("decide", A, "REVOKED", "Cancelled")
+    assert first[3:] == [b"1", b"one"]
     assert not client.exists(QUEUE)
     assert not await append(logs, A, 2)
-    second = await logs.decide(A, "FAILURE", "worker lost")
+    second = await logs.call("decide", A, "FAILURE", "worker lost")
     assert second == first
     assert (await logs.sweep())[1] == [first]  # if the server has died that decided it
     assert await append(logs, A, 2, writer="", last=True)
-    assert await logs.decide(A, "REVOKED", "Cancelled") is None
+    assert await logs.call("decide", A, "REVOKED", "Cancelled") is None
