@@ -8,8 +8,7 @@ from redis.exceptions import OutOfMemoryError
 
 from taskstream.events import Event, Kind
 from taskstream.redis.availability import retry_until_available
-from taskstream.redis.logs import RedisLogs
-from taskstream.redis.replies import Position
+from taskstream.redis.logs import Position, RedisLogs
 from taskstream.tasks import Checkpoint, Task
 
 BATCH = 100

@@ -1,12 +1,10 @@
 """Tasks as their logs in Redis have them, in a server or a worker."""
 
-from collections.abc import Iterable
 from typing import Self
 
-from taskstream.events import Event, Snapshot, TaskStatus
+from taskstream.events import Snapshot, TaskStatus
 from taskstream.log import Log
-from taskstream.redis.logs import RedisLogs
-from taskstream.redis.replies import Decision
+from taskstream.redis.logs import Decision, RedisLogs
 from taskstream.settings import Settings
 from taskstream.tasks import Task
 
@@ -40,12 +38,6 @@ class RemoteTask(Task):
         if self._overdue and status in (TaskStatus.REVOKED, TaskStatus.FAILURE):
             status, message = TaskStatus.FAILURE, "It took longer than its soft time limit"
         super().publish(status, message, progress, data)
-
-    def receive(self, events: Iterable[Event]) -> None:
-        """Append the events that are new here."""
-        for event in events:
-            if event.id > self.log.last_id:
-                self.log.append(event.data, event.kind, event.id)
 
 
 async def find_task(logs: RedisLogs, task_id: str) -> RemoteTask | None:

@@ -11,10 +11,9 @@ from taskstream.bridge import Reporter
 from taskstream.events import Event, Kind, TaskStatus
 from taskstream.redis.availability import Availability
 from taskstream.redis.delivery import BATCH, Delivery
-from taskstream.redis.logs import PAGE_BYTES, RedisLogs
+from taskstream.redis.logs import PAGE_BYTES, Page, Position, RedisLogs
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.redis.remote import RemoteTask, find_task
-from taskstream.redis.replies import Page, Position
 from taskstream.settings import Settings
 from tests.redis.conftest import NAMESPACE, mirror_of, new_task
 

@@ -9,8 +9,7 @@ from redis.exceptions import RedisError
 
 from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
-from taskstream.redis.logs import LEASE_SECONDS, PAGE_BYTES, RedisLogs
-from taskstream.redis.replies import Position
+from taskstream.redis.logs import LEASE_SECONDS, PAGE_BYTES, Position, RedisLogs
 from taskstream.redis.worker import Leases
 from tests.redis.conftest import NAMESPACE, append, ids, logs_of
 from tests.support.backends import RedisServer
