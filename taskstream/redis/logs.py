@@ -133,13 +133,12 @@ class RedisLogs:
         """
         if before and (after := await self._follow(task_id, events[-1], writer, before)):
             return after
-        count, kind, _ = events[-1]
-        last, settings = int(kind is Kind.LAST), self.settings
+        last, settings = int(events[-1].kind is Kind.LAST), self.settings
         lengths = (settings.history_length, settings.history_bytes)
         times = (settings.retention_seconds, max(settings.retention_seconds, LAST_EVENT_SECONDS))
         values = (value for event in events for value in event)
         reply = await self.call("append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values)
-        return Position(int(reply[0]), count, reply[1], reply[2], PAGE_BYTES) if reply else None
+        return Position(int(reply[0]), events[-1].id, reply[1], reply[2], PAGE_BYTES) if reply else None
 
     async def _follow(self, task_id: str, event: Event, writer: str, before: Position) -> Position | None:
         """Append the event that follows the one before, if nothing else has happened to the task.

@@ -83,12 +83,11 @@ class RedisRegistry:
         """
         mirror = self._mirrors.get(task_id)
         if mirror and (not last_event_id or mirror.log.parse_id(last_event_id)):
-            if not self._redis.available:
-                return mirror
-            with suppress(BackendUnavailable):
-                [mirror] = await self._read([task_id])
-        else:
-            [mirror] = await self.get_many([task_id])
+            if self._redis.available:
+                with suppress(BackendUnavailable):
+                    [mirror] = await self._read([task_id])
+            return mirror
+        [mirror] = await self.get_many([task_id])
         return mirror
 
     async def get_many(self, task_ids: Sequence[str]) -> Sequence[Mirror | None]:
