@@ -20,7 +20,7 @@ from taskstream.settings import Settings
 from taskstream.tasks import Task
 from tests.conftest import Start
 from tests.support.api import Api
-from tests.support.backends import OwnServer, RedisServer, sharing_server
+from tests.support.backends import OwnServer, RedisServer, Worker, sharing_server
 
 NAMESPACE = "test"
 
@@ -149,6 +149,13 @@ def api(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> Api
 
 
 @pytest.fixture
+def cluster(redis: RedisServer, api: Api, start: Start) -> Api:
+    """The same, and a worker with one process."""
+    start(Worker(redis.url, processes=1))
+    return api
+
+
+@pytest.fixture
 def two_servers(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> Api:
     """Two servers, of which each is asked in turn; no worker yet."""
     return Api(session, [start(sharing_server(redis.url)).url for _ in range(2)])
@@ -158,3 +165,10 @@ def two_servers(redis: RedisServer, start: Start, session: aiohttp.ClientSession
 def own_server(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> Api:
     """A server with the work of `own_app.py`; no worker yet."""
     return Api(session, [start(OwnServer("--redis-url", redis.url)).url])
+
+
+@pytest.fixture
+def own_cluster(redis: RedisServer, own_server: Api, start: Start) -> Api:
+    """The same, and a worker with one process."""
+    start(Worker(redis.url, processes=1, module="tests.redis.own_app"))
+    return own_server

@@ -28,6 +28,10 @@ async def create(logs: RedisLogs, task_id: str, max_tasks: int = 10) -> str:
     return outcome
 
 
+async def create_with(logs: RedisLogs, task_id: str, key: IdempotencyKey) -> tuple[str, str]:
+    return await logs.create(task_id, b"one", f"message {task_id}", 2, key)
+
+
 def rewind(client: Redis, sorted_set: str, task_id: str) -> None:
     """Let so much time pass that what a task waits for is due."""
     client.zincrby(f"{NAMESPACE}:{sorted_set}", -1000, task_id)
@@ -178,15 +182,17 @@ async def test_places(logs: RedisLogs, client: Redis) -> None:
 
 
 async def test_retention(redis_server: RedisServer, client: Redis) -> None:
-    """An ended task counts for its time; its log stays long enough for its end to be read."""
+    """An ended task counts for its time, and so does its key; its log stays until its end can be read."""
     logs = logs_of(redis_server.url, retention_seconds=0)
-    await create(logs, A)
-    await append(logs, A, 2, last=True)
+    for task_id, fingerprint in ((A, "f" * 64), (B, "0" * 64)):
+        key = IdempotencyKey("key", fingerprint)
+        assert await create_with(logs, task_id, key) == ("created", task_id)
+        await append(logs, task_id, 2, last=True)
     assert await logs.call("count") == [0, 0]
     assert 0 < client.pttl(LOG + A) <= 2000
     client.delete(QUEUE)  # where a worker would have found it
     await logs.sweep()
-    assert set(client.keys()) == {LOG + A, STATE}
+    assert set(client.keys()) == {LOG + A, LOG + B, STATE}
     await logs.aclose()
 
 
@@ -198,13 +204,6 @@ async def test_a_start_that_nobody_waits_for(logs: RedisLogs, client: Redis) -> 
     assert not client.exists(QUEUE)
 
 
-# Idempotency keys
-
-
-async def create_with(logs: RedisLogs, task_id: str, key: IdempotencyKey) -> tuple[str, str]:
-    return await logs.create(task_id, b"one", f"message {task_id}", 2, key)
-
-
 async def test_a_refused_start_keeps_no_key(logs: RedisLogs) -> None:
     """The same key may start a task once there is room."""
     await create(logs, A)
@@ -213,19 +212,6 @@ async def test_a_refused_start_keeps_no_key(logs: RedisLogs) -> None:
     assert (await create_with(logs, C, key))[0] == "full"
     await append(logs, A, 2, last=True)
     assert await create_with(logs, D, key) == ("created", D)
-
-
-async def test_a_key_is_forgotten_with_its_task(redis_server: RedisServer, client: Redis) -> None:
-    """After that it starts another, and nothing of it stays."""
-    logs = logs_of(redis_server.url, retention_seconds=0)
-    key = IdempotencyKey("key", "f" * 64)
-    await create_with(logs, A, key)
-    await append(logs, A, 2, last=True)
-    assert await create_with(logs, B, IdempotencyKey("key", "0" * 64)) == ("created", B)
-    await append(logs, B, 2, last=True)
-    await logs.sweep()
-    assert not client.exists(f"{NAMESPACE}:keys", f"{NAMESPACE}:key_of", f"{NAMESPACE}:snapshots")
-    await logs.aclose()
 
 
 # Tasks whose worker is lost, or which no worker has got
