@@ -23,12 +23,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 async def listening(mirrors: Mirrors) -> AsyncIterator[Mirrors]:
     """Mirrors that are kept up to date."""
-    repeat = Availability().repeat
-    notifications = mirrors.notifications
-    owned = [
-        asyncio.create_task(repeat(step))
-        for step in (notifications.listen, notifications.subscribe, mirrors.refresh_stale)
-    ]
+    steps = (mirrors.notifications.listen, mirrors.notifications.subscribe, mirrors.refresh_stale)
+    owned = [asyncio.create_task(Availability().repeat(step)) for step in steps]
     yield mirrors
     for each in owned:
         each.cancel()

@@ -129,7 +129,7 @@ async def test_redis_comes_back_with_less(
         await api.until(task_id, "PROGRESS")
     shutil.copytree(folder, older)
     for stream in streams[:4]:
-        await stream.until(stream.events[-1].id + 3)
+        await stream.until(10)
 
     redis.stop()
     began = time.monotonic()
