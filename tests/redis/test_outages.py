@@ -162,6 +162,7 @@ async def test_redis_comes_later(start: Start, session: aiohttp.ClientSession) -
     redis = start(RedisServer(port))
     assert (await recovered(api))["tasks"] == 0
     start(Worker(redis.url, processes=1))
+    await recovered(api)  # over a new connection, if the server has closed the one before meanwhile
     check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
     assert "Traceback" not in later.output
 
