@@ -30,7 +30,9 @@ class Cursor:
         is_snapshot = event_type == "message"
         if not (is_snapshot or last_event_id):
             return None
-        number = protocol.event_number(self._url, last_event_id)
+        if not (last_event_id.isascii() and last_event_id.isdigit()):
+            raise WrongServer(self._url)
+        number = int(last_event_id[:20])
         if number <= self._number:
             return None
         snapshot = protocol.read_snapshot(self._url, data) if is_snapshot else None

@@ -12,6 +12,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from enum import IntEnum
+from itertools import chain
 
 import aiohttp
 
@@ -156,22 +157,17 @@ class EventSource:
         # The standard starts each connection with an empty id; browsers keep the one they have, so that
         # events without an id don't make them forget where they were. So do we.
         parser = Parser(self.last_event_id, self._max_event_bytes, self._on_comment and self._comment)
-        while chunk := await self._read(response):
-            for event in parser.parse(chunk):
-                self._take(parser)
-                yield event
-            self._take(parser)
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """The next bytes of the body: what decodes to nothing is silence, too."""
-        async with asyncio.timeout(self.read_timeout):
-            return await response.content.readany()
-
-    def _take(self, parser: Parser) -> None:
-        """Take over what the parser has read beside events."""
-        self.last_event_id = parser.last_event_id
-        if parser.reconnection_seconds is not None:
-            self.reconnection_seconds = parser.reconnection_seconds
+        while True:
+            async with asyncio.timeout(self.read_timeout):  # of our own: what decodes to nothing is silence
+                chunk = await response.content.readany()
+            if not chunk:
+                return
+            for event in chain(parser.parse(chunk), [None]):  # also what stands behind the last event
+                self.last_event_id = parser.last_event_id
+                if parser.reconnection_seconds is not None:
+                    self.reconnection_seconds = parser.reconnection_seconds
+                if event:
+                    yield event
 
     def _comment(self, text: str) -> None:
         """Call `on_comment`, whose errors are no network's."""
@@ -185,9 +181,7 @@ class EventSource:
 
 async def read_beginning(response: aiohttp.ClientResponse) -> bytes:
     """The body of an answer that is no stream, or its first `ERROR_BODY_BYTES`."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
+    body = b""
+    while len(body) < errors.ERROR_BODY_BYTES and (chunk := await response.content.readany()):
         body += chunk
-        if len(body) >= errors.ERROR_BODY_BYTES:
-            break
-    return bytes(body)
+    return body

@@ -72,13 +72,6 @@ def read_snapshot(url: str, text: str | bytes) -> SnapshotDict:
     raise WrongServer(url)
 
 
-def event_number(url: str, event_id: str) -> int:
-    """The number of an event: the server counts those of a task from 1."""
-    if event_id.isascii() and event_id.isdigit():
-        return int(event_id[:20])
-    raise WrongServer(url)
-
-
 def read_answer(url: str, status: int, headers: Mapping[str, str], body: bytes) -> SnapshotDict:
     """The snapshot in the answer to a start. Raises `Rejected`, or `Unavailable` if that may pass."""
     if status in BUSY:

@@ -4,6 +4,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from threading import Lock, Timer
 from typing import Any
 
@@ -91,10 +92,16 @@ def connect(
             if response.status_code == 200 and not body:  # http.client takes a head that was cut for whole
                 raise requests.ConnectionError("The head of the answer was cut off.")
             raise errors.answer_error(response.status_code, response.reason, content_type, body)
-        yield whole_events(read_chunks(response, read_timeout, on_bytes), max_event_bytes)
+        # Not by `iter_content`, which would wait for the end of each chunk, however far away.
+        read = partial(read_within, read_timeout, response, response.raw.read1, CHUNK_BYTES)
+        yield whole_events(iter(read, b""), max_event_bytes, on_bytes)
 
 
-def whole_events(chunks: Iterable[bytes], max_event_bytes: int = MAX_EVENT_BYTES) -> Iterator[bytes]:
+def whole_events(
+    chunks: Iterable[bytes],
+    max_event_bytes: int = MAX_EVENT_BYTES,
+    on_bytes: Callable[[bytes], object] = lambda _: None,
+) -> Iterator[bytes]:
     """The events of a stream, each of them whole, in UTF-8, its lines ended by LF.
 
     SSEClient would hand over half an event when the connection is cut, stop at bytes that aren't UTF-8, and
@@ -104,6 +111,7 @@ def whole_events(chunks: Iterable[bytes], max_event_bytes: int = MAX_EVENT_BYTES
     event: list[str] = []
     event_bytes = 0
     for chunk in chunks:
+        on_bytes(chunk)
         event_bytes += len(chunk)
         for line in decoder.decode(chunk):
             if line:
@@ -112,15 +120,6 @@ def whole_events(chunks: Iterable[bytes], max_event_bytes: int = MAX_EVENT_BYTES
                 yield "\n".join([*event, "", ""]).encode()
                 event, event_bytes = [], 0
         check_size(event_bytes, max_event_bytes)
-
-
-def read_chunks(
-    response: requests.Response, read_timeout: float, on_bytes: Callable[[bytes], object]
-) -> Iterator[bytes]:
-    """The body as it arrives: `iter_content` would wait for the end of each chunk, however far away."""
-    while chunk := read_within(read_timeout, response, response.raw.read1, CHUNK_BYTES):
-        on_bytes(chunk)
-        yield chunk
 
 
 def read_beginning(response: requests.Response, seconds: float) -> bytes:

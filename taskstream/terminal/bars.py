@@ -66,8 +66,6 @@ class Bars(Progress):
         """The latest of each task."""
         self.abandoned: dict[str, str] = {}
         """The tasks that are not watched to their end, and why: they are "given up" or "refused"."""
-        self.not_started: Counter[str] = Counter()
-        """How many tasks could not be started, by the same two reasons."""
         self._many = many
         self._rows: dict[str, TaskID] = {}
 
@@ -79,17 +77,13 @@ class Bars(Progress):
     def abandon(self, task_id: str | None, error: ServerError) -> None:
         """Give up a task, or see it refused; without an id, one that wasn't started."""
         why = "given up" if isinstance(error, Unreachable) else "refused"
-        if task_id is None:
-            self.not_started[why] += 1
-        else:
-            self.abandoned[task_id] = why
+        self.abandoned[task_id or f"not started: {len(self.abandoned)}"] = why
         if task_id in self.snapshots:
             self._update_row(self.snapshots[task_id])
 
     def name(self, task_id: str) -> str:
         """The name of a task; its id, as long as nothing else is known."""
-        name: str = self.snapshots[task_id]["name"] if task_id in self.snapshots else task_id
-        return name
+        return str(self.snapshots[task_id]["name"]) if task_id in self.snapshots else task_id
 
     def totals(self) -> str:
         """How many tasks are in which state, if any was seen: `3 tasks: 2 SUCCESS, 1 given up`."""
@@ -97,7 +91,7 @@ class Bars(Progress):
             return ""
         snapshots = self.snapshots.copy()  # rich draws in a thread
         states = {task_id: each["status"] for task_id, each in snapshots.items()} | self.abandoned
-        counts = Counter(states.values()) + self.not_started
+        counts = Counter(states.values())
         tasks = "1 task" if counts.total() == 1 else f"{counts.total()} tasks"
         return printable(f"{tasks}: " + ", ".join(f"{n} {state}" for state, n in counts.most_common()))
 

@@ -74,11 +74,9 @@ class Terminal:
 
     def retrying(self, task_id: str | None = None) -> Retrying:
         """How to retry watching a task, or starting one; the state of the connection is shown here."""
-        url, seconds = self._arguments.url, self._arguments.patience
-        if task_id is None:
-            return Retrying(url, seconds, self._print_once)
-        notify = partial(self._print_about, task_id)
-        return Retrying(url, seconds, notify, on_lost=partial(self._report_lost, task_id))
+        notify = partial(self._print_about, task_id) if task_id else self._print_once
+        on_lost = partial(self._report_lost, task_id or "")
+        return Retrying(self._arguments.url, self._arguments.patience, notify, on_lost=on_lost)
 
     def on_output(self, task_id: str) -> Callable[[str], object] | None:
         """What shows the output of a task: in a pipe as it is, unless there are many; None if unwanted."""
@@ -141,7 +139,8 @@ class Terminal:
         unfinished = [task_id for task_id in dict.fromkeys(self._task_ids) if task_id not in ended]
         if isinstance(error, ServerError):
             self._bars.abandon(unfinished[0] if unfinished else None, error)
-        self._lines.end()
+        for task_id in self._task_ids:
+            self._lines.end_line(task_id)
         self._bars.stop()
         if self._many and self._bars.disable and (totals := self._bars.totals()):
             self._print(totals)
@@ -158,7 +157,7 @@ class Terminal:
                 self._print(f"{self._program}: {advice(error, self._arguments.url)}")
             case BaseException():
                 return None
-        if self._bars.abandoned or self._bars.not_started:
+        if self._bars.abandoned:
             return REFUSED
         ok = all(snapshot["status"] == "SUCCESS" for snapshot in self._bars.snapshots.values())
         return SUCCESS if ok else FAILED

@@ -128,26 +128,16 @@ class WholeLines:
 
     def add(self, task_id: str, text: str) -> None:
         """Take a piece of a task's output; write the lines that are complete with it."""
-        text = self._incomplete.pop(task_id, "") + text
-        end = text.rfind("\n") + 1
-        if rest := text[end:]:
+        *lines, rest = (self._incomplete.pop(task_id, "") + text).split("\n")
+        if rest:
             self._incomplete[task_id] = rest
-        if end:
-            self._write_lines(task_id, text[:end])
+        name = f"{printable(self._name(task_id))}: " if self._name else ""
+        if self._filtered:
+            lines = [for_terminal(line) for line in lines]
+        if lines:
+            self._write("".join(f"{name}{line}\n" for line in lines))
 
     def end_line(self, task_id: str) -> None:
         """Write what a task has left incomplete, as a line."""
-        if rest := self._incomplete.pop(task_id, ""):
-            self._write_lines(task_id, rest)
-
-    def end(self) -> None:
-        """Write what all tasks have left incomplete."""
-        for task_id in list(self._incomplete):
-            self.end_line(task_id)
-
-    def _write_lines(self, task_id: str, text: str) -> None:
-        name = f"{printable(self._name(task_id))}: " if self._name else ""
-        lines = text.removesuffix("\n").split("\n")
-        if self._filtered:
-            lines = [for_terminal(line) for line in lines]
-        self._write("".join(f"{name}{line}\n" for line in lines))
+        if task_id in self._incomplete:
+            self.add(task_id, "\n")

@@ -1,11 +1,13 @@
 """The faults of `benchmarks/chaos`, for a short time; `python -m benchmarks.chaos --runs 20` is longer."""
 
 import re
+import shlex
 import signal
 
 import psutil
 import pytest
 
+from tests.docs.pages import terminals
 from tests.support.backends import require
 from tests.support.programs import Program
 
@@ -30,10 +32,12 @@ def _redis() -> None:
 
 
 @pytest.mark.slow
+@terminals("docs/reliability.md", 1)
 @pytest.mark.parametrize("seed", [1, 5, 9], ids=["short logs", "short retention", "few places"])
-def test_faults(seed: int) -> None:
+def test_faults(lines: list[str], seed: int) -> None:
     """Whatever strikes servers, workers and Redis, every promise is kept."""
-    with Program("-m", "benchmarks.chaos", "--seed", str(seed), "--seconds", "20") as program:
+    _, *command = shlex.split(lines[0])
+    with Program(*command, "--runs", "1", "--seed", str(seed), "--seconds", "20") as program:
         assert program.wait(SECONDS) == 0, program.output
     (figures,) = re.findall(rf"^\| {seed} +\|(.*)\|$", program.output, re.MULTILINE)
     faults, tasks, viewers, _, events, broken = map(int, figures.split("|"))

@@ -1,6 +1,7 @@
 """The programs, as people run them."""
 
 import functools
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -30,6 +31,14 @@ def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> A
     monkeypatch.setattr(environment, "tls", tls)
     functions: AsyncClient = request.param()
     return functions
+
+
+@pytest.fixture
+def no_server() -> Iterator[str]:
+    """An address where nothing listens, nor will: its port is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.fixture

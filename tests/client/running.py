@@ -16,7 +16,7 @@ import sse_client
 from taskstream.client import event_source, sync_stream
 from taskstream.client.protocol import SnapshotDict
 from taskstream.client.retrying import Retrying
-from tests.support.faults import Raw
+from tests.support.faults import Fault, FaultProxy, Raw
 from tests.support.programs import ROOT, Program, Server
 
 Run = Callable[..., Program]
@@ -26,6 +26,8 @@ OnOutput = Callable[[str], object]
 
 ONE = pytest.mark.parametrize("client", ["client.py", "sse_client.py"])
 ALL = pytest.mark.parametrize("client", ["client.py", "multiple_task.py", "sse_client.py"])
+
+TERMINALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 
 PYTHON = sys.executable.removeprefix(f"{ROOT}{os.sep}")
 """As it is to be typed in the project's folder."""
@@ -148,3 +150,12 @@ def run_in_terminal(*arguments: str, columns: int = 80, lines: int = 24) -> tupl
         code = process.wait(10)
     os.close(ours)
     return code, screen.decode()
+
+
+async def show(
+    client: str, *faults: Fault, flags: tuple[str, ...] = (), columns: int = 100
+) -> tuple[int, str]:
+    """What a client shows on a terminal of a task behind these faults, of which the last one stays."""
+    async with FaultProxy(faults=faults, always=faults[-1]) as proxy:
+        command = (client, "--url", proxy.url, "--task-id", "x", *flags)
+        return await asyncio.to_thread(run_in_terminal, *command, columns=columns)

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import signal
-import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -43,7 +42,6 @@ FIVE_STEPS = [
 """What is printed of a task in five steps, watched from its beginning."""
 
 WORKS = "'simulated', 'scraping', 'flood', 'hot_loop', 'sleep', 'odd', 'speech' or 'go_on'"
-SPEECH = ("--work", "speech", "--param")
 SAID = [
     event(2, {"text": 5}, "output"),
     event(2, {}, "output"),
@@ -54,29 +52,19 @@ SAID = [
 HTML = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html><h1>Hello</h1>"
 
 
-@ONE
+@ALL
 def test_success(run: Run, server: Server, client: str) -> None:
-    """A task that succeeds: where to see it, a line for each event, exit code 0."""
-    program = run(client, "--url", server.url, "--seconds", "0.3", "--steps", "5")
-    assert program.wait() == 0
-    first, *lines = program.output.splitlines()
-    assert re.fullmatch(re.escape(server.url) + "/#[0-9a-f]{32}", first)
-    assert lines == FIVE_STEPS
-
-
-def test_many_succeed(run: Run, server: Server) -> None:
-    """Many tasks: each line begins with a task's name, and exit code 0 means all of them."""
-    program = run(
-        "multiple_task.py", "--url", server.url, "--seconds", "0.3", "--steps", "5", "--count", "3"
-    )
+    """Where to see each task, a line for each event, with its name if there are many; exit code 0."""
+    many = client == "multiple_task.py"
+    flags = ("--seconds", "0.3", "--steps", "5", *(("--count", "3") if many else ()))
+    program = run(client, "--url", server.url, *flags)
     assert program.wait() == 0
     lines = program.output.splitlines()
-    assert lines[-1] == "3 tasks: 3 SUCCESS"
-    for number in (1, 2, 3):
-        name = f"Task {number}: "
+    for name in ("Task 1: ", "Task 2: ", "Task 3: ") if many else ("",):
         first, *rest = [line.removeprefix(name) for line in lines if line.startswith(name)]
-        assert first.startswith(f"{server.url}/#")
+        assert re.fullmatch(re.escape(server.url) + "/#[0-9a-f]{32}", first)
         assert rest == FIVE_STEPS
+    assert lines[-1] == "3 tasks: 3 SUCCESS" or not many
 
 
 @ALL
@@ -99,33 +87,11 @@ def test_cancelled(run: Run, server: Server, client: str) -> None:
 
 
 @ALL
-def test_no_server(run: Run, client: str) -> None:
+def test_no_server(run: Run, no_server: str, client: str) -> None:
     """No server: one sentence that says what to do, at once, and exit code 2."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    sentence = refused(run(client, "--url", url))
-    assert sentence == (
-        f"{client}: No answer from {url} (Connection refused): start it with: {PYTHON} app.py --port {port}"
-    )
-
-
-@ONE
-def test_no_tls(run: Run, server: Server, client: str) -> None:
-    """TLS where only http is spoken: one sentence that says so."""
-    url = server.url.replace("http:", "https:")
-    assert re.search(rf"No answer from {url} \(TLS: [a-z ]+\)", refused(run(client, "--url", url)))
-
-
-@ONE
-def test_unknown_task(run: Run, server: Server, client: str) -> None:
-    """A task that the server doesn't know: its sentence, and exit code 2."""
-    sentence = refused(run(client, "--url", server.url, "--task-id", "a/b"))
-    assert sentence.endswith("/task-progress/a%2Fb") or "no (404): " in sentence
-    sentence = refused(run(client, "--url", server.url, "--task-id", "abc"))
-    assert "says no (404): Task 'abc' not found: it has never existed or was forgotten" in sentence
-    sentence = refused(run(client, "--url", server.url, "--task-id", "0" * 32))
-    assert "not found: it was started by another process of this application" in sentence
+    start = f"{PYTHON} app.py --port {no_server.rpartition(':')[2]}"
+    sentence = f"{client}: No answer from {no_server} (Connection refused): start it with: {start}"
+    assert refused(run(client, "--url", no_server)) == sentence
 
 
 @pytest.mark.parametrize(
@@ -147,23 +113,33 @@ async def test_refused(
     assert str(raised.value) == f"The server at {own_server.url} says no {words}"
 
 
-@ONE
-def test_params(run: Run, server: Server, client: str) -> None:
-    """--param hands any parameter to the work."""
-    flags = ("--param", "steps=2", "--param", "seconds=0", "--param", "name=n m")
-    program = run(client, "--url", server.url, *flags)
-    assert program.wait() == 0
-    assert "PROGRESS  50 %  Step 1 of 2\n" in program.output
+NOT_FOUND = {
+    "no TLS": ("https://{}", (), r"No answer from {url} \(TLS: [a-z ]+\)"),
+    "no such path": (
+        "http://{}/nowhere",
+        (),
+        r"\(404\): there are no tasks .*; is a path prefix missing from",
+    ),
+    "no id": ("http://{}", ("--task-id", "?"), r"\(404\): Task '\?' not found"),
+    "an unknown id": (
+        "http://{}",
+        ("--task-id", "abc"),
+        r"\(404\): Task 'abc' .*: it has never existed or was",
+    ),
+    "another's": ("http://{}", ("--task-id", "0" * 32), "not found: it was started by another process"),
+}
 
 
 @ONE
-def test_missing_prefix(run: Run, server: Server, client: str) -> None:
-    """An address where no route is: the sentence asks for the path prefix."""
-    sentence = refused(run(client, "--url", f"{server.url}/nowhere"))
-    assert sentence == (
-        f"{client}: The server at {server.url}/nowhere says no (404): there are no tasks at this address; "
-        "is a path prefix missing from --url, such as /jobs?"
-    )
+@pytest.mark.parametrize(("address", "flags", "sentence"), NOT_FOUND.values(), ids=NOT_FOUND)
+def test_not_found(
+    run: Run, server: Server, client: str, address: str, flags: tuple[str, ...], sentence: str
+) -> None:
+    """What isn't there, or is asked for in the wrong way: one sentence that says so, and exit code 2."""
+    url = address.format(server.url.removeprefix("http://"))
+    said = refused(run(client, "--url", url, *flags))
+    assert said.startswith(f"{client}: ")
+    assert re.search(sentence.replace("{url}", url), said)
 
 
 def test_some_refused(run: Run, start_server: StartServer) -> None:

@@ -24,7 +24,6 @@ from tests.support.faults import (
     Reset,
     Split,
     Stall,
-    Whole,
     record,
 )
 from tests.support.programs import Server
@@ -88,7 +87,7 @@ FOUND: list[tuple[Fault, ...]] = [
     (BUSY, BAD_GATEWAY, BUSY),
     (Cut(600), Answer(302, ("Location: {again}",)), Answer(307, ("Location: {again}",)), Cut(500)),
     (Cut(600), BUSY, Cut(0), BAD_GATEWAY, Reset(600)),
-    (Cut(600), Answer(504, (), "<html>"), Whole()),
+    (Cut(600), Answer(504, (), "<html>"), Cut()),
 ]
 """Faults to be tried one by one."""
 
@@ -99,24 +98,21 @@ async def test_one(recording: Recording, either: AsyncClient, faults: tuple[Faul
     await try_all(recording, either, [faults])
 
 
-@pytest.mark.parametrize(
-    "own_server", ["memory", pytest.param("file", marks=pytest.mark.slow)], indirect=True
-)
-@pytest.mark.parametrize("kind", [Cut, End])
-async def test_cut_anywhere(recording: Recording, either: AsyncClient, kind: type[Cut | End]) -> None:
-    """Cut at a sample of offsets, around the end of each line for one: every event is seen, once, whole."""
-    ends = {match.end() for match in re.finditer(rb"\r|\n", recording.answer)}
-    offsets = ends | {end - 1 for end in ends} | set(range(0, len(recording.answer), 7))
-    await try_all(recording, either, [(kind(offset),) for offset in sorted(offsets)])
+EVERYWHERE = [pytest.param(kind, True, marks=pytest.mark.slow) for kind in (Cut, Reset, End)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", [Cut, Reset, End])
-async def test_cut_everywhere(
-    recording: Recording, either: AsyncClient, kind: type[Cut | Reset | End]
+@pytest.mark.parametrize(("kind", "everywhere"), [(Cut, False), (End, False), *EVERYWHERE])
+async def test_cut_anywhere(
+    recording: Recording, either: AsyncClient, kind: type[Cut], *, everywhere: bool
 ) -> None:
-    """Cut at each and every byte of the answer, head and framing too: every event is seen, once, whole."""
-    await try_all(recording, either, [(kind(offset),) for offset in range(len(recording.answer) + 1)])
+    """Cut at each byte of the answer, head and framing too: every event is seen, once, whole.
+
+    Or at a sample of them, around the end of each line for one.
+    """
+    ends = {match.end() for match in re.finditer(rb"\r|\n", recording.answer)}
+    sample = ends | {end - 1 for end in ends} | {*range(0, len(recording.answer), 7)}
+    offsets = range(len(recording.answer) + 1) if everywhere else sorted(sample)
+    await try_all(recording, either, [(kind(offset),) for offset in offsets])
 
 
 def any_faults(draw: random.Random, answer_bytes: int) -> tuple[Fault, ...]:

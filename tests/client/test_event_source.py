@@ -4,14 +4,14 @@ The table has what the web-platform-tests' cases of the format are about.
 """
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from itertools import combinations, repeat
 
 import aiohttp
 import pytest
-from aiohttp import web
 from sseclient import SSEClient
 
 from taskstream.client import (
@@ -28,9 +28,7 @@ from taskstream.client.event_source import NETWORK_ERRORS
 from taskstream.client.parser import MAX_RECONNECTION_SECONDS, Parser
 from taskstream.client.protocol import EVENT_BYTES
 from taskstream.client.sync_stream import whole_events
-
-Answer = bytes | int | Callable[[web.Request], Awaitable[web.StreamResponse]]
-"""The body of a stream, a status, or what writes something else."""
+from tests.support.faults import Answer, Exchange, Fault, FaultProxy, Raw
 
 
 def message(data: str, last_event_id: str = "", type_: str = "message") -> Event:
@@ -73,7 +71,7 @@ STREAMS = {
         b"event: add\ndata: a\n\ndata: b\n\n",
         [message("a", "", "add"), message("b")],
     ),
-    "an empty type is message": (b"event: add\nevent:\ndata: a\n\n", [message("a")]),
+    "an empty type is message": (b"event: add\nevent: \ndata: a\n\n", [message("a")]),
     "a value may contain colons": (b"data: a: b:c\n\n", [message("a: b:c")]),
     "unknown fields are ignored": (b"datum: x\n data: y\nData: z\ndata : u\ndata: a\n\n", [message("a")]),
     "bytes that are not UTF-8": (b"data: a\xff\xe2\x82b\n\n", [message("a\ufffd\ufffdb")]),
@@ -109,25 +107,17 @@ def test_streams(stream: bytes, events: list[Event]) -> None:
     assert [(each.event, each.data) for each in said] == [(each.type, each.data) for each in events]
 
 
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (b"1500", 1.5),
-        (b"0", 0),
-        (b"007", 0.007),
-        (b"", None),
-        (b"-1", None),
-        (b"+1", None),
-        (b"1.5", None),
-        (b"1e3", None),
-        (b" 1", None),
-        (b"1 ", None),
-        ("٣".encode(), None),
-        ("²".encode(), None),
-        (b"1000x", None),
-        (b"9" * 5000, MAX_RECONNECTION_SECONDS),
-    ],
-)
+RETRIES = {
+    b"1500": 1.5,
+    b"0": 0,
+    b"007": 0.007,
+    b"9" * 5000: MAX_RECONNECTION_SECONDS,
+    **dict.fromkeys((b"", b"-1", b"+1", b"1.5", b"1e3", b" 1", b"1 ", b"1000x"), None),
+    **dict.fromkeys(("٣".encode(), "²".encode()), None),
+}
+
+
+@pytest.mark.parametrize(("value", "seconds"), RETRIES.items(), ids=lambda value: str(value)[:9])
 def test_retry(value: bytes, seconds: float | None) -> None:
     """`retry` sets the reconnection time if it is ASCII digits only; no event is needed for that."""
     parser = Parser()
@@ -182,99 +172,47 @@ def test_all_pieces() -> None:
     assert in_pieces(stream, list(range(len(stream)))) == whole
 
 
-class Script:
-    """A server on a loopback socket that gives its answers in turn, the last of them again and again."""
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+BEGUN = HEAD + b"Content-Length: 1000000\r\n\r\n"
 
-    def __init__(self) -> None:
-        self.url = ""
-        self.requests: list[web.Request] = []
-        self._answers: tuple[Answer, ...] = ()
 
-    def __call__(self, *answers: Answer) -> str:
-        """Its address, with these answers."""
-        self._answers = answers
-        return self.url
+@dataclass(frozen=True, slots=True)
+class Mute(Raw):
+    """An answer that begins with this, then is silent; told to go on, it breaks."""
 
-    @property
-    def last_event_ids(self) -> list[str | None]:
-        """What each request has said."""
-        return [request.headers.get("Last-Event-ID") for request in self.requests]
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request."""
-        await request.read()
-        self.requests.append(request)
-        match self._answers[min(len(self.requests), len(self._answers)) - 1]:
-            case bytes(body):
-                return stream(body)
-            case int(status):
-                body = b"" if status == 204 else b'{"detail": "No"}'
-                return web.Response(status=status, body=body, content_type="text/event-stream")
-            case handler:
-                return await handler(request)
+    async def relay(self, exchange: Exchange) -> None:
+        """Answer in the server's place."""
+        exchange.client.write(self.answer)
+        await exchange.proxy.go_on.wait()
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Script]:
-    """A server, and a record of what it is asked for."""
-    script = Script()
-    runner = web.ServerRunner(web.Server(script.handle), shutdown_timeout=0.1)  # type: ignore[arg-type]
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    script.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    yield script
-    await runner.cleanup()
+async def proxy() -> AsyncIterator[FaultProxy]:
+    async with FaultProxy() as proxy:
+        yield proxy
 
 
-def stream(body: bytes, content_type: str = "text/event-stream") -> web.Response:
-    return web.Response(body=body, headers={"Content-Type": content_type})
+def serve(proxy: FaultProxy, *answers: bytes | int | Fault) -> str:
+    """The address where these are answered in turn, the last again and again: streams, statuses, others."""
+
+    def fault(answer: bytes | int | Fault) -> Fault:
+        match answer:
+            case bytes():
+                return Raw(HEAD + b"Connection: close\r\n\r\n" + answer)
+            case int():
+                body = "" if answer == 204 else '{"detail": "No"}'
+                return Answer(answer, ("Content-Type: text/event-stream",), body)
+        return answer
+
+    proxy.faults = tuple(map(fault, answers))
+    proxy.always = proxy.faults[-1]
+    return f"{proxy.url}/"
 
 
-async def begin(request: web.Request, body: bytes) -> web.StreamResponse:
-    """A stream that has begun, and goes on."""
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    response.enable_chunked_encoding()
-    await response.prepare(request)
-    await response.write(body)
-    return response
-
-
-async def mute(request: web.Request) -> web.StreamResponse:
-    """One event, then silence."""
-    response = await begin(request, b"data: a\n\n")
-    await asyncio.Event().wait()
-    return response
-
-
-async def never(_: web.Request) -> web.StreamResponse:
-    """No answer at all."""
-    await asyncio.Event().wait()
-    return web.Response()
-
-
-async def cut(request: web.Request) -> web.StreamResponse:
-    """A connection that breaks in the middle of an event."""
-    response = await begin(request, b"id: 2\ndata: b\n\nid: 3\nda")
-    await asyncio.sleep(0)  # so that it is sent
-    abort(request)
-    return response
-
-
-def abort(request: web.Request) -> None:
-    assert request.transport is not None
-    request.transport.abort()
-
-
-def raw(answer: bytes) -> Answer:
-    """An answer as it is, with its head."""
-
-    async def handler(request: web.Request) -> web.StreamResponse:
-        assert request.transport is not None
-        request.transport.write(answer)
-        request.transport.close()
-        return web.Response()
-
-    return handler
+def last_event_ids(proxy: FaultProxy) -> list[str | None]:
+    """What each request has said."""
+    found = [re.search(rb"\r\nLast-Event-ID: (.*)\r\n", request) for request in proxy.requests]
+    return [each and each[1].decode() for each in found]
 
 
 async def read(source: EventSource) -> list[str]:
@@ -283,14 +221,10 @@ async def read(source: EventSource) -> list[str]:
         return [event.data async for event in events]
 
 
-async def test_connect(serve: Script, session: aiohttp.ClientSession) -> None:
+async def test_connect(proxy: FaultProxy, session: aiohttp.ClientSession) -> None:
     """One connection: what is asked for, what comes, and what is known afterwards."""
-    source = EventSource(
-        session,
-        serve(b"retry: 70\nid: \xc3\xa9\ndata: a\n\nid: 8\n\n"),
-        headers={"X-Key": "k"},
-        reconnection_seconds=2,
-    )
+    url = serve(proxy, b"retry: 70\nid: \xc3\xa9\ndata: a\n\nid: 8\n\n")
+    source = EventSource(session, url, headers={"X-Key": "k"}, reconnection_seconds=2)
     states = [source.ready_state]
     async with source.connect() as events:
         states.append(source.ready_state)
@@ -299,34 +233,33 @@ async def test_connect(serve: Script, session: aiohttp.ClientSession) -> None:
         assert [event async for event in events] == []
     assert [*states, source.ready_state] == [ReadyState.CONNECTING, ReadyState.OPEN, ReadyState.CLOSED]
     assert source.last_event_id == "8"
-    headers = serve.requests[0].headers
-    assert (headers["Accept"], headers["Cache-Control"]) == ("text/event-stream", "no-cache")
-    assert headers["X-Key"] == "k"
-    assert "Last-Event-ID" not in headers
+    for header in (b"Accept: text/event-stream", b"Cache-Control: no-cache", b"X-Key: k"):
+        assert b"\r\n%b\r\n" % header in proxy.requests[0]
+    assert last_event_ids(proxy) == [None]
 
 
 @pytest.mark.parametrize(
-    ("last_event_id", "sent"), [("7", b"7"), ("é €", "é €".encode()), ("", None), ("a\x01b", None)]
+    ("last_event_id", "sent"), [("7", "7"), ("é €", "é €"), ("", None), ("a\x01b", None)]
 )
 async def test_last_event_id(
-    serve: Script, session: aiohttp.ClientSession, last_event_id: str, sent: bytes | None
+    proxy: FaultProxy, session: aiohttp.ClientSession, last_event_id: str, sent: str | None
 ) -> None:
     """Last-Event-ID is sent as UTF-8 unless it is empty, or no header can carry it."""
-    await read(EventSource(session, serve(b""), last_event_id=last_event_id))
-    assert dict(serve.requests[0].raw_headers).get(b"Last-Event-ID") == sent
+    await read(EventSource(session, serve(proxy, b""), last_event_id=last_event_id))
+    assert last_event_ids(proxy) == [sent]
 
 
-async def test_an_id_that_is_taken_back(serve: Script, session: aiohttp.ClientSession) -> None:
+async def test_an_id_that_is_taken_back(proxy: FaultProxy, session: aiohttp.ClientSession) -> None:
     """After an empty id no Last-Event-ID is sent; an id counts from the blank line that follows it."""
     answers = (b"id: 1\ndata: a\n\nid: 2\n", b"id: 3\n\n", b"id:\n\n", b"data: b\n\n")
-    source = EventSource(session, serve(*answers))
+    source = EventSource(session, serve(proxy, *answers))
     assert [await read(source) for _ in answers] == [["a"], [], [], ["b"]]
-    assert serve.last_event_ids == [None, "1", "3", None]
+    assert last_event_ids(proxy) == [None, "1", "3", None]
 
 
-async def test_bom_of_each_connection(serve: Script, session: aiohttp.ClientSession) -> None:
+async def test_bom_of_each_connection(proxy: FaultProxy, session: aiohttp.ClientSession) -> None:
     """Each connection is a stream of its own: a BOM is dropped again, and half a character left behind."""
-    source = EventSource(session, serve(b"\xef\xbb\xbfdata: a\n\ndata: \xe2\x82"))
+    source = EventSource(session, serve(proxy, b"\xef\xbb\xbfdata: a\n\ndata: \xe2\x82"))
     assert [await read(source), await read(source)] == [["a"], ["a"]]
 
 
@@ -344,11 +277,11 @@ async def test_bom_of_each_connection(serve: Script, session: aiohttp.ClientSess
     ],
 )
 async def test_mime_types(
-    serve: Script, session: aiohttp.ClientSession, header: str, *, accepted: bool
+    proxy: FaultProxy, session: aiohttp.ClientSession, header: str, *, accepted: bool
 ) -> None:
     """The type has to be there and right, or the stream ends for good; the encoding is always UTF-8."""
-    head = f"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n{header}".rstrip(" ")
-    source = EventSource(session, serve(raw(f"{head.rstrip()}\r\n\r\ndata: é€\n\n".encode())))
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n{header}".rstrip()
+    source = EventSource(session, serve(proxy, Raw(f"{head}\r\n\r\ndata: é€\n\n".encode())))
     if accepted:
         assert await read(source) == ["é€"]
     else:
@@ -357,60 +290,59 @@ async def test_mime_types(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_redirects(serve: Script, session: aiohttp.ClientSession, status: int) -> None:
+async def test_redirects(proxy: FaultProxy, session: aiohttp.ClientSession, status: int) -> None:
     """Redirects are followed, with Last-Event-ID."""
-    redirect = raw(b"HTTP/1.1 %d R\r\nContent-Length: 0\r\nLocation: /there\r\n\r\n" % status)
-    source = EventSource(session, serve(redirect, b"data: a\n\n"), last_event_id="7")
-    assert await read(source) == ["a"]
-    assert serve.requests[1].path == "/there"
-    assert serve.last_event_ids == ["7", "7"]
+    url = serve(proxy, Answer(status, ("Location: /there",)), b"data: a\n\n")
+    assert await read(EventSource(session, url, last_event_id="7")) == ["a"]
+    assert proxy.requests[1].startswith(b"GET /there ")
+    assert last_event_ids(proxy) == ["7", "7"]
 
 
 @pytest.mark.parametrize("status", [201, 204, 302, 400, 401, 404, 500, 502, 503])
-async def test_status(serve: Script, session: aiohttp.ClientSession, status: int) -> None:
+async def test_status(proxy: FaultProxy, session: aiohttp.ClientSession, status: int) -> None:
     """Any status but 200 ends the stream for good, with an error that carries it."""
-    source = EventSource(session, serve(status))
+    source = EventSource(session, serve(proxy, status))
     with pytest.raises(StatusError, match=str(status)) as raised:
         [event async for event in source]
     assert raised.value.status == status
     assert isinstance(raised.value, NoContent) == (status == 204)
     assert raised.value.body == (b"" if status == 204 else b'{"detail": "No"}')
     assert source.ready_state == ReadyState.CLOSED
-    assert len(serve.requests) == 1
+    assert len(proxy.requests) == 1
 
 
-async def test_reconnects(serve: Script, session: aiohttp.ClientSession) -> None:
+async def test_reconnects(proxy: FaultProxy, session: aiohttp.ClientSession) -> None:
     """After the end, and after a cut in mid-event, it carries on, and tells why; half an event is none."""
     told: list[tuple[Exception | None, ReadyState]] = []
-    url = serve(b"retry: 1\nid: 1\ndata: a\n\n", cut, b"data: c\n\n", 204)
+    cut = Mute(BEGUN + b"id: 2\ndata: b\n\nid: 3\nda")
     source = EventSource(
         session,
-        url,
+        serve(proxy, b"retry: 1\nid: 1\ndata: a\n\n", cut, b"data: c\n\n", 204),
         reconnection_seconds=60,
         on_error=lambda error: told.append((error, source.ready_state)),
     )
     async with aclosing(aiter(source)) as events:
-        seen = [await anext(events) for _ in range(3)]
+        seen = [await anext(events) for _ in range(2)]
+        proxy.go_on.set()
+        seen.append(await anext(events))
         with pytest.raises(NoContent):
             await anext(events)
     assert seen == [message("a", "1"), message("b", "2"), message("c", "2")]
-    assert serve.last_event_ids == [None, "1", "2", "2"]
+    assert last_event_ids(proxy) == [None, "1", "2", "2"]
     assert [isinstance(error, NETWORK_ERRORS) for error, _ in told] == [False, True, False]
     assert {state for _, state in told} == {ReadyState.CONNECTING}
 
 
-async def test_no_server(session: aiohttp.ClientSession, serve: Script) -> None:
+async def test_no_server(no_server: str, proxy: FaultProxy, session: aiohttp.ClientSession) -> None:
     """A server that isn't there is a network error: it is asked again, after the reconnection time."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/"
     errors: list[Exception | None] = []
 
     def count(error: Exception | None) -> None:
         errors.append(error)
         if len(errors) == 3:
-            source.url = serve(410)
+            source.url = serve(proxy, 410)
 
-    source = EventSource(session, url, reconnection_seconds=0.001, on_error=count)
+    source = EventSource(session, no_server, reconnection_seconds=0.001, on_error=count)
     with pytest.raises(aiohttp.ClientConnectorError):
         await read(source)
     with pytest.raises(EventSourceError):
@@ -418,33 +350,36 @@ async def test_no_server(session: aiohttp.ClientSession, serve: Script) -> None:
     assert [type(error) for error in errors] == [aiohttp.ClientConnectorError] * 3
 
 
-async def test_read_timeout(serve: Script, session: aiohttp.ClientSession) -> None:
+async def test_read_timeout(proxy: FaultProxy, session: aiohttp.ClientSession) -> None:
     """A silence of `read_timeout` seconds is a network error, before the first byte and after it."""
-    async with EventSource(session, serve(mute, never), read_timeout=0.2).connect() as events:
+    url = serve(proxy, Mute(BEGUN + b"data: a\n\n"), Mute(b""))
+    async with EventSource(session, url, read_timeout=0.2).connect() as events:
         assert await anext(events) == message("a")
         with pytest.raises(TimeoutError):
             await anext(events)
     with pytest.raises(TimeoutError):
-        await read(EventSource(session, serve.url, read_timeout=0.2))
+        await read(EventSource(session, url, read_timeout=0.2))
     with pytest.raises(TimeoutError):
-        async with EventSource(session, serve.url).connect(open_timeout=0.2):
+        async with EventSource(session, url).connect(open_timeout=0.2):
             pass
 
 
-async def test_leaving(serve: Script, session: aiohttp.ClientSession) -> None:
+async def test_leaving(proxy: FaultProxy, session: aiohttp.ClientSession) -> None:
     """Leaving the iteration closes the connection; entering it again goes on where it was."""
     left = asyncio.Event()
 
-    async def endless(request: web.Request) -> web.StreamResponse:
-        response = await begin(request, b"id: 1\ndata: a\n\n")
-        try:
-            while True:
-                await response.write(b": ping\n")
-                await asyncio.sleep(0.01)
-        finally:
-            left.set()
+    class Endless(Mute):
+        async def relay(self, exchange: Exchange) -> None:
+            exchange.client.write(BEGUN + b"id: 1\ndata: a\n\n")
+            try:
+                while True:
+                    exchange.client.write(b": ping\n")
+                    await exchange.client.drain()
+                    await asyncio.sleep(0.01)
+            finally:
+                left.set()
 
-    source = EventSource(session, serve(endless))
+    source = EventSource(session, serve(proxy, Endless(b"")))
     for _ in range(2):
         left.clear()
         async with aclosing(aiter(source)) as events:
@@ -452,24 +387,37 @@ async def test_leaving(serve: Script, session: aiohttp.ClientSession) -> None:
         assert source.ready_state == ReadyState.CLOSED
         async with asyncio.timeout(5):
             await left.wait()
-    assert serve.last_event_ids == [None, "1"]
+    assert last_event_ids(proxy) == [None, "1"]
 
 
-async def test_comments(serve: Script, session: aiohttp.ClientSession) -> None:
+async def test_comments(proxy: FaultProxy, session: aiohttp.ClientSession) -> None:
     """Comments are handed over where somebody asks for them, in the order of the wire: heartbeats."""
     seen: list[str] = []
-    url = serve(b":\n: ping\n\ndata: a\n\n:  b: c\ndata: d\n\n: e\n")
+    url = serve(proxy, b":\n: ping\n\ndata: a\n\n:  b: c\ndata: d\n\n: e\n")
     async with EventSource(session, url, on_comment=seen.append).connect() as events:
         async for event in events:
             seen.append(event.data)  # noqa: PERF401 - the order is what counts
     assert seen == ["", "ping", "a", " b: c", "d", "e"]
 
 
-async def test_post(serve: Script, session: aiohttp.ClientSession) -> None:
+async def test_what_on_comment_raises(proxy: FaultProxy, session: aiohttp.ClientSession) -> None:
+    """It is the caller's, even if it looks like an error of the network."""
+
+    def fail(_: str) -> None:
+        raise OSError("disk full")
+
+    source = EventSource(session, serve(proxy, b": ping\n"), reconnection_seconds=0, on_comment=fail)
+    with pytest.raises(OSError, match="disk full"):
+        [event async for event in source]
+    assert len(proxy.requests) == 1
+
+
+async def test_post(proxy: FaultProxy, session: aiohttp.ClientSession) -> None:
     """A stream may be the answer to a POST, which is sent again with its body on each connection."""
-    headers, body = {"Content-Type": "application/json"}, b'{"a": 1}'
-    url = serve(b"id: 7\ndata: a\n\n")
-    source = EventSource(session, url, method="POST", headers=headers, body=body)
+    headers, url = {"Content-Type": "application/json"}, serve(proxy, b"id: 7\ndata: a\n\n")
+    source = EventSource(session, url, method="POST", headers=headers, body=b'{"a": 1}')
     assert [await read(source), await read(source)] == [["a"], ["a"]]
-    assert {(each.method, each.content_type) for each in serve.requests} == {("POST", "application/json")}
-    assert [await each.read() for each in serve.requests] == [body] * 2
+    for request in proxy.requests:
+        assert request.startswith(b"POST / ")
+        assert b"\r\nContent-Type: application/json\r\n" in request
+        assert request.endswith(b'\r\n\r\n{"a": 1}')

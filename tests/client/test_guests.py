@@ -4,8 +4,7 @@ import asyncio
 import socket
 import time
 import zlib
-from contextlib import closing, suppress
-from typing import Any
+from dataclasses import dataclass
 
 import aiohttp
 import pytest
@@ -14,18 +13,12 @@ import urllib3
 
 import client
 import sse_client
-from taskstream.client import EventSource, EventTooLarge, sync_stream
-from taskstream.client.environment import proxies_count
-from taskstream.client.event_source import NETWORK_ERRORS, open_session
-from taskstream.client.protocol import ServerError
+from taskstream.client import sync_stream
+from taskstream.client.protocol import ServerError, Unreachable, WrongServer
 from taskstream.client.retrying import Retrying
-from taskstream.client.sync_stream import open_session as open_sync_session
-from taskstream.terminal.command_line import parse_arguments
-from tests.client.running import ALL, AsyncClient, Run
-from tests.support.faults import Answer, FaultProxy
+from tests.client.running import ALL, ONE, AsyncClient, Run, hasty
+from tests.support.faults import Answer, Exchange, Fault, FaultProxy
 from tests.support.programs import Server
-
-URL = "http://nowhere.invalid"
 
 
 @pytest.mark.parametrize("fields", [{"seconds": "bad"}, {"work": "none"}])
@@ -44,59 +37,39 @@ async def test_a_session_that_raises_for_a_status(server: Server, fields: dict[s
     assert time.monotonic() - began < 3
 
 
-async def test_headers_of_a_session(server: Server) -> None:
-    """`--header` is sent with each request, by both clients."""
-    echo = {"X-Echo": "yes"}
-    async with open_session(server.url, echo) as session:
-        assert session.headers["X-Echo"] == "yes"
-    with open_sync_session(server.url, echo) as sync_session:
-        assert sync_session.headers["X-Echo"] == "yes"
-
-
-async def test_what_on_comment_raises(server: Server) -> None:
-    """It is the caller's, even if it looks like an error of the network."""
-
-    def fail(_: str) -> None:
-        raise OSError("disk full")
-
-    async with open_session(server.url) as session:
-        task = await client.start_task(session, server.url, seconds=60, steps=1)
-        source = EventSource(
-            session,
-            f"{server.url}/task-progress/{task['task_id']}",
-            last_event_id="2",
-            reconnection_seconds=0,
-            on_comment=fail,
-        )
-        async with asyncio.timeout(10):
-            with pytest.raises(OSError, match="disk full"):
-                async for _ in source:
-                    pass
-        async with session.post(f"{server.url}/cancel-task/{task['task_id']}"):
-            pass
-
-
-@pytest.mark.parametrize(
-    "url", ["http://localhost:8000", "https://a.localhost", "http://127.0.0.2", "http://[::1]:1"]
-)
-def test_no_proxy_for_the_machine_itself(url: str) -> None:
-    """A proxy would not find what only this machine has."""
-    assert not proxies_count(url)
-    assert proxies_count("http://localhost.example.org")
-
-
-def test_headers_by_flag(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is a name and a value; the value may have colons."""
-    monkeypatch.setattr(
-        "sys.argv", ["client.py", "--header", "Authorization: Bearer a:b", "--header", "X:"]
-    )
-    assert parse_arguments("A client.").headers == {"Authorization": "Bearer a:b", "X": ""}
+@ONE
+@pytest.mark.parametrize("flags", [(), ("--task-id", "x")], ids=["start", "watch"])
+async def test_headers(run: Run, client: str, flags: tuple[str, ...]) -> None:
+    """`--header` is sent when a task is started, and when it is watched; the value may have colons."""
+    async with FaultProxy(always=Answer(404)) as proxy:
+        headers = ("--header", "Authorization: Bearer a:b", "--header", "X:")
+        assert await asyncio.to_thread(run(client, "--url", proxy.url, *flags, *headers).wait) == 2
+    (request,) = proxy.requests
+    assert b"\r\nAuthorization: Bearer a:b\r\nX: \r\n" in request
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
 GZIP = HEAD + b"Content-Encoding: gzip\r\n\r\n"
 NOTHING = zlib.compressobj(wbits=31).flush(zlib.Z_FULL_FLUSH)
 BOMB = zlib.compress(b"data: " + b"x" * 10_000_000, wbits=31)
+
+
+@dataclass(frozen=True, slots=True)
+class Endless(Fault):
+    """A body that goes on and on."""
+
+    begin: bytes
+    again: bytes
+
+    request_bytes = 0
+
+    async def relay(self, exchange: Exchange) -> None:
+        """Answer in the server's place."""
+        exchange.client.write(self.begin)
+        while True:
+            exchange.client.write(self.again * 100)
+            await exchange.client.drain()
+            await asyncio.sleep(0.001)
 
 
 def chunk(data: bytes) -> bytes:
@@ -112,41 +85,11 @@ def chunk(data: bytes) -> bytes:
     ],
     ids=["a body that decodes to nothing", "fields behind it without end", "a bomb"],
 )
-@pytest.mark.parametrize("kind", ["client", "sse_client"])
-async def test_endless_bodies(kind: str, begin: bytes, again: bytes) -> None:
+async def test_endless_bodies(either: AsyncClient, begin: bytes, again: bytes) -> None:
     """Bytes that say nothing are silence, however many come; those that say too much are refused."""
-
-    async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(begin)
-        with suppress(ConnectionError), closing(writer):
-            while not writer.is_closing():
-                writer.write(again * 100)
-                await writer.drain()
-                await asyncio.sleep(0.001)
-
-    limits: dict[str, Any] = {"read_timeout": 0.5, "max_event_bytes": 1_000_000}
-
-    async def read(url: str) -> None:
-        async with (
-            aiohttp.ClientSession() as session,
-            EventSource(session, url, **limits).connect() as events,
-        ):
-            await anext(events)
-
-    def read_sync(url: str) -> None:
-        with (
-            requests.Session() as session,
-            sync_stream.connect(session, url, open_timeout=5, **limits) as events,
-        ):
-            next(events)
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-    async with asyncio.timeout(20):
-        with pytest.raises((*NETWORK_ERRORS, *sync_stream.NETWORK_ERRORS, EventTooLarge)) as raised:
-            await (read(url) if kind == "client" else asyncio.to_thread(read_sync, url))
-    assert (raised.type is EventTooLarge) == (not again)
-    server.close()
+    async with FaultProxy(always=Endless(begin, again)) as proxy, asyncio.timeout(20):
+        with pytest.raises(Unreachable if again else WrongServer):
+            await either.watch(proxy.url, "x", hasty(proxy.url, 1))
 
 
 def test_a_connection_closed_by_its_own_timeout() -> None:
@@ -165,25 +108,30 @@ def test_a_connection_closed_by_its_own_timeout() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "asked"),
+    ("url", "variables", "asked"),
     [
-        ({"http_proxy": "{proxy}"}, True),
-        ({"http_proxy": "{proxy}", "no_proxy": "nowhere.invalid"}, False),
-        ({"http_proxy": "{proxy}", "no_proxy": "*"}, False),
-        ({"all_proxy": "{proxy}"}, False),
-        ({"https_proxy": "{proxy}"}, False),
+        ("http://nowhere.invalid", {"http_proxy": "{proxy}"}, True),
+        ("http://localhost.nowhere.invalid", {"http_proxy": "{proxy}"}, True),
+        ("http://nowhere.invalid", {"http_proxy": "{proxy}", "no_proxy": "nowhere.invalid"}, False),
+        ("http://nowhere.invalid", {"http_proxy": "{proxy}", "no_proxy": "*"}, False),
+        ("http://nowhere.invalid", {"all_proxy": "{proxy}"}, False),
+        ("http://nowhere.invalid", {"https_proxy": "{proxy}"}, False),
+        *[
+            (f"{here}:1", {"http_proxy": "{proxy}", "https_proxy": "{proxy}"}, False)
+            for here in ("http://localhost", "https://a.localhost", "http://127.0.0.2", "http://[::1]")
+        ],
     ],
     ids=str,
 )
 async def test_proxies(
-    monkeypatch: pytest.MonkeyPatch, either: AsyncClient, variables: dict[str, str], asked: bool
+    monkeypatch: pytest.MonkeyPatch, either: AsyncClient, url: str, variables: dict[str, str], asked: bool
 ) -> None:
-    """Both clients ask the same proxy, or none."""
+    """Both clients ask the same proxy, or none: not for this machine itself, which it would not find."""
     async with FaultProxy(always=Answer(422, (), '{"detail": "I am the proxy."}')) as proxy:
         for name, value in variables.items():
             monkeypatch.setenv(name, value.format(proxy=proxy.url))
         with pytest.raises(ServerError) as raised:
-            await either.start(URL, Retrying(URL, 0))
+            await either.start(url, Retrying(url, 0))
         assert ("I am the proxy" in str(raised.value)) == asked
 
 

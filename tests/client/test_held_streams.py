@@ -9,18 +9,22 @@ import requests
 from taskstream.client import retrying as rules
 from taskstream.client.retrying import Retrying
 from tests.client.running import ONE, AsyncClient, Run, start_task, status_of
-from tests.support.gateway import Fate, Gateway
+from tests.support.faults import Cut, FaultProxy, Hold
 from tests.support.programs import Server
 
 POLLING, STREAMING = "No byte for 5 s, as if a proxy held the stream back: polling", "Streaming again"
 
 
 @pytest.fixture
-async def proxy(server: Server) -> AsyncIterator[Gateway]:
+async def proxy(server: Server) -> AsyncIterator[FaultProxy]:
     """A proxy that holds back every stream."""
-    async with Gateway(server.url).serve() as proxy:
-        proxy.fates = [Fate.HOLD]
+    async with FaultProxy(server.port, always=Hold(), of_streams=True) as proxy:
         yield proxy
+
+
+def queries(proxy: FaultProxy) -> list[str]:
+    """What each stream was asked for with."""
+    return [request.split()[1].decode().partition("?")[2] for request in proxy.requests]
 
 
 async def progress(either: AsyncClient, server: Server, url: str, told: list[str]) -> list[int]:
@@ -33,8 +37,7 @@ async def progress(either: AsyncClient, server: Server, url: str, told: list[str
 @ONE
 async def test_output_arrives(run: Run, own_server: Server, client: str) -> None:
     """Every event is shown, in order, while the task runs, and the end at most a few seconds late."""
-    async with Gateway(own_server.url).serve() as proxy:
-        proxy.fates = [Fate.HOLD]
+    async with FaultProxy(own_server.port, always=Hold(), of_streams=True) as proxy:
         flags = ("--param", 'pieces=["a\\n", "b\\n"]', "--param", "seconds=0.5", "--param", "times=12")
         program = run(client, "--url", proxy.url, "--work", "speech", *flags, "--patience", "9")
         task_id = (await asyncio.to_thread(program.wait_for, r"#([0-9a-f]{32})"))[1]
@@ -50,28 +53,28 @@ async def test_output_arrives(run: Run, own_server: Server, client: str) -> None
 
 @pytest.mark.alone
 async def test_back_to_a_stream(
-    server: Server, proxy: Gateway, either: AsyncClient, monkeypatch: pytest.MonkeyPatch
+    server: Server, proxy: FaultProxy, either: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stream is tried again now and then; when one gets through, that is told."""
     monkeypatch.setattr(rules, "FIRST_BYTE_SECONDS", 0.2)
     monkeypatch.setattr(rules, "STREAM_AGAIN_SECONDS", 0)
-    proxy.fates = [Fate.HOLD, Fate.HOLD, Fate.PASS]
+    proxy.faults, proxy.always = (Hold(), Hold()), Cut()
     told: list[str] = []
     assert await progress(either, server, proxy.url, told) == [0, 0, 33, 67, 99, 100]
     assert told == [POLLING.replace("5", "0.2"), STREAMING]
-    assert [request.query_string for request in proxy.streams][:3] == ["", "", ""]
+    assert queries(proxy)[:3] == ["", "", ""]
 
 
 @pytest.mark.alone
 async def test_held_for_ever(
-    server: Server, proxy: Gateway, either: AsyncClient, monkeypatch: pytest.MonkeyPatch
+    server: Server, proxy: FaultProxy, either: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind such a proxy it is asked again and again, with the last id, and not too often."""
     monkeypatch.setattr(rules, "FIRST_BYTE_SECONDS", 0.2)
     told: list[str] = []
     assert await progress(either, server, proxy.url, told) == [0, 0, 33, 67, 99, 100]
     assert told == [POLLING.replace("5", "0.2")]
-    first, *others = [request.query_string for request in proxy.streams]
+    first, *others = queries(proxy)
     assert first == ""
     assert {*others} <= {"wait=6", "wait=7"}
     assert 1 <= len(others) <= 4

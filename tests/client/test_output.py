@@ -12,14 +12,22 @@ import pytest
 
 import client as async_client
 from taskstream.client.retrying import Retrying
-from taskstream.terminal.text import WholeLines, events_gone, for_terminal
-from tests.client.running import ALL, ONE, AsyncClient, event, run_in_terminal, snapshot, stream_of
+from taskstream.terminal.text import events_gone, for_terminal
+from tests.client.running import (
+    ALL,
+    ONE,
+    TERMINALS,
+    AsyncClient,
+    event,
+    run_in_terminal,
+    show,
+    snapshot,
+    stream_of,
+)
 from tests.support.faults import FaultProxy, Raw
 from tests.support.programs import ROOT, Server
 
-terminals = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
-
-PIECES = ["né\r\n", "東", "京 \x1b[31mred\x1b[0m\t!\n", "\n", "\x1b]0;title\x07\x9b2J\u2028 → no end"]
+PIECES = ["né\r\n", "東", "京 \x1b[3", "1mred\x1b[0m\t!\n", "\n", "\x1b]0;title\x07\x9b2J\u2028 → no end"]
 TEXT = "".join(PIECES)
 ON_A_TERMINAL = ["né", "東京 red  !", "", r"\x9b2J\u2028 → no end"]
 SPEECH = ("--work", "speech", "--param", f"pieces={json.dumps(PIECES)}")
@@ -54,11 +62,11 @@ def test_pipe(own_server: Server, monkeypatch: pytest.MonkeyPatch, client: str) 
     assert (code, output) == (0, TEXT.encode())
     address, *lines = other.splitlines()
     assert address.startswith(f"{own_server.url}/#")
+    progress = [f"PROGRESS  {percent} %" for percent in (17, 50, 83)]
     assert [line[:14] for line in lines] == [
         "PENDING    0 %",
         "STARTED    0 %",
-        "PROGRESS  20 %",
-        "PROGRESS  60 %",
+        *progress,
         "SUCCESS  100 %",
     ]
 
@@ -77,7 +85,7 @@ def test_pipe_of_many(own_server: Server) -> None:
     assert other.endswith("3 tasks: 3 SUCCESS\n")
 
 
-@terminals
+@TERMINALS
 @ALL
 def test_terminal(own_server: Server, client: str) -> None:
     """On a terminal whole lines stand above the bars, harmless and without their colours."""
@@ -93,7 +101,7 @@ def test_terminal(own_server: Server, client: str) -> None:
     assert "\x1b]0;" not in screen
 
 
-@terminals
+@TERMINALS
 @ALL
 def test_no_output(own_server: Server, client: str) -> None:
     """With --no-output there is nothing of it, on a terminal or in a pipe."""
@@ -135,13 +143,11 @@ def test_a_jump_is_no_number_of_events() -> None:
     assert "may be gone" in events_gone(1_700_000_000_000_000)
 
 
-@terminals
+@TERMINALS
 @ALL
 async def test_lost_on_a_terminal(client: str) -> None:
     """On a terminal they are told of above the bars."""
-    async with FaultProxy(faults=gap()) as proxy:
-        flags = (client, "--url", proxy.url, "--task-id", "x")
-        code, screen = await asyncio.to_thread(run_in_terminal, *flags)
+    code, screen = await show(client, *gap())
     assert code == 0
     assert "… 83 earlier events are gone" in screen
 
@@ -193,22 +199,6 @@ async def test_output_is_skipped(session: aiohttp.ClientSession) -> None:
     assert seen == [50, 100]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, len(TEXT)])
-@pytest.mark.parametrize("filtered", [True, False])
-def test_whole_lines(size: int, filtered: bool) -> None:
-    """Lines are the same however a text is cut into pieces, and whole, and there once they are complete."""
-    written: list[str] = []
-    lines = WholeLines(written.append, None, filtered=filtered)
-    for start in range(0, len(TEXT), size):
-        lines.add("x", TEXT[start : start + size])
-        assert len("".join(written).splitlines()) >= TEXT[: start + size].count("\n")
-    assert all(each.endswith("\n") for each in written)
-    lines.end_line("x")
-    lines.end()
-    said = "".join(written).removesuffix("\n").split("\n")
-    assert said == (ON_A_TERMINAL if filtered else TEXT.split("\n"))
-
-
 @pytest.mark.parametrize(
     ("line", "shown"),
     [
@@ -220,7 +210,7 @@ def test_whole_lines(size: int, filtered: bool) -> None:
         ("a\rb\r", r"a\rb"),
         ("a\tb", "a       b"),
         ("\x1b\x1b[31m[2J", r"\x1b[2J"),
-        ("👩\u200d🚀", "👩\u200d🚀"),
+        ("👩\u200d🚀 نمی\u200cخواهم\xa0é", "👩\u200d🚀 نمی\u200cخواهم\xa0é"),
     ],
 )
 def test_for_terminal(line: str, shown: str) -> None:

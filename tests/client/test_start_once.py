@@ -11,7 +11,7 @@ import requests
 
 import client
 import sse_client
-from taskstream.client.protocol import Rejected, Unreachable
+from taskstream.client.protocol import Rejected, ServerError, Unreachable
 from taskstream.client.retrying import Retrying
 from tests.client.running import ALL, AsyncClient, Run, hasty
 from tests.support.faults import (
@@ -95,29 +95,23 @@ async def test_a_key_each(server: Server, either: AsyncClient) -> None:
     assert len({KEY.search(request)[1] for request in proxy.requests}) == 2  # type: ignore[index]
 
 
-async def test_too_busy_for_too_long(either: AsyncClient) -> None:
-    """A server that stays busy has the last word, in its own words."""
-    async with FaultProxy(always=BUSY) as proxy:
-        with pytest.raises(Rejected, match=r"says no \(503\): All 2 streams are taken"):
-            await either.start(proxy.url, hasty(proxy.url, 1), **FIELDS)
-    assert len(proxy.requests) > 1
-
-
-async def test_lost_for_too_long(either: AsyncClient) -> None:
-    """Answers that are lost again and again end with a sentence."""
-    async with FaultProxy(always=Raw(b"")) as proxy:
-        with pytest.raises(Unreachable, match=r"Gave up after 1 s without a connection"):
-            await either.start(proxy.url, hasty(proxy.url, 1), **FIELDS)
-    assert len(proxy.requests) > 1
-
-
-@pytest.mark.parametrize("answer", [Answer(401), Answer(404), Answer(422), Answer(500)], ids=str)
-async def test_not_sent_again(either: AsyncClient, answer: Fault) -> None:
-    """A refusal that another try would not change is not asked for twice."""
+@pytest.mark.parametrize(
+    ("answer", "error", "words", "is_final"),
+    [
+        (BUSY, Rejected, r"says no \(503\): All 2 streams are taken", False),
+        (Raw(b""), Unreachable, "Gave up after 1 s without a connection", False),
+        *[(Answer(status), Rejected, str(status), True) for status in (401, 404, 422, 500)],
+    ],
+    ids=str,
+)
+async def test_no_task(
+    either: AsyncClient, answer: Fault, error: type[ServerError], words: str, *, is_final: bool
+) -> None:
+    """What may pass is asked for again, until it has lasted too long; other refusals are not."""
     async with FaultProxy(always=answer) as proxy:
-        with pytest.raises(Rejected):
-            await either.start(proxy.url, hasty(proxy.url), **FIELDS)
-    assert len(proxy.requests) == 1
+        with pytest.raises(error, match=words):
+            await either.start(proxy.url, hasty(proxy.url, 1), **FIELDS)
+    assert (len(proxy.requests) == 1) == is_final
 
 
 async def test_retry_after(either: AsyncClient) -> None:

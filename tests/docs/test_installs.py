@@ -16,7 +16,7 @@ from tests.docs.pages import SERVE, Terminal, all_blocks, blocks, clone, termina
 from tests.docs.test_packaging import bounds
 from tests.support.api import Api, check_story
 from tests.support.backends import require
-from tests.support.programs import ROOT
+from tests.support.programs import ROOT, Server
 
 pytestmark = pytest.mark.slow
 
@@ -148,20 +148,13 @@ def test_source_distribution(machine: Machine, source: Path) -> None:
 
 
 @terminals("docs/clients.md", 1)
-def test_event_source(machine: Machine, source: Path, url: str, lines: list[str]) -> None:
+def test_event_source(machine: Machine, source: Path, server: Server, lines: list[str]) -> None:
     """The EventSource of clients.md needs nothing of the server."""
     (install,) = lines
     machine.run(install.replace("/path/to/clone", str(source)))
-    program = blocks("docs/clients.md", "python")[-1].replace("http://localhost:8000", url)
+    program = blocks("docs/clients.md", "python")[-1].replace("http://localhost:8000", server.url)
     (machine.folder / "mine.py").write_text(program, encoding="utf-8")
     assert "SUCCESS" in machine.run("python mine.py")
-
-
-@pytest.fixture
-def url(request: pytest.FixtureRequest) -> str:
-    """The server of this clone."""
-    server_url: str = request.getfixturevalue("server").url
-    return server_url
 
 
 @terminals("docs/more-than-one-machine.md", 0, 1, 2, 3)

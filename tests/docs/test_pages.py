@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from taskstream.server import ServerSettings
+from tests.benchmarks import test_chaos, test_soak
 from tests.docs import test_installs, test_terminals
 from tests.docs.pages import LANGUAGES, PAGES, SERVE, TEST, all_blocks, blocks, covered
 from tests.support.programs import ROOT, Server
@@ -50,8 +51,7 @@ def test_languages(page: str) -> None:
 
 def test_every_terminal_is_run() -> None:
     """There is a test for every block for terminals."""
-    assert test_installs
-    assert test_terminals
+    assert all((test_chaos, test_installs, test_soak, test_terminals))
     assert covered == {(page, number) for page, number, _ in all_blocks("bash")}
 
 

@@ -21,8 +21,6 @@ from tests.support.api import Api
 from tests.support.backends import Nginx
 from tests.support.programs import ROOT, Program, Server
 
-StartServer = Callable[..., Server]
-
 PROGRAMS = {
     f"{Path(page).stem.lower().replace('-', '_')}_{number}": text
     for page, number, text in all_blocks("python")
@@ -139,17 +137,21 @@ def test_program(folder: Path, name: str) -> None:
 
 
 @pytest.fixture
-def url(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
-    """A server of one of the programs."""
+def api(request: pytest.FixtureRequest, folder: Path, session: aiohttp.ClientSession) -> Iterator[Api]:
+    """The API of one of the programs."""
     command = f"{sys.executable} -m uvicorn --port 0 {request.param}:app"
     with Terminal(folder, command, PYTHONPATH=str(ROOT)) as server:
-        yield server.serving(30)
+        yield Api(session, [server.serving(30)])
 
 
-@pytest.mark.parametrize("url", [naming('@app.post("/exports"')], indirect=True)
-async def test_own_routes(session: aiohttp.ClientSession, url: str) -> None:
+def serving(text: str) -> pytest.MarkDecorator:
+    """Give a test the API of the program that has this in it."""
+    return pytest.mark.parametrize("api", [naming(text)], indirect=True)
+
+
+@serving('@app.post("/exports"')
+async def test_own_routes(api: Api) -> None:
     """Routes of one's own start, show, stream and cancel; a repeated key starts nothing."""
-    api = Api(session, [url])
     ann = {"user": "Ann", "Idempotency-Key": "1"}
     first = await api.json("POST", "/exports", 202, headers=ann)
     assert first["name"] == "Export of Ann"
@@ -158,7 +160,7 @@ async def test_own_routes(session: aiohttp.ClientSession, url: str) -> None:
     assert again["task_id"] == first["task_id"] != other["task_id"]
 
     path = f"/exports/{first['task_id']}"
-    async with session.get(url + path + "/stream") as response:
+    async with api.session.get(api.url(f"{path}/stream")) as response:
         stream = await response.text()
     assert "event: pending\n" in stream
     assert stream.endswith("event: success\ndata: Done\n\n")
@@ -168,36 +170,34 @@ async def test_own_routes(session: aiohttp.ClientSession, url: str) -> None:
     await api.json("POST", "/start-task", 404)
 
 
-@pytest.mark.parametrize("url", [naming("dependencies=[Depends(check_token)]")], indirect=True)
-async def test_guarded(session: aiohttp.ClientSession, url: str) -> None:
+@serving("dependencies=[Depends(check_token)]")
+async def test_guarded(api: Api) -> None:
     """A dependency guards every route but the scripts."""
-    api = Api(session, [f"{url}/jobs"])
     for path in ("/", "/works", "/health", "/task-progress/none"):
-        await api.json("GET", path, 401)
-    await api.json("GET", "/health", headers={"Authorization": "Bearer secret"})
-    async with session.get(f"{url}/jobs/static/page.js") as response:
+        await api.json("GET", f"/jobs{path}", 401)
+    await api.json("GET", "/jobs/health", headers={"Authorization": "Bearer secret"})
+    async with api.session.get(api.url("/jobs/static/page.js")) as response:
         assert response.status == 200
 
 
-@pytest.mark.parametrize("url", [naming("tasks = TaskStream(scope=user)")], indirect=True)
-async def test_users(session: aiohttp.ClientSession, url: str) -> None:
+@serving("tasks = TaskStream(scope=user)")
+async def test_users(api: Api) -> None:
     """Each user has their own tasks, those included that their work starts; an admin sees all."""
-    api = Api(session, [url])
     ann, bob = ({"Authorization": f"Bearer {token}"} for token in "ab")
     await api.json("POST", "/start-task", 401)
     started = await api.json("POST", "/start-task", headers=ann)
-    async with session.get(f"{url}/tasks/{started['task_id']}/stream", headers=ann) as response:
+    async with api.session.get(api.url(f"/tasks/{started['task_id']}/stream"), headers=ann) as response:
         assert '"status":"SUCCESS"' in await response.text()
     names = [[each["name"] for each in await api.json("GET", "/tasks", headers=who)] for who in (ann, bob)]
     assert names == [["clean_up", "archive"], []]
     assert len(await api.json("GET", "/admin/tasks")) == 2
 
 
-@pytest.mark.parametrize("url", [naming('@app.put("/imports"')], indirect=True)
-async def test_uploads_through_nginx(session: aiohttp.ClientSession, url: str) -> None:
+@serving('@app.put("/imports"')
+async def test_uploads_through_nginx(api: Api) -> None:
     """What is uploaded is there for the work; a body that starts tasks has no more room than it needs."""
-    with Nginx(url) as nginx:
-        api = Api(session, [nginx.url])
+    with Nginx(api.url("")) as nginx:
+        api = Api(api.session, [nginx.url])
         started = await api.json("PUT", "/imports", 202, data=b"a,b\n" * 100_000)
         assert (await api.watch(started["task_id"]))[-1].snapshot["data"] == 100_000
         await api.json("POST", "/start-task", 413, data=b" " * 70_000)
@@ -213,37 +213,30 @@ async def test_a_prefix(session: aiohttp.ClientSession, folder: Path) -> None:
     ):
         async with session.post(f"{nginx.url}/api/start-task") as response:
             address = response.headers["Location"]
-        async with session.get(nginx.url + address) as response:
-            assert '"status":"SUCCESS"' in await response.text()
         task = address.replace("task-progress", "tasks")
-        for path in (task, f"{task}/stream", "/api/", "/api/static/task-progress.js"):
+        for path in (address, task, f"{task}/stream", "/api/", "/api/static/task-progress.js"):
             async with session.get(nginx.url + path) as response:
                 assert response.status == 200
+                assert path != address or '"status":"SUCCESS"' in await response.text()
 
 
-async def test_a_rolling_restart(session: aiohttp.ClientSession, start_server: StartServer) -> None:
+async def test_a_rolling_restart(
+    session: aiohttp.ClientSession, start_server: Callable[..., Server]
+) -> None:
     """Behind deploy/nginx.conf no request is refused while one server is restarted after the other."""
     servers = [start_server(), start_server()]
     with Nginx(*(server.url for server in servers)) as nginx:
-        statuses: list[int] = []
-
-        async def ask() -> None:
-            async with session.get(f"{nginx.url}/health") as response:
-                statuses.append(response.status)
-
         for server in servers:
             server.process.kill()
             server.wait()
             for _ in range(10):
-                await ask()
+                await Api(session, [nginx.url]).json("GET", "/health")
             start_server("--port", str(server.port))
-        assert statuses == [200] * 20
 
 
-@pytest.mark.parametrize("url", [naming("keep_result")], indirect=True)
-async def test_results(session: aiohttp.ClientSession, url: str) -> None:
+@serving("keep_result")
+async def test_results(api: Api) -> None:
     """Results are in the application's own table, that of the task which was started at startup too."""
-    api = Api(session, [url])
     started = await api.json("POST", "/sums", 202, json=[3, 4])
     await api.watch(started["task_id"])
     rows: list[list[str]] = []
@@ -252,10 +245,9 @@ async def test_results(session: aiohttp.ClientSession, url: str) -> None:
     assert sorted(row[1:] for row in rows) == [["SUCCESS", "3"], ["SUCCESS", "7"]]
 
 
-@pytest.mark.parametrize("url", [naming("two_at_a_time")], indirect=True)
-async def test_def_route(session: aiohttp.ClientSession, url: str) -> None:
+@serving("two_at_a_time")
+async def test_def_route(api: Api) -> None:
     """A `def` route starts tasks."""
-    api = Api(session, [url])
     started = await api.json("POST", "/calls", 202)
     assert (await api.watch(started["task_id"]))[-1].snapshot["data"] == "answered"
 
@@ -270,10 +262,9 @@ def test_serve(folder: Path) -> None:
         assert run.stop(signal.SIGINT) == 0, run.output
 
 
-@pytest.mark.parametrize("url", [naming("def build(")], indirect=True)
-async def test_output(session: aiohttp.ClientSession, url: str) -> None:
+@serving("def build(")
+async def test_output(api: Api) -> None:
     """Output comes as events of its own: of functions, of `logging`, of other programs, of generators."""
-    api = Api(session, [url])
 
     async def output_of(work: str) -> str:
         stream = await api.watch((await api.start(work=work))["task_id"])

@@ -21,37 +21,35 @@ from tests.support.programs import ROOT, OwnApp, Program, Server
 def test_limits_under_uvicorn(lines: list[str]) -> None:
     """The command of uvicorn can be given the protocol class with the limits."""
     (command,) = lines
-    with Program("-m", *shlex.split(command), "--port", "0") as server:
+    with Program("-m", *shlex.split(command)) as server:
         url = server.wait_for(r"running on (http://\S+)")[1]
         with Program("client.py", "--url", url, "--seconds", "0") as client:
             assert client.wait(30) == 0, client.output
         assert requests.get(f"{url}/health", headers={"X": "x" * 100_000}, timeout=10).status_code == 431
 
 
+def ask(folder: Path, program: str, lines: list[str]) -> str:
+    """What is printed by a command that asks the server of a program of our docs."""
+    (command,) = lines
+    with (
+        OwnApp(folder, PROGRAMS[naming(program)]) as server,
+        Terminal(folder, command.replace("localhost:8000", server.url.removeprefix("http://"))) as curl,
+    ):
+        assert curl.wait(30) == 0, curl.output
+    return curl.output
+
+
 @terminals("docs/your-own-work.md", 0)
 def test_start_countdown(lines: list[str], tmp_path: Path) -> None:
     """The work of your-own-work.md is started by a request."""
-    (command,) = lines
-    (tmp_path / "mine.py").write_text(PROGRAMS[naming('"lift-off"')], encoding="utf-8")
-    serve = f"{sys.executable} -m uvicorn --port 0 mine:app"
-    with Terminal(tmp_path, serve, PYTHONPATH=str(ROOT)) as server:
-        url = server.serving(30)
-        with Terminal(tmp_path, command.replace("localhost:8000", url.removeprefix("http://"))) as curl:
-            assert curl.wait(30) == 0
-    assert '"name":"countdown","status":"PENDING"' in curl.output
+    assert '"name":"countdown","status":"PENDING"' in ask(tmp_path, '"lift-off"', lines)
 
 
 @terminals("docs/recipes.md", 0)
 def test_upload(lines: list[str], tmp_path: Path) -> None:
     """The file that curl sends is what the work of the recipe counts."""
-    (command,) = lines
     (tmp_path / "rows.csv").write_text("one\ntwo\n", encoding="utf-8")
-    with (
-        OwnApp(tmp_path, PROGRAMS[naming("def count_rows(")], "--port", "0") as server,
-        Terminal(tmp_path, command.replace("localhost:8000", server.url)) as curl,
-    ):
-        assert curl.wait(30) == 0, curl.output
-    assert '"name":"count_rows","status":"PENDING"' in curl.output
+    assert '"name":"count_rows","status":"PENDING"' in ask(tmp_path, "def count_rows(", lines)
 
 
 @terminals("docs/clients.md", 0)
@@ -59,7 +57,7 @@ def test_output_in_a_file(lines: list[str], tmp_path: Path) -> None:
     """What the client writes into a file is the output of the work, and nothing else."""
     (command,) = lines
     here = tmp_path / "build.log"
-    with OwnApp(tmp_path, PROGRAMS[naming("def build(")], "--port", "0") as server:
+    with OwnApp(tmp_path, PROGRAMS[naming("def build(")]) as server:
         command = command.replace("build.log", str(here)).replace(".venv/bin/python", sys.executable)
         with Terminal(ROOT, command.replace(" >", f" --url {server.url} >")) as client:
             assert client.wait(30) == 0, client.output
@@ -130,24 +128,3 @@ def test_wheel(lines: list[str], tmp_path: Path) -> None:
     files = [path for path in (tmp_path / "taskstream").rglob("*") if path.is_file()]
     assert packed == {path.relative_to(tmp_path).as_posix() for path in files}
     assert {"taskstream/py.typed", "taskstream/browser/index.html"} <= packed
-
-
-@pytest.mark.slow
-@terminals("docs/reliability.md", 0)
-def test_soak(lines: list[str]) -> None:
-    """The command of the soak runs, here for a moment, and loses nothing."""
-    (command,) = lines
-    _, *arguments = shlex.split(command)
-    with Program(*arguments, "--seconds", "2", "--viewers", "20", "--retention-seconds", "1") as soak:
-        assert soak.wait(120) == 0, soak.output
-
-
-@pytest.mark.slow
-@terminals("docs/reliability.md", 1)
-def test_chaos(lines: list[str]) -> None:
-    """The command of the figures for several machines runs, here once and for a moment."""
-    (command,) = lines
-    _, *arguments = shlex.split(command)
-    with Program(*arguments, "--runs", "1", "--seconds", "2", "--faults", "pause") as chaos:
-        assert chaos.wait(120) == 0, chaos.output
-    assert re.search(r"^\| seed +\| .* \| broken +\|$", chaos.output, re.MULTILINE)

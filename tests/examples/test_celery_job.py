@@ -7,29 +7,15 @@ import pytest
 
 from tests.support.backends import RedisServer, Worker
 from tests.support.examples import Example, Viewer
-from tests.support.programs import Program
 
 pytestmark = pytest.mark.slow
-
-
-class JobWorker(Worker):
-    """A worker, started as the example says."""
-
-    def __init__(self, redis_url: str) -> None:
-        Program.__init__(
-            self,
-            *("-m", "celery", "-A", "examples.celery_job:celery", "worker"),
-            *("--concurrency", "2", "--loglevel", "INFO"),
-            TASKSTREAM_REDIS_URL=redis_url,
-        )
-        self.wait_for(r"celery@\S+ ready")
 
 
 @pytest.fixture(scope="module")
 def job() -> Iterator[Example]:
     with (
         RedisServer() as redis,
-        JobWorker(redis.url),
+        Worker(redis.url, 2, "examples.celery_job:celery"),
         Example("celery_job", TASKSTREAM_REDIS_URL=redis.url) as example,
     ):
         yield example

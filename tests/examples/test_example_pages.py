@@ -1,11 +1,21 @@
 """The pages of the examples, and what only a browser shows, in a real one."""
 
+from pathlib import Path
+
 import playwright.sync_api
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.support.browser import note_requests
 from tests.support.examples import App, Example
+from tests.support.programs import OwnApp
 
+QUICK_COUNTER = """
+import asyncio
+from types import SimpleNamespace
+from examples import counter
+app, counter.asyncio = counter.app, SimpleNamespace(sleep=lambda seconds: asyncio.sleep(seconds / 10))
+"""
 NOTE_BARS = """() => {
     window.bars = [];
     const [one, two] = document.querySelectorAll("progress");
@@ -24,24 +34,22 @@ def test_counter(page: Page) -> None:
 
 
 @pytest.mark.slow
-def test_counter_ends(page: Page) -> None:
+def test_counter_ends(page: Page, tmp_path: Path) -> None:
     """After ten numbers the page says that the stream is finished, and does not connect again."""
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
-    with App("tests.support.quick_counter") as server:
+    requests = note_requests(page, "/stream")
+    with OwnApp(tmp_path, QUICK_COUNTER) as server:
         page.goto(server.url)
         expect(page.get_by_role("status")).to_have_text("The stream is finished.")
         expect(page.get_by_role("listitem")).to_have_text(
             [f"streaming number {number}" for number in range(1, 11)]
         )
         page.wait_for_timeout(4000)  # Chromium would connect again after three seconds
-        assert len([url for url in requests if url.endswith("/stream")]) == 1
+        assert len(requests) == 1
 
 
 def test_named_events(page: Page) -> None:
     """The page shows one function after the other, step by step, and closes the stream on `close`."""
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
+    requests = note_requests(page, "/stream")
     with Example("named_events") as server:
         page.goto(f"{server.url}/?seconds=0.2")
         page.evaluate(NOTE_BARS)
@@ -50,7 +58,7 @@ def test_named_events(page: Page) -> None:
             "75 0", "100 0", "100 0", "100 0", "100 50", "100 100", "100 100", "100 100",
         ]  # fmt: skip
         expect(page.get_by_text("done", exact=True)).to_have_count(2)
-        assert len([url for url in requests if "/stream" in url]) == 1
+        assert len(requests) == 1
 
 
 def test_seventh_stream(context: BrowserContext, page: Page) -> None:

@@ -34,12 +34,6 @@ FUNCTION2 = [
 
 
 @pytest.fixture(scope="module")
-def counter() -> Iterator[Server]:
-    with Example("counter") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def named_events() -> Iterator[Server]:
     with Example("named_events") as server:
         yield server
@@ -69,14 +63,6 @@ def test_small(path: Path) -> None:
     assert lines_of_code(text) <= 75
     name = path.relative_to(ROOT).as_posix()
     assert f"python {name}" in text or f"uvicorn {name.removesuffix('.py').replace('/', '.')}:app" in text
-
-
-async def test_counter_counts(counter: Server, session: aiohttp.ClientSession) -> None:
-    """The numbers arrive one by one, a second apart."""
-    first, second = await Viewer(session, counter.url).see("/stream", count=2)
-    assert (first.event, first.data) == ("stream", "streaming number 1")
-    assert (second.event, second.data) == ("stream", "streaming number 2")
-    assert 0.5 < second.at - first.at < 5
 
 
 async def test_named_events(named_events: Server, session: aiohttp.ClientSession) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import re
+import subprocess
 from io import StringIO
 from pathlib import Path
 
@@ -22,32 +23,24 @@ from tests.support.programs import Program
 ALL = exercises()
 
 
-TYPED = """
-import runpy, sys
-sys.stdin = open(sys.argv.pop(1), encoding="utf-8")
-runpy.run_module("examples", run_name="__main__", alter_sys=True)
-"""
-
-
 class Practice(Program):
     """`python -m examples --exercise`, to which one can type."""
 
+    stdin = subprocess.PIPE
+
     def __init__(self, *arguments: str, folder: Path) -> None:
-        self._keyboard = folder / "keyboard"
-        if not self._keyboard.exists():
-            os.mkfifo(self._keyboard)
-        # For reading as well: so neither side waits until the other one has opened it.
-        self._typing = os.open(self._keyboard, os.O_RDWR)
         flags = ("--exercise", *arguments, "--folder", str(folder))
-        super().__init__("-c", TYPED, str(self._keyboard), *flags, COLUMNS="120")
+        super().__init__("-m", "examples", *flags, COLUMNS="120")
 
     def type(self, line: str) -> None:
         """Type a line."""
-        os.write(self._typing, f"{line}\n".encode())
+        assert self.process.stdin
+        print(line, file=self.process.stdin, flush=True)
 
     def __exit__(self, *_: object) -> None:
         super().__exit__(*_)
-        os.close(self._typing)
+        assert self.process.stdin
+        self.process.stdin.close()
 
 
 def write(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import psutil
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
@@ -29,14 +30,14 @@ def open_lesson(page: Page, server: Server, name: str) -> None:
     expect(page.get_by_role("status")).to_contain_text("The servers run for another half minute")
 
 
-def texts(page: Page, side: str, kind: str) -> list[str]:
-    """What has happened on one side, in the order in which it stands there."""
-    return page.locator(f"#timeline .{side} .{kind} .text").all_text_contents()
-
-
 def moments(page: Page, side: str, kind: str) -> Locator:
-    """The same, to be waited for."""
+    """What has happened on one side, in the order in which it stands there."""
     return page.locator(f"#timeline .{side} .{kind} .text")
+
+
+def texts(page: Page, side: str, kind: str) -> list[str]:
+    """The same, by now."""
+    return moments(page, side, kind).all_text_contents()
 
 
 def test_side_by_side(server: Server, page: Page) -> None:
@@ -153,24 +154,17 @@ def test_phone(server: Server, page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
-def wait_until_gone(page: Page, server: Lessons) -> None:
-    """Wait until the server has no child processes."""
-    for _ in range(100):
-        if not children(server.process.pid):
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(children(server.process.pid))
-
-
 def test_leaving_stops_the_servers(server: Lessons, context: BrowserContext, page: Page) -> None:
     """No server of a lesson outlives the page that shows it, or a fourth run that is started."""
     for _ in range(4):
         open_lesson(context.new_page(), server, "newline_in_data")
-    assert len(children(server.process.pid)) == 6
+    started = psutil.Process(server.process.pid).children()
+    assert len(started) == 6
     for each in context.pages:
         if each is not page:
             each.goto("about:blank")
-    wait_until_gone(page, server)
+    _, alive = psutil.wait_procs(started, timeout=10)
+    assert not alive
 
 
 def test_stopping_stops_the_servers(page: Page) -> None:

@@ -13,7 +13,6 @@ from examples.lessons.timeline import Kind, Moment, Timeline, part
 from tests.support.backends import require
 from tests.support.examples import children, exists
 from tests.support.programs import ROOT, Program
-from tests.support.timelines import EXPECTED
 
 pytestmark = pytest.mark.slow
 
@@ -40,12 +39,146 @@ def short(moment: Moment | None) -> str:
     return f"{moment.viewer} {moment.kind} {moment.text}".strip() if moment else ""
 
 
+def parting(broken: Timeline, fixed: Timeline) -> tuple[str, str]:
+    """What happens on each side where they part."""
+    moments = part(broken, fixed)
+    assert moments, "both sides are the same"
+    return short(moments.broken), short(moments.fixed)
+
+
 def seen(timeline: Timeline, viewer: str = "A") -> list[str]:
     """What happened to one viewer, but for responses and bytes."""
     moments = [each for each in timeline.seen_by(viewer) if each.kind is not Kind.RESPONSE]
     return [short(each).removeprefix(f"{viewer} ") for each in moments]
 
 
+BROKEN, FIXED = "request GET /broken", "request GET /fixed"
+WAIT, END = "wait EventSource waits, then connects again", "end the stream ends"
+CUT, BREAK = "cut the connection is cut", "end the connection breaks off"
+CLOSED, SILENCE = "closed EventSource stops for good", "silence nothing more comes, and no end"
+LEAVE = "closed the viewer leaves"
+STEP, WITH_ID = "step {0}  (id {0})", "event {0}  (id {0})"
+EVENT, NOTE = "event {}", '{"step": 1, "note": "so far, so good"}'
+
+
+def events(pattern: str, *values: object) -> list[str]:
+    """Events, in each of which one of these values stands in the place of `{}`."""
+    return [f"event {pattern.format(value)}" for value in values]
+
+
+def tokens(text: str, first: int = 1) -> list[str]:
+    """Events with a word and the space behind it, and with numbers as ids."""
+    return [f"event {word}   (id {number})" for number, word in enumerate(text.split(), first)]
+
+
+def again(request: str, last_event_id: int) -> list[str]:
+    """A reconnection."""
+    return [WAIT, f"{request}, Last-Event-ID: {last_event_id}"]
+
+
+def both(*moments: str) -> tuple[list[str], list[str]]:
+    """The same on both sides."""
+    return [BROKEN, *moments], [FIXED, *moments]
+
+
+DATED = events(
+    "{}",
+    '{"step":1,"note":"so far, so good"}',
+    '{"step":2,"finished":"2026-01-31T12:00:00Z"}',
+    '{"step":3,"ratio":null,"handle":"<class \'object\'>"}',
+)
+OF_THREE = "event {0} of 3  (id {0})"
+EXPECTED: dict[str, tuple[list[str], list[str]]] = {
+    "work_restarts": (
+        [
+            *(BROKEN, *events(f"run 1, {STEP}", 1, 2, 3), CUT),
+            *(*again(BROKEN, 3), *events(f"run 2, {STEP}", 1, 2, 3, 4, 5), END),
+        ],
+        [
+            *(FIXED, *events(f"run 1, {STEP}", 1, 2, 3), CUT),
+            *(*again(FIXED, 3), *events(f"run 1, {STEP}", 4, 5), END),
+        ],
+    ),
+    "token_stream": (
+        [
+            *(BROKEN, *tokens("A task runs"), CUT),
+            *(*again(BROKEN, 3), *tokens("Whoever watches, a task runs once."), END),
+        ],
+        [FIXED, *tokens("A task runs"), CUT, *again(FIXED, 3), *tokens("once, whoever watches.", 4), END],
+    ),
+    "stolen_events": (
+        [BROKEN, *events(EVENT, 1, 3, 5, 7, 9), LEAVE],
+        [FIXED, *events(EVENT, 1, 2, 3, 4, 5), LEAVE],
+    ),
+    "endless_reconnects": (
+        [BROKEN, *events(OF_THREE, 1, 2, 3), END, *[*again(BROKEN, 3), END] * 4],
+        [FIXED, *events(OF_THREE, 1, 2, 3), END, *again(FIXED, 3), CLOSED],
+    ),
+    "newline_in_data": (
+        [BROKEN, *events("{}", "joined: Ada", "logout: now"), END],
+        [FIXED, *events("{}", "joined: Ada⏎⏎event: logout⏎data: now"), END],
+    ),
+    "datetime_in_data": (
+        [BROKEN, *events("{}", NOTE), BREAK, WAIT, BROKEN, *events("{}", NOTE), BREAK],
+        [FIXED, *DATED, END, WAIT, FIXED, *DATED, END],
+    ),
+    "blocking_call": both(*events("{}", "writing the report", "the report is written"), END),
+    "hanging_bridge": (
+        [BROKEN, *events("{} %", 25, 50, 75, 100), SILENCE],
+        [FIXED, *events("{} %", 25, 50, 75, 100), END],
+    ),
+    "nested_bar": (
+        [BROKEN, *events("{} %", 0, 50, 50, 50, 50, 50, 100), END],
+        [FIXED, *events("{} %", 0, 17, 33, 50, 67, 83, 100), END],
+    ),
+    "subscribing_after_replay": (
+        [BROKEN, *events(WITH_ID, 1, 2, 3, *range(6, 13)), LEAVE],
+        [FIXED, *events(WITH_ID, *range(1, 11)), LEAVE],
+    ),
+    "nobody_watches": both(*events("price {}", 1, 2, 3), LEAVE),
+    "buffering_proxy": both(*events(EVENT, 1, 2, 3, 4, 5), END),
+    "closing_stream": (
+        [BROKEN, *events(WITH_ID, 1, 2, 3, 4, 5), END, *again(BROKEN, 5), CLOSED],
+        [
+            FIXED,
+            *[
+                each
+                for number in range(1, 6)
+                for each in (*events(WITH_ID, number), END, *again(FIXED, number))
+            ],
+            CLOSED,
+        ],
+    ),
+    "compressing_middleware": (
+        [BROKEN, f"{BROKEN}/", *events(EVENT, 1, 2, 3, 4, 5), END],
+        [FIXED, f"{FIXED}/", *events(EVENT, 1, 2, 3, 4, 5), END],
+    ),
+    "five_minute_timeout": (
+        [BROKEN, *events(EVENT, 1, 2, 3, 4), BREAK],
+        [FIXED, *events(EVENT, *range(1, 9)), END],
+    ),
+    "mute_connection": (
+        [BROKEN, *events(WITH_ID, 1, 2, 3), SILENCE],
+        [FIXED, *events(WITH_ID, 1, 2, 3, 4, 5, 6), END],
+    ),
+    "authorization_header": (
+        ["request POST /login", BROKEN, CLOSED],
+        ["request POST /login", FIXED, *events(EVENT, 1, 2, 3), END],
+    ),
+    "several_workers": (
+        [BROKEN, *events(STEP, 1, 2), CUT, *again(BROKEN, 2), CLOSED],
+        [FIXED, *events(STEP, 1, 2), CUT, *again(FIXED, 2), *events(STEP, 3, 4, 5), END],
+    ),
+    "retry_storm": (
+        [BROKEN, *events(WITH_ID, 1), CUT, *again(BROKEN, 1), *events(WITH_ID, 2), END],
+        [FIXED, *events(WITH_ID, 1), CUT, *again(FIXED, 1), *events(WITH_ID, 2), END],
+    ),
+    "endless_test": (
+        [BROKEN, *events("{}", "the test has started"), SILENCE],
+        [FIXED, *events("{}", "the test has started", "the test has passed"), END],
+    ),
+}
+"""What viewer A sees in the scenario of each lesson, in its order, on both sides."""
 ELSEWHERE = {"event_named_error", "seventh_stream", "unstoppable_server"}
 
 
@@ -58,9 +191,8 @@ def test_all_are_here() -> None:
 async def test_timeline(name: str) -> None:
     """What viewer A sees on each side, in its order; and that the two sides part."""
     broken, fixed = await play(name)
-    assert seen(broken) == EXPECTED[name].broken
-    assert seen(fixed) == EXPECTED[name].fixed
-    assert part(broken, fixed), "both sides are the same"
+    assert (seen(broken), seen(fixed)) == EXPECTED[name]
+    assert parting(broken, fixed)
     assert part(broken, broken) is None
     check = globals().get(f"check_{name}")
     if check:
@@ -75,12 +207,8 @@ def check_work_restarts(broken: Timeline, fixed: Timeline) -> None:
 
 def check_token_stream(broken: Timeline, fixed: Timeline) -> None:
     """They part at the first token after the reconnection; the model is asked twice, or once."""
-    parting = part(broken, fixed)
-    assert parting is not None
-    assert short(parting.broken) == "A event Whoever   (id 1)"
-    assert short(parting.fixed) == "A event once,   (id 4)"
-    assert len(broken.of(Kind.WORK)) == 2
-    assert len(fixed.of(Kind.WORK)) == 1
+    assert parting(broken, fixed) == ("A event Whoever   (id 1)", "A event once,   (id 4)")
+    assert (len(broken.of(Kind.WORK)), len(fixed.of(Kind.WORK))) == (2, 1)
 
 
 def check_stolen_events(broken: Timeline, fixed: Timeline) -> None:
@@ -111,21 +239,18 @@ def check_blocking_call(broken: Timeline, fixed: Timeline) -> None:
 
 def check_nobody_watches(broken: Timeline, fixed: Timeline) -> None:
     """The viewers see no difference, but the work goes on without them; or it ends."""
-    parting = part(broken, fixed)
-    assert parting is not None
-    assert re.fullmatch(r"work question \d, viewers: 0", short(parting.broken))
-    assert parting.fixed is None
+    theirs, ours = parting(broken, fixed)
+    assert re.fullmatch(r"work question \d, viewers: 0", theirs)
+    assert ours == ""
     assert len([text for text in broken.of(Kind.WORK) if text.endswith("viewers: 0")]) >= 3
     assert not [text for text in fixed.of(Kind.WORK) if text.endswith("viewers: 0")]
 
 
 def check_buffering_proxy(broken: Timeline, fixed: Timeline) -> None:
     """All events are in one piece of bytes; or each in its own, when it happens."""
-    assert len(broken.of(Kind.BYTES)) == 1
-    assert len(fixed.of(Kind.BYTES)) == 5
-    parting = part(broken, fixed)
-    assert parting is not None
-    assert short(parting.broken) == short(parting.fixed)  # but at another time
+    assert (len(broken.of(Kind.BYTES)), len(fixed.of(Kind.BYTES))) == (1, 5)
+    theirs, ours = parting(broken, fixed)
+    assert theirs == ours  # but at another time
 
 
 def check_mute_connection(broken: Timeline, fixed: Timeline) -> None:

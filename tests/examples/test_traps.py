@@ -3,37 +3,13 @@
 import asyncio
 import signal
 import subprocess
-from pathlib import Path
 
 import aiohttp
 import pytest
 
-from benchmarks.peers.ports import free_port
-from tests.support.backends import require
+from tests.support.backends import Nginx
 from tests.support.examples import App, Viewer
-from tests.support.programs import Program, Server
-
-NGINX_CONF = """
-daemon off;
-error_log stderr notice;
-pid nginx.pid;
-events {}
-http {
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    server {
-        listen %s;
-        location / {
-            proxy_pass %s;
-            proxy_http_version 1.0;
-        }
-    }
-}
-"""
+from tests.support.programs import Server
 
 
 def trap(name: str, *flags: str) -> Server:
@@ -42,23 +18,13 @@ def trap(name: str, *flags: str) -> Server:
 
 
 @pytest.mark.slow
-async def test_buffering_nginx(session: aiohttp.ClientSession, tmp_path: Path) -> None:
+async def test_buffering_nginx(session: aiohttp.ClientSession) -> None:
     """The real nginx keeps all events until the end as well, if it speaks HTTP/1.0 and gets no chunks."""
-
-    class Nginx(Program):
-        executable = (require("nginx"),)
-
-    url = f"http://127.0.0.1:{free_port()}"
-    conf = tmp_path / "nginx.conf"
     with trap("buffering_proxy", "--http", "h11") as server:
-        conf.write_text(NGINX_CONF % (url.removeprefix("http://"), server.url), encoding="utf-8")
-        with Nginx("-p", str(tmp_path), "-c", str(conf), "-e", "stderr") as nginx:
-            try:
-                nginx.wait_for("start worker process ")
-                viewer = Viewer(session, url)
-                late, live = await asyncio.gather(viewer.see("/broken"), viewer.see("/fixed"))
-            finally:
-                nginx.stop()  # killed, it would leave its worker behind
+        location = f"location ~ broken|fixed {{ proxy_pass {server.url}; proxy_http_version 1.0; }}"
+        with Nginx(server.url, buffering=True, location=location) as nginx:
+            viewer = Viewer(session, nginx.url)
+            late, live = await asyncio.gather(viewer.see("/broken"), viewer.see("/fixed"))
     assert [event.data for event in late] == [event.data for event in live]
     assert len({event.piece for event in late}) == 1
     assert len({event.piece for event in live}) >= 3

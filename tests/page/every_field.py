@@ -1,6 +1,5 @@
 """An application whose work has a parameter of every kind: `python -m tests.page.every_field`."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator
 from datetime import date, datetime
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
-from taskstream import Output, Result, TaskStream, Update
+from taskstream import Result, TaskStream, Update
 from taskstream.server import ServerSettings, serve
 
 tasks = TaskStream()
@@ -66,15 +65,6 @@ async def greet(
 ) -> AsyncIterator[Update]:
     """Work of which some parameters have to be filled in."""
     yield Update(50, f"{greeting} {times} {secret} {pause} {note}")
-
-
-@tasks.work
-async def talk(*, words: int = 5) -> AsyncIterator[Update | Output]:
-    """Work that says something beside how far it is."""
-    for number in range(words):
-        yield Output(f"{number} ")
-        await asyncio.sleep(0.05)
-        yield Update(100 * number / words, "Talking")
 
 
 app = FastAPI()

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
-from tests.support.browser import ARGUMENTS, card, executable, expect_status, start_task, until_streams
+from tests.support.browser import card, expect_status, launch, show_task, until_streams
 from tests.support.host_page import open_host_page
 from tests.support.programs import Server
 
@@ -13,21 +13,13 @@ from tests.support.programs import Server
 @pytest.fixture
 def keeping_browser() -> Iterator[Browser]:
     """Chromium, which keeps pages for the Back button: Playwright's doesn't, unless it is told to."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable(),
-            args=ARGUMENTS,
-            ignore_default_args=["--disable-back-forward-cache"],
-        )
-        yield browser
-        browser.close()
+    yield from launch(["--disable-back-forward-cache"])
 
 
 def test_the_back_button(keeping_browser: Browser, server: Server) -> None:
     """A page with elements is kept, without a stream, and watches again when one comes back to it."""
     page = keeping_browser.new_page()
-    task_id = start_task(server, name="Watched", seconds=4, steps=40)
-    page.goto(f"{server.url}/#{task_id}")
+    show_task(page, server, name="Watched", seconds=4, steps=40)
     expect_status(page, "Watched", "PROGRESS")
     page.evaluate("window.isTheSame = true")
     open_host_page(page, server, "")

@@ -2,14 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 
-from anyio.from_thread import start_blocking_portal
 from playwright.sync_api import Page
 
 from tests.support.browser import start_task
-from tests.support.faults import Cut, Fault, FaultProxy, record
+from tests.support.faults import Cut, FaultProxy, in_thread, record
 from tests.support.programs import Server
 
 WATCH = """(urls) => Promise.all(urls.map((url) => new Promise((resolve) => {
@@ -19,31 +16,6 @@ WATCH = """(urls) => Promise.all(urls.map((url) => new Promise((resolve) => {
     source.addEventListener("output", (event) => seen.push(event.data));
     source.onerror = () => { if (source.readyState === EventSource.CLOSED) resolve(seen); };
 })))"""
-
-
-@contextmanager
-def proxies(port: int, rows: list[tuple[Fault, ...]]) -> Iterator[list[str]]:
-    """The addresses of a proxy for each row of faults, in a thread of their own."""
-    with start_blocking_portal() as portal, ExitStack() as stack:
-        proxies = [FaultProxy(port, row) for row in rows]
-        for proxy in proxies:
-            stack.enter_context(portal.wrap_async_context_manager(proxy))
-        yield [proxy.url for proxy in proxies]
-
-
-def watch_cut(page: Page, port: int, task_id: str, offsets: range) -> dict[int, list[str]]:
-    """What an EventSource has seen at its end, for each offset at which its first connection was cut."""
-    with proxies(port, [(Cut(offset),) for offset in offsets]) as urls:
-        seen = page.evaluate(WATCH, [f"{url}/task-progress/{task_id}" for url in urls])
-    return dict(zip(offsets, seen, strict=True))
-
-
-def sample(answer: bytes) -> range:
-    """Some fifty offsets in the body of an answer."""
-    body = answer.index(b"\r\n\r\n") + 4
-    offsets = range(body, len(answer), (len(answer) - body) // 50)
-    assert len(offsets) >= 50
-    return offsets
 
 
 def test_cut_anywhere(speaker: Server, page: Page) -> None:
@@ -57,5 +29,10 @@ def test_cut_anywhere(speaker: Server, page: Page) -> None:
     expected = [data.decode() for data in re.findall(rb"^data: (.*)$", answer, re.MULTILINE)]
     assert "".join(json.loads(data).get("text", "") for data in expected) == "".join(pieces * 2)
     assert json.loads(expected[-1])["status"] == "SUCCESS"
-    seen = watch_cut(page, speaker.port, task_id, sample(answer))
-    assert {offset: data for offset, data in seen.items() if data != expected} == {}
+    body = answer.index(b"\r\n\r\n") + 4
+    offsets = range(body, len(answer), (len(answer) - body) // 50)
+    proxies = [FaultProxy(speaker.port, (Cut(offset),)) for offset in offsets]
+    with in_thread(*proxies):
+        seen = page.evaluate(WATCH, [f"{proxy.url}/task-progress/{task_id}" for proxy in proxies])
+    assert len(seen) >= 50
+    assert {offset: data for offset, data in zip(offsets, seen, strict=True) if data != expected} == {}

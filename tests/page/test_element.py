@@ -6,12 +6,13 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.support.browser import start_task, until_streams
+from tests.support.browser import note_requests, start_task, until_streams
 from tests.support.host_page import open_host_page
 from tests.support.programs import Server
 
 StartServer = Callable[..., Server]
 
+NUMBERS = [f"{number} " for number in range(60)]
 NOTE_EVENTS = """
     window.seen = [];
     for (const type of ["progress", "end", "error"]) {
@@ -60,8 +61,7 @@ def test_elements_come_move_and_go(start_server: StartServer, page: Page) -> Non
     page.evaluate("html => document.querySelector('aside').innerHTML = html", tag(second))
     expect(page.locator("aside [part=name]")).to_have_text("Second")
     until_streams(page, 1)
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url) if "progress?" in request.url else None)
+    asked = note_requests(page, "progress?")
     page.evaluate("document.querySelector('aside').append(document.querySelector('main task-progress'))")
     expect(page.locator("aside [part=badge]")).to_have_text(["Running", "Running"])
     until_streams(page, 1)
@@ -77,55 +77,41 @@ def test_elements_come_move_and_go(start_server: StartServer, page: Page) -> Non
 
 
 def test_another_address_shows_another_task(server: Server, page: Page) -> None:
-    """When `src` changes, nothing is left of the task before."""
+    """When `src` changes, nothing is left of the task before; without one, nothing is asked for."""
     first, second = (start_task(server, work="scraping", name=name, seconds=0) for name in ("One", "Two"))
     open_host_page(page, server, tag(first))
+    element = page.locator("task-progress")
     expect(part(page, "result")).to_be_visible()
-    page.evaluate("id => document.querySelector('task-progress').src = `/tasks/${id}`", second)
+    element.evaluate("(each, id) => each.src = `/tasks/${id}`", second)
     expect(part(page, "name")).to_have_text("Two")
-    page.evaluate("document.querySelector('task-progress').setAttribute('src', '/tasks/none')")
+    element.evaluate("each => each.setAttribute('src', '/tasks/none')")
     expect(part(page, "badge")).to_have_text("Not found")
     expect(part(page, "result")).to_be_hidden()
-
-
-def test_an_address_that_is_taken_away(server: Server, page: Page) -> None:
-    """`src = null` leaves an element without a task, as before there was one; nothing is asked for."""
-    task_id = start_task(server, name="One", seconds=0)
-    open_host_page(page, server, tag(task_id), NOTE_EVENTS)
-    expect(part(page, "badge")).to_have_text("Done")
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    asked = note_requests(page)
     for nothing in ("null", "undefined"):
-        page.evaluate(f"document.querySelector('task-progress').src = {nothing}")
+        element.evaluate(f"each => each.src = {nothing}")
         expect(part(page, "message")).to_have_text("Waiting for the server")
-        assert page.locator("task-progress").get_attribute("src") is None
-        assert page.evaluate("document.querySelector('task-progress').src") == ""
+        assert element.get_attribute("src") is None
+        expect(element).to_have_js_property("src", "")
     assert asked == []
-    page.evaluate("id => document.querySelector('task-progress').src = `/tasks/${id}`", task_id)
+    element.evaluate("(each, id) => each.src = `/tasks/${id}`", first)
     expect(part(page, "badge")).to_have_text("Done")
 
 
-def test_output_is_a_property(every_field: Server, page: Page) -> None:
+def test_output_is_a_property(speaker: Server, page: Page) -> None:
     """`output = true` shows what the task says, `false` takes it away; the attribute is the same thing."""
-    task_id = start_task(every_field, work="talk", words=5)
-    open_host_page(page, every_field, "<main></main>")
-    page.evaluate(
-        """(src) => {
-            const element = document.createElement("task-progress");
-            Object.assign(element, { src, output: true });
-            document.querySelector("main").append(element);
-        }""",
-        f"/tasks/{task_id}",
-    )
+    task_id = start_task(speaker, work="speech", pieces=NUMBERS[:5])
+    open_host_page(page, speaker, "<task-progress></task-progress>")
     element = page.locator("task-progress")
+    element.evaluate("(each, src) => Object.assign(each, { src, output: true })", f"/tasks/{task_id}")
     expect(part(page, "badge")).to_have_text("Done")
     expect(page.get_by_role("log")).to_have_text("0 1 2 3 4 ")
     assert element.get_attribute("output") == ""
-    element.evaluate("element => { element.output = false; }")
+    element.evaluate("each => each.output = false")
     expect(page.get_by_role("log")).to_have_count(0)
     assert element.get_attribute("output") is None
-    element.evaluate("element => element.setAttribute('output', '')")
-    assert element.evaluate("element => element.output") is True
+    element.evaluate("each => each.setAttribute('output', '')")
+    expect(element).to_have_js_property("output", value=True)
 
 
 @pytest.mark.parametrize(
@@ -223,11 +209,7 @@ def test_colours_motion_and_themes(server: Server, page: Page) -> None:
 def test_properties_set_before_the_element_is_defined(server: Server, page: Page) -> None:
     """What a script sets on an element that is not defined yet counts when it is."""
     task_id = start_task(server, seconds=0)
-    tokens: list[str | None] = []
-    page.on(
-        "request",
-        lambda request: tokens.append(request.headers.get("token")) if task_id in request.url else None,
-    )
+    tokens = note_requests(page, task_id, "token")
     set_headers = "document.querySelector('task-progress').headers = { Token: 'early' };"
     page.add_init_script(
         f"document.addEventListener('readystatechange', () => {{ {set_headers} }}, {{ once: true }})"
@@ -250,19 +232,19 @@ def test_nothing_moves_when_it_is_there(server: Server, page: Page) -> None:
     assert page.locator("task-progress").bounding_box() == before
 
 
-def test_no_output_has_no_box(every_field: Server, page: Page) -> None:
+def test_no_output_has_no_box(speaker: Server, page: Page) -> None:
     """Until there is output there is no empty box for it, as after a 401."""
-    task_id = start_task(every_field, work="talk")
+    task_id = start_task(speaker, work="speech", pieces=NUMBERS)
     page.route("**/stream", lambda route: route.fulfill(status=401))
-    open_host_page(page, every_field, tag(task_id, "output"))
+    open_host_page(page, speaker, tag(task_id, "output"))
     expect(part(page, "message")).to_contain_text("sign in again")
     expect(part(page, "output")).to_be_hidden()
 
 
-def test_output_is_shown_once(every_field: Server, page: Page) -> None:
+def test_output_is_shown_once(speaker: Server, page: Page) -> None:
     """An element that is taken out and put back, or gets other headers, shows all output, and that once."""
-    task_id = start_task(every_field, work="talk", words=60)
-    open_host_page(page, every_field, tag(task_id, "output"))
+    task_id = start_task(speaker, work="speech", pieces=NUMBERS, seconds=0.05)
+    open_host_page(page, speaker, tag(task_id, "output"))
     expect(page.get_by_role("log")).to_contain_text("3 4 5")
     page.evaluate("""async () => {
         const element = document.querySelector("task-progress");
@@ -273,7 +255,7 @@ def test_output_is_shown_once(every_field: Server, page: Page) -> None:
     expect(page.get_by_role("log")).to_contain_text("13 14 15")
     page.evaluate("document.querySelector('task-progress').headers = { Token: 'new' }")
     expect(part(page, "badge")).to_have_text("Done")
-    assert page.get_by_role("log").inner_text().split() == [str(number) for number in range(60)]
+    expect(page.get_by_role("log")).to_have_text("".join(NUMBERS))
 
 
 @pytest.mark.slow

@@ -7,7 +7,16 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.browser import start_task, turn_tab, until_streams
-from tests.support.gateway import Fate, Gateway, gateway
+from tests.support.faults import (
+    BAD_GATEWAY,
+    CUT_AFTER_EVENT,
+    MUTE_AFTER_EVENT,
+    Cut,
+    Fault,
+    FaultProxy,
+    Hold,
+    gateway,
+)
 from tests.support.host_page import open_host_page
 from tests.support.programs import Server
 
@@ -18,11 +27,6 @@ NOTE_PROBLEMS = """
     const problem = document.querySelector("task-progress").shadowRoot.querySelector("[part=problem]");
     new MutationObserver(() => problems.push(problem.textContent)).observe(problem, { childList: true });
 """
-PROBLEMS = {
-    Fate.CUT: "The connection was lost. Trying again.",
-    Fate.BAD_GATEWAY: "The server is not available at the moment (502). Trying again.",
-    Fate.MUTE: "The connection has gone silent. Trying again.",
-}
 HELD_BACK = "No stream gets through: a proxy holds it back."
 
 
@@ -34,13 +38,13 @@ def lively_server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def proxy(lively_server: Server) -> Iterator[Gateway]:
+def proxy(lively_server: Server) -> Iterator[FaultProxy]:
     """A proxy in front of it."""
-    with gateway(lively_server.url) as proxy:
+    with gateway(lively_server) as proxy:
         yield proxy
 
 
-def watch(page: Page, proxy: Gateway, script: str = "", **task: object) -> None:
+def watch(page: Page, proxy: FaultProxy, script: str = "", **task: object) -> None:
     """Watch a new task through the proxy."""
     task_id = start_task(proxy, **task)
     open_host_page(page, proxy, f'<task-progress src="/tasks/{task_id}"></task-progress>', script)
@@ -53,43 +57,44 @@ def expect_part(page: Page, part: str, text: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "fates",
+    ("fault", "times", "problem"),
     [
-        (Fate.CUT, Fate.CUT, Fate.PASS),
-        (Fate.BAD_GATEWAY, Fate.PASS),
-        (Fate.MUTE, Fate.PASS),
+        (CUT_AFTER_EVENT, 2, "The connection was lost. Trying again."),
+        (BAD_GATEWAY, 1, "The server is not available at the moment (502). Trying again."),
+        (MUTE_AFTER_EVENT, 1, "The connection has gone silent. Trying again."),
     ],
-    ids=lambda fates: fates[0].name.lower(),
+    ids=["cut", "bad gateway", "mute"],
 )
-def test_trouble_is_said_and_overcome(page: Page, proxy: Gateway, fates: tuple[Fate, ...]) -> None:
+def test_trouble_is_said_and_overcome(
+    page: Page, proxy: FaultProxy, fault: Fault, times: int, problem: str
+) -> None:
     """After a cut, a 502, or silence without a close, the end is seen."""
-    proxy.fates = list(fates)
+    proxy.faults = (fault,) * times
     script = f"{OPTIONS} {{ muteSeconds: 2.5, firstByteSeconds: 1 }}; {NOTE_PROBLEMS}"
     watch(page, proxy, script, seconds=4, steps=20)
     expect_part(page, "badge", "Done")
-    assert PROBLEMS[fates[0]] in page.evaluate("problems")
+    assert problem in page.evaluate("problems")
     expect_part(page, "problem", "")
-    assert len(proxy.streams) == len(fates)
+    assert len(proxy.requests) == times + 1
 
 
 def test_a_stream_that_is_held_back(page: Page, speaker: Server) -> None:
     """Behind a proxy that hands over only what is finished, all is shown as it happens, and it is said."""
     body = {"work": "speech", "name": "Speech", "pieces": ["Hello", " world", "\n"]}
-    with gateway(speaker.url) as proxy:
-        proxy.fates = [Fate.HOLD]
+    with gateway(speaker, Hold()) as proxy:
         task_id = start_task(proxy, **body, seconds=0.2, times=100)
         element = f'<task-progress src="/tasks/{task_id}" output></task-progress>'
         open_host_page(page, proxy, element, f"{OPTIONS} {{ firstByteSeconds: 1, pollSeconds: 0.1 }}")
         expect(page.locator("task-progress [part=output]")).to_contain_text("Hello world\nHello world\n")
         expect_part(page, "problem", HELD_BACK)
-        proxy.fates = [Fate.PASS]
+        proxy.faults, proxy.always = (), Cut()
         expect_part(page, "problem", "")
-        assert "wait=" not in proxy.streams[-1].raw_path
+        assert b"wait=" not in proxy.requests[-1].partition(b"\r")[0]
         page.get_by_role("button", name="Cancel").click()
         expect(page.locator("task-progress")).to_have_attribute("status", "REVOKED")
 
 
-def test_time_stands_still_while_nothing_is_known(page: Page, proxy: Gateway) -> None:
+def test_time_stands_still_while_nothing_is_known(page: Page, proxy: FaultProxy) -> None:
     """While the server can't be reached the time isn't counted on; when it can be, it goes on."""
     page.clock.install()
     watch(page, proxy, seconds=60, steps=600)

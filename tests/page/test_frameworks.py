@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.backends import require
-from tests.support.browser import start_task
+from tests.support.browser import note_requests, start_task
 from tests.support.host_page import open_host_page
 from tests.support.node import bundle
 from tests.support.programs import Server
@@ -87,11 +87,7 @@ def test_the_element(server: Server, page: Page, node_modules: Path, tmp_path: P
     (tmp_path / name).write_text(APPLICATIONS[name], encoding="utf-8")
     if name == "svelte.js":
         (tmp_path / "component.js").write_text(compile_svelte(node_modules), encoding="utf-8")
-    tokens: list[str | None] = []
-    page.on(
-        "request",
-        lambda request: tokens.append(request.headers.get("token")) if "task_id=" in request.url else None,
-    )
+    tokens = note_requests(page, "task_id=", "token")
     open_host_page(page, server, "<main></main>", bundle(node_modules, tmp_path / name))
     element = page.locator("task-progress")
     expect(element).to_contain_text("Waiting for the server")

@@ -6,12 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.support.browser import note_requests
 from tests.support.node import STATIC, bundle
 from tests.support.programs import ROOT, Server
 
@@ -109,13 +109,7 @@ def test_the_element_and_its_looks(shop: Shop, open_page: Callable[..., None], p
 
 def test_the_element_with_headers(shop: Shop, open_page: Callable[..., None], page: Page) -> None:
     """The headers that the function gives are sent."""
-    sent: list[Any] = []
-    page.on(
-        "request",
-        lambda request: (
-            sent.append(request.headers.get("authorization")) if "task-progress?" in request.url else None
-        ),
-    )
+    sent = note_requests(page, "task-progress?", "authorization")
     open_page(example("html", "getToken"), start(shop))
     expect(page.locator(RESULT)).to_be_visible()
     assert sent == ["Bearer the one that is stored"]

@@ -35,10 +35,12 @@ def server() -> Iterator[ThreadServer]:
 def test_a_second_browser(server: ThreadServer, browser: Browser, page: Page) -> None:
     """It isn't empty, what is started meanwhile appears by itself, and what was removed stays away."""
     start_task(server, name="before")
+    page.clock.install()
     page.goto(server.url)
     expect(card(page, "before")).to_be_visible()
     start_task(server, name="meanwhile")
-    expect(card(page, "meanwhile")).to_be_visible(timeout=10_000)
+    page.clock.run_for(6_000)
+    expect(card(page, "meanwhile")).to_be_visible()
     with browser.new_context() as other:
         second = other.new_page()
         second.goto(server.url)

@@ -22,9 +22,9 @@ SPEAK = """async () => {
     window.log = document.querySelector("pre");
     log.className = "output";
     window.transcript = new Transcript(log);
-    window.say = (from, to) => {
-        for (let number = from; number < to; number++) transcript.append(`${number} ${"x".repeat(60)}\\n`);
-    };
+}"""
+SAY = """([from, to]) => {
+    for (let number = from; number < to; number++) transcript.append(`${number} ${"x".repeat(60)}\\n`);
 }"""
 
 
@@ -34,6 +34,12 @@ def layouts(page: Page) -> int:
     devtools.send("Performance.enable")
     metrics = devtools.send("Performance.getMetrics")["metrics"]
     return int(next(each["value"] for each in metrics if each["name"] == "LayoutCount"))
+
+
+def say(page: Page, *numbers: int) -> None:
+    """Have the transcript say some lines, and the browser show them."""
+    page.evaluate(SAY, numbers)
+    page.evaluate(FRAMES, 2)
 
 
 def test_a_bar_moves_without_layout(server: Server, page: Page) -> None:
@@ -108,8 +114,7 @@ def test_output_is_laid_out_once_a_frame(server: Server, page: Page) -> None:
     open_host_page(page, server, "<pre></pre>")
     page.evaluate(SPEAK)
     before = layouts(page)
-    page.evaluate("say(0, 3000)")
-    page.evaluate(FRAMES, 2)
+    say(page, 0, 3000)
     assert layouts(page) - before <= 4
     assert page.evaluate("log.innerText.trim().split('\\n').length") == 3000
     assert page.evaluate("log.textContent === log.innerText")
@@ -134,15 +139,12 @@ def test_who_turns_the_wheel_back_reads_on(server: Server, page: Page) -> None:
     """A few pixels up are enough to stop following, however fast lines come; the end is followed again."""
     open_host_page(page, server, "<pre></pre>")
     page.evaluate(SPEAK)
-    page.evaluate("say(0, 100)")
-    page.evaluate(FRAMES, 2)
+    say(page, 0, 100)
     position = page.evaluate("log.scrollTop -= 12")
     page.evaluate(FRAMES, 2)
-    page.evaluate("say(100, 200)")
-    page.evaluate(FRAMES, 2)
+    say(page, 100, 200)
     assert page.evaluate("log.scrollTop") == position
     page.evaluate("log.scrollTop = log.scrollHeight")
     page.evaluate(FRAMES, 2)
-    page.evaluate("say(200, 300)")
-    page.evaluate(FRAMES, 2)
+    say(page, 200, 300)
     assert page.evaluate("log.scrollHeight - log.scrollTop - log.clientHeight") < 2

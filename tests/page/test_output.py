@@ -5,8 +5,16 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.support.browser import card, expect_status, start_task, turn_tab, until_streams
-from tests.support.gateway import Fate, gateway
+from tests.support.browser import (
+    card,
+    expect_status,
+    scrolls_sideways,
+    show_task,
+    start_task,
+    turn_tab,
+    until_streams,
+)
+from tests.support.faults import BAD_GATEWAY, Cut, gateway
 from tests.support.programs import OwnWorkServer, Server
 
 LINES = [f"line {number}\n" for number in range(200)]
@@ -33,8 +41,9 @@ FORGET = """async () => {
     range.setStart(text, at);
     range.setEnd(text, at + 5);
     getSelection().addRange(range);
+    const scrolled = new Promise((done) => log.addEventListener("scroll", done, { once: true }));
     log.scrollTop += range.getBoundingClientRect().top - log.getBoundingClientRect().top;
-    await new Promise(requestAnimationFrame);
+    await scrolled;
     const top = () => range.getBoundingClientRect().top - log.getBoundingClientRect().top;
     const [before, length] = [top(), log.textContent.length];
     await say(3700, 4000);
@@ -60,22 +69,22 @@ def open_output(page: Page, name: str = "Speech") -> Locator:
     return page.get_by_role("log")
 
 
-def text_of(log: Locator) -> str:
-    """What one reads in a log, and can copy from it."""
-    return log.inner_text()
+def open_speech(page: Page, server: Server, pieces: list[str], **fields: object) -> Locator:
+    """Start a task that says these pieces, and open its output; the log."""
+    page.goto(f"{server.url}/#{speak(server, pieces, **fields)}")
+    return open_output(page)
 
 
 def test_lines_are_shown_as_they_are_said(speaker: Server, page: Page) -> None:
     """The log shows each line while the task runs, follows its end, and says when it is complete."""
-    page.goto(f"{speaker.url}/#{speak(speaker, LINES, pauses=[100])}")
-    log = open_output(page)
+    log = open_speech(page, speaker, LINES, pauses=[100])
     expect(log).to_contain_text("line 3\n")
     expect(page.locator(STATE)).to_have_text("Live")
     expect(card(page, "Speech").locator(".badge")).to_have_text("Running")
     expect(log).to_have_accessible_name("Output of Speech")
     start_task(speaker, work="go_on")
     expect(page.locator(STATE)).to_have_text("Complete")
-    assert text_of(log) == TEXT
+    assert log.inner_text() == TEXT
     assert log.evaluate(BELOW) < 2
 
 
@@ -91,7 +100,7 @@ def test_who_comes_late_sees_all(speaker: Server, page: Page, *, reloads: bool) 
         expect(page.locator(PANE)).to_be_hidden()
     log = open_output(page)
     expect(page.locator(STATE)).to_have_text("Complete")
-    assert text_of(log) == TEXT
+    assert log.inner_text() == TEXT
 
 
 def test_work_that_says_nothing(speaker: Server, page: Page) -> None:
@@ -128,16 +137,13 @@ def test_a_hidden_tab_and_a_closed_pane_let_go(page: Page) -> None:
         until_streams(page, 0)
         turn_tab(page, hidden=False)
         expect(page.locator(STATE)).to_have_text("Complete")
-        assert text_of(log) == TEXT
+        assert log.inner_text() == TEXT
 
 
 def test_one_pane_at_a_time(speaker: Server, page: Page) -> None:
     """The pane moves to the card it is opened for; the same button closes it, and so does "Remove"."""
-    ids = [
-        start_task(speaker, work="speech", name=name, pieces=[f"{name}\n"]) for name in ("First", "Second")
-    ]
-    for task_id in ids:
-        page.goto(f"{speaker.url}/#{task_id}")
+    for name in ("First", "Second"):
+        show_task(page, speaker, work="speech", name=name, pieces=[f"{name}\n"])
     first, second = (card(page, name).get_by_role("button", name="Output") for name in ("First", "Second"))
     first.click()
     expect(page.get_by_role("log")).to_have_text("First\n")
@@ -158,24 +164,24 @@ def test_one_pane_at_a_time(speaker: Server, page: Page) -> None:
 
 def test_a_cut_connection_goes_on(speaker: Server, page: Page) -> None:
     """After cuts and a 502 the log goes on with what follows the last event: each line is there once."""
-    with gateway(speaker.url) as proxy:
+    with gateway(speaker) as proxy:
         page.goto(f"{proxy.url}/#{speak(speaker, LINES, pauses=[21, 61])}")
         log = open_output(page)
         expect(log).to_contain_text("line 20\n")
         proxy.cut()
         start_task(speaker, work="go_on")
         expect(log).to_contain_text("line 60\n")
-        proxy.fates = [Fate.BAD_GATEWAY]
+        proxy.always = BAD_GATEWAY
         proxy.cut()
         expect(page.locator(STATE)).to_contain_text("(502)")
-        proxy.fates = [Fate.PASS]
+        proxy.always = Cut()
         start_task(speaker, work="go_on")
         expect(page.locator(STATE)).to_have_text("Complete")
-        assert text_of(log) == TEXT
-        own = [request for request in proxy.streams if request.path.endswith("/stream")]
-        first, *others = [request.headers.get("Last-Event-ID") for request in own]
-        assert first is None
-        ids = [int(each or 0) for each in others]
+        assert log.inner_text() == TEXT
+        own = [request for request in proxy.requests if b"/stream HTTP" in request]
+        found = [re.search(rb"(?i)\r\nLast-Event-ID: (\d+)", request) for request in own]
+        assert found.pop(0) is None
+        ids = [int(each[1]) if each else 0 for each in found]
         assert len(ids) >= 3
         assert ids == sorted(ids)
         assert min(ids) > 20
@@ -188,8 +194,8 @@ def test_what_is_gone_is_said(speaker: Server, page: Page) -> None:
     log = open_output(page)
     expect(page.locator(STATE)).to_have_text("Complete")
     # of PENDING, STARTED, 1000 pieces, 500 updates and SUCCESS, 500 are kept
-    assert text_of(log).startswith("… 1003 earlier events are gone\n")
-    assert text_of(log).endswith(TEXT)
+    assert log.inner_text().startswith("… 1003 earlier events are gone\n")
+    assert log.inner_text().endswith(TEXT)
 
 
 def test_what_is_gone_is_said_once(speaker: Server, page: Page) -> None:
@@ -207,21 +213,18 @@ def test_a_terminal_s_commands_are_left_out(speaker: Server, page: Page) -> None
         "\x1b", "[3", "2mgreen\x1b[", "0m\r", "\n", "\x1b]0;ti", "tle\x1b", "\\no title\n",
         "10 %\r20 %\r", "30 %\r\n", "<b>Bold</b> &amp;\n",
     ]  # fmt: skip
-    page.goto(f"{speaker.url}/#{speak(speaker, pieces, seconds=0.02)}")
-    log = open_output(page)
+    log = open_speech(page, speaker, pieces, seconds=0.02)
     expect(page.locator(STATE)).to_have_text("Complete")
-    expected = "red link\ngreen\nno title\n10 %\n20 %\n30 %\n<b>Bold</b> &amp;\n"
-    assert text_of(log) == expected
+    assert log.inner_text() == "red link\ngreen\nno title\n10 %\n20 %\n30 %\n<b>Bold</b> &amp;\n"
     expect(log.locator("b")).to_have_count(0)
 
 
 def test_only_the_end_of_much_output_is_kept(speaker: Server, page: Page) -> None:
     """Of more than 256 KiB the log keeps whole lines at the end, and says so."""
     lines = [f"{number:03} {'x' * 995}\n" for number in range(50)]
-    page.goto(f"{speaker.url}/#{speak(speaker, lines, times=6)}")
-    log = open_output(page)
+    log = open_speech(page, speaker, lines, times=6)
     expect(page.locator(STATE)).to_have_text("Complete")
-    note, _, text = text_of(log).partition("\n")
+    note, _, text = log.inner_text().partition("\n")
     assert note == "… earlier output is not shown"
     assert "".join(lines * 6).endswith(text)
     assert re.match(r"\d{3} x", text)
@@ -249,7 +252,4 @@ def test_on_a_phone(speaker: Server, phone: Page) -> None:
     expect(opened.locator(PANE)).to_be_in_viewport(ratio=0.99)
     height = opened.get_by_role("button", name="Close").evaluate("each => each.offsetHeight")
     assert height >= 44
-    scroll, client = phone.evaluate(
-        "[document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]"
-    )
-    assert scroll <= client
+    assert not scrolls_sideways(phone)

@@ -7,8 +7,19 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.support.browser import card, expect_status, progress, start_task, submit, turn_tab, until_streams
-from tests.support.gateway import gateway
+from tests.support.browser import (
+    card,
+    expect_status,
+    note_requests,
+    progress,
+    scrolls_sideways,
+    show_task,
+    start_task,
+    submit,
+    turn_tab,
+    until_streams,
+)
+from tests.support.faults import gateway
 from tests.support.programs import Server
 
 StartServer = Callable[..., Server]
@@ -30,8 +41,7 @@ WATCH_CONNECTION = """() => {
 
 def test_a_task_is_watched_from_its_start_to_its_end(server: Server, page: Page) -> None:
     """A task started on the page is shown until SUCCESS, by one stream; its bar never goes back."""
-    streams: list[str] = []
-    page.on("request", lambda request: streams.append(request.url) if STREAM.search(request.url) else None)
+    streams = note_requests(page, "/task-progress?")
     page.goto(server.url)
     expect(page.get_by_text("No tasks yet")).to_be_visible()
     page.evaluate(WATCH_BARS)
@@ -50,12 +60,16 @@ def test_a_task_is_watched_from_its_start_to_its_end(server: Server, page: Page)
 
 
 def test_cancel_stops_a_task_and_remove_takes_it_off_the_list(server: Server, page: Page) -> None:
-    """A running task can be cancelled, an ended one removed; a reload does not bring it back."""
-    page.goto(server.url)
+    """A running task can be cancelled, one that ended or is forgotten removed, for good."""
+    page.goto(f"{server.url}/#{'0' * 32}")
+    expect_status(page, "Task", "FORGOTTEN")
+    expect(card(page, "Task")).to_contain_text("it was started by another process")
+    expect(page.locator(CONNECTION)).to_have_text("Nothing to watch")
     submit(page, name="Long", seconds=60)
     card(page, "Long").get_by_role("button", name="Cancel").click()
     expect_status(page, "Long", "REVOKED")
-    card(page, "Long").get_by_role("button", name="Remove").click()
+    for name in ("Long", "Task"):
+        card(page, name).get_by_role("button", name="Remove").click()
     expect(page.get_by_text("No tasks yet")).to_be_visible()
     page.reload()
     expect(page.get_by_text("No tasks yet")).to_be_visible()
@@ -100,17 +114,6 @@ def test_an_address_adds_a_task(server: Server, page: Page) -> None:
     expect(page.locator("#tasks h3")).to_have_text(["Second", "First"])
 
 
-def test_a_forgotten_task_is_shown_as_such(server: Server, page: Page) -> None:
-    """A task that the server does not know is said to be forgotten, and can be removed for good."""
-    page.goto(f"{server.url}/#{'0' * 32}")
-    expect_status(page, "Task", "FORGOTTEN")
-    expect(card(page, "Task")).to_contain_text("it was started by another process")
-    expect(page.locator(CONNECTION)).to_have_text("Nothing to watch")
-    card(page, "Task").get_by_role("button", name="Remove").click()
-    page.reload()
-    expect(page.get_by_text("No tasks yet")).to_be_visible()
-
-
 def test_the_list_has_a_limit(server: Server, page: Page) -> None:
     """Of more than a hundred tasks, which is what one stream can take, the oldest leaves the list."""
     page.goto(server.url)
@@ -128,13 +131,7 @@ def test_the_list_has_a_limit(server: Server, page: Page) -> None:
     expect(page.locator("li.card")).to_have_count(100)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "<img src=x onerror=alert(1)>",
-        "invoice \u202egpj.exe",
-    ],
-)
+@pytest.mark.parametrize("name", ["<img src=x onerror=alert(1)>", "invoice \u202egpj.exe"])
 def test_a_name_is_text(server: Server, page: Page, name: str) -> None:
     """Whatever a name looks like, it is shown as it is, and runs nothing, also on the wire."""
     page.goto(server.url)
@@ -157,10 +154,7 @@ def test_nothing_overflows_on_a_phone(server: Server, page: Page, name: str) -> 
     expect(page.locator(".badge")).to_have_text(["Done", "Not found"])
     page.locator(".on-the-wire").first.click()
     expect(page.locator(WIRE)).to_contain_text("204")
-    scroll, client = page.evaluate(
-        "[document.scrollingElement.scrollWidth, document.scrollingElement.clientWidth]"
-    )
-    assert scroll <= client
+    assert not scrolls_sideways(page)
 
 
 def test_a_bad_field_is_named(server: Server, page: Page) -> None:
@@ -194,7 +188,7 @@ def test_a_server_that_is_full_or_gone_is_said_to_be(start_server: StartServer, 
 
 def test_a_server_that_is_back_is_not_said_to_be_gone(server: Server, page: Page) -> None:
     """Neither the form nor a card goes on saying that the server can't be reached once it can."""
-    with gateway(server.url) as proxy:
+    with gateway(server) as proxy:
         page.goto(proxy.url)
         submit(page, name="Long", seconds=60)
         expect_status(page, "Long", "PROGRESS")
@@ -232,11 +226,8 @@ def test_a_restart_of_the_server_is_survived(start_server: StartServer, page: Pa
 
 def test_the_page_outlives_a_failing_proxy(server: Server, page: Page) -> None:
     """EventSource would give up for good on a 502; the page asks again by itself."""
-    task_id = start_task(server, name="Behind a proxy", seconds=0.2)
-    page.route(
-        STREAM, lambda route: route.fulfill(status=502, content_type="text/html", body="Bad gateway")
-    )
-    page.goto(f"{server.url}/#{task_id}")
+    page.route(STREAM, lambda route: route.fulfill(status=502, content_type="text/html", body="Bad"))
+    show_task(page, server, name="Behind a proxy", seconds=0.2)
     expect(page.locator(CONNECTION)).to_have_text("Reconnecting…")
     page.unroute(STREAM)
     expect_status(page, "Behind a proxy", "SUCCESS")
@@ -299,52 +290,32 @@ def test_the_wire_shows_the_bytes(server: Server, page: Page) -> None:
 @pytest.mark.slow
 def test_a_cut_connection_resumes(server: Server, page: Page) -> None:
     """After a cut the pane asks for what follows its last event, and gets each event exactly once."""
-    page.goto(server.url)
-    asked: list[str | None] = []
-    page.on(
-        "request",
-        lambda request: (
-            asked.append(request.headers.get("last-event-id"))
-            if re.search(r"/task-progress/\w+$", request.url)
-            else None
-        ),
-    )
-    submit(page, name="Cut", seconds=3, steps=15)
+    asked = note_requests(page, "/task-progress/", "last-event-id")
+    show_task(page, server, name="Cut", seconds=3, steps=15)
     card(page, "Cut").get_by_role("button", name="On the wire").click()
     expect(page.locator(WIRE)).to_contain_text("id: 4")
     page.get_by_role("button", name="Cut the connection").click()
     expect(page.locator(WIRE)).to_contain_text("You cut the connection.")
     expect(page.locator(WIRE)).to_contain_text("204 No Content")
     text = page.locator(WIRE).inner_text()
-    ids = [int(event_id) for event_id in re.findall(r"^id: (\d+)$", text, re.MULTILINE)]
-    assert ids == list(range(1, 19))  # PENDING, STARTED, 15 steps, SUCCESS
+    ids = re.findall(r"^id: (\d+)$", text, re.MULTILINE)
+    assert ids == [str(number) for number in range(1, 19)]  # PENDING, STARTED, 15 steps, SUCCESS
     first, second, third = asked
-    assert first is None
-    assert second is not None
-    assert 4 <= int(second) < 18
-    assert third == "18"
+    assert (first, third) == (None, "18")
+    assert 4 <= int(second or 0) < 18
     assert f"Last-Event-ID: {second}" in text
 
 
-def test_the_wire_keeps_its_end_only(server: Server, page: Page) -> None:
-    """However long a stream, the pane does not grow beyond 64 KiB, and follows its end."""
-    task_id = start_task(server, name="Long", seconds=0, steps=900)
-    page.goto(f"{server.url}/#{task_id}")
+@pytest.mark.parametrize("work", [{"steps": 900, "seconds": 0}, {"work": "flood", "events": 5, "kib": 300}])
+def test_the_wire_keeps_its_end_only(speaker: Server, page: Page, work: dict[str, object]) -> None:
+    """However long a stream, or an event, the pane has 64 KiB of its end, and follows that."""
+    show_task(page, speaker, name="Long", **work)
     expect_status(page, "Long", "SUCCESS")
     page.locator(".on-the-wire").click()
     expect(page.locator(WIRE)).to_contain_text("204 No Content")
-    assert 10_000 < len(page.locator(WIRE).inner_text()) < 66_000
+    assert 60_000 < len(page.locator(WIRE).inner_text()) < 66_000
     below = page.locator(WIRE).evaluate("pane => pane.scrollHeight - pane.scrollTop - pane.clientHeight")
     assert below < 2
-
-
-def test_the_wire_shows_the_end_of_a_large_event(speaker: Server, page: Page) -> None:
-    """An event that is larger than the pane keeps is cut, and doesn't leave the pane blank."""
-    task_id = start_task(speaker, work="flood", name="Large", events=5, kib=300)
-    page.goto(f"{speaker.url}/#{task_id}")
-    page.locator(".on-the-wire").click()
-    expect(page.locator(WIRE)).to_contain_text("204 No Content")
-    assert 60_000 < len(page.locator(WIRE).inner_text()) < 66_000
 
 
 def test_the_keyboard_is_enough(server: Server, page: Page) -> None:
@@ -372,9 +343,8 @@ def test_the_keyboard_is_enough(server: Server, page: Page) -> None:
 
 def test_a_dark_desktop_gets_a_dark_page(server: Server, page: Page) -> None:
     """The page follows the colours of the system."""
-    task_id = start_task(server, seconds=0)
     brightness = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
-    page.goto(f"{server.url}/#{task_id}")
+    show_task(page, server, seconds=0)
     light = page.evaluate(brightness)
     page.emulate_media(color_scheme="dark")
     dark = page.evaluate(brightness)

@@ -5,65 +5,59 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.support.browser import card, expect_status, measure_shifts, start_task, submit, turn_tab
-from tests.support.gateway import Fate, gateway
+from tests.support.browser import (
+    card,
+    expect_status,
+    measure_shifts,
+    note_requests,
+    show_task,
+    submit,
+    turn_tab,
+)
+from tests.support.faults import BAD_GATEWAY, MUTE_AFTER_EVENT, Hold, gateway
 from tests.support.programs import Server
 
 CONNECTION = "#connection"
 WIRE = "#wire-bytes"
 
 
+UNTIL_BEYOND = """async (progress) => {
+    const [id] = JSON.parse(localStorage.getItem(`task-ids ${location.pathname}`));
+    while ((await (await fetch(`task-status/${id}`)).json()).progress <= progress);
+}"""
+"""What ends once the server says that the one task has come further than this percentage."""
+
+
 def test_the_title_says_how_far_it_is(server: Server, page: Page) -> None:
-    """While a task runs, the title of the tab begins with the percentage, and ends as it was."""
-    page.goto(server.url)
-    submit(page, name="Long", seconds=60, steps=1000)
-    expect(page).to_have_title(re.compile(r"^[1-9]\d? % – Task progress$"))
-    card(page, "Long").get_by_role("button", name="Cancel").click()
-    expect(page).to_have_title("Task progress")
-
-
-def test_a_hidden_tab_asks_now_and_then(server: Server, page: Page) -> None:
-    """A hidden tab, which has no stream, asks every 15 s: its title moves, and says when it is over."""
-    asked: list[str] = []
+    """The title begins with the percentage while a task runs; a hidden tab asks for it every 15 s."""
     page.clock.install()
-    page.goto(server.url)
-    submit(page, name="Long", seconds=60, steps=1000)
-    expect(page).to_have_title(re.compile(r"^[1-9]\d* %"))
+    show_task(page, server, name="Long", seconds=60, steps=1000)
+    expect(page).to_have_title(re.compile(r"^[1-9]\d? % – Task progress$"))
     turn_tab(page, hidden=True)
     expect(page.locator(CONNECTION)).to_have_text("Paused")
     title = page.title()
-    page.on("request", lambda request: asked.append(request.url) if "/tasks/" in request.url else None)
+    asked = note_requests(page, "/tasks/")
     page.clock.run_for(14_000)
     assert asked == []
     assert page.title() == title
     beyond = int(title.partition(" ")[0]) + 2
-    expect_at_server_beyond(page, beyond)
+    page.evaluate(UNTIL_BEYOND, beyond)
     page.clock.run_for(15_000)
     page.wait_for_function(
         "beyond => parseInt(document.title) > beyond", arg=beyond
     )  # the first may come sooner
     assert 1 <= len(asked) <= 2
     expect(page.locator(CONNECTION)).to_have_text("Paused")
-
-
-def expect_at_server_beyond(page: Page, progress: int) -> None:
-    """Wait until the server says that the one task has come further than this percentage."""
-    page.evaluate(
-        """async (progress) => {
-            const [id] = JSON.parse(localStorage.getItem(`task-ids ${location.pathname}`));
-            while ((await (await fetch(`task-status/${id}`)).json()).progress <= progress);
-        }""",
-        progress,
-    )
+    card(page, "Long").get_by_role("button", name="Cancel").click()
+    expect(page).to_have_title("Task progress")
 
 
 def test_an_id_can_be_copied(server: Server, context: BrowserContext, page: Page) -> None:
     """A button copies the id of a task; where a page may not, it shows the id, whole on a phone too."""
     page.set_viewport_size({"width": 375, "height": 740})
-    task_id = start_task(server, name="Short", seconds=0)
-    page.goto(f"{server.url}/#{task_id}")
+    task_id = show_task(page, server, name="Short", seconds=0)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy id: Short").click()
     expect(page.get_by_role("button", name="Copied: Short")).to_be_visible()
@@ -81,7 +75,7 @@ def test_nothing_moves(server: Server, page: Page, width: int) -> None:
     """When the form arrives, and when the first task ends, with a result, all that is in sight stays."""
     page.set_viewport_size({"width": width, "height": 900})
     for body in ({"name": "Below", "seconds": 60}, {"work": "scraping", "name": "Ends", "seconds": 3}):
-        page.goto(f"{server.url}/#{start_task(server, **body)}")
+        show_task(page, server, **body)
         expect(card(page, str(body["name"]))).to_be_visible()
     shifts = measure_shifts(page)
     page.reload()
@@ -94,8 +88,7 @@ def test_nothing_moves(server: Server, page: Page, width: int) -> None:
 
 def test_live_is_told_from_mute(server: Server, page: Page) -> None:
     """A connection on which not even heartbeats arrive is not called live for longer than three of them."""
-    with gateway(server.url) as proxy:
-        proxy.fates = [Fate.MUTE, Fate.BAD_GATEWAY]
+    with gateway(server, MUTE_AFTER_EVENT, BAD_GATEWAY) as proxy:
         page.clock.install()
         page.goto(proxy.url)
         submit(page, name="Long", seconds=60)
@@ -108,8 +101,7 @@ def test_live_is_told_from_mute(server: Server, page: Page) -> None:
 
 def test_a_proxy_that_buffers(server: Server, page: Page) -> None:
     """While no stream gets through, the page says that it asks, and asks; the task is seen to end."""
-    with gateway(server.url) as proxy:
-        proxy.fates = [Fate.HOLD]
+    with gateway(server, Hold()) as proxy:
         page.clock.install()
         page.goto(proxy.url)
         submit(page, name="Held back", seconds=60)
@@ -135,10 +127,9 @@ def test_the_documentation_is_linked_where_it_is(server: Server, every_field: Se
 
 @pytest.mark.parametrize("number", [0, 3])
 def test_a_phone_has_the_wire_under_its_card(speaker: Server, phone: Page, number: int) -> None:
-    """On a phone the pane opens under its card, which is marked, and all that happens in it is in sight."""
+    """On a phone the pane opens under its card, with all that happens in sight, and buttons are large."""
     for name in "ABCD":  # they have said all at once, so that nothing scrolls the note out of sight
-        task_id = start_task(speaker, work="speech", name=name, pieces=["a"], seconds=60)
-        phone.goto(f"{speaker.url}/#{task_id}")
+        show_task(phone, speaker, work="speech", name=name, pieces=["a"], seconds=60)
         expect_status(phone, name, "STARTED")
     opened = phone.locator("li.card").nth(number)
     button = opened.get_by_role("button", name="On the wire")
@@ -151,19 +142,13 @@ def test_a_phone_has_the_wire_under_its_card(speaker: Server, phone: Page, numbe
     phone.get_by_role("button", name="Cut the connection").tap()
     expect(phone.locator(".note")).to_be_in_viewport(ratio=1)
     expect(phone.locator("#wire-cut")).to_be_in_viewport(ratio=1)
+    buttons = phone.locator("button:visible, input:visible, select:visible")
+    heights = buttons.evaluate_all("each => each.map((button) => button.getBoundingClientRect().height)")
+    assert len(heights) > 10
+    assert min(heights) >= 44  # enough for a thumb
     opened.get_by_role("button", name="Close").tap()
     expect(phone.locator("li.marked")).to_have_count(0)
     expect(button).to_be_in_viewport()
-
-
-def test_buttons_are_large_enough_for_a_thumb(server: Server, phone: Page) -> None:
-    """On a phone each button and field is at least 44 px high."""
-    phone.goto(f"{server.url}/#{start_task(server, seconds=60)}")
-    phone.get_by_role("button", name="On the wire").tap()
-    buttons = phone.locator("button:visible, input:visible, select:visible")
-    expect(buttons).to_have_count(11)
-    heights = buttons.evaluate_all("each => each.map((button) => button.getBoundingClientRect().height)")
-    assert min(heights) >= 44
 
 
 @pytest.mark.slow
@@ -173,8 +158,8 @@ def test_axe_finds_nothing(
 ) -> None:
     """The page, with a task in each state, and output and wire open, has no fault that axe knows of."""
     page.emulate_media(color_scheme=colours, reduced_motion="reduce")
-    for task_id in ("0" * 32, start_task(speaker, work="speech", name="Speaks", pieces=["a"])):
-        page.goto(f"{speaker.url}/#{task_id}")
+    page.goto(f"{speaker.url}/#{'0' * 32}")
+    show_task(page, speaker, work="speech", name="Speaks", pieces=["a"])
     submit(page, name="Runs", seconds=60)
     expect(card(page, "Runs")).to_be_visible()
     submit(page, work="scraping", name="Done", seconds=0)
@@ -199,7 +184,7 @@ def test_axe_finds_nothing(
 def test_json_breaks_between_fields(server: Server, page: Page) -> None:
     """On the wire a line of JSON that is too long is broken where a field begins, and nowhere else."""
     page.set_viewport_size({"width": 500, "height": 800})
-    page.goto(f"{server.url}/#{start_task(server, seconds=0)}")
+    show_task(page, server, seconds=0)
     page.get_by_role("button", name="On the wire").click()
     expect(page.locator(WIRE)).to_contain_text("204")
     fields = page.locator(f"{WIRE} .unbroken")
@@ -211,15 +196,11 @@ def test_json_breaks_between_fields(server: Server, page: Page) -> None:
 @pytest.mark.parametrize("retry", ["0", "-1", "soon"])
 def test_a_server_can_not_have_the_wire_hurry(server: Server, page: Page, retry: str) -> None:
     """However soon a server wants to be asked again, the pane asks once a second for long at the most."""
-    asked: list[str] = []
-
-    def answer(route: Route) -> None:
-        asked.append(route.request.url)
-        route.fulfill(body=f"retry: {retry}\n\n", content_type="text/event-stream")
-
-    page.route("**/task-progress/*", answer)
+    answer = {"body": f"retry: {retry}\n\n", "content_type": "text/event-stream"}
+    page.route("**/task-progress/*", lambda route: route.fulfill(**answer))
+    asked = note_requests(page, "/task-progress/")
     page.clock.install()
-    page.goto(f"{server.url}/#{start_task(server, seconds=0)}")
+    show_task(page, server, seconds=0)
     page.get_by_role("button", name="On the wire").click()
     for _ in range(60):
         page.clock.run_for(500)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import start_task, until_streams
+from tests.support.browser import note_requests, start_task, until_streams
 from tests.support.host_page import open_host_page
 from tests.support.node import bundle
 from tests.support.programs import Server
@@ -27,17 +27,9 @@ def show(page: Page, *tasks: Mapping[str, object], **props: object) -> None:
     page.evaluate("props => show(props)", {"tasks": tasks, **props})
 
 
-def texts(page: Page) -> list[str]:
-    """What each task shows."""
-    return page.locator("main b").all_inner_texts()
-
-
 def test_a_task_is_shown_to_its_end(server: Server, page: Page, react_app: str) -> None:
     """Under StrictMode a component renders each snapshot, over one connection that is opened once."""
-    asked: list[str] = []
-    page.on(
-        "request", lambda request: asked.append(request.url) if "task-progress?" in request.url else None
-    )
+    asked = note_requests(page, "task-progress?")
     task_id = start_task(server, name="Task", seconds=0.5, steps=5)
     open_host_page(page, server, "<main></main>", react_app)
     show(page, {"url": None})
@@ -81,13 +73,7 @@ def test_concurrent_rendering_never_tears(server: Server, page: Page, react_app:
 
 def test_headers_by_a_function_of_each_render(server: Server, page: Page, react_app: str) -> None:
     """A function that is made anew in each render makes no connection anew, and the latest one is asked."""
-    tokens: list[str | None] = []
-    page.on(
-        "request",
-        lambda request: (
-            tokens.append(request.headers.get("token")) if "task-progress?" in request.url else None
-        ),
-    )
+    tokens = note_requests(page, "task-progress?", "token")
     task_id = start_task(server, name="Task", seconds=60, steps=1000)
     open_host_page(page, server, "<main></main>", react_app)
     show(page, {"url": f"/tasks/{task_id}"}, component="WithNewFunction")
@@ -112,21 +98,18 @@ def test_cancel_and_what_is_wrong(server: Server, page: Page, react_app: str) ->
     expect(page.locator("main u").nth(1)).to_contain_text("not found: it has never existed")
 
 
-def test_output_is_text_so_far(every_field: Server, page: Page, react_app: str) -> None:
+def test_output_is_text_so_far(speaker: Server, page: Page, react_app: str) -> None:
     """With the option `output` the hook gives all text so far; that of silent work is empty."""
-    talk, silent = (start_task(every_field, work=work) for work in ("talk", "nothing"))
-    open_host_page(page, every_field, "<main></main>", react_app)
-    show(page, *({"url": f"/tasks/{each}", "options": {"output": True}} for each in (talk, silent)))
-    expect(page.locator("main b").first).to_have_text("talk SUCCESS 100 0 1 2 3 4 ")
-    expect(page.locator("main b").last).to_have_text("nothing SUCCESS 100 ")
+    ids = (start_task(speaker, work="speech", pieces=["0 ", "1 "]), start_task(speaker, seconds=0))
+    open_host_page(page, speaker, "<main></main>", react_app)
+    show(page, *({"url": f"/tasks/{each}", "options": {"output": True}} for each in ids))
+    expect(page.locator("main b").first).to_have_text("speech SUCCESS 100 0 1 ")
+    expect(page.locator("main b").last).to_have_text("simulated SUCCESS 100 ")
 
 
 def test_the_element_in_react(server: Server, page: Page, react_app: str) -> None:
     """React 19 hands properties and events to the element; a function of each render connects once more."""
-    asked: list[str] = []
-    page.on(
-        "request", lambda request: asked.append(request.url) if "task-progress?" in request.url else None
-    )
+    asked = note_requests(page, "task-progress?")
     open_host_page(page, server, "<main></main>", react_app)
     task_id = start_task(server, name="Task", seconds=1, steps=20)
     show(page, {"url": f"/tasks/{task_id}"}, component="Element")

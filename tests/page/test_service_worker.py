@@ -16,31 +16,15 @@ self.addEventListener("fetch", (event) => event.respondWith((async () => {
 })()));
 """
 
-MINE = f'''
-import asyncio
-from fastapi import FastAPI, Response
-from taskstream import Output, TaskStream, Update
-
-tasks = TaskStream(ping_seconds=1)
-
-
-@tasks.work
-async def speech(*, lines: int = 5):
-    """Say some lines, half a second apart."""
-    for number in range(lines):
-        await asyncio.sleep(0.5)
-        yield Output(f"line {{number}}\\n")
-        yield Update(100 * (number + 1) / lines, f"Line {{number}}")
-
-
-app = FastAPI()
-app.include_router(tasks.router)
-
+MINE = f"""
+from fastapi import Response
+from tests.support.own_work import app
 
 @app.get("/worker.js")
 def worker() -> Response:
     return Response({CLONING!r}, media_type="text/javascript")
-'''
+"""
+LINES = [f"line {number}\n" for number in range(8)]
 
 WATCH = """async (id) => {
   await navigator.serviceWorker.register("/worker.js");
@@ -66,12 +50,12 @@ def test_a_service_worker_that_clones(page: Page, tmp_path: Path) -> None:
     """EventSource and the element get each event while the task runs, output included, in order."""
     with OwnApp(tmp_path, MINE) as server:
         page.goto(f"{server.url}/")
-        page.evaluate(WATCH, start_task(server, work="speech", lines=8))
+        page.evaluate(WATCH, start_task(server, work="speech", pieces=LINES, seconds=0.5))
         element = page.locator("task-progress")
         expect(element.locator("[part=output]")).to_contain_text("line 2\n")
         assert element.get_attribute("status") == "PROGRESS"
         expect(element).to_have_attribute("status", "SUCCESS")
-        expect(element.locator("[part=output]")).to_have_text("".join(f"line {n}\n" for n in range(8)))
+        expect(element.locator("[part=output]")).to_have_text("".join(LINES))
         seen = page.evaluate("seen")
         assert [number for number, _ in seen] == list(range(1, len(seen) + 1))
-        assert [text for _, text in seen if isinstance(text, str)] == [f"line {n}\n" for n in range(8)]
+        assert [text for _, text in seen if isinstance(text, str)] == LINES

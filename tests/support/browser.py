@@ -1,12 +1,12 @@
 """A real browser, headless, and the words to speak of the page in."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
-from urllib.request import Request, urlopen
+from urllib.request import Request as HttpRequest, urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, expect, sync_playwright
 
 from tests.support.backends import require
 
@@ -57,11 +57,13 @@ def executable() -> str:
     return require("chromium", "chromium-browser", "google-chrome")
 
 
-def launch() -> Iterator[Browser]:
-    """Chromium; without one the tests are skipped, but not in CI."""
+def launch(without: Sequence[str] = ()) -> Iterator[Browser]:
+    """Chromium, without some of Playwright's flags; without one the tests are skipped, but not in CI."""
     path = executable()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=path, args=ARGUMENTS, ignore_default_args=without
+        )
         yield browser
         browser.close()
 
@@ -128,9 +130,28 @@ def phone(browser: Browser) -> Iterator[Page]:
 def start_task(server: HasAddress, **body: object) -> str:
     """Start a task as another program would; its id."""
     headers = {"Content-Type": "application/json"}
-    with urlopen(Request(f"{server.url}/start-task", json.dumps(body).encode(), headers)) as response:
+    with urlopen(HttpRequest(f"{server.url}/start-task", json.dumps(body).encode(), headers)) as response:
         task_id: str = json.load(response)["task_id"]
     return task_id
+
+
+def show_task(page: Page, server: HasAddress, **body: object) -> str:
+    """Start a task as another program would, and have the page show it; its id."""
+    task_id = start_task(server, **body)
+    page.goto(f"{server.url}/#{task_id}")
+    return task_id
+
+
+def note_requests(page: Page, part: str = "", header: str | None = None) -> list[str | None]:
+    """The addresses with this in them for which the page asks from now on, or what it says in a header."""
+    asked: list[str | None] = []
+
+    def note(request: Request) -> None:
+        if part in request.url:
+            asked.append(request.headers.get(header) if header else request.url)
+
+    page.on("request", note)
+    return asked
 
 
 def fill_form(page: Page, **fields: str | float) -> None:
@@ -178,6 +199,12 @@ def measure_shifts(page: Page) -> Callable[[], float]:
         return float(page.evaluate("shifts"))
 
     return shifts
+
+
+def scrolls_sideways(page: Page) -> bool:
+    """Whether something is wider than the window."""
+    width = page.evaluate("document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth")
+    return bool(width > 0)
 
 
 def until_streams(page: Page, count: int) -> None:

@@ -9,15 +9,22 @@ import socket
 import struct
 import sys
 from abc import ABC, abstractmethod
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Self
+
+from anyio.from_thread import start_blocking_portal
+
+from tests.support.programs import Server
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER for no time at all: closing the socket sends a reset, and drops what has not been sent."""
 
 LAST_EVENT_ID = re.compile(rb"(?im)^Last-Event-ID:.*\n")
+CONNECTION = re.compile(rb"(?im)^Connection:.*\n")
+STREAM = re.compile(rb"\w+ \S*(/task-progress[/?]|/stream[ ?])")
 CONTENT_LENGTH = re.compile(rb"(?i)\r\nContent-Length: *(\d+)\r\n")
 
 ALL = sys.maxsize
@@ -53,19 +60,10 @@ class Fault(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Whole(Fault):
-    """No fault at all."""
-
-    async def relay(self, exchange: Exchange) -> None:
-        """Hand on everything."""
-        await exchange.hand_on()
-
-
-@dataclass(frozen=True, slots=True)
 class Cut(Fault):
     """The connection ends after so many bytes, head and framing included, whatever they are part of."""
 
-    after: int
+    after: int = ALL
 
     async def relay(self, exchange: Exchange) -> None:
         """Hand on that many bytes."""
@@ -89,20 +87,37 @@ class CutAt(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class MuteAt(CutAt):
+    """Nothing more comes from that place on, and nobody closes the connection."""
+
+    async def relay(self, exchange: Exchange) -> None:
+        """Hand on everything up to there, then wait until the proxy is told to go on."""
+        await CutAt.relay(self, exchange)
+        await exchange.proxy.go_on.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(Fault):
+    """The answer is kept until its end, as by a proxy that buffers."""
+
+    async def relay(self, exchange: Exchange) -> None:
+        """Hand on everything at once."""
+        exchange.client.write(await exchange.answer.read())
+
+
+@dataclass(frozen=True, slots=True)
 class CutRequest(Fault):
     """The server gets so many bytes of the request, head and body, and the client no answer."""
 
-    request_bytes: int
+    request_bytes: int = 0
 
     async def relay(self, exchange: Exchange) -> None:
         """Hand on nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reset(Fault):
+class Reset(Cut):
     """The same with a reset instead of an end, as from a machine that has crashed."""
-
-    after: int
 
     async def relay(self, exchange: Exchange) -> None:
         """Hand on that many bytes, then prepare for a hard end."""
@@ -112,10 +127,8 @@ class Reset(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class End(Fault):
+class End(Cut):
     """The answer ends after so many bytes of its body as if it were whole, as from an HTTP/1.0 proxy."""
-
-    after: int
 
     async def relay(self, exchange: Exchange) -> None:
         """Hand on that many bytes, without their framing."""
@@ -130,10 +143,8 @@ class End(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class Stall(Fault):
+class Stall(Cut):
     """Silence after so many bytes, until the proxy is told to go on."""
-
-    after: int
 
     async def relay(self, exchange: Exchange) -> None:
         """Hand on that many bytes, wait, then hand on the rest."""
@@ -195,6 +206,8 @@ class Answer(Fault):
 
 
 BUSY = Answer(503, ("Retry-After: 5",), '{"detail": "All 2 streams are taken: try again later."}')
+CUT_AFTER_EVENT = CutAt(b"\n\n", 0)
+MUTE_AFTER_EVENT = MuteAt(b"\n\n", 0)
 BAD_GATEWAY = Answer(502, ("Content-Type: text/html",), "<html><h1>502 Bad Gateway</h1></html>")
 HTML = Answer(200, ("Content-Type: text/html",), "<html>Please log in to this network</html>")
 NO_CONTENT = Answer(204)
@@ -206,16 +219,20 @@ class FaultProxy:
 
     server_port: int = 0
     faults: tuple[Fault, ...] = ()
-    always: Fault = field(default_factory=Whole)
+    always: Fault = field(default_factory=Cut)
     """The fault of the connections after the last one."""
     requests: list[bytes] = field(default_factory=list)
     """The first request on each connection, head and body."""
     forgetful: bool = False
     """Whether the server is not to know the Last-Event-ID."""
+    of_streams: bool = False
+    """Whether only requests for streams have faults and are kept; each request then has its connection."""
 
     async def __aenter__(self) -> Self:
         self.stalled, self.go_on = asyncio.Event(), asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._connections: list[asyncio.Task[None]] = []
+        self._open: list[asyncio.StreamWriter] = []
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, backlog=1000)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
@@ -228,6 +245,11 @@ class FaultProxy:
             if isinstance(result, Exception):
                 raise result
 
+    def cut(self) -> None:
+        """Cut the connections that have faults, from any thread."""
+        for each in self._open:
+            self._loop.call_soon_threadsafe(each.transport.abort)
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = asyncio.create_task(self._serve(reader, writer))
         connection.add_done_callback(lambda _: writer.close())  # even if it is cancelled before it starts
@@ -236,9 +258,12 @@ class FaultProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):  # either end may go
             request = await read_request(reader)
-            number = len(self.requests)
-            self.requests.append(request)
-            fault = self.faults[number] if number < len(self.faults) else self.always
+            fault: Fault = Cut()
+            if STREAM.match(request) or not self.of_streams:
+                number = len(self.requests)
+                self.requests.append(request)
+                self._open.append(writer)
+                fault = self.faults[number] if number < len(self.faults) else self.always
             if fault.request_bytes:
                 await self._ask(fault, request, reader, writer)
             else:
@@ -250,6 +275,8 @@ class FaultProxy:
         answer, server = await asyncio.open_connection("127.0.0.1", self.server_port)
         with closing(server):
             request = LAST_EVENT_ID.sub(b"", request) if self.forgetful else request
+            if self.of_streams:
+                request = CONNECTION.sub(b"", request).replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
             server.write(request[: fault.request_bytes])
             sending = asyncio.create_task(pump(reader, server))
             try:
@@ -257,6 +284,24 @@ class FaultProxy:
             finally:
                 sending.cancel()
                 await asyncio.wait([sending])
+
+
+@contextmanager
+def in_thread(*proxies: FaultProxy) -> Iterator[None]:
+    """Open proxies in a thread of their own."""
+    with start_blocking_portal() as portal, ExitStack() as stack:
+        for proxy in proxies:
+            stack.enter_context(portal.wrap_async_context_manager(proxy))
+        yield
+
+
+@contextmanager
+def gateway(server: Server, *faults: Fault) -> Iterator[FaultProxy]:
+    """A proxy before a server, for browsers: its streams have these faults, and the last one for good."""
+    always = faults[-1] if faults else Cut()
+    proxy = FaultProxy(server.port, faults, always, of_streams=True)
+    with in_thread(proxy):
+        yield proxy
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:

@@ -21,6 +21,7 @@ class Program:
     executable: tuple[str, ...] = (sys.executable,)
     folder = ROOT
     process_group: int | None = None
+    stdin = subprocess.DEVNULL
     last_line: str | None = None
     """What nobody reads on behind."""
 
@@ -33,7 +34,7 @@ class Program:
             process_group=self.process_group,
             # Bytecode is kept even in a container that says no: the same modules start hundreds of times.
             env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "", **environment},
-            stdin=subprocess.DEVNULL,
+            stdin=self.stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
