@@ -55,7 +55,8 @@ class Reporter(Step):
         self._characters = 0
         self._waiting_since: float | None = None
         """When a thread began to wait for the loop, which has not turned since."""
-        self._room = threading.Condition()
+        self._lock = threading.RLock()
+        self._room = threading.Condition(self._lock)
 
     def report(
         self,
@@ -75,7 +76,7 @@ class Reporter(Step):
             return self.said
         in_loop = threading.get_ident() == self._loop_thread
         said = (progress, message, None if data is None else to_json(data, iterators=not in_loop))
-        with self._room:
+        with self._lock:
             self._check()
             if self.latest is not step:
                 self.latest.live = False
@@ -114,7 +115,7 @@ class Reporter(Step):
 
     def flush(self) -> None:
         """Tell all that was said, in its order. To be called in the event loop."""
-        with self._room:
+        with self._lock:
             # First: what is said from now on wakes the loop again.
             self.scheduled = self.latest.live = False
             self._take_latest()

@@ -90,6 +90,8 @@ class Log:
         Where some of those have been dropped, or are lost, it says so, with the latest snapshot if that is
         one of them.
         """
+        if event_id == self.last_id - 1:
+            return [Event(self.last_id, self._kinds[-1], self._data[-1])]
         piece: list[Event] = []
         piece_bytes = 0
         next_id = event_id + 1
