@@ -188,6 +188,7 @@ def test_news_say_that_the_server_can_be_reached(server: Server, page: Page) -> 
     task_id = start_task(server, seconds=60, steps=1000)
     page.route("**/cancel", lambda route: route.abort())
     open_host_page(page, server, tag(task_id))
+    expect(part(page, "badge")).to_have_text("Running")
     problems = page.get_by_role("button", name="Cancel").evaluate("""async (button) => {
         const alert = button.getRootNode().querySelector("[role=alert]");
         const changed = () => new Promise((resolve) => {
@@ -231,7 +232,7 @@ def test_in_another_document(server: Server, page: Page) -> None:
 
 
 def test_the_keyboard_reaches_what_scrolls(server: Server, page: Page) -> None:
-    """A result that is higher than its box can be focused, to be scrolled; at a short one Tab doesn't stop."""
+    """A result that is higher than its box can be focused, to be scrolled; Tab passes a short one by."""
     open_host_page(page, server, "<task-progress></task-progress><task-progress></task-progress>")
     for number, data in enumerate(("short", "long\n" * 30)):
         snapshot = {"status": "SUCCESS", "data": data}
