@@ -88,7 +88,7 @@ def test_headers_by_a_function_of_each_render(server: Server, page: Page, react_
 
 
 def test_cancel_and_what_is_wrong(server: Server, page: Page, react_app: str) -> None:
-    """`cancel` stops the task; a task that is not known, or no address, is an error, in words."""
+    """`cancel` stops the task; what is not known, or no address, is an error, in words."""
     task_id = start_task(server, name="Task", seconds=60)
     open_host_page(page, server, "<main></main>", react_app)
     show(page, *({"url": url} for url in (f"/tasks/{task_id}", "/tasks/none", "http://[")))
