@@ -16,7 +16,7 @@ from taskstream.terminal.text import (
     is_moving,
     message_of,
 )
-from tests.client.running import ALL, ONE, TERMINALS, Run, run_in_terminal, show, snapshot, stream_of
+from tests.client.running import ALL, ONE, TERMINALS, Run, event, run_in_terminal, show, snapshot, stream_of
 from tests.support.faults import Answer, FaultProxy, Raw
 from tests.support.programs import Server
 
@@ -188,9 +188,11 @@ def test_totals_after_giving_up(run: Run, start_server: Callable[..., Server]) -
 @TERMINALS
 @ALL
 async def test_given_up_on_a_terminal(client: str) -> None:
-    """The row of a task that was given up says so, and not that it reconnects."""
-    code, screen = await show(client, stream_of(snapshot()), Raw(b""), flags=("--patience", "0.3"))
+    """The row of a task that was given up says so, not that it reconnects; half a line is output too."""
+    first = Raw(stream_of(snapshot()).answer + event(2, {"text": "half a line"}, "output").encode())
+    code, screen = await show(client, first, Raw(b""), flags=("--patience", "0.3"))
     assert code == 2
+    assert "half a line" in screen
     rows = [line for line in screen.splitlines() if "━" in line]
     assert "given up" in rows[-1]
     assert "Reconnecting" not in rows[-1]

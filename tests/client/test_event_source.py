@@ -400,6 +400,18 @@ async def test_comments(proxy: FaultProxy, session: aiohttp.ClientSession) -> No
     assert seen == ["", "ping", "a", " b: c", "d", "e"]
 
 
+async def test_what_on_comment_raises(proxy: FaultProxy, session: aiohttp.ClientSession) -> None:
+    """It is the caller's, even if it looks like an error of the network."""
+
+    def fail(_: str) -> None:
+        raise OSError("disk full")
+
+    source = EventSource(session, serve(proxy, b": ping\n"), reconnection_seconds=0, on_comment=fail)
+    with pytest.raises(OSError, match="disk full"):
+        [event async for event in source]
+    assert len(proxy.requests) == 1
+
+
 async def test_post(proxy: FaultProxy, session: aiohttp.ClientSession) -> None:
     """A stream may be the answer to a POST, which is sent again with its body on each connection."""
     headers, url = {"Content-Type": "application/json"}, serve(proxy, b"id: 7\ndata: a\n\n")

@@ -13,8 +13,7 @@ import urllib3
 
 import client
 import sse_client
-from taskstream.client import EventSource, sync_stream
-from taskstream.client.event_source import open_session
+from taskstream.client import sync_stream
 from taskstream.client.protocol import ServerError, Unreachable, WrongServer
 from taskstream.client.retrying import Retrying
 from tests.client.running import ALL, ONE, AsyncClient, Run, hasty
@@ -36,29 +35,6 @@ async def test_a_session_that_raises_for_a_status(server: Server, fields: dict[s
         with pytest.raises(ServerError, match="404"):
             next(sse_client.watch_task(sync_session, server.url, "x", Retrying(server.url, 4)))
     assert time.monotonic() - began < 3
-
-
-async def test_what_on_comment_raises(server: Server) -> None:
-    """It is the caller's, even if it looks like an error of the network."""
-
-    def fail(_: str) -> None:
-        raise OSError("disk full")
-
-    async with open_session(server.url) as session:
-        task = await client.start_task(session, server.url, seconds=60, steps=1)
-        source = EventSource(
-            session,
-            f"{server.url}/task-progress/{task['task_id']}",
-            last_event_id="2",
-            reconnection_seconds=0,
-            on_comment=fail,
-        )
-        async with asyncio.timeout(10):
-            with pytest.raises(OSError, match="disk full"):
-                async for _ in source:
-                    pass
-        async with session.post(f"{server.url}/cancel-task/{task['task_id']}"):
-            pass
 
 
 @ONE

@@ -210,7 +210,7 @@ async def test_output_is_skipped(session: aiohttp.ClientSession) -> None:
         ("a\rb\r", r"a\rb"),
         ("a\tb", "a       b"),
         ("\x1b\x1b[31m[2J", r"\x1b[2J"),
-        ("👩\u200d🚀", "👩\u200d🚀"),
+        ("👩\u200d🚀 نمی\u200cخواهم\xa0é", "👩\u200d🚀 نمی\u200cخواهم\xa0é"),
     ],
 )
 def test_for_terminal(line: str, shown: str) -> None:
