@@ -108,9 +108,10 @@ export class Requests {
    * @param {HeadersObject} own
    * @param {Time} time
    */
-  async #send(url, init, own, { begin, signal }) {
-    await begin();
+  async #send(url, init, own, time) {
+    await time.begin();
     const { credentials } = this;
+    const { signal } = time;
     const headers = { ...own, ...init.headers };
     try {
       return await fetch(url, { cache: "no-store", credentials, ...init, headers, signal });

@@ -69,6 +69,8 @@ export class Watchdog {
   #timer;
   #controller = new AbortController();
   #turn;
+  #seconds;
+  #late;
   /** @type {unknown} why it has aborted; undefined if it was the signal from outside */
   reason;
 
@@ -76,14 +78,12 @@ export class Watchdog {
    * @param {AbortSignal | undefined} outside which aborts too
    * @param {boolean} inTurn whether the request waits for its turn
    * @param {number} seconds for the request, which begin with it
-   * @param {() => unknown} reason with which to abort after them
+   * @param {() => unknown} late the reason with which to abort after them
    */
-  constructor(outside, inTurn, seconds, reason) {
+  constructor(outside, inTurn, seconds, late) {
     this.#turn = inTurn ? new Turn() : null;
-    this.begin = async () => {
-      await this.#turn?.take();
-      this.within(seconds, reason);
-    };
+    this.#seconds = seconds;
+    this.#late = late;
     const { signal } = this.#controller;
     if (outside?.aborted) this.#controller.abort();
     outside?.addEventListener("abort", () => this.#controller.abort(), { once: true, signal });
@@ -91,6 +91,12 @@ export class Watchdog {
 
   get signal() {
     return this.#controller.signal;
+  }
+
+  /** Begin, when it is the request's turn. */
+  async begin() {
+    await this.#turn?.take();
+    this.within(this.#seconds, this.#late);
   }
 
   /**
