@@ -167,8 +167,7 @@ export class View {
     update(this.problem, { textContent: snapshot && error ? error.message : inWords(state, problem) });
     if (this.problem.dataset.state !== state) this.problem.dataset.state = state;
     update(this.refusal, { textContent: refusal });
-    this.cancel.style.visibility = hasTask ? "" : "hidden"; // it keeps its place
-    this.#renderCancel(name, error !== null || hasEnded(snapshot), cancelling);
+    this.#renderCancel(name, error !== null || hasEnded(snapshot), cancelling, hasTask);
     this.renderTime(shown);
   }
 
@@ -181,10 +180,11 @@ export class View {
     this.fill.style.scale = `${(progress ?? 0) / 100} 1`;
   }
 
-  /** @param {string} name @param {boolean} isOver @param {boolean} cancelling */
-  #renderCancel(name, isOver, cancelling) {
+  /** @param {string} name @param {boolean} isOver @param {boolean} cancelling @param {boolean} hasTask */
+  #renderCancel(name, isOver, cancelling, hasTask) {
     const hasFocus = /** @type {ShadowRoot} */ (this.card.getRootNode()).activeElement === this.cancel;
-    if (isOver && hasFocus) this.card.focus(); // or it would be lost
+    if ((isOver || !hasTask) && hasFocus) this.card.focus(); // or it would be lost
+    this.cancel.style.visibility = hasTask ? "" : "hidden"; // it keeps its place
     update(this.cancel, { hidden: isOver, ariaLabel: `Cancel: ${name}`, ariaDisabled: String(cancelling) });
     update(this.footer, { hidden: isOver && this.actions.assignedNodes().length === 0 });
   }

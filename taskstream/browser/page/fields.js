@@ -127,7 +127,7 @@ const isText = ({ schema }) => schema.type === "string" && !choicesOf(schema);
 /** @param {HTMLSelectElement} select @param {string} choice */
 const hasChoice = (select, choice) => [...select.options].some(({ value }) => value === choice);
 
-/** A number as JSON has it, which knows no `.5` and no `05`; an integer with all its digits. @param {string} typed */
+/** A number as JSON has it, which knows no `.5` and no `05`; with all its digits. @param {string} typed */
 const inJson = (typed) => String(/^-?\d+$/.test(typed) ? BigInt(typed) : Number(typed));
 
 /** @type {(parameter: Parameter) => Control} */
