@@ -38,11 +38,6 @@ class FileLog(Log):
         self.rows: dict[int, int] = {}
         """The numbers of the rows of events, by their ids."""
 
-    @property
-    def next_id(self) -> int:
-        """The same, behind what doesn't show yet."""
-        return self._waiting.last_id + 1
-
     def append(self, data: bytes, kind: Kind = Kind.SNAPSHOT, event_id: int = 0) -> None:
         """Add an event, which shows once it is in the file."""
         if not self._waiting._ids:

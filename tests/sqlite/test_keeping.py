@@ -177,7 +177,7 @@ async def test_dropped_output(make: Make) -> None:
         task = await tasks.find(task_id, None)
         for _ in range(2):
             task.append_output("kept")
-            task.append_lost()
+            task.log.append(b"", Kind.LOST)
         await tasks.cancel(task_id)
         lost = [event for event in await watch(tasks, task_id) if event.kind is Kind.LOST]
         assert [event.data for event in lost] == [b'{"from":%d,"to":%d}' % (n.id, n.id) for n in lost]
