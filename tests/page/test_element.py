@@ -185,7 +185,7 @@ def test_what_comes_of_the_task_before(server: Server, page: Page) -> None:
 
 def test_news_say_that_the_server_can_be_reached(server: Server, page: Page) -> None:
     """That it can't be is not said any more when the stream, which was never cut, tells something new."""
-    task_id = start_task(server, seconds=60, steps=1000)
+    task_id = start_task(server, seconds=20, steps=1000)
     page.route("**/cancel", lambda route: route.abort())
     open_host_page(page, server, tag(task_id))
     expect(part(page, "badge")).to_have_text("Running")
@@ -199,6 +199,7 @@ def test_news_say_that_the_server_can_be_reached(server: Server, page: Page) -> 
         return [await changed(), await changed()];
     }""")
     assert problems == ["The server can’t be reached.", ""]
+    assert page.locator("task-progress").get_attribute("status") == "PROGRESS"  # and not at its end
 
 
 def test_properties_that_are_nothing(server: Server, page: Page) -> None:
