@@ -18,7 +18,7 @@ TRIMMED_AT_ONCE = 64
 """Events that have fallen out of a log are deleted from the file so many at a time."""
 
 ROWS_AT_ONCE = 1000
-"""About how many rows a transaction has: the ends of 500 tasks in one held up the event loop for 43 ms, now 8."""
+"""About how many a transaction has: the ends of 500 tasks in one held up the event loop for 43 ms."""
 
 Row = tuple[Any, ...]
 
