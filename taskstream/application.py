@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar, overload
@@ -115,14 +116,16 @@ class Tasks(Running):
             raise InvalidParameters.of("name", f"String should have at most {MAX_NAME} characters")
         key = None
         if idempotency_key is not None:
-            key = IdempotencyKey.of(idempotency_key, scope, [work.name, name, parameters.json_values()])
+            start = [work.name, name, parameters.json_values(made=False)]
+            key = IdempotencyKey.of(idempotency_key, scope, start)
         return await self.registry.start(work, parameters, name, key, scope)
 
     async def find(self, task_id: str, scope: str | None, last_event_id: str | None = None) -> Task:
         """A task of this scope; another's is as unknown as none. See `Registry.get`."""
-        task = await self.registry.get(task_id, last_event_id)
-        if task and scope in (None, task.scope):
-            return task
+        if task_id.isascii():  # as all that are given out; not every text has bytes to ask a back end for
+            task = await self.registry.get(task_id, last_event_id)
+            if task and scope in (None, task.scope):
+                return task
         raise self.not_found(task_id)
 
     def not_found(self, task_id: str) -> TaskNotFound:
@@ -168,5 +171,5 @@ class Tasks(Running):
         if limit < 0:
             raise ValueError(f"The limit has to be 0 or more, not {limit}")
         only = None if status is None else TaskStatus(status)
-        found = await self.registry.list(self.whose(scope), only, limit)
+        found = await self.registry.list(self.whose(scope), only, min(limit, sys.maxsize))
         return [Snapshot.from_json(data) for data in found]

@@ -4,25 +4,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from taskstream.registry import MemoryRegistry, Registry
-from taskstream.settings import Settings
-from taskstream.work import WorkTable
+from taskstream.running import Running
 
 if TYPE_CHECKING:
     from celery import Celery
 
-    from taskstream.application import Tasks
 
-
-def open_registry(settings: Settings, namespace: str, works: WorkTable) -> Registry:
+def open_registry(tasks: Running) -> Registry:
     """The registry of this process; with a database, what it has left; with Redis, what is shared."""
+    settings = tasks.settings
     if settings.database:
         from taskstream.sqlite.registry import FileRegistry
 
-        return FileRegistry(settings, works)
+        return FileRegistry(settings, tasks.works)
     if settings.redis_url:
         from taskstream.redis.registry import RedisRegistry
 
-        return RedisRegistry(settings, namespace)
+        return RedisRegistry(settings, tasks.namespace)
     return MemoryRegistry(settings)
 
 
@@ -39,7 +37,7 @@ class LazyCelery:
     So `celery = tasks.celery` costs a server nothing, which may have no Celery and no Redis URL.
     """
 
-    def __init__(self, tasks: "Tasks") -> None:
+    def __init__(self, tasks: Running) -> None:
         self._tasks = tasks
 
     def __getattr__(self, name: str) -> object:

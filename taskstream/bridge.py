@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, cast
 from weakref import proxy
 
 from taskstream.encoding import Json, to_json
-from taskstream.events import Count, TaskStatus
+from taskstream.events import Count, Kind, TaskStatus
 from taskstream.steps import NOTHING, Said, Step, in_words
 
 if TYPE_CHECKING:
     from taskstream.tasks import Task
 
-OUTPUT_QUEUE_LENGTH = 1000
-"""Pieces of output that may wait for the event loop, unless it is set."""
 OUTPUT_CHARACTERS = 16 * 1024
 """The most that one event of output holds."""
-
+WAITING_CHARACTERS = 16 * OUTPUT_CHARACTERS
+"""Output that may wait for the event loop, whatever the number of pieces: 3 ms of its time."""
 STALL_SECONDS = 5
 """How long a thread waits for an event loop that doesn't turn; then its output is dropped."""
 
@@ -31,7 +30,7 @@ class Reporter(Step):
     waiting for this very thread.
     """
 
-    def __init__(self, task: "Task", output_queue_length: int = OUTPUT_QUEUE_LENGTH) -> None:
+    def __init__(self, task: "Task", output_queue_length: int) -> None:
         """`output_queue_length` is the number of pieces of output that may wait."""
         self.scheduled = False
         """Whether something was said that has not been taken."""
@@ -56,7 +55,8 @@ class Reporter(Step):
         self._characters = 0
         self._waiting_since: float | None = None
         """When a thread began to wait for the loop, which has not turned since."""
-        self._room = threading.Condition()
+        self._lock = threading.RLock()
+        self._room = threading.Condition(self._lock)
 
     def report(
         self,
@@ -76,7 +76,7 @@ class Reporter(Step):
             return self.said
         in_loop = threading.get_ident() == self._loop_thread
         said = (progress, message, None if data is None else to_json(data, iterators=not in_loop))
-        with self._room:
+        with self._lock:
             self._check()
             if self.latest is not step:
                 self.latest.live = False
@@ -115,13 +115,12 @@ class Reporter(Step):
 
     def flush(self) -> None:
         """Tell all that was said, in its order. To be called in the event loop."""
-        with self._room:
+        with self._lock:
             # First: what is said from now on wakes the loop again.
             self.scheduled = self.latest.live = False
             self._take_latest()
             said, self._said = self._said, []
-            self._characters = 0
-            self._waiting_since = None
+            self._characters, self._waiting_since = 0, None
             self._room.notify_all()
         if self._task is None:
             return
@@ -132,10 +131,10 @@ class Reporter(Step):
                 continue
             self._task.append_output("".join(text))
             text.clear()
-            if each is None:
-                self._task.append_lost()
-            else:
+            if each is not None:
                 self._task.append(TaskStatus.PROGRESS, *each)
+            elif not self._task.log.sealed:
+                self._task.log.append(b"", Kind.LOST)
         self._task.append_output("".join(text))
 
     def resume(self) -> None:
@@ -170,7 +169,9 @@ class Reporter(Step):
 
     def _wait_for_room(self) -> bool:
         """Wait while there are too many pieces; false if the loop doesn't turn."""
-        while len(self._said) >= self._limit and not self.closed:
+        while not self.closed and (
+            len(self._said) >= self._limit or self._characters >= WAITING_CHARACTERS
+        ):
             now = time.monotonic()
             if self._waiting_since is None:
                 self._waiting_since = now

@@ -2,9 +2,10 @@
 
 import re
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import pydantic_core
 
@@ -22,8 +23,7 @@ PIECE_LENGTH = 1000
 """Items that are encoded in one go, while no other thread can run."""
 
 SCALARS = frozenset((str, int, float, bool, type(None)))
-ARRAYS = frozenset((list, tuple, set, frozenset, deque))
-OBJECTS = frozenset((dict, OrderedDict, defaultdict))
+CONTAINERS = frozenset((list, tuple, set, frozenset, deque, dict, OrderedDict, defaultdict))
 
 
 class Json(bytes):
@@ -47,7 +47,7 @@ def pieces(value: object, iterators: bool = True, inside: tuple[object, ...] = (
     kind = type(value)
     if len(inside) > MAX_DEPTH or any(value is each for each in inside):
         yield b'"..."'
-    elif kind in ARRAYS or kind in OBJECTS:
+    elif kind in CONTAINERS:
         yield from pieces_of_items(value, iterators, (*inside, value))
     elif isinstance(value, Json):
         yield value
@@ -60,39 +60,34 @@ def pieces(value: object, iterators: bool = True, inside: tuple[object, ...] = (
         yield one_line(encode(text_of(value))) if json is None else json
 
 
-def pieces_of_items(value: object, iterators: bool, inside: tuple[object, ...]) -> Iterator[bytes]:
-    """The JSON of an array, or of an object."""
-    items: Iterator[tuple[bytes, object]]
-    if isinstance(value, dict):
-        if len(value) <= PIECE_LENGTH and all_scalars(value.values()) and (json := encoded(value)):
-            yield json
-            return
-        before, end = b"{", b"}"
-        members = list(value.items())  # it may grow meanwhile
-        items = ((one_line(encode(key_of(key))) + b":", each) for key, each in members)
-    else:
-        before, end = b"[", b"]"
-        items = ((b"", each) for each in in_batches(list(value)))  # type: ignore[call-overload]
-    for key, each in items:
-        yield before + key
-        before = b","
-        yield from pieces(each, iterators, inside)
-    yield end if before == b"," else before + end
+def pieces_of_items(value: Any, iterators: bool, inside: tuple[object, ...]) -> Iterator[bytes]:  # noqa: ANN401
+    """The JSON of an array, or of an object; scalars in batches, each of which is encoded at once."""
+    if json := encoded_scalars(value):
+        yield json
+        return
+    is_object = isinstance(value, dict)
+    items = list(value.items() if is_object else value)  # it may grow meanwhile
+    before, end = (b"{", b"}") if is_object else (b"[", b"]")
+    for start in range(0, len(items), PIECE_LENGTH):
+        batch = items[start : start + PIECE_LENGTH]
+        if json := encoded_scalars(dict(batch) if is_object else batch):
+            yield before + json[1:-1]
+            before = b","
+            continue
+        for item in batch:
+            key, each = item if is_object else (None, item)
+            yield before + (one_line(encode(key_of(key))) + b":" if is_object else b"")
+            before = b","
+            yield from pieces(each, iterators, inside)
+    yield end if items else before + end
 
 
-def in_batches(values: list[object]) -> Iterator[object]:
-    """The values; scalars as the JSON of many, which is encoded at once."""
-    for start in range(0, len(values), PIECE_LENGTH):
-        batch = values[start : start + PIECE_LENGTH]
-        if all_scalars(batch) and (json := encoded(batch)):
-            yield Json(json[1:-1])
-        else:
-            yield from batch
-
-
-def all_scalars(values: Iterable[object]) -> bool:
-    """Whether JSON has each of these as it is, unless it is text with half of a surrogate pair."""
-    return set(map(type, values)) <= SCALARS
+def encoded_scalars(items: Any) -> bytes | None:  # noqa: ANN401
+    """The JSON of an array or an object in one piece, if that has few items, and only scalars."""
+    if len(items) > PIECE_LENGTH:
+        return None
+    kinds = set(map(type, items.values() if isinstance(items, dict) else items))
+    return encoded(items) if kinds <= SCALARS else None
 
 
 def key_of(key: object) -> str:

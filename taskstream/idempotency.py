@@ -49,29 +49,38 @@ json_of = partial(json.dumps, ensure_ascii=False, sort_keys=True)
 """The JSON of what `canonical` returns, with the members of objects in the order of their names."""
 
 
-def canonical(value: object, base64_bytes: bool = True) -> Any:  # noqa: ANN401 - whatever JSON has
+def was_made(model: BaseModel, name: str) -> bool:
+    """Whether nobody has given the value of a field: its default factory has made it."""
+    field = type(model).model_fields[name]
+    return name not in model.model_fields_set and field.default_factory is not None
+
+
+def canonical(value: object, base64_bytes: bool = True, made: bool = True) -> Any:  # noqa: ANN401 - whatever JSON has
     """What the JSON of a value is made of: items of sets sorted, secrets in clear; workers read it back.
 
     Fields that are left out elsewhere are there, and computed ones aren't. Bytes become base64, but for
-    models, which read UTF-8. Raises `ValueError` for what has no JSON.
+    models, which read UTF-8. What a default factory has `made` can be left out. Raises `ValueError` for
+    what has no JSON.
     """
+    inner = partial(canonical, made=made)
     match value:
         case SecretStr() | SecretBytes() | Secret():
-            return canonical(value.get_secret_value(), base64_bytes)
+            return inner(value.get_secret_value(), base64_bytes)
         case RootModel():
-            return canonical(value.root, False)
+            return inner(value.root, False)
         case BaseModel():
-            own = {name: getattr(value, name) for name in type(value).model_fields}
-            return canonical(own | (value.model_extra or {}), False)
+            names = (name for name in type(value).model_fields if made or not was_made(value, name))
+            own = {name: getattr(value, name) for name in names}
+            return inner(own | (value.model_extra or {}), False)
         case _ if is_dataclass(value) and not isinstance(value, type):
             own = {each.name: getattr(value, each.name) for each in fields(value) if each.init}
-            return canonical(own, False)
+            return inner(own, False)
         case Mapping():
-            return {member_name(key): canonical(each, base64_bytes) for key, each in value.items()}
+            return {member_name(key): inner(each, base64_bytes) for key, each in value.items()}
         case set() | frozenset():
-            return sorted((canonical(each, base64_bytes) for each in value), key=json_of)
+            return sorted((inner(each, base64_bytes) for each in value), key=json_of)
         case list() | tuple():
-            return [canonical(each, base64_bytes) for each in value]
+            return [inner(each, base64_bytes) for each in value]
         case bytes() if base64_bytes:
             return base64.urlsafe_b64encode(value).decode()
     return pydantic_core.to_jsonable_python(value, inf_nan_mode="constants")

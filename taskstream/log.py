@@ -39,14 +39,10 @@ class Log:
         self._data: deque[bytes] = deque()
         self._bytes = 0
 
-    @property
-    def next_id(self) -> int:
-        """The number of the event that is appended next."""
-        return self.last_id + 1
-
     def append(self, data: bytes, kind: Kind = Kind.SNAPSHOT, event_id: int = 0) -> None:
         """Add an event, which is one line of `data`, and tell the listeners.
 
+        Of kind `LOST`, without data, it takes the place of one that was dropped before it had a number.
         With an `event_id`, under the number that it was given elsewhere: those between are lost.
         """
         self.last_id = event_id or self.last_id + 1
@@ -54,6 +50,8 @@ class Log:
             self.latest, self.latest_id = data, self.last_id
             self.ended = self.sealed = kind is Kind.LAST
             self.closed = self.closed or self.ended
+        elif kind is Kind.LOST:
+            data = data or Event.of_lost(self.last_id, self.last_id).data
         self._ids.append(self.last_id)
         self._kinds.append(kind)
         self._data.append(data)
@@ -92,6 +90,8 @@ class Log:
         Where some of those have been dropped, or are lost, it says so, with the latest snapshot if that is
         one of them.
         """
+        if event_id == self.last_id - 1:
+            return [Event(self.last_id, self._kinds[-1], self._data[-1])]
         piece: list[Event] = []
         piece_bytes = 0
         next_id = event_id + 1

@@ -38,7 +38,7 @@ class MemoryRegistry:
         self._settings = settings
         self._threads = WorkThreads(settings.work_threads)
         self._tasks: dict[str, Task] = {}
-        self._ended: dict[str, asyncio.TimerHandle | None] = {}  # in the order in which they ended
+        self._ended: dict[str, asyncio.TimerHandle] = {}  # in the order in which they ended
         self._keyed: dict[str, Task] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._events_forgotten = 0
@@ -48,7 +48,9 @@ class MemoryRegistry:
         self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None, scope: str | None
     ) -> Task:
         """Start some work, or find what the key started. Raises `RegistryFull`, `IdempotencyKeyReused`."""
-        if key and (earlier := self._keyed_task(key)):
+        if key and (earlier := self._keyed.get(key.key)):
+            if earlier.key != key:
+                raise IdempotencyKeyReused
             return earlier
         if len(self._tasks) >= self._settings.max_tasks:
             if not self._ended:
@@ -116,13 +118,6 @@ class MemoryRegistry:
 
     def _new_log(self) -> Log:
         return Log(self._settings.history_length, self._settings.history_bytes)
-
-    def _keyed_task(self, key: IdempotencyKey) -> Task | None:
-        """The task that a key has started, if that is remembered. Raises `IdempotencyKeyReused`."""
-        task = self._keyed.get(key.key)
-        if task and task.key != key:
-            raise IdempotencyKeyReused
-        return task
 
     def _begin(self, task: Task, work: Work, parameters: Parameters, checkpoint: Turn) -> None:
         """Add a task, and run its work."""

@@ -37,11 +37,11 @@ def report(progress: float | None, message: str, data: object = None) -> None:
     progress is no finite number or the message is no text.
     """
     try:
-        finite = isfinite(progress)  # type: ignore[arg-type]
+        finite = progress is None or isfinite(progress)
     except Exception:  # noqa: BLE001 - whatever is no number
         finite = False
     if not finite or type(message) is not str:
-        Update(progress, message)  # which raises, unless it is `None`, or another kind of text
+        Update(progress, message)  # which raises, unless it is another kind of text
     if (step := current_step.get()) is None:
         return
     if data is None and step.live:

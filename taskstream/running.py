@@ -47,8 +47,7 @@ class Home:
     @cached_property
     def registry(self) -> Registry:
         """The registry of the tasks."""
-        owner = self.owner
-        return owner.open_registry(owner.settings, owner.namespace, owner.works)
+        return self.owner.open_registry(self.owner)
 
 
 home_of_work: ContextVar[Home | None] = ContextVar("taskstream_home", default=None)
@@ -63,7 +62,7 @@ class Running:
 
     def __init__(
         self,
-        open_registry: Callable[[Settings, str, WorkTable], Registry],
+        open_registry: Callable[["Running"], Registry],
         namespace: str,
         settings: SettingsKeywords,
         track_tqdm: bool,

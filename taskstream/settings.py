@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, RedisDsn, ValidationError, ValidationInfo, field_validator
 
-from taskstream.bridge import OUTPUT_QUEUE_LENGTH
-
 
 class Settings(BaseModel, extra="forbid", frozen=True):
     """The settings of a `TaskStream`. Raises `ValueError` with a sentence if one is out of bounds."""
@@ -22,9 +20,7 @@ class Settings(BaseModel, extra="forbid", frozen=True):
     max_streams: int = Field(10_000, ge=1, description="streams that are open at a time")
     history_length: int = Field(1000, ge=1, description="events that are kept of each task")
     history_bytes: int = Field(1024 * 1024, ge=1, description="bytes of events kept of each task")
-    output_queue_length: int = Field(
-        OUTPUT_QUEUE_LENGTH, ge=1, description="pieces of output before a thread waits"
-    )
+    output_queue_length: int = Field(1000, ge=1, description="pieces of output before a thread waits")
     ping_seconds: float = Field(15, gt=0, le=3600, description="seconds of silence before a comment")
     stall_seconds: float = Field(60, gt=0, le=86_400, description="seconds until a stuck viewer is cut")
     retry_milliseconds: int = Field(

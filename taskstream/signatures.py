@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import Field
+from pydantic.fields import FieldInfo
 
 Function = Callable[..., object]
 
@@ -25,7 +26,7 @@ def problem_of(function: Function) -> str | None:
     """Why a function can't be work, in words that follow its name, if it can't."""
     if inspect.isclass(function):
         return "can't be a class: decorate a function"
-    if inspect.isgeneratorfunction(written(function)):
+    if inspect.isgeneratorfunction(called(function)):
         return "can't be a generator: make it an async one, or call `report` instead of yielding"
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
@@ -34,6 +35,10 @@ def problem_of(function: Function) -> str | None:
             return f"can't have a parameter called '{name}': starting a task has an argument of that name"
         if parameter.annotation is parameter.empty:
             return f"has to say the type of its parameter '{name}'"
+        if type(parameter.default) is FieldInfo:  # which a plain call of the function would be given
+            return (
+                f"can't have Field(…) as the default of '{name}': write {name}: Annotated[…, Field(…)] = …"
+            )
     return None
 
 
@@ -59,12 +64,18 @@ def name_of(function: Function) -> str:
     return str(getattr(function, "__name__", type(function).__name__))
 
 
-def written(function: Function) -> Function:
+def written(function: Function, stop: Callable[[Function], bool] | None = None) -> Function:
     """The function as it was before it was decorated; of an object that can be called, its method."""
-    function = inspect.unwrap(function)
+    function = inspect.unwrap(function, stop=stop)
     if isinstance(function, partial):
-        return written(function.func)
+        return written(function.func, stop)
     return function if inspect.isroutine(function) else type(function).__call__
+
+
+def called(function: Function) -> Function:
+    """What says how it is to be called: a decorator that says nothing passes on what it decorates."""
+    kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction)
+    return written(function, lambda each: any(is_kind(each) for is_kind in kinds))
 
 
 def types_of(function: Function) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Self
 
-from taskstream.bridge import OUTPUT_CHARACTERS, OUTPUT_QUEUE_LENGTH, Reporter
+from taskstream.bridge import OUTPUT_CHARACTERS, Reporter
 from taskstream.encoding import Json, encode, one_line, pieces, plain_text, to_json
 from taskstream.errors import explain, log_failure
-from taskstream.events import ENDED, Count, Event, Kind, Snapshot, TaskStatus
+from taskstream.events import ENDED, Count, Kind, Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.steps import current_step
@@ -77,10 +77,7 @@ class Task:
         return Snapshot.from_json(self.log.latest)
 
     async def run(
-        self,
-        begin: Callable[[], Awaitable[Updates]],
-        checkpoint: Turn,
-        output_queue_length: int = OUTPUT_QUEUE_LENGTH,
+        self, begin: Callable[[], Awaitable[Updates]], checkpoint: Turn, output_queue_length: int
     ) -> None:
         """Advance it from its start to its end. Awaits `checkpoint()` after each event but the last."""
         self.reporter = reporter = Reporter(self, output_queue_length)
@@ -170,12 +167,6 @@ class Task:
         """Append output, unless the task has ended."""
         for start in range(0, 0 if self.log.sealed else len(text), OUTPUT_CHARACTERS):
             self.log.append(to_json({"text": text[start : start + OUTPUT_CHARACTERS]}), Kind.OUTPUT)
-
-    def append_lost(self) -> None:
-        """Append that output was dropped, unless the task has ended: in its place stands one number."""
-        if not self.log.sealed:
-            lost = Event.of_lost(self.log.next_id, self.log.next_id)
-            self.log.append(lost.data, lost.kind)
 
 
 async def json_in_turns(value: object) -> Json | None:

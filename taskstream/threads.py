@@ -26,7 +26,7 @@ class WorkThreads:
         self._limit = limit
         self._places = asyncio.Semaphore(limit)
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._idle = self._started = 0
+        self._idle = 0
 
     async def call(self, function: Callable[[], object], name: str) -> AsyncGenerator[Result, None]:
         """Wait for a free place; the result of the function, called in a thread when it is asked for.
@@ -45,7 +45,7 @@ class WorkThreads:
             for _ in range(self._limit):
                 await self._places.acquire()
         finally:
-            for _ in range(self._started):
+            for _ in range(self._limit):  # and no more threads, each of which takes one
                 self._calls.put(None)
 
     async def _call(self, function: Callable[[], object], name: str) -> AsyncGenerator[Result, None]:
@@ -54,10 +54,10 @@ class WorkThreads:
         outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         try:
             yield Result()  # here is a place
-            if not self._idle:
+            if self._idle:
+                self._idle -= 1
+            else:
                 Thread(target=self._serve, daemon=True).start()
-                self._started, self._idle = self._started + 1, 1
-            self._idle -= 1
             self._calls.put(partial(copy_context().run, self._run, function, outcome, name))
             begun = True
             yield await outcome

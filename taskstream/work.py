@@ -10,18 +10,21 @@ from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError, 
 from pydantic_core import PydanticSerializationError
 
 from taskstream.errors import InvalidParameters
-from taskstream.idempotency import canonical, json_of
+from taskstream.idempotency import canonical, json_of, was_made
 from taskstream.signatures import (
     PREFIX,
     Function,
     UnreadableAnnotation,
+    called,
     fields_of,
     name_of,
     problem_of,
-    written,
 )
 from taskstream.threads import WorkThreads
 from taskstream.updates import Result, Updates
+
+OWN = " "
+"""Before JSON in which each type has its own form, as bytes that are not base64."""
 
 
 class Parameters(BaseModel):
@@ -33,25 +36,24 @@ class Parameters(BaseModel):
     def values(self) -> dict[str, object]:
         """The keyword arguments of the function."""
         values = {}
-        for name in type(self).model_fields:
+        for name, value in self:
             if name.startswith(PREFIX):
-                values[name.removeprefix(PREFIX)] = getattr(self, name)
+                values[name.removeprefix(PREFIX)] = value
         return values
 
-    def given(self) -> set[str]:
-        """The fields of those that were given, not left to a default that is the same each time."""
-        fields = type(self).model_fields.items()
-        given = (name for name, field in fields if name in self.model_fields_set or field.default_factory)
-        return {name for name in given if name.startswith(PREFIX)}
+    def json_values(self, fields: Collection[str] | None = None, made: bool = True) -> str:
+        """The same as canonical JSON, or some of them. Raises `InvalidParameters` for what has none.
 
-    def json_values(self, fields: Collection[str] | None = None) -> str:
-        """The same as canonical JSON, or some of them. Raises `InvalidParameters` for what has none."""
+        What default factories have `made` can be left out, as it is another value each time.
+        """
         values = {}
         for name, value in sorted(self.values().items()):
             if fields is not None and PREFIX + name not in fields:
                 continue
+            if not made and was_made(self, PREFIX + name):
+                continue
             try:
-                values[name] = canonical(value)
+                values[name] = canonical(value, made=made)
             except ValueError:
                 try:
                     only = {PREFIX + name}
@@ -77,8 +79,8 @@ class Work:
             raise TypeError(f"The work '{self.name}' {problem}.")
         with suppress(UnreadableAnnotation):  # it may name what is defined further down
             _ = self.fields
-        self._is_coroutine_function = inspect.iscoroutinefunction(written(function))
-        is_async = self._is_coroutine_function or inspect.isasyncgenfunction(written(function))
+        self._is_coroutine_function = inspect.iscoroutinefunction(called(function))
+        is_async = self._is_coroutine_function or inspect.isasyncgenfunction(called(function))
         self.kind: Literal["async", "blocking"] = "async" if is_async else "blocking"
         """Whether it runs in the event loop, or in a thread."""
 
@@ -117,24 +119,26 @@ class Work:
     def to_json(self, parameters: Parameters) -> str:
         """JSON that `from_json` reads back. Raises `InvalidParameters` if it would read others.
 
-        Without those that nobody gave: a worker of the version before doesn't know a new one's default.
+        Without those that nobody gave, but for defaults that are made anew each time: a worker of the
+        version before doesn't know a new one's default.
         """
-        given = parameters.given()
+        set_fields, fields = parameters.model_fields_set, self.parameters.model_fields
+        given = {name for name in fields if name in set_fields or fields[name].default_factory}
         own = partial(parameters.model_dump_json, include=given, by_alias=True, round_trip=True)
         canonical_json = partial(parameters.json_values, given)
-        for dump in (canonical_json, own):  # its own is right for types that are base64, or JSON
+        for mark, dump in (("", canonical_json), (OWN, own)):  # right for types that are base64, or JSON
             with suppress(ValidationError, PydanticSerializationError):
-                text = dump()
+                text = mark + dump()
                 if self.from_json(text).values() == parameters.values():
                     return text
         raise InvalidParameters.of("parameters", "They would be changed by becoming JSON, which has less")
 
     def from_json(self, text: str) -> Parameters:
         """The parameters that `to_json` has made JSON of. Raises `ValidationError`."""
-        try:
-            return self._carried.model_validate_json(text, by_alias=True, by_name=True)
-        except ValidationError:
-            return self.parameters.model_validate_json(text)
+        with suppress(ValidationError):
+            if not text.startswith(OWN):
+                return self._carried.model_validate_json(text, by_alias=True, by_name=True)
+        return self.parameters.model_validate_json(text)
 
     def describe(self) -> dict[str, object]:
         """What a form for it needs: name, description, kind, and the JSON Schema of its parameters."""

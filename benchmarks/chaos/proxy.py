@@ -40,6 +40,7 @@ class Proxy:
         self._draw = draw
         self._connections: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._lost: set[asyncio.Event] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -65,6 +66,11 @@ class Proxy:
         for writer in list(self._writers):
             writer.close()
 
+    def mute(self) -> None:
+        """Have the connections that there are swallow all, as if they were half-open; new ones work."""
+        for lost in self._lost:
+            lost.set()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
@@ -83,14 +89,16 @@ class Proxy:
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", self._redis_port)
         self._writers.add(redis_writer)
+        lost = asyncio.Event()
+        self._lost.add(lost)
         try:
-            lost = asyncio.Event()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._carry(reader, redis_writer, lost, replies=False))
                 group.create_task(self._carry(redis_reader, writer, lost, replies=True))
         except* OSError:
             pass
         finally:
+            self._lost.discard(lost)
             self._writers.discard(redis_writer)
             redis_writer.close()
 

@@ -96,14 +96,14 @@ def speak_last() -> None:
 
 def forget_at_jumps() -> None:
     """Drop what a server knows of a log when its numbers jump."""
-    from taskstream.redis.remote import RemoteTask
+    from taskstream.redis.mirrors import Mirror
 
-    receive = RemoteTask.receive
+    receive = Mirror.receive
 
-    def receive_anew(task: RemoteTask, events: Iterable[Event]) -> None:
+    def receive_anew(task: Mirror, events: Iterable[Event]) -> None:
         for event in events:
             if event.id > task.log.last_id + FAR:
                 task.log.drop_events()
             receive(task, [event])
 
-    replace("taskstream.redis.remote", "RemoteTask.receive", receive_anew)()
+    replace("taskstream.redis.mirrors", "Mirror.receive", receive_anew)()

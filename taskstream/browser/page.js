@@ -239,6 +239,7 @@ async function sayWhere() {
 // ---- Startup.
 
 element("start").addEventListener("submit", start);
+element("work").addEventListener("change", () => sayStartProblem("")); // of the work before
 element("clear").addEventListener("click", clearOver);
 onChange(() => {
   synchronize();

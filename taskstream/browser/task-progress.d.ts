@@ -6,9 +6,13 @@ declare const TaskProgress_base: new () => Listening<TaskProgressEvents> & HTMLE
  */
 export class TaskProgress extends TaskProgress_base {
     static observedAttributes: string[];
-    set headers(headers: import("./source/requests.js").HeadersOption | undefined);
-    /** Headers of each request, or a function that gives them; see `TaskSource`. */
-    get headers(): import("./source/requests.js").HeadersOption | undefined;
+    /** @param {TaskSourceOptions["headers"] | null} headers */
+    set headers(headers: TaskSourceOptions["headers"] | null);
+    /**
+     * Headers of each request, or a function that gives them; see `TaskSource`.
+     * @returns {TaskSourceOptions["headers"]}
+     */
+    get headers(): TaskSourceOptions["headers"];
     set options(options: Omit<import("./task-source.js").TaskSourceOptions, "output" | "headers">);
     /** The other options of `TaskSource`. */
     get options(): Omit<import("./task-source.js").TaskSourceOptions, "output" | "headers">;
@@ -19,11 +23,13 @@ export class TaskProgress extends TaskProgress_base {
     set output(isShown: boolean);
     /** Whether what the task says is shown, too. */
     get output(): boolean;
-    set snapshot(snapshot: import("./source/snapshot.js").Snapshot | null);
-    /** The latest snapshot. One that is known already may be set, after `src`. */
-    get snapshot(): import("./source/snapshot.js").Snapshot | null;
+    /** @param {Snapshot | null | undefined} snapshot */
+    set snapshot(snapshot: Snapshot | null | undefined);
+    /** The latest snapshot. One that is known already may be set, after `src`. @returns {Snapshot | null} */
+    get snapshot(): Snapshot | null;
     connectedCallback(): void;
     disconnectedCallback(): void;
+    adoptedCallback(): void;
     /** @param {string} name @param {string | null} before @param {string | null} after */
     attributeChangedCallback(name: string, before: string | null, after: string | null): void;
     /** Ask the task to stop. If that can't be asked for, the element says why. */

@@ -4,7 +4,7 @@
 import { inOneWord, noteTime } from "./element/words.js";
 import { View, statusOf } from "./element/view.js";
 import { keyOf } from "./source/requests.js";
-import { isNews } from "./source/snapshot.js";
+import { complete, isNews } from "./source/snapshot.js";
 import { TaskSource, TaskSourceError, hasEnded } from "./task-source.js";
 
 /** @typedef {import("./task-source.js").Snapshot} Snapshot */
@@ -48,22 +48,28 @@ export class TaskProgress extends Base {
   #callsLatest = false;
   #isStale = false;
   #isOver = false;
+  #isOutputOver = false;
   /** @type {Snapshot | null} */
   #snapshot = null;
   /** @type {TaskSourceError | null} */
   #error = null;
   /** @type {Error | null} why the task could not be cancelled */
   #refusal = null;
-  #cancelling = false;
+  /** @type {Promise<Snapshot> | null} what has been asked for, and not answered */
+  #cancelling = null;
 
-  /** Headers of each request, or a function that gives them; see `TaskSource`. */
+  /**
+   * Headers of each request, or a function that gives them; see `TaskSource`.
+   * @returns {TaskSourceOptions["headers"]}
+   */
   get headers() {
     return this.#headers;
   }
 
+  /** @param {TaskSourceOptions["headers"] | null} headers */
   set headers(headers) {
     const before = this.#headers;
-    this.#headers = headers;
+    this.#headers = headers ?? undefined;
     if (keyOf(before ?? {}) === keyOf(headers ?? {})) return;
     const isRepeated = typeof before === "function" && typeof headers === "function" && !this.#error;
     if (isRepeated && this.#callsLatest) return;
@@ -99,16 +105,17 @@ export class TaskProgress extends Base {
   }
 
   set output(isShown) {
-    this.toggleAttribute("output", isShown);
+    this.toggleAttribute("output", Boolean(isShown)); // which would take undefined for a toggle
   }
 
-  /** The latest snapshot. One that is known already may be set, after `src`. */
+  /** The latest snapshot. One that is known already may be set, after `src`. @returns {Snapshot | null} */
   get snapshot() {
     return this.#snapshot;
   }
 
+  /** @param {Snapshot | null | undefined} snapshot */
   set snapshot(snapshot) {
-    this.#snapshot = snapshot;
+    this.#snapshot = snapshot ? complete({ ...snapshot }) : null;
     this.#render();
   }
 
@@ -126,6 +133,10 @@ export class TaskProgress extends Base {
     this.#reopen(false); // not at once: it may only move
   }
 
+  adoptedCallback() {
+    this.#view?.adopt();
+  }
+
   /** @param {string} name @param {string | null} before @param {string | null} after */
   attributeChangedCallback(name, before, after) {
     if (before === after) return;
@@ -136,15 +147,17 @@ export class TaskProgress extends Base {
   /** Ask the task to stop. If that can't be asked for, the element says why. */
   async cancel() {
     if (this.#cancelling || !this.#source) return;
-    this.#cancelling = true;
+    const cancelling = this.#source.cancel();
+    this.#cancelling = cancelling;
     this.#refusal = null;
     this.#render();
-    try {
-      await this.#source.cancel();
-    } catch (error) {
-      this.#refusal = /** @type {Error} */ (error);
-    }
-    this.#cancelling = false;
+    const refusal = await cancelling.then(
+      () => null,
+      (error) => error,
+    );
+    if (this.#cancelling !== cancelling) return; // the element shows another task by now
+    this.#cancelling = null;
+    this.#refusal = refusal;
     this.#render();
   }
 
@@ -169,7 +182,7 @@ export class TaskProgress extends Base {
       running.delete(this);
       if (!this.isConnected) return;
       this.#isStale = false;
-      if (this.src && !this.#isOver) this.#open();
+      if (this.src && !(this.#isOver && (this.#isOutputOver || !this.output))) this.#open();
       this.#render();
     });
   }
@@ -185,34 +198,33 @@ export class TaskProgress extends Base {
       const { message } = /** @type {TypeError} */ (cause);
       return this.#lose(new TaskSourceError("refused", message, { cause }));
     }
-    this.#listen(this.#source);
+    this.#listen(this.#source, this.output);
     running.add(this);
     clock ??= setInterval(tick, 1000);
   }
 
-  /** @param {TaskSource} source */
-  #listen(source) {
-    source.addEventListener("snapshot", ({ detail }) => this.#take(detail));
-    source.addEventListener("end", ({ detail }) => this.#end(detail));
-    source.addEventListener("error", ({ detail }) => this.#lose(detail));
-    source.addEventListener("state", ({ detail }) => this.#announceTrouble(detail));
-    source.addEventListener("state", ({ detail }) => this.#retractUnreachable(detail));
-    source.addEventListener("state", () => this.#render());
+  /** @param {TaskSource} source @param {boolean} hasOutput */
+  #listen(source, hasOutput) {
+    source.addEventListener("snapshot", ({ detail }) => source === this.#source && this.#take(detail));
+    source.addEventListener("end", ({ detail }) => source === this.#source && this.#end(detail, hasOutput));
+    source.addEventListener("error", ({ detail }) => source === this.#source && this.#lose(detail));
+    source.addEventListener("state", ({ detail }) => source === this.#source && this.#changeState(detail));
     source.addEventListener("output", ({ detail }) => this.#view?.transcript.append(detail.text));
     source.addEventListener("lost", ({ detail }) => this.#view?.transcript.lose(detail));
   }
 
   /** @param {{ state: string, problem: string }} state */
-  #announceTrouble({ state, problem }) {
+  #changeState({ state, problem }) {
     if (state === "reconnecting" && !isTroubleKnown) this.#view?.announce(problem);
     if (state === "reconnecting") isTroubleKnown = true;
     if (state === "live") isTroubleKnown = false;
+    if (state === "live") this.#retractUnreachable();
+    this.#render();
   }
 
-  /** Take back that the server can't be reached, once it can. @param {{ state: string }} state */
-  #retractUnreachable({ state }) {
-    const isUnreachable = this.#refusal instanceof TaskSourceError && this.#refusal.code === "unreachable";
-    if (state === "live" && isUnreachable) this.#refusal = null;
+  /** Take back that the server can't be reached, as it can. */
+  #retractUnreachable() {
+    if (this.#refusal instanceof TaskSourceError && this.#refusal.code === "unreachable") this.#refusal = null;
   }
 
   /** @type {Extract<TaskSourceOptions["headers"], Function>} */
@@ -224,6 +236,7 @@ export class TaskProgress extends Base {
     const isFirst = this.#snapshot === null;
     if (!isNews(snapshot, this.#snapshot, false)) return; // told again by another connection
     this.#snapshot = snapshot;
+    this.#retractUnreachable();
     noteTime(snapshot);
     if (hasEnded(snapshot)) {
       running.delete(this);
@@ -235,10 +248,12 @@ export class TaskProgress extends Base {
     this.#tell("progress", snapshot);
   }
 
-  /** @param {Snapshot | null} snapshot */
-  #end(snapshot) {
-    this.#isOver = true;
+  /** @param {Snapshot | null} snapshot @param {boolean} hasOutput */
+  #end(snapshot, hasOutput) {
     running.delete(this);
+    this.#isOutputOver ||= hasOutput;
+    if (this.#isOver) return; // it was only the output that was wanted
+    this.#isOver = true;
     this.#tell("end", snapshot);
   }
 
@@ -256,11 +271,17 @@ export class TaskProgress extends Base {
     this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
   }
 
+  /** Begin anew, without what comes of the task before: its end, or the answer to Cancel. */
   #forget() {
+    this.#source?.close();
+    this.#source = null;
+    running.delete(this);
     this.#isOver = false;
+    this.#isOutputOver = false;
     this.#snapshot = null;
     this.#error = null;
     this.#refusal = null;
+    this.#cancelling = null;
     this.#view?.transcript.clear();
   }
 
@@ -272,8 +293,9 @@ export class TaskProgress extends Base {
       state,
       problem,
       refusal: this.#refusal?.message ?? "",
-      cancelling: this.#cancelling,
+      cancelling: this.#cancelling !== null,
       showsOutput: this.output,
+      hasTask: this.src !== "",
     };
   }
 

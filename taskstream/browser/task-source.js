@@ -8,7 +8,7 @@ import { channelFor } from "./source/channels.js";
 import { TaskSourceError } from "./source/errors.js";
 import { TaskEvents } from "./source/events.js";
 import { Requests } from "./source/requests.js";
-import { hasEnded } from "./source/snapshot.js";
+import { complete, hasEnded } from "./source/snapshot.js";
 
 export { TaskSourceError, hasEnded };
 
@@ -32,6 +32,8 @@ export { TaskSourceError, hasEnded };
  * @property {number} [pollSeconds] between two questions while no stream gets through (2)
  * @property {number} [hiddenPollSeconds] between two questions while the page is hidden; 0 for none (0)
  */
+
+const CANCEL_SECONDS = 30;
 
 /** Those of connections, the worst first. */
 const STATES = /** @type {const} */ (["reconnecting", "polling", "connecting", "paused", "live"]);
@@ -92,10 +94,8 @@ export class TaskSource extends TaskEvents {
     const [first] = this.#entries.values();
     const entry = url === undefined ? first : this.#entries.get(new Address(url).status);
     if (!entry) throw new TypeError(`This source has no task ${url ?? ""}.`);
-    const { headers = {}, credentials = "same-origin" } = this.#options;
-    const signal = AbortSignal.timeout(30_000);
-    const requests = new Requests(headers, credentials);
-    const snapshot = await requests.json(entry.address.cancel, { method: "POST", signal });
+    const requests = new Requests(this.#options.headers ?? {}, this.#options.credentials ?? "same-origin");
+    const snapshot = complete(await requests.json(entry.address.cancel, CANCEL_SECONDS, { method: "POST" }));
     if (!entry.over) entry.channel.tell(entry.address.id, snapshot);
     return snapshot;
   }
@@ -158,8 +158,8 @@ export class TaskSource extends TaskEvents {
 
   /** @param {Address} address */
   #channelFor(address) {
-    const { headers = {}, credentials = "same-origin" } = this.#options;
-    return channelFor(address, headers, credentials, channelOptions(this.#options));
+    const { headers, credentials } = this.#options;
+    return channelFor(address, headers ?? {}, credentials ?? "same-origin", channelOptions(this.#options));
   }
 
   /** @param {() => Entry} entry @returns {Watcher} */
@@ -179,7 +179,7 @@ export class TaskSource extends TaskEvents {
   #take(entry, snapshot) {
     entry.snapshot = snapshot;
     this.#dispatch("snapshot", snapshot);
-    if (hasEnded(snapshot)) this.#end(entry);
+    if (hasEnded(snapshot) && !this.#isOver) this.#end(entry); // whoever was told may have closed it
   }
 
   /** @param {Entry} entry */

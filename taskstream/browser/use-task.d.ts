@@ -10,8 +10,8 @@
 export function useTask(url: string | null | undefined, options?: Omit<TaskSourceOptions, "signal">): TaskView & {
     cancel: () => Promise<Snapshot>;
 };
+export { TaskSourceError };
 export type Snapshot = import("./task-source.js").Snapshot;
-export type TaskSourceError = import("./task-source.js").TaskSourceError;
 export type TaskSourceOptions = import("./task-source.js").TaskSourceOptions;
 export type AskForHeaders = Extract<TaskSourceOptions["headers"], Function>;
 /**
@@ -39,3 +39,4 @@ export type TaskView = {
      */
     error: TaskSourceError | null;
 };
+import { TaskSourceError } from "./task-source.js";

@@ -1,10 +1,11 @@
 // The hook for React: const { snapshot, output, state, problem, error, cancel } = useTask(url, options)
 
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
-import { TaskSource } from "./task-source.js";
+import { TaskSource, TaskSourceError } from "./task-source.js";
+
+export { TaskSourceError };
 
 /** @typedef {import("./task-source.js").Snapshot} Snapshot */
-/** @typedef {import("./task-source.js").TaskSourceError} TaskSourceError */
 /** @typedef {import("./task-source.js").TaskSourceOptions} TaskSourceOptions */
 /** @typedef {Extract<TaskSourceOptions["headers"], Function>} AskForHeaders */
 
@@ -95,7 +96,15 @@ class WatchedTask {
   /** @param {string} url */
   #open(url) {
     const former = this.#source;
-    const source = new TaskSource(url, this.options);
+    let source;
+    try {
+      source = new TaskSource(url, this.options);
+    } catch (cause) {
+      const { message } = /** @type {TypeError} */ (cause); // an effect that throws would take the whole tree
+      const error = new TaskSourceError("refused", message, { cause });
+      this.current = { ...this.current, state: "failed", problem: message, error };
+      return;
+    }
     this.#source = source;
     former?.close();
     // The output comes again from its beginning.

@@ -70,12 +70,9 @@ def send(
         name: value.encode() if isinstance(value, str) and not value.isascii() else value
         for name, value in {**session.headers, **headers}.items()
     }
-    answer = in_thread(session.request, method, url, stream=True, timeout=timeout, **options)
+    request = partial(session.request, method, url, stream=True, timeout=timeout, **options)
     try:
-        return answer.result(timeout[0])
-    except (TimeoutError, KeyboardInterrupt):
-        answer.add_done_callback(lambda late: None if late.exception() else late.result().close())
-        raise
+        return within(timeout[0], request, close_late)
     except requests.HTTPError as error:
         if error.response is None:
             raise
@@ -160,25 +157,43 @@ def read_within(
         return read(count, decode_content=True)
     # One of our own: the connection's may be closed by its timeout, and given to another.
     with socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as connection:
-        piece = in_thread(read, count, decode_content=True)
-        try:
-            return piece.result(seconds)
-        except (TimeoutError, KeyboardInterrupt):
+
+        def end(reading: Future[bytes]) -> None:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            piece.exception()  # wait for the end of the reading: only then may the response be closed
-            raise
+            reading.exception()  # wait for the end of the reading: only then may the response be closed
+
+        return within(seconds, partial(read, count, decode_content=True), end)
 
 
-def in_thread(function: Callable[..., Result], *arguments: object, **options: object) -> Future[Result]:
-    """What a function returns or raises, in a thread that a program doesn't wait for at its end."""
+def within(
+    seconds: float, call: Callable[[], Result], give_up: Callable[[Future[Result]], object]
+) -> Result:
+    """What a call returns or raises, in a thread that a program doesn't wait for at its end.
+
+    Raises `TimeoutError` if that isn't known after so many seconds, once it was told to `give_up`.
+    """
     future: Future[Result] = Future()
+    Thread(target=settle, args=(future, call), daemon=True).start()
+    try:
+        return future.result(seconds)
+    except (TimeoutError, KeyboardInterrupt):
+        give_up(future)
+        raise
+    finally:
+        del future  # else an error is in a cycle with its traceback, and keeps a socket open
 
-    def run() -> None:
-        try:
-            future.set_result(function(*arguments, **options))
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
-            future.set_exception(error)
 
-    Thread(target=run, daemon=True).start()
-    return future
+def settle(future: Future[Result], call: Callable[[], Result]) -> None:
+    """Hand over what a call returns or raises."""
+    try:
+        future.set_result(call())
+    except BaseException as error:  # noqa: BLE001 - it is raised where the result is asked for
+        future.set_exception(error)
+    finally:
+        del future  # likewise
+
+
+def close_late(answer: Future[requests.Response]) -> None:
+    """Close an answer that nobody waits for any more, as soon as it is there."""
+    answer.add_done_callback(lambda late: None if late.exception() else late.result().close())

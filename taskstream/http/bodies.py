@@ -1,10 +1,12 @@
 """What `POST /start-task` accepts: the fields that every task has, and the parameters of its work."""
 
 import asyncio
-from typing import Annotated, Literal
+import json
+from functools import partial
+from typing import Annotated, Any, Literal
 
 from fastapi import HTTPException, Request
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model
 from starlette.requests import ClientDisconnect
 
 from taskstream.application import MAX_NAME
@@ -13,6 +15,9 @@ from taskstream.work import Parameters, Work, WorkTable
 
 BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10
+
+check_numbers = partial(json.dumps, allow_nan=False)
+"""Raises `ValueError` for NaN, Infinity and 1e400, which are no JSON."""
 
 
 class StartTask(Parameters):
@@ -70,10 +75,11 @@ class TaskIds(BaseModel, extra="forbid", strict=True):
             raise InvalidParameters(error.errors(), "body") from None
 
 
-class WorkOnly(BaseModel):
-    """The first look at a body, for the work that it is about."""
+class WorkOnly(BaseModel, extra="allow"):
+    """The first look at a body: for the work that it is about, and into what is of any type."""
 
     work: str | None = Field(None, strict=True)
+    __pydantic_extra__: dict[str, Annotated[Any, AfterValidator(check_numbers)]]
 
 
 async def read_body(request: Request) -> bytes:

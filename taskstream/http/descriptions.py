@@ -57,7 +57,7 @@ def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
             backend=tasks.registry.backend,
             tasks=total,
             running=running,
-            streams=tasks.streams.counts.open,
+            streams=tasks.streams.open,
             warning=tasks.registry.warning or None,
         )
         return Response(now.model_dump_json(exclude_none=True), media_type="application/json")
@@ -65,7 +65,7 @@ def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
     if find_spec("prometheus_client"):
 
         @router.head("/metrics", include_in_schema=False)
-        @router.get("/metrics", response_class=Response, response_model=None, responses=openapi.METRICS)
+        @router.get("/metrics", response_class=Response, responses=openapi.METRICS)
         async def metrics() -> Response:
             """Answer all that is counted, in Prometheus' text format."""
             from prometheus_client import CONTENT_TYPE_LATEST, generate_latest  # here: it is optional

@@ -26,20 +26,20 @@ class Numbers(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All metrics."""
-        counts, behind = self.streams.counts, self.streams.behind
-        yield Gauge("taskstream_streams_open", "Streams that are open", counts.open)
-        yield Gauge("taskstream_streams_behind", "Open streams whose connections are full", behind)
-        yield Counter("taskstream_streams_opened", "Streams that were opened", counts.opened)
+        streams = self.streams
+        yield Gauge("taskstream_streams_open", "Streams that are open", streams.open)
+        yield Gauge("taskstream_streams_behind", "Open streams whose connections are full", streams.behind)
+        yield Counter("taskstream_streams_opened", "Streams that were opened", streams.opened)
         closed = Counter(
             "taskstream_streams_closed", "Streams that were closed, by outcome", None, ["outcome"]
         )
         for outcome in get_args(Outcome):
-            closed.add_metric([outcome], counts.outcomes[outcome])
+            closed.add_metric([outcome], streams.outcomes[outcome])
         yield closed
         if (published := self.events_published) is not None:
             yield Counter("taskstream_events_published", "Events appended to logs", published)
-        yield Counter("taskstream_events_delivered", "Events sent to viewers, each counted", counts.events)
-        yield Counter("taskstream_bytes_delivered", "Bytes of events sent, without framing", counts.bytes)
+        yield Counter("taskstream_events_delivered", "Events sent to viewers, each counted", streams.events)
+        yield Counter("taskstream_bytes_delivered", "Bytes of events sent, without framing", streams.bytes)
         known = Gauge("taskstream_tasks", "Tasks that are known", labels=["status"])
         for status in TaskStatus:
             known.add_metric([status], self.tasks.get(status, 0))

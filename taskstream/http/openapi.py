@@ -135,6 +135,8 @@ def inlined(schema: Schema) -> Schema:
                 name = reference.rpartition("/")[2]
                 definition = {} if name in inside else definitions[name]
                 return inline({**definition, **others}, (*inside, name))
+            case {"discriminator": {"mapping": dict()}, **others}:  # to references; `const`s tell the same
+                return inline(others, inside)
             case dict():
                 return {key: inline(each, inside) for key, each in value.items() if key != "$defs"}
             case list():

@@ -12,9 +12,9 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Message, Receive, Scope, Send
 
-from taskstream.http.stream import CONNECTION, StreamConnection
+from taskstream.http.stream import CONNECTION, Stream, StreamConnection
 from taskstream.http.streams import Streams
-from taskstream.http.write_queue import Outcome, StreamCounts
+from taskstream.http.write_queue import Outcome
 from taskstream.viewers import Viewer
 
 LAYERS = {
@@ -56,7 +56,7 @@ class StreamResponse(EventSourceResponse):
         self._viewer = viewer
         self._streams = streams
         self._polled = wait_seconds is not None
-        self._events = events_of(viewer, streams.counts, self._retry, wait_seconds)
+        self._events = events_of(viewer, streams, self._retry, wait_seconds)
         super().__init__(
             self._events,
             sep="\n",
@@ -71,23 +71,20 @@ class StreamResponse(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-
-        async def send_body(message: Message) -> None:
-            if message["type"] != "http.response.start":
-                await send(message)
-
-        connection: StreamConnection | None = None if self._polled else scope.get(CONNECTION)
-        if connection and not self._reaches(connection, send):
-            connection = None
+        connection = self._connection(scope, send)
+        head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         self._streams.take_place()
         outcome: Outcome | None = "failed"
         try:
-            if connection and await self._attach(connection, send):
-                outcome = None  # the place is the stream's now
-                if self.background is not None:
-                    await self.background()
-                return
-            await super().__call__(scope, receive, send_body if connection else send)
+            if connection:
+                stream = Stream(self._viewer, connection, self._retry, self._streams)
+                if await connection.attach(stream, send(head)):
+                    outcome = None  # the place is the stream's now
+                    if self.background is not None:
+                        await self.background()
+                    return
+                send = partial(send_body, send)
+            await super().__call__(scope, receive, send)
             outcome = self._viewer.outcome or "left"
         except SendTimeoutError:
             outcome = "stalled"
@@ -99,35 +96,34 @@ class StreamResponse(EventSourceResponse):
                 self._streams.free_place(outcome)
                 self._viewer.release()
 
-    def _reaches(self, connection: StreamConnection, send: Send) -> bool:
-        """Whether nobody between this response and the connection could want to see or change the body."""
+    def _connection(self, scope: Scope, send: Send) -> StreamConnection | None:
+        """The connection, if it offers itself, and nobody before it could want to see bodies."""
+        connection: StreamConnection | None = scope.get(CONNECTION)
+        if connection is None or self._polled:
+            return None
         innermost = unwrapped(send)
         owned = connection.owns(innermost)
         if owned and self.body_iterator is self._events:
-            return True
+            return connection
         if not self._streams.said_slower:
             self._streams.said_slower = True
             changed_by = "what replaced body_iterator" if owned else function_of(innermost) or innermost
             logger.warning("Streams are slower: their bodies may be seen or changed by %s.", changed_by)
-        return False
-
-    async def _attach(self, connection: StreamConnection, send: Send) -> bool:
-        """Send the head, and attach the stream to the connection, if the head that arrives allows it."""
-        connection.hold()
-        try:
-            head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            await send(head)
-            return self._streams.attach(self._viewer, connection, self._retry)
-        finally:
-            connection.release()
+        return None
 
     @staticmethod
     async def _listen_for_exit_signal() -> None:
-        """Never return: the content ends when this server stops (see `stopping.py`).
+        """Never return: the content ends when this server stops (see `servers.py`).
 
         sse-starlette would end the stream when any server of this process has ever been told to stop.
         """
         await asyncio.Event().wait()
+
+
+async def send_body(send: Send, message: Message) -> None:
+    """Send a message, but not the head, which has been sent."""
+    if message["type"] != "http.response.start":
+        await send(message)
 
 
 def unwrapped(send: object) -> object:
@@ -151,7 +147,7 @@ def function_of(send: object) -> FunctionType | None:
 
 
 async def events_of(
-    viewer: Viewer, counts: StreamCounts, retry: bytes, wait_seconds: float | None
+    viewer: Viewer, streams: Streams, retry: bytes, wait_seconds: float | None
 ) -> AsyncGenerator[bytes, None]:
     """What a viewer sees, for sse-starlette."""
     with viewer:
@@ -161,8 +157,8 @@ async def events_of(
             yield b": ping\n\n"  # a proxy may hold back a head without a body
         while events or (wait_seconds is None and await viewer.wait()):
             if events:
-                counts.events += events.count(b"\n\n")
-                counts.bytes += len(events)
+                streams.events += events.count(b"\n\n")
+                streams.bytes += len(events)
                 yield events.replace(b"\n", retry, 1) if retry else events
                 retry = b""
             events = viewer.take() if wait_seconds is None else b""

@@ -6,8 +6,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, cast
 from urllib.parse import quote
 
-import fastapi.routing
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response, routing
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -28,11 +27,6 @@ Options = dict[str, Any]
 
 TaskIdQuery = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
-
-find_context: Callable[[Scope], Any] = getattr(
-    fastapi.routing, "_get_scope_effective_route_context", lambda _: None
-)
-"""Finds what a route is in an application, the dependencies of the routers that include it counted."""
 
 looked_up = attrgetter("dependencies", "query_params", "header_params", "cookie_params", "body_params")
 """What of a `Dependant` FastAPI finds out for each request."""
@@ -88,7 +82,8 @@ class TaskRoute(APIRoute):
     def _dependant_of(self, scope: Scope) -> Any:  # noqa: ANN401 - FastAPI's names for it aren't public
         """What the endpoint takes, if nothing has to be looked up for it; `None` if that isn't certain."""
         with suppress(AttributeError):  # not where FastAPI has changed
-            context = find_context(scope)
+            # What the route is in an application, the dependencies of the routers that include it counted.
+            context: Any = routing._get_scope_effective_route_context(scope)
             if context.original_route is self and not any(looked_up(context.dependant)):
                 return context.dependant
         return None
@@ -136,11 +131,7 @@ def add_start(router: APIRouter, tasks: "TaskStream") -> None:
 
 def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
     """The routes that stream."""
-    stream: Options = {
-        "response_class": Response,
-        "response_model": None,
-        "openapi_extra": openapi.STREAM_PARAMETERS,
-    }
+    stream: Options = {"response_class": Response, "openapi_extra": openapi.STREAM_PARAMETERS}
     stream_of_body: Options = {**stream, "openapi_extra": openapi.STREAM_PARAMETERS | openapi.TASK_IDS}
 
     @router.get("/tasks/{task_id}/stream", name="task_stream", responses=openapi.STREAM, **stream)

@@ -46,13 +46,8 @@ def refuse_unfit(dependency: Callable[..., Any]) -> None:
     dependants = [get_dependant(path="/", call=dependency)]
     for each in dependants:  # which grows by what each depends on
         dependants += each.dependencies
-        if each.body_params:
-            raise TypeError(
-                f"The scope of a TaskStream can't have the parameter '{each.body_params[0].name}': it is "
-                "of the body, which says what to start. Take a header or a cookie."
-            )
+        reasons = {field.name: "it is of the body. Take a header or a cookie" for field in each.body_params}
         if any("task_id" in (field.name, field.alias) for field in each.query_params):
-            raise TypeError(
-                "The scope of a TaskStream can't have the parameter 'task_id': it says whose a request is, "
-                "not whose a task is."
-            )
+            reasons["task_id"] = "it says whose a request is, not whose a task is"
+        for name, reason in reasons.items():
+            raise TypeError(f"The scope of a TaskStream can't have the parameter '{name}': {reason}.")

@@ -1,17 +1,18 @@
 """One open stream: a viewer, and the connection to which it is written.
 
 A stream is either up to date, and then it is written to together with all others of its log (see
-`broadcast.py`), or it is behind, and then it writes what its viewer has missed piece by piece, as
+`streams.py`), or it is behind, and then it writes what its viewer has missed piece by piece, as
 fast as the connection takes it. The cursor of the viewer is all that it needs to know for that.
 """
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
-from taskstream.http.write_queue import Outcome, chunk
+from taskstream.http.write_queue import Outcome, WriteQueue, Writer, chunk
 from taskstream.viewers import Viewer
 
 if TYPE_CHECKING:
@@ -29,27 +30,18 @@ class StreamConnection(Protocol):
     """What a connection does for a stream: `taskstream.server` has one."""
 
     @property
-    def write_paused(self) -> bool:
-        """Whether it has more to send than it should; `Stream.resume` is called when that has changed."""
-
-    @property
     def unsent_bytes(self) -> int:
         """How much it still has to send."""
 
     def owns(self, send: object) -> bool:
         """Whether this is the `send` of the response that is under way, with nothing around it."""
 
-    def hold(self) -> None:
-        """Hold back what the response writes from now on."""
+    async def attach(self, stream: "Stream", head: Awaitable[None]) -> bool:
+        """Let the head be sent; make the body the stream's business, if what arrives allows it.
 
-    def attach(self, stream: "Stream") -> bool:
-        """Make the body of the response this stream's business, if its head has come and allows it.
-
-        From then on `stream.write` is what writes to the connection.
+        Then `stream.write` writes to the connection, and the stream has begun. It is paused whenever the
+        connection has more to send than it should.
         """
-
-    def release(self) -> None:
-        """Send in one piece what has been held back."""
 
     def finish(self) -> None:
         """End the response; the connection may serve others."""
@@ -59,69 +51,63 @@ class StreamConnection(Protocol):
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class Stream:
+class Stream(Writer):
     """An open stream, from the moment at which it is attached to a connection."""
 
     steps_at_once = 1  # each may be a large piece
 
     viewer: Viewer
     connection: StreamConnection
-    active_at: float
-    """When it was last written to; if the connection takes no more, when that last sent something."""
     _retry: bytes
     _streams: "Streams"
+    active_at: float = 0
+    """When it was last written to; if the connection takes no more, when that last sent something."""
     closed: bool = False
+    paused: bool = False
     up_to_date: bool = False
     """Whether it can be written to with others of its log: it has begun, and can take more."""
     write: Callable[[bytes], object] = field(init=False)
     """Writes one chunk of the body. The connection sets it: an attribute, as it is called most."""
+    queue: WriteQueue = field(init=False)
     _unsent: float = math.inf
 
     def begin(self) -> None:
         """Write what the viewer has missed, or a comment: proxies may hold back a head without a body."""
-        if self.write_piece():
+        self.queue, self.active_at = self._streams.queue, self._streams.now()
+        self._streams.add(self)
+        for _ in islice(self.write_steps(), 1):
             self.resume()
-        elif self._retry and not self.closed:
+        if self._retry and not self.closed:
             self.write(PING)
 
-    def resume(self) -> None:
-        """Write soon what is new, in turn with others."""
-        self._streams.queue.add(self)
-
     def pause(self) -> None:
-        """Write nothing more until `resume` is called."""
-        self.up_to_date = False
+        """Write nothing more until it isn't paused any more, and `resume` is called."""
+        self.paused, self.up_to_date = True, False
         self._unsent = math.inf
 
     def write_steps(self) -> Iterator[None]:
         """Write what the viewer has not seen, as fast as the connection takes it, piece by piece."""
-        while self.write_piece():
-            yield
-
-    def write_piece(self) -> bool:
-        """Write the next piece of what the viewer has not seen, if any; whether there is more."""
-        viewer = self.viewer
-        if self.closed or self.connection.write_paused:
-            return False
+        viewer, streams = self.viewer, self._streams
         try:
-            if events := viewer.take():
-                self._streams.counts.events += events.count(b"\n\n")
-                self._streams.counts.bytes += len(events)
-                if self._retry:
-                    events, self._retry = events.replace(b"\n", self._retry, 1), b""
-                self.write(chunk(events))
-                self.active_at = self._streams.now()
-            if self.connection.write_paused:
-                return False
-            if not viewer.caught_up:
-                return True
-            if outcome := viewer.outcome:
-                self.end(outcome)
-            else:
-                self.up_to_date = viewer.shares and not self._retry
+            while not (self.closed or self.paused):
+                if events := viewer.take():
+                    streams.events += events.count(b"\n\n")
+                    streams.bytes += len(events)
+                    if self._retry:
+                        events, self._retry = events.replace(b"\n", self._retry, 1), b""
+                    self.write(chunk(events))
+                    self.active_at = streams.now()
+                if self.paused:
+                    return
+                if viewer.caught_up:
+                    if outcome := viewer.outcome:
+                        self.end(outcome)
+                    else:
+                        self.up_to_date = viewer.shares and not self._retry
+                    return
+                yield
         except Exception:  # noqa: BLE001 - it is logged, and the other streams are served
             self.fail()
-        return False
 
     def check(self, now: float, ping_seconds: float, stall_seconds: float) -> None:
         """Break a silence that has lasted for too long; give up on a viewer that has stopped reading."""
@@ -129,7 +115,7 @@ class Stream:
         if self.closed:
             return
         try:
-            if connection.write_paused:
+            if self.paused:
                 if connection.unsent_bytes < self._unsent:
                     self._unsent, self.active_at = connection.unsent_bytes, now
                 elif now - self.active_at >= stall_seconds:

@@ -1,15 +1,18 @@
-"""The open streams of an application: how many there may be, and what keeps them alive."""
+"""The open streams of an application: how many there may be, what keeps them alive, and broadcasts.
+
+In a broadcast an event is framed once, and written to all streams of its log in one loop.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 from taskstream.errors import StreamsFull
-from taskstream.http.broadcast import Broadcast
-from taskstream.http.stream import Stream, StreamConnection
-from taskstream.http.write_queue import SLICE, Outcome, StreamCounts, WriteQueue
+from taskstream.http.stream import Stream
+from taskstream.http.write_queue import SLICE, Outcome, WriteQueue, Writer, chunk
 from taskstream.log import Log
-from taskstream.viewers import Viewer
+from taskstream.viewers import Follower
 
 
 class Streams:
@@ -24,7 +27,13 @@ class Streams:
     ) -> None:
         self.ping_seconds = ping_seconds
         self.stall_seconds = stall_seconds
-        self.counts = StreamCounts()
+        self.open = self.opened = 0
+        """How many streams there are, and have been."""
+        self.outcomes: Counter[Outcome] = Counter()
+        self.events = 0
+        """Events delivered: one that goes to ten viewers counts ten times."""
+        self.bytes = 0
+        """Their size as Server-Sent Events, without the chunks of HTTP."""
         self.said_slower = False
         self.queue = WriteQueue()
         self.now = now
@@ -35,33 +44,28 @@ class Streams:
     @property
     def behind(self) -> int:
         """How many streams wait for their connections to take more."""
-        return sum(stream.connection.write_paused for stream in self._attached)
+        return sum(stream.paused for stream in self._attached)
 
     def take_place(self) -> None:
         """Count one more stream. Raises `StreamsFull`."""
-        if self.counts.open >= self._limit:
+        if self.open >= self._limit:
             raise StreamsFull(f"All {self._limit} streams are taken: try again later.")
-        self.counts.open += 1
-        self.counts.opened += 1
+        self.open += 1
+        self.opened += 1
 
     def free_place(self, outcome: Outcome) -> None:
         """Count one stream less."""
-        self.counts.open -= 1
-        self.counts.outcomes[outcome] += 1
+        self.open -= 1
+        self.outcomes[outcome] += 1
 
-    def attach(self, viewer: Viewer, connection: StreamConnection, retry: bytes) -> bool:
-        """Have a viewer's events written to a connection, if that allows it."""
-        stream = Stream(viewer, connection, self.now(), retry, self)
-        if not connection.attach(stream):
-            return False
+    def add(self, stream: Stream) -> None:
+        """Have a stream written to together with the others of its logs."""
         self._attached.add(stream)
-        for log in viewer.logs:
+        for log in stream.viewer.logs:
             if log not in self._broadcasts:
                 self._broadcasts[log] = Broadcast(log, self)
-                log.listeners.add(self._broadcasts[log].listener)
+                log.listeners.add(self._broadcasts[log].resume)
             self._broadcasts[log].streams.add(stream)
-        stream.begin()
-        return True
 
     def remove(self, stream: Stream, outcome: Outcome) -> None:
         """Free the place of a stream that is closed."""
@@ -70,8 +74,8 @@ class Streams:
             broadcast = self._broadcasts[log]
             broadcast.streams.remove(stream)
             if not broadcast.streams:
-                log.listeners.discard(broadcast.listener)
-                del broadcast.listener, self._broadcasts[log]  # a cycle, which would keep the log
+                log.listeners.discard(broadcast.resume)
+                del self._broadcasts[log]
         self.free_place(outcome)
 
     async def watch(self) -> None:
@@ -83,3 +87,46 @@ class Streams:
                 stream.check(now, self.ping_seconds, self.stall_seconds)
                 if number % SLICE == 0:
                     await asyncio.sleep(0)
+
+
+class Broadcast(Writer):
+    """The open streams of one log, which it passes over whenever there is something new.
+
+    Those whose viewers have read as far as the pass before are written one chunk, framed once; the
+    others, and those that show more than this log, write for themselves. Ids alone decide which of the
+    two it is, so that streams may join, pause, catch up and end while a pass is under way.
+    """
+
+    steps_at_once = SLICE
+
+    def __init__(self, log: Log, streams: Streams) -> None:
+        self.streams: set[Stream] = set()
+        self.queue = streams.queue
+        self._log = log
+        self._all = streams
+        self._sent_id = log.last_id
+
+    def write_steps(self) -> Iterator[None]:
+        """Pass over the streams until all that is new has been written; yields after each stream."""
+        log = self._log
+        while self.streams and (log.closed or self._sent_id != log.last_id):
+            start = self._sent_id  # if it is closed, each stream ends by itself
+            events, self._sent_id = (b"", log.last_id) if log.closed else log.after(start)
+            end, framed, now, written = self._sent_id, chunk(events), self._all.now(), 0
+            for stream in list(self.streams):  # what is done in here is done for each viewer of each event
+                viewer: Follower = stream.viewer  # type: ignore[assignment] # as `up_to_date` says
+                if events and stream.up_to_date and viewer.last_event_id == start:
+                    try:
+                        stream.write(framed)
+                    except Exception:  # noqa: BLE001 - it is logged, and the others are served
+                        stream.fail()
+                    viewer.last_event_id = end
+                    stream.active_at = now
+                    written += 1
+                else:
+                    stream.resume()
+                yield
+            self._all.events += events.count(b"\n\n") * written
+            self._all.bytes += len(events) * written
+            if not events:
+                return

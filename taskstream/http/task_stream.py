@@ -14,10 +14,9 @@ from taskstream.backends import LazyCelery, open_registry
 from taskstream.encoding import to_json
 from taskstream.errors import NO_STORE, InvalidParameters
 from taskstream.http.named_events import NamedFollower, NameEvent
-from taskstream.http.processes import warn_of_many
 from taskstream.http.response import StreamResponse
 from taskstream.http.router import create_router
-from taskstream.http.stopping import on_server_stop
+from taskstream.http.servers import on_server_stop, warn_of_many
 from taskstream.http.streams import Streams
 from taskstream.log import Log
 from taskstream.registry import Registry

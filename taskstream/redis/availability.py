@@ -137,10 +137,11 @@ async def answer_to(request: Callable[[], Awaitable[Answer]]) -> Answer:
 
 async def retry_until_available(request: Callable[[], Awaitable[Answer]]) -> Answer:
     """The answer to a request, however long Redis is out of reach or refuses changes."""
-    redis = Availability()
+    redis = None
     while True:
         try:
             return await request()
         except RedisError as error:
+            redis = redis or Availability()
             redis.record_error(error)
             await asyncio.sleep(RETRY_SECONDS)

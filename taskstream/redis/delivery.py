@@ -8,8 +8,7 @@ from redis.exceptions import OutOfMemoryError
 
 from taskstream.events import Event, Kind
 from taskstream.redis.availability import retry_until_available
-from taskstream.redis.logs import RedisLogs
-from taskstream.redis.replies import Position
+from taskstream.redis.logs import Position, RedisLogs
 from taskstream.tasks import Checkpoint, Task
 
 BATCH = 100
@@ -59,8 +58,7 @@ class Delivery:
         """Append all that is waiting, unless the task has ended elsewhere."""
         async with self._sending:
             while self._waiting and not self._refused:
-                if not await self._followed():
-                    await retry_until_available(self._append)
+                await retry_until_available(self._append)
                 reporter = self._task.reporter
                 if reporter is not None and reporter.paused and self._waiting < BATCH:
                     reporter.resume()
@@ -82,21 +80,10 @@ class Delivery:
             await self._send(events)
         self._sent_id = (events or piece)[-1].id
 
-    async def _followed(self) -> bool:
-        """Append what is waiting in few steps, if it is one event that follows what was appended last."""
-        before, self._position = self._position, None
-        if before is None or self._waiting > 1:
-            return False
-        task_id, status = self._task.task_id, self._task.outline.status
-        [event] = self._task.log.events_after(self._sent_id)
-        self._position = await self._logs.follow(task_id, event, self._writer, status, before)
-        if self._position:
-            self._sent_id = event.id
-        return self._position is not None
-
     async def _send(self, events: list[Event]) -> None:
         if events:  # the numbers of those that are lost are left out
-            self._position = await self._logs.append(self._task.task_id, events, self._writer)
+            before, self._position = self._position, None  # which, after an error, isn't known
+            self._position = await self._logs.append(self._task.task_id, events, self._writer, before)
             self._refused = self._position is None
 
     def _published(self) -> None:

@@ -2,19 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from contextlib import suppress
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, RedisError
 
-from taskstream.events import Event, Kind, TaskStatus
+from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
 from taskstream.redis.availability import ANSWER_SECONDS, CONNECTION_OPTIONS, answer_to, retry_once
-from taskstream.redis.replies import Creation, Decision, Page, Position, logged_event
 from taskstream.settings import Settings
 
 LEASE_SECONDS = 10
@@ -39,6 +37,47 @@ LOST = "FAILURE worker lost"
 """The end of a task whose lease was not renewed: status and message."""
 
 
+KINDS = {kind.encode(): kind for kind in Kind}
+
+Decision = Sequence[bytes]
+"""How a task has to end: its id, status and message; what its last event follows: number, and snapshot."""
+
+
+class Page(NamedTuple):
+    """Some events of a log, and what is said about them."""
+
+    events: list[Event]
+    newest_id: int
+    """The number of the newest entry of the log, if this page doesn't reach it; else 0."""
+    gapless: bool
+    """Whether they follow the event after which they were asked for, as that is still in the log."""
+    snapshot: Event | None
+    """The latest snapshot, if it was read from its beginning."""
+    scope: str | None
+    """Whose the task is, likewise."""
+
+    @classmethod
+    def of(cls, reply: Sequence[Any]) -> "Page":
+        """Decode a reply."""
+        newest_id, gapless, snapshot, scope, *entries = reply
+        events = [logged_event(*entries[i : i + 3]) for i in range(0, len(entries), 3)]
+        number, _, data = snapshot.partition(b" ")  # and another one, but by older versions
+        latest = logged_event(number, b"", data.lstrip(b" ")) if snapshot else None
+        return cls(events, int(newest_id), bool(gapless), latest, scope.decode() or None)
+
+
+class Position(NamedTuple):
+    """Where the latest event of a writer is in a log, while nothing else has happened to the task."""
+
+    id: int
+    sent_id: int
+    """Its number, as its writer counts."""
+    history: bytes
+    status: bytes
+    room: int
+    """Bytes that may follow before the memory that the log takes is looked at."""
+
+
 def script(*names: str) -> str:
     """The Lua in some files, as one script, whose one key is the namespace with a colon."""
     return "".join((files(__package__) / f"{name}.lua").read_text(encoding="utf-8") for name in names)
@@ -60,7 +99,7 @@ class RedisLogs:
         self._connections = asyncio.Semaphore(connections)
         self._commands = self.redis.register_script(script(*COMMANDS))
         self._read = self.redis.register_script(script("read"))
-        self._follow = self.redis.register_script(script("follow"))
+        self._follow_script = self.redis.register_script(script("follow"))
 
     async def create(
         self,
@@ -71,7 +110,7 @@ class RedisLogs:
         key: IdempotencyKey | None = None,
         scope: str | None = None,
         deadline: float = float("inf"),
-    ) -> tuple[Creation, str]:
+    ) -> tuple[str, str]:
         """Begin a log with its first event, and queue the message for a worker.
 
         The outcome, and the id of the task that was created, now or before. `deadline` is a time of Redis'
@@ -81,62 +120,54 @@ class RedisLogs:
         outcome, created_id = await self.call(
             "create", task_id, data, message, max_tasks, RESUBMIT_SECONDS, deadline, *names, scope or ""
         )
-        return Creation(outcome.decode()), created_id.decode()
+        return outcome.decode(), created_id.decode()
 
-    async def append(self, task_id: str, events: Sequence[Event], writer: str) -> Position | None:
+    async def append(
+        self, task_id: str, events: Sequence[Event], writer: str, before: Position | None = None
+    ) -> Position | None:
         """Append events, whose `id` is how their writer counts them; in the log they get their numbers.
 
         Not if another writer has begun the task, or it has ended, its end was decided, or it is forgotten.
-        What a server says has no writer, and has to follow the event that it was made from.
+        What a server says has no writer, and has to follow the event that it was made from. An event
+        right behind the one `before` is appended in few steps.
         """
+        if before and (after := await self._follow(task_id, events[-1], writer, before)):
+            return after
         last, settings = int(events[-1].kind is Kind.LAST), self.settings
         lengths = (settings.history_length, settings.history_bytes)
         times = (settings.retention_seconds, max(settings.retention_seconds, LAST_EVENT_SECONDS))
         values = (value for event in events for value in event)
         reply = await self.call("append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values)
-        return Position(int(reply[0]), reply[1], reply[2].decode(), PAGE_BYTES) if reply else None
+        return Position(int(reply[0]), events[-1].id, reply[1], reply[2], PAGE_BYTES) if reply else None
 
-    async def follow(
-        self, task_id: str, event: Event, writer: str, status: TaskStatus, before: Position
-    ) -> Position | None:
-        """Append an event right behind the one before, in few steps; `None` if it has to be by `append`.
+    async def _follow(self, task_id: str, event: Event, writer: str, before: Position) -> Position | None:
+        """Append the event that follows the one before, if nothing else has happened to the task.
 
         Over the one connection of a worker, without what redis-py does around a command: that costs as much
         as sending it.
         """
         count, kind, data = event
-        after = Position(before.id + 1, before.history, status, before.room - len(data))
+        after = Position(before.id + 1, count, before.history, before.status, before.room - len(data))
+        same_status = kind is Kind.OUTPUT or (kind is Kind.SNAPSHOT and before.status == b"PROGRESS")
         connection = self.redis.connection
-        if status != before.status or after.room < 0 or kind in (Kind.LAST, Kind.LOST) or not connection:
+        if count != before.sent_id + 1 or not same_status or after.room < 0 or not connection:
             return None
         values = (task_id, writer, count, kind, data, after.id, after.history, self.settings.history_length)
-        command = pack_command(("EVALSHA", self._follow.sha, 1, self._key_prefix, *values))  # type: ignore[arg-type]  # of any length
-        with suppress(RedisError, RuntimeError, TimeoutError):  # of which `append` will learn as well
-            try:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    await connection.send_packed_command(command, check_health=False)
-                    return after if await connection.read_response() else None
-            except NoScriptError:
-                await answer_to(lambda: self.redis.script_load(self._follow.script))
+        command = pack_command(("EVALSHA", self._follow_script.sha, 1, self._key_prefix, *values))  # type: ignore[arg-type]  # of any length
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await connection.send_packed_command(command, check_health=False)
+                return after if await connection.read_response() else None
+        except NoScriptError:
+            await answer_to(lambda: self.redis.script_load(self._follow_script.script))
+        except (RedisError, RuntimeError, TimeoutError):
+            pass  # `append` will learn of it as well
         return None
 
     async def read(self, positions: Sequence[tuple[str, int]]) -> list[Page]:
         """A page of each log, after the event at a position; of the first logs only, if there is much."""
         arguments = (each for position in positions for each in position)
         return [Page.of(reply) for reply in await self._run(self._read, PAGE, PAGE_BYTES, *arguments)]
-
-    async def latest(self, task_id: str) -> tuple[Event, str | None] | None:
-        """The latest snapshot of a task that is remembered, numbered like its latest event; whose it is."""
-        reply = await self.call("latest", task_id)
-        return (logged_event(reply[0], b"", reply[1]), reply[2].decode() or None) if reply else None
-
-    async def decide(self, task_id: str, status: str, message: str) -> Decision | None:
-        """Decide how a task ends, if it has not ended and no other end was decided before.
-
-        From now on no worker's events are appended; the last event remains to be.
-        """
-        reply = await self.call("decide", task_id, status, message)
-        return Decision.of(reply) if reply else None
 
     async def sweep(self) -> tuple[float, list[Decision], bool, list[str]]:
         """Find lost messages and lost workers.
@@ -146,8 +177,7 @@ class RedisLogs:
         time, decisions, works, waiting = await self.call(
             "sweep", LEASE_SECONDS, RESUBMIT_SECONDS, PAUSE_SECONDS, LOST
         )
-        ids = [task_id.decode() for task_id in waiting]
-        return float(time), [Decision.of(decision) for decision in decisions], bool(works), ids
+        return float(time), decisions, bool(works), [task_id.decode() for task_id in waiting]
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -160,3 +190,9 @@ class RedisLogs:
     async def _run(self, script: AsyncScript, *arguments: str | bytes | float) -> Any:  # noqa: ANN401 - a reply
         async with self._connections:
             return await retry_once(self.redis, lambda: script([self._key_prefix], arguments))
+
+
+def logged_event(event_id: bytes, kind: bytes, data: bytes) -> Event:
+    """An event as Redis has it; of a kind that only a later version knows, it is lost here."""
+    number = int(event_id)
+    return Event(number, KINDS[kind], data) if kind in KINDS else Event.of_lost(number, number)

@@ -7,15 +7,14 @@ otherwise the log is read and, as notifications may be missed, with each sweep.
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import islice
 
 from taskstream.events import Event, Kind
 from taskstream.redis.availability import Availability
-from taskstream.redis.logs import RedisLogs
+from taskstream.redis.logs import Page, RedisLogs, logged_event
 from taskstream.redis.notifications import Notifications
 from taskstream.redis.remote import RemoteTask
-from taskstream.redis.replies import Page, logged_event
 from taskstream.settings import Settings
 
 IDLE_SECONDS = 10
@@ -38,7 +37,7 @@ class Mirror(RemoteTask):
         """Add the event that a notification has; false if it has none, or not the next one."""
         if not notification.startswith(b"+%d " % (self.position + 1)):
             return False
-        self._add([logged_event(*notification[1:].split(b" ", 2))])
+        self.receive([logged_event(*notification[1:].split(b" ", 2))])
         return True
 
     def add(self, page: Page, position: int) -> bool:
@@ -49,12 +48,15 @@ class Mirror(RemoteTask):
             return True
         if page.snapshot and page.events and self.log.latest_id < page.snapshot.id < page.events[0].id:
             self.receive([page.snapshot])  # its place in the log was trimmed
-        self._add(page.events)
+        self.receive(page.events)
         return page.newest_id > self.position
 
-    def _add(self, events: Sequence[Event]) -> None:
-        self.receive(events)
-        self.position = max(self.position, events[-1].id if events else 0)
+    def receive(self, events: Iterable[Event]) -> None:
+        """Append the events that are new here."""
+        for event in events:
+            if event.id > self.log.last_id:
+                self.log.append(event.data, event.kind, event.id)
+            self.position = max(self.position, event.id)
 
 
 class Mirrors:

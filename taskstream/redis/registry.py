@@ -17,7 +17,6 @@ from taskstream.redis.logs import RedisLogs
 from taskstream.redis.messages import celery_message, check_namespace
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.redis.remote import carry_out, end_task, find_task
-from taskstream.redis.replies import Creation
 from taskstream.registry import CLOSE_SECONDS
 from taskstream.settings import Settings
 from taskstream.tasks import Task
@@ -66,13 +65,13 @@ class RedisRegistry:
                 task.task_id, task.log.latest, message, self._settings.max_tasks, key, scope, deadline
             )
         match outcome:
-            case Creation.FULL:
+            case "full":
                 raise RegistryFull(self._settings.max_tasks)
-            case Creation.KEY_REUSED:
+            case "key reused":
                 raise IdempotencyKeyReused
-            case Creation.CREATED:
+            case "created":
                 return task
-        earlier = await self.get(created_id) if outcome is Creation.KNOWN else None
+        earlier = await self.get(created_id) if outcome == "known" else None
         if earlier is None:  # the start came too late, or Redis has lost what it knew
             raise BackendUnavailable(OUT_OF_REACH)
         return earlier
@@ -84,12 +83,11 @@ class RedisRegistry:
         """
         mirror = self._mirrors.get(task_id)
         if mirror and (not last_event_id or mirror.log.parse_id(last_event_id)):
-            if not self._redis.available:
-                return mirror
-            with suppress(BackendUnavailable):
-                [mirror] = await self._read([task_id])
-        else:
-            [mirror] = await self.get_many([task_id])
+            if self._redis.available:
+                with suppress(BackendUnavailable):
+                    [mirror] = await self._read([task_id])
+            return mirror
+        [mirror] = await self.get_many([task_id])
         return mirror
 
     async def get_many(self, task_ids: Sequence[str]) -> Sequence[Mirror | None]:

@@ -1,12 +1,10 @@
 """Tasks as their logs in Redis have them, in a server or a worker."""
 
-from collections.abc import Iterable
 from typing import Self
 
-from taskstream.events import Event, Snapshot, TaskStatus
+from taskstream.events import Snapshot, TaskStatus
 from taskstream.log import Log
-from taskstream.redis.logs import RedisLogs
-from taskstream.redis.replies import Decision
+from taskstream.redis.logs import Decision, RedisLogs
 from taskstream.settings import Settings
 from taskstream.tasks import Task
 
@@ -19,11 +17,11 @@ class RemoteTask(Task):
         self._overdue = False
 
     @classmethod
-    def after(cls, task_id: str, latest: Event, settings: Settings) -> Self:
-        """A task that is continued, or ended, after this event."""
+    def after(cls, task_id: str, number: bytes, snapshot: bytes, settings: Settings) -> Self:
+        """A task that is continued, or ended, after the event of this number."""
         task = cls(task_id, settings)
-        task.receive([latest])
-        task.outline = Snapshot.from_json(latest.data)
+        task.log.append(snapshot, event_id=int(number))
+        task.outline = Snapshot.from_json(snapshot)
         return task
 
     def stop_overdue(self) -> None:
@@ -41,26 +39,20 @@ class RemoteTask(Task):
             status, message = TaskStatus.FAILURE, "It took longer than its soft time limit"
         super().publish(status, message, progress, data)
 
-    def receive(self, events: Iterable[Event]) -> None:
-        """Append the events that are new here."""
-        for event in events:
-            if event.id > self.log.last_id:
-                self.log.append(event.data, event.kind, event.id)
-
 
 async def find_task(logs: RedisLogs, task_id: str) -> RemoteTask | None:
     """A task that is remembered, to be continued after its latest event."""
-    if not (found := await logs.latest(task_id)):
+    if not (found := await logs.call("latest", task_id)):
         return None
-    latest, scope = found
-    task = RemoteTask.after(task_id, latest, logs.settings)
-    task.scope = scope
+    number, data, scope = found
+    task = RemoteTask.after(task_id, number, data, logs.settings)
+    task.scope = scope.decode() or None
     return task
 
 
 async def end_task(logs: RedisLogs, task_id: str, status: TaskStatus, message: str) -> None:
     """End a task that has not ended, whatever its worker does at the same moment."""
-    while decision := await logs.decide(task_id, status, message):
+    while decision := await logs.call("decide", task_id, status, message):
         if await carry_out(logs, decision):
             return
 
@@ -70,7 +62,8 @@ async def carry_out(logs: RedisLogs, decision: Decision) -> bool:
 
     False if the task has ended meanwhile, or Redis has lost the decision.
     """
-    task = RemoteTask.after(decision.task_id, decision.latest, logs.settings)
-    task.publish(TaskStatus(decision.status), decision.message)
-    events = task.log.events_after(decision.latest.id)
+    task_id, status, message, number, data = decision
+    task = RemoteTask.after(task_id.decode(), number, data, logs.settings)
+    task.publish(TaskStatus(status.decode()), message.decode())
+    events = task.log.events_after(int(number))
     return await logs.append(task.task_id, events, writer="") is not None

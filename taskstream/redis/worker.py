@@ -62,16 +62,15 @@ class Leases:
         done = threading.Event()
 
         def keep_renewing() -> None:
-            has_to_run = True
-            while has_to_run and not done.is_set():
+            while not done.is_set():
                 try:
-                    has_to_run = self.renew(task_id)
+                    if not self.renew(task_id):
+                        loop.call_soon_threadsafe(on_end)
+                        return
                     self._availability.record_answer()
-                except RedisError as error:  # as far as is known, it has to
+                except RedisError as error:  # as far as is known, it has to be run
                     self._availability.record_error(error)
-                done.wait(RENEW_SECONDS if has_to_run else 0)
-            if not has_to_run:
-                loop.call_soon_threadsafe(on_end)
+                done.wait(RENEW_SECONDS)
 
         thread = threading.Thread(target=keep_renewing, daemon=True)
         thread.start()

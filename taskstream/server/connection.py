@@ -29,6 +29,8 @@ HEAD_BYTES = 64 * 1024
 """Request line and headers; and whatever else of a request is not its body."""
 LINGER_SECONDS = 2
 """How long a refused client may go on sending: if we didn't read that, it could not read our answer."""
+READ_AHEAD_BYTES = 128 * 1024
+"""How much is read of what comes behind the request of an open stream, to notice when its viewer leaves."""
 PIPELINED_REQUESTS = 500
 """Requests of a connection that wait for the answer to one before them, at some 3 KiB each."""
 PIPELINED_IN_ALL = 5000
@@ -79,7 +81,9 @@ class Connection(StreamingProtocol):
         self._head_bytes += len(data)
         super().data_received(data)
         if self._stream is not None:
-            self.read_ahead(data)
+            self._read_ahead_bytes += len(data)
+            if self._read_ahead_bytes < READ_AHEAD_BYTES:
+                self.flow.resume_reading()  # which uvicorn has paused behind a second request
         if self._head_bytes > HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE)
 
@@ -94,7 +98,7 @@ class Connection(StreamingProtocol):
         if refusal := self._find_refusal():
             self._refuse(*refusal)
             raise HttpParserError  # it stops the parser
-        self._in_head = False
+        self._in_head, self._head_bytes = False, 0
         if self._deadline is not None:
             self._deadline.cancel()
         super().on_headers_complete()
@@ -105,17 +109,8 @@ class Connection(StreamingProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A part of the body, whose size is the application's business."""
-        self._head_bytes -= len(body)
+        self._head_bytes = 0
         super().on_body(body)
-
-    def on_chunk_complete(self) -> None:
-        """A chunk of a body ends: its framing is neither head nor body."""
-        self._head_bytes = 0
-
-    def on_message_complete(self) -> None:
-        """A request ends, and the next one may begin."""
-        self._head_bytes = 0
-        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request, unless it is there already."""
@@ -147,15 +142,13 @@ class Connection(StreamingProtocol):
             return HTTPStatus.BAD_REQUEST, "A request that asks for another protocol can't have a body."
         if len(self.pipeline) >= PIPELINED_REQUESTS:
             return HTTPStatus.BAD_REQUEST, f"More than {PIPELINED_REQUESTS} requests wait for answers."
-        if len(self.pipeline) % 4 == 3 and self._count_pipelined() >= PIPELINED_IN_ALL:
-            return HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests of all clients wait for answers."
+        if len(self.pipeline) % 4 == 3:  # not for each request, as counting takes a while
+            waiting = sum(len(getattr(each, "pipeline", ())) for each in self.connections)
+            if waiting >= PIPELINED_IN_ALL:
+                return HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests of all clients wait for answers."
         if count and self.hosts and not self.hosts.fullmatch(self.headers[names.index(b"host")][1]):
             return HTTPStatus.MISDIRECTED_REQUEST, UNKNOWN_HOST
         return None
-
-    def _count_pipelined(self) -> int:
-        """How many requests of all connections wait: not for each request, as it takes a while."""
-        return sum(len(getattr(each, "pipeline", ())) for each in self.connections)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._response = cycle

@@ -5,6 +5,7 @@ import gc
 import os
 import re
 import select
+import signal
 import socket
 import sys
 import threading
@@ -37,6 +38,10 @@ class Server(uvicorn.Server):
     """What ends the process if nothing else does."""
     has_returned = False
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._process_id = os.getpid()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let the open requests end, cut those that don't."""
         cut = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._cut_connections)
@@ -45,7 +50,10 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; at the second signal, at once. uvicorn would leave the streams open and the tasks alone."""
-        if self.ending:
+        if os.getpid() != self._process_id:  # a process that some work has forked, with our handlers
+            signal.signal(sig, signal.SIG_DFL)
+            signal.raise_signal(sig)
+        elif self.ending:
             asyncio.get_running_loop().call_soon_threadsafe(self._cut_connections)
         else:
             self.ending = threading.Timer(END_SECONDS, self._end, [sig])  # first: the second signal

@@ -1,14 +1,21 @@
 """The settings of `python app.py`: each is a flag, and a variable that begins with `TASKSTREAM_`."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Self, cast
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
 from taskstream.backends import check_database
 from taskstream.settings import Settings, SettingsKeywords, shown
+
+NAMES = {
+    "cors_origins": (r"(\*|null|[a-z][a-z0-9+.-]*://[^/\s]+)?", "https://example.com, without a path"),
+    "allowed_hosts": (r"(\*|[^*/:\s]+|\[?([0-9a-f.]*:){2,}[0-9a-f.]*\]?)?", "example.com, without a port"),
+}
+"""What each of several names has to be, and an example."""
 
 
 class ServerSettings(BaseSettings, Settings):
@@ -39,6 +46,16 @@ class ServerSettings(BaseSettings, Settings):
         if database:
             check_database(database)
         return database
+
+    @field_validator("cors_origins", "allowed_hosts")
+    @classmethod
+    def check_names(cls, names: str | None, info: ValidationInfo) -> str | None:
+        """What a browser can send: anything else would never match."""
+        pattern, like = NAMES[str(info.field_name)]
+        for name in (names or "").split(","):
+            if not re.fullmatch(pattern, name.strip(), re.IGNORECASE):
+                raise ValueError(f"{name.strip()!r} is not like {like}")
+        return names
 
     @property
     def hosts(self) -> list[str]:

@@ -6,6 +6,8 @@ longer than writing it. Between two events a stream needs none of them: it is a 
 
 import asyncio
 import math
+from collections.abc import Awaitable
+from io import BytesIO
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -13,32 +15,8 @@ from taskstream.http.stream import Stream
 
 CHUNKED = b"transfer-encoding: chunked\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
-READ_AHEAD_BYTES = 128 * 1024
-"""How much is read of what comes behind the request of an open stream, to notice when its viewer leaves."""
 UNREAD_BYTES = 64 * 1024
 """What a client has to take of an answer in `StreamingProtocol.unread_seconds`."""
-
-
-class HeldResponse:
-    """Stands in for the transport of one response, and holds back what that writes."""
-
-    def __init__(self, response: RequestResponseCycle) -> None:
-        self.response = response
-        self.data = b""
-        self.closing = False
-        response.transport = self  # type: ignore[assignment]
-
-    def write(self, data: bytes) -> None:
-        """Hold back some bytes."""
-        self.data += data
-
-    def close(self) -> None:
-        """Have the transport closed when it has been given what is held back."""
-        self.closing = True
-
-    def is_closing(self) -> bool:
-        """Whether it will be closed."""
-        return self.closing
 
 
 class StreamingProtocol(HttpToolsProtocol):
@@ -48,7 +26,8 @@ class StreamingProtocol(HttpToolsProtocol):
     """How long a client may leave the end of an answer unread when its connection ends."""
     _response: RequestResponseCycle | None = None
     """The response that is under way."""
-    _held: HeldResponse | None = None
+    _held: BytesIO | None = None
+    """What stands in for its transport, while what is written is held back."""
     _stream: Stream | None = None
     _chunked = True
     _read_ahead_bytes = 0
@@ -56,55 +35,50 @@ class StreamingProtocol(HttpToolsProtocol):
     _unread: asyncio.TimerHandle | None = None
 
     @property
-    def write_paused(self) -> bool:
-        """Whether the transport has more to send than it should."""
-        return self.flow.write_paused
-
-    @property
     def unsent_bytes(self) -> int:
         """How much the transport has to send."""
         return self.transport.get_write_buffer_size()
 
     def owns(self, send: object) -> bool:
-        """Whether this is the `send` of the response that is under way, with nothing around it."""
-        return self._response is not None and send == self._response.send
+        """Whether this is the `send` of the response that is under way, or of a client that has left."""
+        return self._response is None or send == self._response.send
 
-    def hold(self) -> None:
-        """Hold back what the response writes from now on."""
-        if self._response is not None:  # or the client has left before the response began
-            self._held = HeldResponse(self._response)
+    async def attach(self, stream: Stream, head: Awaitable[None]) -> bool:
+        """Let the head be sent; make the body the stream's business, if what arrives allows it.
 
-    def attach(self, stream: Stream) -> bool:
-        """Make the body this stream's business, if the head that is held back allows it."""
-        held = self._held
-        if held is None or not held.response.chunked_encoding:
-            return False
-        if not held.data.startswith(b"HTTP/1.1 ") or b"\r\ncontent-encoding:" in held.data:
-            return False
-        self._chunked = held.response.scope["http_version"] == "1.1"
-        if self._chunked:
-            stream.write = held.write
-        else:
-            held.data = held.data.replace(CHUNKED, b"", 1)  # HTTP/1.0 knows no chunks: the body ends at EOF
-            stream.write = self._write_content
-        self._stream = stream
-        self._forget_request(held.response)
-        self._read_ahead_bytes = 0
-        self.flow.resume_reading()
-        return True
+        What the stream has to write already goes out in one piece with the head.
+        """
+        response, self._held = self._response, BytesIO()
+        if response is not None:
+            response.transport = self._held  # type: ignore[assignment]
+        try:
+            await head
+            if response is None or not response.chunked_encoding:
+                return False
+            self._stream = stream
+            self._chunked = response.scope["http_version"] == "1.1"
+            stream.write = self._held.write if self._chunked else self._write_content
+            self._forget_request(response)
+            self._read_ahead_bytes = 0
+            self.flow.resume_reading()
+            stream.begin()
+            return True
+        finally:
+            if response is not None:
+                response.transport = self.transport
+            self._release()
 
-    def release(self) -> None:
+    def _release(self) -> None:
         """Send in one piece what has been held back."""
         held, self._held = self._held, None
-        if held is None:
-            return
-        held.response.transport = self.transport
-        if self._chunked and self._stream is not None:
-            self._stream.write = self.transport.write
-        if held.data and not self.transport.is_closing():
-            self.transport.write(held.data)
-        if held.closing:
-            self.transport.close()
+        data = held.getvalue() if held else b""
+        if self._stream is not None:
+            if self._chunked:
+                self._stream.write = self.transport.write
+            else:
+                data = data.replace(CHUNKED, b"", 1)  # HTTP/1.0 knows no chunks: the body ends at EOF
+        if data and not self.transport.is_closing():
+            self.transport.write(data)
 
     def finish(self) -> None:
         """End the response; the next one may begin, or the connection ends as well."""
@@ -112,7 +86,7 @@ class StreamingProtocol(HttpToolsProtocol):
         assert self._stream is not None
         if self._chunked:
             self._stream.write(LAST_CHUNK)
-        self.release()
+        self._release()
         self._stream = None
         self._response.response_complete = True
         if not self._response.keep_alive:
@@ -132,7 +106,6 @@ class StreamingProtocol(HttpToolsProtocol):
             response.disconnected = True
             response.message_event.set()
         if stream is not None:
-            del stream.write
             stream.close("left")
         for timer in (self._deadline, self._unread):
             if timer is not None:
@@ -141,12 +114,6 @@ class StreamingProtocol(HttpToolsProtocol):
         self.pipeline.clear()
         self._stream = self._response = None
         self.cycle = self.scope = None  # type: ignore[assignment]
-
-    def read_ahead(self, data: bytes) -> None:
-        """Go on reading what comes behind an open stream, up to some amount."""
-        self._read_ahead_bytes += len(data)
-        if self._read_ahead_bytes < READ_AHEAD_BYTES:
-            self.flow.resume_reading()  # which uvicorn has paused behind a second request
 
     def eof_received(self) -> None:
         """Take a viewer that ends its half of the connection to have left."""
@@ -167,6 +134,7 @@ class StreamingProtocol(HttpToolsProtocol):
         if self._unread is not None:
             self._unread.cancel()
         if self._stream is not None:
+            self._stream.paused = False
             self._stream.resume()
 
     def _watch_reader(self, unsent_bytes: float = math.inf) -> None:

@@ -71,6 +71,8 @@ class DatabaseFile:
     def __init__(self, path: str) -> None:
         self.path = Path(path).resolve()
         with explained(path), ExitStack() as stack:
+            if self.path.exists() and not self.path.is_file():  # as /dev/null, whose mode root would change
+                raise DatabaseUnusable(f"The database '{path}' is no file.")
             lock(self.path, stack)
             # First without SQLite, which has no words for what this raises.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -91,6 +93,11 @@ class DatabaseFile:
             return os.stat(self.path).st_ino == self._inode  # noqa: PTH116 - each start asks this
         except OSError:
             return False
+
+    @property
+    def wal_bytes(self) -> int:
+        """The size of the write-ahead log."""
+        return os.fstat(self.wal).st_size
 
     def close(self, *, clean: bool = False) -> None:
         """Close it; `clean` says that it has all that anybody has seen."""

@@ -21,7 +21,7 @@ from taskstream.errors import BackendUnavailable
 from taskstream.events import TaskStatus
 from taskstream.settings import Settings
 from taskstream.sqlite.file import CHECKPOINT, GONE, DatabaseFile, problem_of
-from taskstream.sqlite.log import FileLog, commit
+from taskstream.sqlite.log import ROWS_AT_ONCE, FileLog, commit, first_of
 
 WAL_BYTES = 4 * 1024 * 1024
 """The size of the write-ahead log from which on there is a checkpoint."""
@@ -53,12 +53,9 @@ class Journal:
         on_problem: Callable[[], object],
     ) -> None:
         """Call `on_end` with the id of a task whose end is written, `on_problem` if `problem` changes."""
-        self._file = file
-        self._connection = file.connection
-        self._in_use = asyncio.Lock()
-        self._settings = settings
-        self._on_end = on_end
-        self._on_problem = on_problem
+        self._file, self._connection, self._settings = file, file.connection, settings
+        self._on_end, self._on_problem = on_end, on_problem
+        self._in_use, self._due = asyncio.Lock(), asyncio.Event()
         self.ended: Counter[TaskStatus] = Counter(dict(self._connection.execute(COUNT_ENDED)))
         """How many tasks have ended, by status."""
         self.numbers = count(*self._connection.execute(NEXT_NUMBER).fetchone())
@@ -67,12 +64,10 @@ class Journal:
         self._trimmed: list[int] = []
         """Rows of events that have fallen out of their logs, which go with the next transaction."""
         self._settled: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """Why what was appended isn't in the file, if so, as soon as that is decided."""
+        """Why a transaction has failed, if so, as soon as that is decided."""
         # Of its own: the others' threads may wait for a start, which waits for a checkpoint.
         self._thread = ThreadPoolExecutor(1)
-        self._due = asyncio.Event()
-        self._checkpoint_bytes = WAL_BYTES
-        self._synced, self._stopping = True, False
+        self._checkpoint_bytes, self._synced, self._stopping = WAL_BYTES, True, False
         self.caretaker = asyncio.create_task(self._look_after())
 
     def add(self, log: FileLog) -> None:
@@ -82,10 +77,16 @@ class Journal:
             loop.call_soon(lambda: loop.call_soon(self.write))
         self._changed[log] = None
 
-    async def written(self) -> None:
-        """Wait until all that was appended is in the file. Raises `BackendUnavailable`."""
-        if (self._changed or self.problem) and (problem := await asyncio.shield(self._settled)):
-            raise BackendUnavailable(problem)
+    async def written(self, log: FileLog) -> None:
+        """Wait until all that was appended to a log is in the file. Raises `BackendUnavailable`."""
+        appended_id = log.appended_id
+        while log.last_id < appended_id:
+            if problem := await self.settled():
+                raise BackendUnavailable(problem)
+
+    async def settled(self) -> str:
+        """Wait for a transaction; why it has failed, if it has."""
+        return await asyncio.shield(self._settled)
 
     def require(self) -> None:
         """Raise `BackendUnavailable` if the file can't be written."""
@@ -107,14 +108,15 @@ class Journal:
         """Write what was appended, and show it; while there is a problem, only to see whether it lasts."""
         if self._in_use.locked() or (not again if self.problem else not self._changed):
             return
-        changed = {log: log.waiting() for log in self._changed}
+        changed = first_of(self._changed, math.inf if again else ROWS_AT_ONCE)
         try:
             ended = commit(self._connection, changed, self.numbers, self._trimmed)
         except sqlite3.Error as error:
             self.fail(problem_of(error), error)
             return
         self.ended.update(ended)
-        self._changed, self._trimmed, self._synced = {}, [], False
+        self._changed = {log: None for log in self._changed if log not in changed}
+        self._trimmed, self._synced = [], False
         for log, events in changed.items():
             self.events_written += len(events)
             self._trimmed += log.show(events)
@@ -124,6 +126,8 @@ class Journal:
             logger.warning("The database can be written again.")
             self.problem = ""
             self._on_problem()
+        if self._changed:
+            asyncio.get_running_loop().call_soon(self.write)
         self._settle()
         self._see_size()
 
@@ -141,8 +145,7 @@ class Journal:
         self._stopping = True
         self._due.set()
         await self.caretaker
-        in_place = self._file.in_place
-        if in_place:
+        if in_place := self._file.in_place:
             self.write(again=True)
         self.problem = "The server stops."
         self._settle()
@@ -166,13 +169,13 @@ class Journal:
         if not self._synced:
             self._synced = True
             await in_thread(os.fsync, self._file.wal)
-        if self.problem or self._wal_bytes() > self._checkpoint_bytes:
+        if self.problem or self._file.wal_bytes > self._checkpoint_bytes:
             async with self._in_use:
                 await in_thread(self._file.pragma, CHECKPOINT)  # which may make room on a full disk
             if not self._file.in_place:
                 return  # it was deleted meanwhile, which the next look tells
-            self._checkpoint_bytes = self._wal_bytes() + WAL_BYTES  # a program that reads may keep it long
-            self.write(again=True)
+            self._checkpoint_bytes = self._file.wal_bytes + WAL_BYTES  # a program that reads may keep it
+            self.write(again=bool(self.problem))
         while not (self.problem or self._due.is_set()) and self._forget_oldest():  # noqa: ASYNC110
             await asyncio.sleep(0)  # others have their turn
 
@@ -180,21 +183,17 @@ class Journal:
         """Delete the task that has ended first, if that is too long ago, or those are too many."""
         too_many = self.ended.total() > self._settings.max_kept
         before = math.inf if too_many else time.time() - self._settings.retention_seconds
-        row = self._connection.execute(OLDEST, [before]).fetchone()
-        if row:
+        if row := self._connection.execute(OLDEST, [before]).fetchone():
             self._connection.execute("DELETE FROM tasks WHERE number = ?", row[:1])
             self.ended[row["status"]] -= 1
             self._see_size()
         return row is not None
 
-    def _wal_bytes(self) -> int:
-        return os.fstat(self._file.wal).st_size
-
     def _see_size(self) -> None:
-        if self._wal_bytes() > self._checkpoint_bytes:
+        if self._file.wal_bytes > self._checkpoint_bytes:
             self._due.set()
 
     def _settle(self) -> None:
-        """Tell those who wait that all is written, or why it isn't."""
+        """Tell those who wait of a transaction, or why there is none."""
         self._settled.set_result(self.problem)
         self._settled = asyncio.get_running_loop().create_future()

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Literal
 from weakref import WeakValueDictionary
 
-from taskstream.errors import BackendUnavailable, IdempotencyKeyReused
+from taskstream.errors import IdempotencyKeyReused
 from taskstream.events import Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
@@ -56,10 +56,12 @@ class FileRegistry(MemoryRegistry):
             return ended
         self._journal.require()
         task = await super().start(work, parameters, name, key, scope)
-        if isinstance(task.log, FileLog) and not task.log.last_id:
-            waiting, task = task.log.waiting()[0], Task(task.task_id, Log(1), scope)
+        log = task.log
+        assert isinstance(log, FileLog)
+        if not log.last_id:
+            waiting, task = log.waiting()[0], Task(task.task_id, Log(1), scope)
             task.log.append(waiting.data)  # as it is now: its work will have begun
-        await self._journal.written()
+        await self._journal.written(log)
         return task
 
     async def get(self, task_id: str, last_event_id: str | None = None) -> Task | None:  # noqa: ARG002
@@ -87,10 +89,10 @@ class FileRegistry(MemoryRegistry):
 
     async def cancel(self, task: Task) -> None:
         """End a task that still runs as REVOKED, and stop its work."""
-        if not task.log.ended:
+        if isinstance(task.log, FileLog) and not task.log.ended:
             self._journal.require()
             await super().cancel(task)
-            await self._journal.written()
+            await self._journal.written(task.log)
 
     async def count(self) -> tuple[int, int]:
         """How many tasks there are, and how many of them have not ended."""
@@ -133,7 +135,7 @@ class FileRegistry(MemoryRegistry):
                     task.key = IdempotencyKey(key, fingerprint) if key else None
                     continue
             task.publish(TaskStatus.FAILURE, end)
-        self._journal.write()
+        self._journal.write(again=True)
         if self._journal.problem:
             raise DatabaseUnusable(f"{self._journal.problem} It is '{self._settings.database}'.")
         for each in waiting:
@@ -157,8 +159,7 @@ class FileRegistry(MemoryRegistry):
     async def _checkpoint(self, log: FileLog, checkpoint: Turn) -> None:
         """Wait until the file has that the work begins, and as long as it can't be written."""
         while self._journal.problem or log.parameters is not None:  # or after a crash it would begin again
-            with suppress(BackendUnavailable):
-                await self._journal.written()
+            await self._journal.settled()
         await checkpoint()
 
     def _expire(self, task: Task) -> None:

@@ -28,6 +28,21 @@ async def last_snapshot(tasks: TaskStream, work: Callable[..., object], **parame
     return (await snapshots(tasks, work, **parameters))[-1]
 
 
+async def story(work: Callable[..., object], **settings: Any) -> list[Event]:
+    """All events of some work that runs by itself, in an application with these settings."""
+    tasks = TaskStream(**settings)
+    tasks.work(work)
+    async with tasks:
+        return await events(tasks, work)
+
+
+async def end_of(work: Callable[..., object], **settings: Any) -> Snapshot:
+    """How some work ends that runs by itself."""
+    [*_, last] = await story(work, **settings)
+    assert last.snapshot
+    return last.snapshot
+
+
 async def start_until(tasks: TaskStream, work: Callable[..., object], message: str) -> str:
     """Start some work; the id of its task, as soon as it has said this."""
     task_id = (await tasks.start(work)).task_id

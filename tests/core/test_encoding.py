@@ -4,7 +4,7 @@ import itertools
 import json
 from collections import OrderedDict, UserDict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -74,27 +74,11 @@ def test_json_of_anything(value: object, expected: object) -> None:
     assert json.loads(line.decode("utf-8")) == expected
 
 
-def test_json_of_the_bottomless() -> None:
-    """Not even a hundred thousand lists in one another are a reason to crash."""
-    assert to_json(DEEP).startswith(b"[[[")
-
-
 class Surrogate(Enum):
     """An enum whose values UTF-8 has no bytes for."""
 
     HALF = "\ud800"
     PAIR = ("\ud800", "\udfff")
-
-
-class BrokenZone(tzinfo):
-    """A time zone that raises."""
-
-    def utcoffset(self, _: datetime | None) -> timedelta | None:
-        """Raise."""
-        raise ValueError("no offset")
-
-    dst = utcoffset
-    tzname = utcoffset  # type: ignore[assignment]
 
 
 @dataclass
@@ -103,27 +87,6 @@ class Point:
 
     x: object
     y: object
-
-
-BROKEN_POINT = object.__new__(Point)
-
-
-class NoItems(dict[object, object]):
-    """A dict that hides what it has."""
-
-    def items(self) -> Any:
-        """Raise."""
-        raise RuntimeError("no items")
-
-
-class Hidden(str):
-    """Text that can't be encoded."""
-
-    __slots__ = ()
-
-    def encode(self, *_: object) -> bytes:
-        """Raise."""
-        raise RuntimeError("hidden")
 
 
 ODD: list[object] = [
@@ -135,17 +98,11 @@ ODD: list[object] = [
     {None: {True: {1.5: {b"\xff": 1}}}},
     Surrogate.HALF,
     [Surrogate.PAIR, {Surrogate.HALF: Surrogate.PAIR}],
-    datetime(2026, 1, 31, tzinfo=BrokenZone()),
-    [datetime(2026, 1, 31, tzinfo=BrokenZone())],
     Point("\ud800", [Silent()]),
-    [BROKEN_POINT],
     Point,
     "7" * 10_000,
     UserDict({"\ud800": 1}),
     OrderedDict({"\ud800": 1}),
-    NoItems({"\ud800": 1}),
-    Hidden("\ud800"),
-    [Hidden("\ud800")],
     DEEP,
     [DEEP, "\ud800"],
     {"a": [CIRCLE, BROKEN_CIRCLE, Silent()]},
@@ -188,12 +145,6 @@ def test_whatever_hypothesis_thinks_of(value: object) -> None:
     """Odd values in any nesting become JSON, and the same by the slow way if there is a surrogate."""
     for each in (value, [value, "\ud800"]):
         json.loads(to_json(each).decode("utf-8"))
-
-
-def test_many_values_are_not_deep() -> None:
-    """However many arrays there are, only those in one another are cut."""
-    rows = [{"row": [number, [number]]} for number in range(1000)]
-    assert json.loads(to_json(rows)) == rows
 
 
 def test_frozen_is_what_was_there() -> None:
@@ -259,6 +210,7 @@ def test_iterators(value: object) -> None:
     [
         list(range(2500)),
         [[]] * 1001,
+        [{"a": [number, [number]]} for number in range(1000)],
         [{"a": [1, 2]}, {}, [], 7, "text"] * 700,
         {str(number): number for number in range(2500)},
         {"a": {"b": [list(range(1001))]}, "c": {}},
@@ -270,5 +222,5 @@ def test_iterators(value: object) -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_pieces(value: Any) -> None:
-    """In pieces or in one, it is the same JSON."""
+    """In pieces or in one, it is the same JSON; however many arrays there are, only deep ones are cut."""
     assert json.loads(to_json(value)) == (sorted(value) if isinstance(value, set) else value)

@@ -34,10 +34,11 @@ from tests.core.running import (
     Function,
     blocking,
     coroutine,
+    end_of,
     generator,
     last_snapshot,
     other_thread,
-    snapshots,
+    story,
 )
 
 
@@ -59,23 +60,11 @@ class Panic(BaseException):
     """What some libraries raise, and `except Exception` lets through."""
 
 
-class NoName(type):
-    """Of classes that can't even say what they are called."""
-
-    @property
-    def __name__(cls) -> str:  # type: ignore[override]
-        raise OSError
-
-
-class Nameless(Exception, metaclass=NoName):
-    """An error of which nothing can be said."""
+class Speechless(WorkError):
+    """An error whose words are for viewers, and which has none."""
 
     def __str__(self) -> str:
         raise KeyboardInterrupt
-
-
-class Speechless(Nameless, WorkError):
-    """Another one, whose words are for viewers."""
 
 
 NOT_FINITE = "The progress has to be a finite number (percent), not"
@@ -95,8 +84,7 @@ FAILURES: list[tuple[Function, str]] = [
     (throws(KeyboardInterrupt), unexpected("KeyboardInterrupt")),
     (throws(Panic), unexpected("Panic")),
     (throws(WorkError, "\ud800"), "?"),
-    (throws(Nameless), unexpected("error")),
-    (throws(Speechless), unexpected("error")),
+    (throws(Speechless), "<Unserializable Speechless object>"),
     (throws(BaseExceptionGroup, "two", [Panic(), KeyError()]), unexpected("BaseExceptionGroup")),
     (throws(ExceptionGroup, "a", [ExceptionGroup("b", [WorkError("No disk")])]), "No disk"),
     (lambda: Update("a", "text"), f"{NOT_FINITE} str"),  # type: ignore[arg-type]
@@ -132,10 +120,8 @@ async def test_failure(
 
 async def test_no_text_can_look_like_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """What a client sent can't forge lines of the server's log, nor command its terminal."""
-    tasks = TaskStream()
     hostile = f"no page \x1b]0;owned\x07\nINFO:     forged\rINFO:     forged\x9b2J{'x' * 5_000_000}\x1b"
-    async with tasks:
-        await last_snapshot(tasks, tasks.work(coroutine(throws(ValueError, hostile))))
+    await end_of(coroutine(throws(ValueError, hostile)))
     first, *traceback = caplog.text.rstrip("\n").split("\n")
     assert "failed" in first
     assert "  ValueError: no page " in caplog.text
@@ -144,19 +130,6 @@ async def test_no_text_can_look_like_the_log(caplog: pytest.LogCaptureFixture) -
         assert line.isprintable()
         assert len(line) < 11_000  # a long one would hold up the loop
     assert caplog.records[0].exc_info
-
-
-@pytest.mark.parametrize("value", [30, "text", None, (5, "text")], ids=repr)
-async def test_what_is_no_update(value: object) -> None:
-    """An async generator that yields anything else fails, and is told what it yielded."""
-    tasks = TaskStream()
-    work = tasks.work(generator(lambda: value))
-    async with tasks:
-        last = await last_snapshot(tasks, work)
-    assert (last.status, last.message) == (
-        TaskStatus.FAILURE,
-        f"The work yielded {type(value).__name__}, not an Update, Output or Result",
-    )
 
 
 async def test_work_that_cancels_its_own_task(caplog: pytest.LogCaptureFixture) -> None:
@@ -237,7 +210,7 @@ async def test_what_was_refused_never_begins(form: Form) -> None:
     async def refuse() -> NoReturn:
         raise ConnectionError
 
-    await task.run(partial(work.begin, work.parse({}), threads), refuse)
+    await task.run(partial(work.begin, work.parse({}), threads), refuse, 10)
     assert task.snapshot.status is TaskStatus.FAILURE
     async with asyncio.timeout(10):
         await threads.join()
@@ -247,7 +220,6 @@ async def test_what_was_refused_never_begins(form: Form) -> None:
 @pytest.mark.parametrize("form", [blocking, other_thread])
 async def test_what_was_reported_is_what_is_sent(form: Form) -> None:
     """A function may go on filling what it has reported: viewers are shown what was there."""
-    tasks = TaskStream()
     rows: list[int] = []
 
     def fill() -> None:
@@ -256,9 +228,7 @@ async def test_what_was_reported_is_what_is_sent(form: Form) -> None:
             rows.append(number)
             rows[0] = number
 
-    work = tasks.work(form(fill))
-    async with tasks:
-        seen = await snapshots(tasks, work)
+    seen = [each.snapshot for each in await story(form(fill)) if each.snapshot]
     reports = [each for each in seen if each.status is TaskStatus.PROGRESS]
     assert reports
     for each in reports:
@@ -292,31 +262,32 @@ async def test_no_task_ends_twice() -> None:
         assert await tasks.get(last.task_id) == last
 
 
+NO_JSON = "The data has a count in it, which is no JSON: make it a list"
+NO_UPDATE = "The work yielded {}, not an Update, Output or Result"
+
+
 @pytest.mark.parametrize(
-    ("work", "status"),
+    ("work", "message"),
     [
-        (blocking(itertools.count), TaskStatus.SUCCESS),
-        (coroutine(itertools.count), TaskStatus.FAILURE),
-        (coroutine(lambda: report(1, "text", {"rows": [itertools.count()]})), TaskStatus.FAILURE),
-        (generator(lambda: Update(1, "text", itertools.count())), TaskStatus.FAILURE),
+        (blocking(itertools.count), "Done"),
+        (coroutine(itertools.count), NO_JSON),
+        (coroutine(lambda: report(1, "text", {"rows": [itertools.count()]})), NO_JSON),
+        (generator(lambda: Update(1, "text", itertools.count())), NO_JSON),
+        (generator(lambda: 30), NO_UPDATE.format("int")),
+        (generator(lambda: None), NO_UPDATE.format("NoneType")),
+        (generator(lambda: (5, "text")), NO_UPDATE.format("tuple")),
     ],
-    ids=["thread", "coroutine", "report", "update"],
+    ids=["thread", "coroutine", "report", "update", "number", "nothing", "tuple"],
 )
-async def test_what_can_not_be_read_to_its_end(work: Function, status: TaskStatus) -> None:
-    """An iterator that work hands over is text if it has a thread, else refused in words; in data too."""
-    tasks = TaskStream()
-    tasks.work(work)
-    async with tasks:
-        last = await last_snapshot(tasks, work)
-    assert last.status is status
-    if status is TaskStatus.FAILURE:
-        assert last.message.endswith("make it a list")
+async def test_what_can_not_be_handed_over(work: Function, message: str) -> None:
+    """What is no update is refused in words, and an iterator in data, which is text if it has a thread."""
+    last = await end_of(work)
+    assert (last.status == "SUCCESS", last.message) == (message == "Done", message)
 
 
 @pytest.mark.parametrize("form", [blocking, coroutine])
 async def test_a_large_result_holds_up_nobody(form: Form) -> None:
     """While a result is encoded, the loop goes on."""
-    tasks = TaskStream()
     turns = 0
     seen: list[int] = []
 
@@ -334,10 +305,8 @@ async def test_a_large_result_holds_up_nobody(form: Form) -> None:
             await asyncio.sleep(0.001)
             turns += 1
 
-    work = tasks.work(form(lambda: [Slow() for _ in range(100)]))
     turning = asyncio.create_task(turn())
-    async with tasks:
-        last = await last_snapshot(tasks, work)
+    last = await end_of(form(lambda: [Slow() for _ in range(100)]))
     turning.cancel()
     assert last.data == ["text"] * 100
     assert seen[-1] - seen[0] > 10

@@ -111,6 +111,17 @@ def test_a_log_with_a_gap() -> None:
     assert log.after(199) == (b"id: 200\ndata: 200\n\n", 200)
 
 
+def test_the_latest_snapshot_stays() -> None:
+    """Whoever comes too late for some output learns which, and has the latest snapshot first."""
+    log = log_of(1, history_length=3)
+    for _ in range(20):
+        log.append(b"text", Kind.OUTPUT)
+    told, bar, *rest = log.events_after(0)
+    assert told.lost == range(1, 19)
+    assert bar == (1, Kind.SNAPSHOT, b"1")
+    assert [each.id for each in rest] == [19, 20, 21]
+
+
 def test_what_the_garbage_collector_looks_at() -> None:
     """A long log is no more to it than a short one."""
     gc.collect()

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -31,7 +32,8 @@ from taskstream.bridge import Reporter
 from taskstream.log import Log
 from taskstream.steps import find_step
 from taskstream.tasks import Task
-from tests.core.running import Form, blocking, coroutine, events, generator, other_thread
+from taskstream.viewers import Follower
+from tests.core.running import Form, blocking, coroutine, end_of, generator, other_thread, story
 
 Said = tuple[str, str | int]
 """One thing that work says, `("output", text)` or `("report", percent)`."""
@@ -77,7 +79,6 @@ def check(seen: list[Event], said: list[Said]) -> None:
 @given(SAID, st.sampled_from([generator, coroutine, blocking, other_thread]), st.integers(1, 5))
 def test_any_interleaving(said: list[Said], form: Form, queue_length: int) -> None:
     """However reports and output alternate, viewers get every piece once, and all of it in its order."""
-    tasks = TaskStream(output_queue_length=queue_length)
 
     async def say_by_yielding() -> AsyncIterator[Update | Output]:
         for number, (kind, what) in enumerate(said):
@@ -90,13 +91,8 @@ def test_any_interleaving(said: list[Said], form: Form, queue_length: int) -> No
             else:
                 report(float(what), str(number))
 
-    work = tasks.work(say_by_yielding if form is generator else form(say))
-
-    async def run() -> list[Event]:
-        async with tasks:
-            return await events(tasks, work)
-
-    check(asyncio.run(run()), said)
+    work = say_by_yielding if form is generator else form(say)
+    check(asyncio.run(story(work, output_queue_length=queue_length)), said)
 
 
 def lines(count: int) -> str:
@@ -112,71 +108,18 @@ def say_lines(count: int) -> None:
 
 async def test_a_tight_loop_is_held_back() -> None:
     """A function whose output is faster than the loop waits, so that little of it is in memory."""
-    tasks = TaskStream(output_queue_length=10, history_length=100_000)
-    work = tasks.work(blocking(lambda: say_lines(20_000)))
-    async with tasks:
-        seen = await events(tasks, work)
+    work = blocking(lambda: say_lines(20_000))
+    seen = await story(work, output_queue_length=10, history_length=100_000)
     assert text_of(seen) == lines(20_000)
     most = max((event.output or "").count("\n") for event in seen)
     assert most <= 11 * 20  # what the queue holds, so often as it is taken in one turn
 
 
-async def test_a_function_that_waits_can_be_cancelled() -> None:
-    """Cancelling reaches a function that is held back: its output raises."""
-    tasks = TaskStream(output_queue_length=1)
-    raised = threading.Event()
-
-    @tasks.work
-    def endless() -> None:
-        try:
-            while True:
-                output("again")
-        except asyncio.CancelledError:
-            raised.set()
-            raise
-
-    async with tasks:
-        snapshot = await tasks.start(endless)
-        async for event in tasks.follow(snapshot.task_id):
-            if event.output:
-                break
-        assert (await tasks.cancel(snapshot.task_id)).status == "REVOKED"
-        assert await asyncio.to_thread(raised.wait, 10)
-
-
 async def test_long_output_is_split() -> None:
     """One piece of any size arrives whole, in events of a bounded size; half a surrogate pair is `?`."""
-    tasks = TaskStream()
-    work = tasks.work(coroutine(lambda: output("0123456789" * 10_000 + "\ud800")))
-    async with tasks:
-        seen = await events(tasks, work)
+    seen = await story(coroutine(lambda: output("0123456789" * 10_000 + "\ud800")))
     assert text_of(seen) == "0123456789" * 10_000 + "?"
     assert max(len(event.output or "") for event in seen) <= 16 * 1024
-
-
-async def test_what_was_dropped_is_told() -> None:
-    """A viewer who comes too late for some output learns which, and has the latest snapshot first."""
-    tasks = TaskStream(history_length=3)
-
-    @tasks.work
-    async def talk() -> AsyncIterator[Update | Output]:
-        yield Update(40, "Before")
-        for number in range(20):
-            await asyncio.sleep(0)
-            yield Output(f"{number}\n")
-        await asyncio.Event().wait()
-
-    async with tasks:
-        snapshot = await tasks.start(talk)
-        async for event in tasks.follow(snapshot.task_id):
-            if event.output == "19\n":
-                break
-        late = tasks.follow(snapshot.task_id)
-        told, bar, *rest = [await anext(late) for _ in range(5)]
-        assert told.lost == range(1, rest[0].id)
-        assert bar.snapshot is not None
-        assert (bar.snapshot.progress, bar.id) == (40, 3)
-        assert text_of(rest) == "17\n18\n19\n"
 
 
 @pytest.fixture
@@ -193,7 +136,6 @@ def root_handler() -> Iterator[logging.Handler]:
 async def test_records_of_logging_become_output(form: Form, caplog: pytest.LogCaptureFixture) -> None:
     """What code logs in a task is its output, wherever it runs: no traceback, and nothing of others."""
     caplog.set_level(logging.DEBUG)
-    tasks = TaskStream()
     logger = logging.getLogger("somebody.else")
 
     def scrape() -> None:
@@ -205,18 +147,9 @@ async def test_records_of_logging_become_output(form: Form, caplog: pytest.LogCa
             logger.exception("It failed")
             raise  # which the package logs
 
-    work = tasks.work(form(scrape))
-    async with tasks:
-        logger.info("outside of a task")
-        assert text_of(await events(tasks, work)) == "INFO page 1\nERROR It failed\n"
+    logger.info("outside of a task")
+    assert text_of(await story(form(scrape))) == "INFO page 1\nERROR It failed\n"
     assert "outside of a task" in caplog.text
-
-
-def test_outside_of_a_task_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    """A function with output stays an ordinary function: called as one, it prints."""
-    output("a")
-    output("b", end="\n")
-    assert capsys.readouterr().out == "ab\n"
 
 
 @pytest.fixture
@@ -228,16 +161,13 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("impatient")
 async def test_a_loop_that_waits_for_its_own_thread() -> None:
     """A thread doesn't wait for ever for the loop that waits for it: what is dropped is told, once."""
-    tasks = TaskStream(output_queue_length=10)
 
-    @tasks.work
     async def waits() -> None:
         with ThreadPoolExecutor() as pool:
             pool.submit(copy_context().run, say_lines, 100).result()
         output("and on")
 
-    async with asyncio.timeout(10), tasks:
-        seen = await events(tasks, waits)
+    seen = await story(waits, output_queue_length=10)
     assert text_of(seen) == lines(10) + "and on"
     assert [event.id for event in seen] == list(range(1, len(seen) + 1))
     (gone,) = [event for event in seen if event.lost]
@@ -249,30 +179,28 @@ async def test_a_loop_that_waits_for_its_own_thread() -> None:
 @pytest.mark.parametrize("count", [9, 100])
 async def test_a_thread_that_waits_for_its_loop(count: int) -> None:
     """Blocking work that has a coroutine run in the loop hangs nobody, and nothing of that is lost."""
-    tasks = TaskStream(output_queue_length=10)
     loop = asyncio.get_running_loop()
 
     async def say() -> None:
         say_lines(count)
 
-    @tasks.work
     def sends() -> None:
         asyncio.run_coroutine_threadsafe(say(), loop).result(10)
 
-    async with asyncio.timeout(10), tasks:
-        assert text_of(await events(tasks, sends)) == lines(count)
+    assert text_of(await story(sends, output_queue_length=10)) == lines(count)
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_log_that_takes_nothing_is_waited_for() -> None:
+@pytest.mark.parametrize(("queue_length", "piece"), [(10, "a line\n"), (1000, 10_000 * "x")])
+async def test_a_log_that_takes_nothing_is_waited_for(queue_length: int, piece: str) -> None:
     """While a log can't be written, a thread waits as long as that lasts, and nothing is dropped."""
     task = Task.create("a name", Log(100))
-    reporter = task.reporter = Reporter(task, 10)
+    reporter = task.reporter = Reporter(task, queue_length)
     reporter.paused = True
 
     def say() -> None:
-        for number in range(30):
-            reporter.output(f"{number}\n")
+        for _ in range(30):
+            reporter.output(piece)
 
     saying = asyncio.create_task(asyncio.to_thread(say))
     await asyncio.wait([saying], timeout=2 * bridge.STALL_SECONDS)
@@ -280,29 +208,27 @@ async def test_a_log_that_takes_nothing_is_waited_for() -> None:
     reporter.resume()
     await saying
     reporter.flush()
-    assert text_of(task.log.events_after(0)) == lines(30)
+    seen = Follower(task.log, 0)
+    assert text_of([event for _ in range(10) for event in seen.take_events()]) == 30 * piece
 
 
 async def test_a_thread_that_nobody_waits_for() -> None:
     """What a thread of a coroutine has said before the next event, or the end, is in the log before it."""
-    tasks = TaskStream()
     said = threading.Event()
 
-    @tasks.work
     async def leaves_it() -> None:
         pool.submit(copy_context().run, say_lines, 500).add_done_callback(lambda _: said.set())
         said.wait(10)  # without a turn of the loop
 
     with ThreadPoolExecutor() as pool:
-        async with tasks:
-            for _ in range(20):
-                said.clear()
-                seen = await events(tasks, leaves_it)
-                assert text_of(seen) == lines(500)
+        for _ in range(20):
+            said.clear()
+            assert text_of(await story(leaves_it)) == lines(500)
 
 
-def in_a_child() -> None:
-    """Say more than may wait, in a process of its own."""
+def in_a_child(steps: Iterator[int]) -> None:
+    """Go on with a loop, and say more than may wait, in a process of its own."""
+    list(steps)
     logging.getLogger("somebody.else").warning("not from here")
     for number in track(range(30), "child"):
         report(number, "child", {"number": number})
@@ -320,23 +246,27 @@ async def test_a_forked_child_is_outside_of_the_task(
 ) -> None:
     """In a child process, also in a context that was copied before, `report` does nothing, `output` prints.
 
-    Logging goes on, and nothing hangs.
+    Logging and loops go on, and wait for no lock that only a thread of the parent could free.
     """
-    tasks = TaskStream(output_queue_length=10)
 
     def run() -> bool:
         output("parent")
-        call = partial(copy_context().run, in_a_child) if copied else in_a_child
-        child = multiprocessing.get_context("fork").Process(target=call)
-        child.start()
-        child.join(10)
+        steps, step = track(range(3)), find_step()
+        next(steps)
+        assert step
+        call = partial(in_a_child, steps)
+        call = partial(copy_context().run, call) if copied else call
+        child = multiprocessing.get_context("fork").Process(target=call, daemon=True)
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(step.reporter._room.acquire).result()
+            child.start()
+            child.join(10)
+            thread.submit(step.reporter._room.release).result()
         return child.is_alive()
 
-    work = tasks.work(form(run))
-    async with tasks:
-        seen = await events(tasks, work)
+    seen = await story(form(run), output_queue_length=10)
     assert text_of(seen) == "parent"
-    assert [each.snapshot.status for each in seen if each.snapshot] == ["PENDING", "STARTED", "SUCCESS"]
+    assert "child" not in {each.snapshot.message for each in seen if each.snapshot}
     assert seen[-1].snapshot is not None
     assert seen[-1].snapshot.data is False
     assert capfd.readouterr().out == f"{lines(30)}None\n"
@@ -347,9 +277,7 @@ async def test_a_forked_child_is_outside_of_the_task(
 @pytest.mark.parametrize("leave", [sys.exit, int], ids=["exit", "return"])
 async def test_a_forked_child_ends(leave: Callable[[], object]) -> None:
     """Blocking work that comes back in a child ends it, as any other thread would."""
-    tasks = TaskStream()
 
-    @tasks.work
     def run() -> bool:
         if child := os.fork():
             has_ended, _, _ = select.select([os.pidfd_open(child)], [], [], 10)
@@ -357,22 +285,20 @@ async def test_a_forked_child_ends(leave: Callable[[], object]) -> None:
             return bool(has_ended)
         return bool(leave())
 
-    async with tasks:
-        last = (await events(tasks, run))[-1].snapshot
-    assert last is not None
-    assert last.data is True
+    assert (await end_of(run)).data is True
 
 
 @pytest.mark.parametrize("form", [blocking, coroutine])
 async def test_a_recursion_that_is_too_deep_to_say_so(form: Form) -> None:
     """Its error is its own: what is said later is heard."""
-    tasks = TaskStream()
+    deep = Mock(**{"is_closed.return_value": False})  # in which no call has room any more
+    deep.call_soon.side_effect = deep.call_soon_threadsafe.side_effect = RecursionError
 
     def run() -> None:
         step = find_step()
         assert step
         loop = step.reporter._loop
-        step.reporter._loop = DeepLoop()  # type: ignore[assignment]
+        step.reporter._loop = deep
         with pytest.raises(RecursionError):
             output("too deep")
         with pytest.raises(RecursionError):
@@ -381,55 +307,6 @@ async def test_a_recursion_that_is_too_deep_to_say_so(form: Form) -> None:
         output(", but heard")
         report(20, "heard")
 
-    async with tasks:
-        seen = await events(tasks, tasks.work(form(run)))
+    seen = await story(form(run))
     assert text_of(seen) == "too deep, but heard"
     assert "heard" in [each.snapshot.message for each in seen if each.snapshot]
-
-
-class DeepLoop:
-    """An event loop that is called where no call has room any more."""
-
-    def call_soon(self, _: object) -> None:
-        """Have no room for another call."""
-        raise RecursionError
-
-    call_soon_threadsafe = call_soon
-
-    def is_closed(self) -> bool:
-        """Go on nevertheless."""
-        return False
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-async def test_a_loop_that_goes_on_in_a_forked_child() -> None:
-    """It tells nobody, and waits for no thread that only the parent has."""
-    tasks = TaskStream()
-    held, free = threading.Event(), threading.Event()
-
-    def hold(reporter: Reporter) -> None:
-        with reporter._room:
-            held.set()
-            free.wait()
-
-    @tasks.work
-    def run() -> int | None:
-        steps = track(range(3))
-        next(steps)
-        step = find_step()
-        assert step
-        thread = threading.Thread(target=hold, args=(step.reporter,))
-        thread.start()
-        held.wait()
-        child = multiprocessing.get_context("fork").Process(target=list, args=(steps,))
-        child.start()
-        child.join(10)
-        free.set()
-        thread.join()
-        return child.exitcode
-
-    async with tasks:
-        last = (await events(tasks, run))[-1].snapshot
-    assert last is not None
-    assert last.data == 0

@@ -15,7 +15,6 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
-    consumes,
     initialize,
     invariant,
     multiple,
@@ -27,7 +26,6 @@ from taskstream.registry import MemoryRegistry
 from taskstream.settings import Settings
 from taskstream.tasks import Task
 from taskstream.updates import Result, Update, WorkError
-from taskstream.viewers import Follower
 from taskstream.work import Work
 
 T = TypeVar("T")
@@ -67,16 +65,6 @@ class Model:
         self.rows.append((status, 100 if status == "SUCCESS" else whole, message, data))
 
 
-@dataclass(eq=False)
-class Watching:
-    """A viewer, what it has seen so far, and what it has seen before it came."""
-
-    model: Model
-    after: int
-    seen: list[tuple[int, Row]]
-    run: asyncio.Task[None]
-
-
 def obey(orders: asyncio.Queue[Order]) -> Work:
     """Work that does as it is told."""
 
@@ -104,10 +92,9 @@ def parse(events: bytes) -> Iterator[tuple[int, Row]]:
 
 
 class RegistryMachine(RuleBasedStateMachine):
-    """Tasks are started, work, end and are forgotten; viewers come and go."""
+    """Tasks are started, work, end and are forgotten."""
 
     tasks: Bundle[Model] = Bundle("tasks")
-    viewers: Bundle[Watching] = Bundle("viewers")
 
     @initialize(history_length=st.sampled_from([1, 3, 1000]))
     def open(self, history_length: int) -> None:
@@ -124,7 +111,6 @@ class RegistryMachine(RuleBasedStateMachine):
         self.running: list[Model] = []
         self.ended: list[Model] = []
         self.forgotten: list[Model] = []
-        self.watching: list[Watching] = []
 
     def find(self, model: Model) -> Task:
         """A task that is not forgotten."""
@@ -195,32 +181,6 @@ class RegistryMachine(RuleBasedStateMachine):
         self.settle(self.registry.cancel(self.find(model)))
         self.end(model, "REVOKED", "Cancelled")
 
-    @rule(target=viewers, model=tasks, share=st.floats(0, 1))
-    def join(self, model: Model, share: float) -> Any:
-        """A viewer comes, for the first time or again, with the Last-Event-ID of some event."""
-        if model in self.forgotten:
-            return multiple()
-        log = self.find(model).log
-        after = log.parse_id(str(round(share * len(model.rows))))
-        seen: list[tuple[int, Row]] = []
-
-        async def watch() -> None:
-            with Follower(log, after) as viewer:
-                while events := await viewer.read():
-                    seen.extend(parse(events))
-
-        watching = Watching(model, after, seen, self.loop.create_task(watch()))
-        self.watching.append(watching)
-        self.settle()
-        return watching
-
-    @rule(watching=consumes(viewers))
-    def leave(self, watching: Watching) -> None:
-        """A viewer goes."""
-        watching.run.cancel()
-        self.settle()
-        self.watching.remove(watching)
-
     @rule(seconds=st.sampled_from([1, RETENTION_SECONDS / 2, RETENTION_SECONDS]))
     def expire(self, seconds: float) -> None:
         """Time passes."""
@@ -243,8 +203,6 @@ class RegistryMachine(RuleBasedStateMachine):
             log = self.find(model).log
             assert log.last_id == len(model.rows)
             assert log.ended == (model in self.ended)
-            waiting = [each for each in self.watching if each.model is model and not each.run.done()]
-            assert len(log.listeners) == len(waiting)
             kept = list(enumerate(model.rows, 1))[-self.history_length :]
             events, _ = log.after(0)
             assert list(parse(events)) == kept
@@ -253,23 +211,9 @@ class RegistryMachine(RuleBasedStateMachine):
             assert events.startswith(lost) == (dropped > 0)
 
     @invariant()
-    def viewers_see_what_is_in_the_model(self) -> None:
-        """Every viewer has seen all that came after it came, and goes with the last event."""
-        for watching in self.watching:
-            rows = list(enumerate(watching.model.rows, 1))
-            numbers = [number for number, _ in watching.seen]
-            assert numbers == sorted(set(numbers))
-            assert watching.seen == [row for row in rows if row[0] in numbers]
-            assert (numbers or [watching.after])[-1] == len(rows)
-            if self.history_length == 1000:
-                assert len(numbers) == len(rows) - watching.after
-            assert watching.run.done() == (watching.model not in self.running)
-
-    @invariant()
     def nothing_else_runs(self) -> None:
-        """There is an asyncio task for each task that runs, and for each viewer that waits."""
-        waiting = [watching for watching in self.watching if not watching.run.done()]
-        assert len(asyncio.all_tasks(self.loop)) == len(self.running) + len(waiting)
+        """There is an asyncio task for each task that runs."""
+        assert len(asyncio.all_tasks(self.loop)) == len(self.running)
         assert self.complaints == []
 
     def teardown(self) -> None:
@@ -278,7 +222,6 @@ class RegistryMachine(RuleBasedStateMachine):
         self.settle(self.registry.close())
         for model in list(self.running):
             self.end(model, "REVOKED", "Cancelled")
-        self.viewers_see_what_is_in_the_model()
         assert self.loop.run_until_complete(self.registry.count()) == (0, 0)
         assert asyncio.all_tasks(self.loop) == set()
         self.loop.close()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings, strategies as st
 
 from taskstream import Snapshot, TaskStream, Update, WorkError, report, track
 from taskstream.events import Count
+from tests.core.running import end_of, story
 
 Node = tuple[str, Any]
 """`("loop", (total is known, what is done for each item))`, `("report", percent)`, `("gather", nodes)`,
@@ -43,11 +45,9 @@ ONE_LOOP_AN_ITEM = st.recursive(
 )
 
 
-async def snapshots(tasks: TaskStream, work: Callable[..., object]) -> list[Snapshot]:
+async def snapshots(work: Callable[..., object]) -> list[Snapshot]:
     """All snapshots of a run of some work, which are what they have to be."""
-    task_id = (await tasks.start(work)).task_id
-    async with asyncio.timeout(10):
-        seen = [event.snapshot async for event in tasks.follow(task_id) if event.snapshot]
+    seen = [event.snapshot for event in await story(work) if event.snapshot]
     progress = [each.progress for each in seen]
     assert progress == sorted(progress)
     assert all(0 <= each <= 99 for each in progress[:-1])
@@ -87,19 +87,13 @@ async def do(node: Node, kept: list[Iterator[object]], *, threads: bool) -> None
 @given(st.lists(ANY_TREE, max_size=4), st.booleans())
 def test_any_tree(nodes: list[Node], threads: bool) -> None:
     """Whatever loops, reports and unknown totals are in one another: progress never goes down, and ends."""
-    tasks = TaskStream()
 
-    @tasks.work
     async def work() -> None:
         kept: list[Iterator[object]] = []
         for each in nodes:
             await do(each, kept, threads=threads)
 
-    async def run() -> list[Snapshot]:
-        async with tasks:
-            return await snapshots(tasks, work)
-
-    assert asyncio.run(run())[-1].progress == 100
+    assert asyncio.run(snapshots(work))[-1].progress == 100
 
 
 @settings(max_examples=80, deadline=None)
@@ -146,11 +140,7 @@ def test_the_true_share(nodes: list[Node]) -> None:
 
 async def shown(work: Callable[..., object]) -> list[tuple[int, str, list[Count]]]:
     """Progress, message and steps of all snapshots of some work but the first two and the last."""
-    tasks = TaskStream()
-    tasks.work(work)
-    async with tasks:
-        seen = await snapshots(tasks, work)
-    return [(each.progress, each.message, each.steps) for each in seen[2:]][:-1]
+    return [(each.progress, each.message, each.steps) for each in (await snapshots(work))[2:-1]]
 
 
 def count(label: str, done: float, total: float | None) -> Count:
@@ -234,22 +224,18 @@ async def test_totals(total: float | None, unit: str | None, words: str, known: 
 
 
 async def test_what_is_no_number_or_no_text() -> None:
-    """A total by any other type of number counts, a label is what its text is; else it fails in words."""
-    tasks = TaskStream()
+    """Any type of number counts as one, a label is what its text is; else it fails in words."""
 
-    @tasks.work
     def odd() -> None:
-        for _ in track(range(4), Path("folder"), total=Decimal(4)):  # type: ignore[arg-type]
-            report(50, "Half")
+        numbers: Any = (True, 7.5, Decimal("7.5"), Fraction(15, 2))
+        for number in track(numbers, Path("folder"), total=Decimal("4.5")):  # type: ignore[arg-type]
+            report(number, "A part")
 
-    @tasks.work
     def wrong() -> None:
         list(track([1], total=[]))  # type: ignore[arg-type]
 
-    async with tasks:
-        seen = await snapshots(tasks, odd)
-        assert seen[-2].message == "folder: 4 of 4"
-        assert (await snapshots(tasks, wrong))[-1].message == "The total has to be a number, not list"
+    assert (await shown(odd))[-1][1] == "folder: 4 of 4.5"
+    assert (await end_of(wrong)).message == "The total has to be a number, not list"
 
 
 async def test_closed_loops_are_passed_over() -> None:
@@ -289,14 +275,13 @@ async def test_an_update_is_of_the_whole() -> None:
                 yield Update(None, "Words alone")
         yield Update(80, "After it")
 
-    assert [*zip(*await shown(work), strict=True)][:2] == [
-        (50, 70, 70, 99, 99),
-        ("Items: 1 of 2", "Of the whole", "Words alone", "Items: 2 of 2", "After it"),
-    ]
-    assert [each[2] for each in await shown(work)] == [
-        *[[count("Items", 1, 2)]] * 3,
-        [count("Items", 2, 2)],
-        [],
+    first, last = [count("Items", 1, 2)], [count("Items", 2, 2)]
+    assert await shown(work) == [
+        (50, "Items: 1 of 2", first),
+        (70, "Of the whole", first),
+        (70, "Words alone", first),
+        (99, "Items: 2 of 2", last),
+        (99, "After it", []),
     ]
 
 

@@ -1,16 +1,17 @@
 """The life of a task, from its start to its end."""
 
 import asyncio
+import itertools
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from taskstream import Result, TaskNotFound, TaskStatus, TaskStream, Update, report
+from taskstream import Result, TaskNotFound, TaskStatus, TaskStream, Update, output, report, track
 from tests.core.running import (
     Updates,
-    cleans_up,
     last_snapshot,
     others,
     start_until,
@@ -18,28 +19,19 @@ from tests.core.running import (
 )
 
 
-@pytest.mark.parametrize("form", ["generator", "coroutine", "blocking"])
-async def test_the_life_of_a_task(form: str) -> None:
+@pytest.mark.parametrize("in_a_thread", [False, True])
+async def test_the_life_of_a_task(in_a_thread: bool) -> None:
     """A task is PENDING, STARTED, then in PROGRESS, and ends in SUCCESS with its result, at 100 percent."""
     tasks = TaskStream()
     taken = threading.Semaphore(0)
 
-    def say(step: int) -> None:
-        report(step * 25, f"Step {step}", {"step": step})
-
-    async def coroutine() -> Result:
-        for step in (1, 2, 3):
-            say(step)
-            await asyncio.sleep(0)
-        return Result([1, 2, 3], "Found three")
-
     def blocking() -> Result:
         for step in (1, 2, 3):
-            say(step)
+            report(step * 25, f"Step {step}", {"step": step})
             taken.acquire()  # or reports in a row would be merged
         return Result([1, 2, 3], "Found three")
 
-    work = tasks.work({"generator": three_steps, "coroutine": coroutine, "blocking": blocking}[form])
+    work = tasks.work(blocking if in_a_thread else three_steps)
     story = []
     async with tasks:
         async for event in tasks.follow((await tasks.start(work, name="a name")).task_id):
@@ -58,18 +50,71 @@ async def test_the_life_of_a_task(form: str) -> None:
     assert {each.name for each in story} == {"a name"}
 
 
-async def test_cancel() -> None:
-    """Cancelling ends a task at once, and lets its work clean up."""
-    tasks = TaskStream()
-    closed = asyncio.Event()
-    work = tasks.work(cleans_up(closed))
-    async with asyncio.timeout(10), tasks:
-        task_id = await start_until(tasks, work, "Opened")
-        assert (await tasks.cancel(task_id)).status is TaskStatus.REVOKED
-        assert not closed.is_set()
-        await closed.wait()
-        seen = [event.snapshot async for event in tasks.follow(task_id)]
-    assert [each.status for each in seen if each][-2:] == ["PROGRESS", "REVOKED"]
+def reports(go_on: threading.Event) -> None:
+    while True:
+        report(10, "Begun")
+        go_on.wait(10)
+
+
+def tracks(go_on: threading.Event) -> None:
+    for _ in track(itertools.count(), "Begun"):
+        go_on.wait(10)
+
+
+def is_held_back(_: threading.Event) -> None:
+    report(10, "Begun")
+    while True:
+        output("again")
+
+
+@pytest.mark.parametrize(
+    ("say", "message"), [(reports, "Begun"), (tracks, "Begun: 0"), (is_held_back, "Begun")]
+)
+async def test_a_cancelled_function(say: Callable[[threading.Event], None], message: str) -> None:
+    """What it says next raises what careless work lets through; its place is free when it returns."""
+    tasks = TaskStream(work_threads=1, output_queue_length=1)
+    go_on = threading.Event()
+    raised: list[type[BaseException]] = []
+
+    @tasks.work
+    def function() -> None:
+        try:
+            say(go_on)
+        except Exception:  # noqa: BLE001 - what careless work does
+            raised.append(Exception)
+        except BaseException as error:
+            raised.append(type(error))
+            raise
+
+    next_one = tasks.work(name="next")(lambda: None)
+    async with asyncio.timeout(20), tasks:
+        await tasks.cancel(await start_until(tasks, function, message))
+        waiting = asyncio.create_task(last_snapshot(tasks, next_one))
+        if say is not is_held_back:
+            await asyncio.sleep(0.01)
+            assert not waiting.done()
+        go_on.set()
+        assert (await waiting).status is TaskStatus.SUCCESS
+    assert raised == [asyncio.CancelledError]
+
+
+async def test_a_bounded_number_of_threads() -> None:
+    """No more functions run at a time than there are places, and as many as there are."""
+    tasks = TaskStream(work_threads=3)
+    all_run = threading.Barrier(3, timeout=10)
+    running: list[int] = []
+    seen: list[int] = []
+
+    @tasks.work
+    def function(*, number: int) -> None:
+        running.append(number)
+        all_run.wait()
+        seen.append(len(running))
+        running.remove(number)
+
+    async with tasks:
+        await asyncio.gather(*(last_snapshot(tasks, function, number=number) for number in range(21)))
+    assert max(seen) == 3
 
 
 async def test_work_that_will_not_be_cancelled() -> None:
@@ -151,6 +196,9 @@ async def test_list(kept: str, tmp_path: Path) -> None:
             assert [each.task_id for each in await tasks.list(status=status)] == [task_id]
         assert await tasks.list(status="SUCCESS") == []
         assert await tasks.list(limit=0) == []
+        assert len(await tasks.list(limit=10**20)) == 1
+        with pytest.raises(TaskNotFound):
+            await tasks.get("\ud800")
         with pytest.raises(ValueError, match="'RUNNING' is not a valid TaskStatus"):
             await tasks.list(status="RUNNING")
         with pytest.raises(ValueError, match="The limit has to be 0 or more, not -1"):

@@ -14,6 +14,7 @@ from tqdm.asyncio import tqdm as async_tqdm
 from tqdm.contrib.concurrent import thread_map
 
 from taskstream import Snapshot, TaskStream, track
+from tests.core.running import story
 
 AT_ONCE: Any = {"mininterval": 0, "miniters": 1}
 
@@ -26,11 +27,7 @@ def nowhere() -> io.StringIO:
 
 async def run(work: Callable[..., object], *, track_tqdm: bool = True) -> list[Snapshot]:
     """All snapshots of some work, after its start."""
-    tasks = TaskStream(track_tqdm=track_tqdm)
-    tasks.work(work)
-    async with tasks, asyncio.timeout(20):
-        task_id = (await tasks.start(work)).task_id
-        return [each.snapshot async for each in tasks.follow(task_id) if each.snapshot][2:]
+    return [each.snapshot for each in await story(work, track_tqdm=track_tqdm) if each.snapshot][2:]
 
 
 def words(snapshots: list[Snapshot]) -> list[str]:
@@ -118,20 +115,11 @@ async def test_a_bar_that_says_nothing_new() -> None:
     assert words(seen)[:3] == ["Inner: 0 of 3", "Inner: 1 of 3", "Inner: 2 of 3"]
 
 
-async def test_what_only_a_disabled_bar_takes() -> None:
-    """Arguments that tqdm doesn't know, and those without a name, are no mistake in a task either."""
-
-    def work() -> int:
-        return len(list(tqdm(range(3), "Silent", None, True, None, disable=True, colours=3)))
-
-    assert (await run(work))[-1].data == 3
-
-
 async def test_the_last_value_is_right() -> None:
     """A bar that is refreshed rarely says in the end what it has counted, also after a `break`."""
 
-    def work() -> None:
-        for number in trange(1000, mininterval=100, disable=True):
+    def work() -> None:  # with what tqdm doesn't know, as a disabled bar takes that
+        for number in tqdm(range(1000), None, None, True, None, mininterval=100, disable=True, colours=3):
             if number == 700:
                 break
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import re
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,13 +35,12 @@ from pydantic import (
 )
 
 from taskstream.errors import InvalidParameters
+from taskstream.threads import WorkThreads
 from taskstream.updates import Update
 from taskstream.work import Work, WorkTable
 
 if TYPE_CHECKING:
     from typing import Any as Unknown
-
-    from fastapi import UploadFile as Late
 
 
 async def generator(*, count: Annotated[int, Field(ge=1)], word: Word = "hi") -> AsyncIterator[Update]:
@@ -55,12 +56,22 @@ def decorated(**parameters: object) -> object:
     return generator(**parameters)  # type: ignore[arg-type]
 
 
+@functools.wraps(generator)
+async def collected(**parameters: object) -> list[Update]:
+    return [update async for update in generator(**parameters)]  # type: ignore[arg-type]
+
+
 async def coroutine(count: Annotated[int, Field(ge=1)], *, word: Word = "hi") -> Unknown:
     return word * count
 
 
 def blocking(*, count: Annotated[int, Field(ge=1)], word: Word = "hi") -> Unknown:
     return word * count
+
+
+@functools.wraps(blocking)
+async def in_a_thread(**parameters: object) -> Unknown:
+    return await asyncio.to_thread(functools.partial(blocking, **parameters))  # type: ignore[arg-type]
 
 
 class Speaker:
@@ -84,22 +95,26 @@ Word = str
     [
         (generator, "generator", "async"),
         (decorated, "generator", "async"),
+        (collected, "generator", "async"),
+        (in_a_thread, "blocking", "async"),
         (coroutine, "coroutine", "async"),
         (blocking, "blocking", "blocking"),
         (functools.partial(generator), "partial", "async"),
         (Speaker().method, "method", "blocking"),
         (Speaker(), "Speaker", "async"),
     ],
-    ids=["generator", "decorated", "coroutine", "blocking", "partial", "method", "callable"],
 )
-def test_parameters(function: Callable[..., object], name: str, kind: str) -> None:
-    """Parameters are checked, or have their defaults; what is returned doesn't matter."""
+async def test_parameters(function: Callable[..., object], name: str, kind: str) -> None:
+    """Parameters are checked, or have their defaults; the function is called as what it is."""
     work = Work(function)
     assert (work.name, work.kind) == (name, kind)
     assert work.parse({"count": 2}).values() == {"count": 2, "word": "hi"}
     for wrong in ({}, {"count": 0}, {"count": "two"}, {"count": 2, "surprise": 1}):
         with pytest.raises(InvalidParameters):
             work.parse(wrong)
+    threads = WorkThreads(1)
+    assert len([said async for said in await work.begin(work.parse({"count": 2}), threads)]) == 1
+    await threads.join()
 
 
 def test_description() -> None:
@@ -173,6 +188,22 @@ class Masked(BaseModel):
     x: Annotated[int, Field(validation_alias=AliasPath("deep", 0))] = 1
 
 
+class Temperature:
+    """A value of which only its annotation knows JSON."""
+
+    def __init__(self, degrees: float) -> None:
+        self.degrees = degrees
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Temperature) and other.degrees == self.degrees
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+READ = PlainValidator(lambda value: value if isinstance(value, Temperature) else Temperature(value))
+Degrees = Annotated[Temperature, READ, PlainSerializer(lambda value: value.degrees)]
+
+
 def work_with(annotation: object, **defaults: object) -> Work:
     """Some work with one parameter of this type, called `own`."""
 
@@ -207,6 +238,7 @@ def work_with(annotation: object, **defaults: object) -> Work:
         (Secret[int], Secret(7)),
         (dict[str, bytes], {"b": b"\xff", "a": b"text"}),
         (str, "\u2028\x00"),
+        pytest.param(Degrees, Temperature(3), id="Degrees"),
     ],
     ids=str,
 )
@@ -217,6 +249,34 @@ def test_values_of_their_own_type(annotation: object, value: object) -> None:
     read = work.from_json(work.to_json(parameters))
     assert parameters.values() == read.values() == {"own": value}
     assert read.json_values() == parameters.json_values()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text"),
+    [(Json[list[int]], '"[1, 2]"'), (Base64Bytes, '"aGVsbG8="'), (Base64Bytes, '"TVRJeg=="')],
+)
+def test_text_that_is_read_twice(annotation: object, text: str) -> None:
+    """What a request gives as JSON, or base64, in a text reaches a worker as what is in it."""
+    work = work_with(annotation)
+    parameters = work.parameters.model_validate_json(f'{{"own": {text}}}')
+    assert work.from_json(work.to_json(parameters)).values() == parameters.values()
+
+
+def test_what_is_made_anew_is_no_other_request() -> None:
+    """What nobody gave, and is made anew each time, makes no other start of one that is sent again."""
+
+    class Options(BaseModel):
+        at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+    def own(*, key: Annotated[UUID, Field(default_factory=uuid4)], options: Options) -> None: ...
+
+    # Annotations are text in this module, and these are names of this function.
+    own.__annotations__ |= {"options": Options}
+    work = Work(own)
+    keys: list[dict[str, object]] = [{}, {}, {"key": uuid4()}, {"key": uuid4()}]
+    same, again, *others = (work.parse({**key, "options": {}}).json_values(made=False) for key in keys)
+    assert same == again
+    assert len({same, *others}) == 3
 
 
 def test_defaults_are_of_whoever_runs_it() -> None:
@@ -240,16 +300,6 @@ def test_defaults_are_of_whoever_runs_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotation", "text"), [(Json[list[int]], '"[1, 2]"'), (Base64Bytes, '"aGVsbG8="')]
-)
-def test_text_that_is_read_twice(annotation: object, text: str) -> None:
-    """What a request gives as JSON, or base64, in a text reaches a worker as what is in it."""
-    work = work_with(annotation)
-    parameters = work.parameters.model_validate_json(f'{{"own": {text}}}')
-    assert work.from_json(work.to_json(parameters)).values() == parameters.values()
-
-
-@pytest.mark.parametrize(
     ("annotation", "value"),
     [
         (list[Any], [{"a": lambda: None}]),
@@ -263,27 +313,6 @@ def test_what_would_reach_a_worker_changed_is_refused(annotation: object, value:
     work = work_with(annotation)
     with pytest.raises(InvalidParameters):
         work.to_json(work.parse({"own": value}))
-
-
-class Temperature:
-    """A value of which only its annotation knows JSON."""
-
-    def __init__(self, degrees: float) -> None:
-        self.degrees = degrees
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Temperature) and other.degrees == self.degrees
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def test_json_by_an_annotation() -> None:
-    """A type's own serializer makes what its keys are compared by, and what reaches a worker."""
-    read = PlainValidator(lambda value: value if isinstance(value, Temperature) else Temperature(value))
-    work = work_with(Annotated[Temperature, read, PlainSerializer(lambda value: value.degrees)])
-    parameters = work.parse({"own": Temperature(3)})
-    assert parameters.json_values() == '{"own": 3}'
-    assert work.from_json(work.to_json(parameters)).values() == parameters.values()
 
 
 def test_what_has_no_json_is_named() -> None:
@@ -329,9 +358,10 @@ def test_values_are_not_converted(annotation: object, value: object) -> None:
 
 def defined_as(parameters: str, body: str = "...") -> Callable[..., object]:
     """A function that is written like that."""
-    names: dict[str, Callable[..., object]] = {}
+    names: dict[str, Any] = {"Field": Field}
     exec(f"def own({parameters}): {body}", names)
-    return names["own"]
+    own: Callable[..., object] = names["own"]
+    return own
 
 
 @pytest.mark.parametrize(
@@ -354,6 +384,10 @@ def defined_as(parameters: str, body: str = "...") -> Callable[..., object]:
             "can't be a generator: make it an async one, or call `report` instead of yielding.",
         ),
         (Speaker, "can't be a class: decorate a function."),
+        (
+            defined_as("*, count: int = Field(5, ge=1)"),
+            "can't have Field(…) as the default of 'count': write count: Annotated[…, Field(…)] = ….",
+        ),
     ],
 )
 def test_what_can_not_be_work(function: Callable[..., object], sentence: str) -> None:
@@ -382,20 +416,8 @@ def test_types_that_can_not_be_checked(annotation: object, sentence: str) -> Non
     assert "\n" not in str(error.value)
 
 
-def test_two_of_one_name() -> None:
-    """Two works can't have one name."""
-    works = WorkTable()
-    works.add(Work(generator))
-    with pytest.raises(
-        ValueError, match=r"^There are two works called 'generator': give one of them .*\.$"
-    ):
-        works.add(Work(generator))
-    works.add(Work(generator, "another"))
-    assert list(works.public) == ["generator", "another"]
-
-
 def test_finding_work() -> None:
-    """Work is found by its function, also a method's, or by its name; what is not found is named."""
+    """Work is found by its function, also a method's, or by its name, which is only its own."""
     speaker = Speaker()
     works = WorkTable()
     for function in (generator, speaker.method):
@@ -408,41 +430,32 @@ def test_finding_work() -> None:
         works.get("x")
     with pytest.raises(InvalidParameters, match=r"^work: There is no work called 'x': none is registered$"):
         WorkTable().get("x")
+    with pytest.raises(ValueError, match=r"^There are two works called 'generator': give one of .*\.$"):
+        works.add(Work(generator))
+    works.add(Work(generator, "another"))
+    assert list(works.public) == ["generator", "method", "another"]
+
+
+ONCE = "can be read only once: make it a list, or a Sequence"
+REQUEST = "is of a request ({}): take it in a route of your own"
 
 
 @pytest.mark.parametrize(
-    ("annotation", "defaults", "thing"),
+    ("annotation", "defaults", "sentence"),
     [
-        (UploadFile, {}, "UploadFile"),
-        (Annotated[list[UploadFile] | None, Field()], {"own": None}, "UploadFile"),
-        (Request, {}, "Request"),
-        (Annotated[int, Depends(len)], {}, "Depends"),
-        (int, {"own": Depends(len)}, "Depends"),
-        (Annotated[str, Header()], {}, "Header"),
-        (BackgroundTasks, {}, "BackgroundTasks"),
+        (UploadFile, {}, REQUEST.format("UploadFile")),
+        (Annotated[list[UploadFile] | None, Field()], {"own": None}, REQUEST.format("UploadFile")),
+        (Request, {}, REQUEST.format("Request")),
+        (Annotated[int, Depends(len)], {}, REQUEST.format("Depends")),
+        (int, {"own": Depends(len)}, REQUEST.format("Depends")),
+        (Annotated[str, Header()], {}, REQUEST.format("Header")),
+        (BackgroundTasks, {}, REQUEST.format("BackgroundTasks")),
+        (Iterable[int], {}, ONCE),
+        (dict[str, Iterator[int]] | None, {}, ONCE),
+        (Annotated[Generator[int], Field()], {}, ONCE),
     ],
 )
-def test_what_only_a_request_has(annotation: object, defaults: dict[str, object], thing: str) -> None:
-    """A parameter that FastAPI would fill is refused when the work is registered, with what to do."""
-    with pytest.raises(TypeError, match=rf"which is of a request \({thing}\): take it in a route"):
+def test_what_no_task_can_be_given(annotation: object, defaults: dict[str, object], sentence: str) -> None:
+    """What FastAPI would fill, or a key would have read to its end, is refused when it is registered."""
+    with pytest.raises(TypeError, match=re.escape(f"can't have the parameter 'own', which {sentence}")):
         work_with(annotation, **defaults)
-
-
-@pytest.mark.parametrize(
-    "annotation", [Iterable[int], dict[str, Iterator[int]] | None, Annotated[Generator[int], Field()]]
-)
-def test_what_can_be_read_only_once(annotation: object) -> None:
-    """It would be empty for the work, once an idempotency key was made of it."""
-    with pytest.raises(TypeError, match="'own', which can be read only once: make it a list"):
-        work_with(annotation)
-
-
-def test_what_only_a_request_has_and_is_defined_later() -> None:
-    """If an annotation can't be read yet, it is refused when it can."""
-
-    def later(*, file: Late) -> None: ...
-
-    work = Work(later)
-    later.__globals__["Late"] = UploadFile
-    with pytest.raises(TypeError, match="of a request"):
-        work.parse({})

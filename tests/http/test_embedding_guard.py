@@ -1,16 +1,14 @@
 """An application may guard its tasks, and choose what is public."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Annotated
 
-import aiohttp
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException
 from fastapi.testclient import TestClient
 
 from taskstream import Snapshot, TaskStream
-from tests.support.api import Api
-from tests.support.threads import ThreadServer
 
 SECRET = {"Authorization": "Bearer secret"}
 
@@ -43,75 +41,60 @@ def application(*, page: bool) -> FastAPI:
     return app
 
 
-@pytest.fixture(scope="module")
-def guarded() -> Iterator[ThreadServer]:
-    with ThreadServer(application(page=True)) as server:
-        yield server
+@pytest.fixture
+def guarded() -> Iterator[TestClient]:
+    with TestClient(application(page=True)) as client:
+        yield client
 
 
-async def test_every_route_is_guarded(guarded: ThreadServer, session: aiohttp.ClientSession) -> None:
+def test_every_route_is_guarded(guarded: TestClient) -> None:
     """Dependencies that are given with the router are asked before anything is answered."""
-    async with session.get(f"{guarded.url}/openapi.json") as response:
-        paths: dict[str, dict[str, object]] = (await response.json())["paths"]
+    paths = guarded.get("/openapi.json").json()["paths"]
     asked = [(method, path) for path, methods in paths.items() for method in methods if path != "/private"]
     asked += [("get", "/jobs/"), ("head", "/jobs/")]
     assert len(asked) >= 12
     for method, path in asked:
-        url = guarded.url + path.format(task_id="0" * 32)
-        async with session.request(method, url) as response:
-            assert (method, path, response.status) == (method, path, 401)
-            assert response.headers["WWW-Authenticate"] == "Bearer"
-            assert response.headers["Cache-Control"] == "no-store"
-        async with session.request(method, url, headers=SECRET) as response:
-            assert response.status in (200, 404, 422)
+        refused = guarded.request(method, path.format(task_id="0" * 32))
+        assert (method, path, refused.status_code) == (method, path, 401)
+        assert refused.headers["WWW-Authenticate"] == "Bearer"
+        assert refused.headers["Cache-Control"] == "no-store"
+        answer = guarded.request(method, path.format(task_id="0" * 32), headers=SECRET)
+        assert answer.status_code in (200, 404, 422)
 
 
-async def test_files_are_public(guarded: ThreadServer, session: aiohttp.ClientSession) -> None:
+def test_files_are_public(guarded: TestClient) -> None:
     """A script tag sends no header: the files are for everybody, and nothing else is below them."""
-    async with session.get(f"{guarded.url}/jobs/static/task-progress.js") as response:
-        assert response.status == 200
-        assert response.headers["Cache-Control"] == "no-cache"
-    for path in ("nothing.js", "../router.py", "%2e%2e/router.py", "..%2frouter.py", ""):
-        async with session.get(f"{guarded.url}/jobs/static/{path}") as response:
-            assert response.status in (401, 404)
+    element = guarded.get("/jobs/static/task-progress.js")
+    assert (element.status_code, element.headers["Cache-Control"]) == (200, "no-cache")
+    for path in ("nothing.js", "../__init__.py", "%2e%2e/__init__.py", "..%2f__init__.py", ""):
+        assert guarded.get(f"/jobs/static/{path}").status_code in (401, 404)
 
 
-async def test_private_work(guarded: ThreadServer, session: aiohttp.ClientSession) -> None:
-    """Private work is started by the application only, and watched like any other."""
-    async with session.post(f"{guarded.url}/private") as response:
-        task = await response.json()
-    async with session.post(
-        f"{guarded.url}/jobs/start-task", json={"work": "private", "number": 7}, headers=SECRET
-    ) as response:
-        assert response.status == 422
-    for path in ("/jobs/works", "/openapi.json"):
-        async with session.get(guarded.url + path, headers=SECRET) as response:
-            text = await response.text()
-            assert "Work that only the application starts" not in text
-            assert '"number":' not in text
-    async with session.get(
-        f"{guarded.url}/jobs/tasks/{task['task_id']}/stream", headers=SECRET
-    ) as response:
-        assert (
-            '"status":"SUCCESS","progress":100,"message":"Done","steps":[],"data":7'
-            in await response.text()
-        )
+def test_private_work(guarded: TestClient) -> None:
+    """Private work is started by the application only, and watched like any other.
 
-
-async def test_a_work_of_any_name(guarded: ThreadServer, session: aiohttp.ClientSession) -> None:
-    """The name of a work may be anything."""
+    What is public may have any name.
+    """
+    guarded.headers.update(SECRET)
     body = {"work": "a work of {odd} name/s"}
-    async with session.post(f"{guarded.url}/jobs/start-task", json=body, headers=SECRET) as response:
-        assert (await response.json())["name"] == body["work"]
+    assert guarded.post("/jobs/start-task", json=body).json()["name"] == body["work"]
+    refused = guarded.post("/jobs/start-task", json={"work": "private", "number": 7})
+    assert refused.status_code == 422
+    assert [mistake["msg"] for mistake in refused.json()["detail"]] == [f"Input should be {body['work']!r}"]
+    for path in ("/jobs/works", "/openapi.json"):
+        text = guarded.get(path).text
+        assert "Work that only the application starts" not in text
+        assert '"number":' not in text
+    task_id = guarded.post("/private").json()["task_id"]
+    last = '"status":"SUCCESS","progress":100,"message":"Done","steps":[],"data":7'
+    assert last in guarded.get(f"/jobs/tasks/{task_id}/stream").text
 
 
-async def test_without_the_page(session: aiohttp.ClientSession) -> None:
+def test_without_the_page() -> None:
     """`TaskStream(page=False)` leaves the page out; the element stays."""
-    with ThreadServer(application(page=False)) as server:
-        jobs = Api(session, [f"{server.url}/jobs"])
-        await jobs.json("GET", "/", 404, headers=SECRET)
-        async with session.get(jobs.url("/static/task-progress.js")) as response:
-            assert response.status == 200
+    with TestClient(application(page=False), headers=SECRET) as client:
+        assert client.get("/jobs/").status_code == 404
+        assert client.get("/jobs/static/task-progress.js").status_code == 200
 
 
 def refuse() -> None:
@@ -124,7 +107,7 @@ def refuse() -> None:
 def test_no_guard_is_skipped(monkeypatch: pytest.MonkeyPatch, guarded: int, known: bool) -> None:
     """Wherever a dependency was given, it is asked; also if FastAPI's name for it is no longer there."""
     if not known:
-        monkeypatch.setattr("taskstream.http.router.find_context", lambda _: None)
+        monkeypatch.setattr("taskstream.http.router.routing", SimpleNamespace())
     guards = [[Depends(refuse)] if number == guarded else [] for number in range(3)]
     app, outer, tasks = FastAPI(dependencies=guards[0]), APIRouter(dependencies=guards[1]), TaskStream()
     outer.include_router(tasks.router, prefix="/inner", dependencies=guards[2])
@@ -144,5 +127,5 @@ def test_nothing_is_looked_up_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     with TestClient(app, raise_server_exceptions=False) as client:
         assert client.get("/me/works").status_code == 200
         assert client.get("/me/task-status/1").status_code == 404
-        monkeypatch.setattr("taskstream.http.router.find_context", lambda _: None)
+        monkeypatch.setattr("taskstream.http.router.routing", SimpleNamespace())
         assert client.get("/me/works").status_code == 500

@@ -5,14 +5,11 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import aiohttp
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.testclient import TestClient
 
 from taskstream import TaskStream
-from tests.support.api import Api, check_story
-from tests.support.threads import ThreadServer
 
 NOT_RUNNING = (
     "This TaskStream isn't running: include its router in the application that is served (the lifespan of "
@@ -133,53 +130,39 @@ async def test_entered_twice() -> None:
     async with tasks:
         async with tasks:
             task_id = (await tasks.start("work", seconds=600)).task_id
-        assert not (await tasks.get(task_id)).status.ended
-        events = [event async for event in until_started(tasks, task_id)]
-    assert events
+        statuses = (event.snapshot.status async for event in tasks.follow(task_id) if event.snapshot)
+        while await anext(statuses) != "STARTED":
+            pass
     with pytest.raises(RuntimeError):
         await tasks.get(task_id)
 
 
-async def until_started(tasks: TaskStream, task_id: str) -> AsyncIterator[str]:
-    """The states of a task until it has begun."""
-    async for event in tasks.follow(task_id):
-        if event.snapshot:
-            yield event.snapshot.status
-            if event.snapshot.status == "STARTED":
-                return
-
-
-async def test_two_in_one_application(session: aiohttp.ClientSession) -> None:
+def test_two_in_one_application() -> None:
     """Two of them share nothing; nor do they touch what other routers keep in the lifespan's state."""
-    first, second = task_stream(), task_stream()
-    others: list[APIRouter] = []
-    for name in ("one", "two"):
+    app = FastAPI()
+    for prefix in ("/one", "/two"):
 
         @asynccontextmanager
-        async def lifespan(_: FastAPI, name: str = name) -> AsyncIterator[dict[str, str]]:
+        async def lifespan(_: FastAPI, name: str = prefix) -> AsyncIterator[dict[str, str]]:
             yield {"tasks": name, "registry": name, name: name}
 
-        others.append(APIRouter(lifespan=lifespan))
-    app = FastAPI()
-    for router, prefix in (
-        (others[0], "/one"),
-        (first.router, "/first"),
-        (others[1], "/two"),
-        (second.router, "/second"),
-    ):
+        app.include_router(APIRouter(lifespan=lifespan), prefix=prefix)
+        app.include_router(task_stream().router, prefix=prefix)
 
-        @router.get("/state")
-        async def state_of(request: Request) -> list[str]:
-            return sorted(request.state._state)
+    @app.get("/state")
+    async def state_of(request: Request) -> list[str]:
+        return sorted(request.state._state)
 
-        app.include_router(router, prefix=prefix)
-    with ThreadServer(app) as server:
-        apis = [Api(session, [f"{server.url}/{name}"]) for name in ("first", "second")]
-        task_id = (await apis[0].start())["task_id"]
-        check_story(await apis[0].watch(task_id), "SUCCESS")
-        await apis[1].json("GET", f"/tasks/{task_id}", 404)
-        assert [(await api.json("GET", "/health"))["tasks"] for api in apis] == [1, 0]
-        state: list[str] = await apis[1].json("GET", "/state")
-        ours = [key for key in state if key.startswith("taskstream-")]
-        assert len(ours) == len({*ours}) == 2  # by which each knows its server
-        assert [key for key in state if key not in ours] == ["one", "registry", "tasks", "two"]
+    with TestClient(app) as client:
+        task_id = client.post("/one/start-task").json()["task_id"]
+        assert '"SUCCESS"' in client.get(f"/one/task-progress/{task_id}").text
+        assert client.get(f"/two/tasks/{task_id}").status_code == 404
+        assert [client.get(f"/{name}/health").json()["tasks"] for name in ("one", "two")] == [1, 0]
+        state = client.get("/state").json()
+    assert [key for key in state if not key.startswith("taskstream-")] == [
+        "/one",
+        "/two",
+        "registry",
+        "tasks",
+    ]
+    assert len({*state}) == 6  # each of the two has a key of its own, by which it knows its server

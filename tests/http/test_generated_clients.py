@@ -74,17 +74,8 @@ def test_python(server: Server, tmp_path: Path) -> None:
     binaries = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
     run(tmp_path, binaries / "pip", "install", "-q", "openapi-python-client~=0.29")
     (tmp_path / "config.yml").write_text("post_hooks: []", encoding="utf-8")  # without its formatter
-    made = (
-        "--config",
-        "config.yml",
-        "--path",
-        "openapi.json",
-        "--output-path",
-        "made",
-        "--meta",
-        "none",
-        "--fail-on-warning",
-    )
+    paths = ("--config", "config.yml", "--path", "openapi.json", "--output-path", "made")
+    made = (*paths, "--meta", "none", "--fail-on-warning")
     run(tmp_path, binaries / "python", "-m", "openapi_python_client", "generate", *made)
     (tmp_path / "use.py").write_text(IN_PYTHON, encoding="utf-8")
     run(tmp_path, binaries / "python", "use.py", server.url)

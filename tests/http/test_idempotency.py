@@ -101,27 +101,17 @@ async def test_bad_key(api: Api, bad: str) -> None:
     assert (await api.json("GET", "/health"))["tasks"] == before
 
 
-async def test_a_refused_start_keeps_no_key(
+async def test_where_a_key_is_free(
     start_server: Callable[..., Server], session: aiohttp.ClientSession
 ) -> None:
-    """A start that was refused, for its body or for want of room, can be sent again under its key."""
+    """A start that was refused, for its body or for want of room, keeps none; nor does a forgotten task."""
     api = Api(session, [start_server("--max-tasks", "1").url])
     running = (await api.start(**LONG_TASK))["task_id"]
     await start(api, "k", b'{"seconds": -1}', 422)
     await start(api, "k", b'{"seconds": 0}', 503)
     await api.cancel(running)
-    task = await start(api, "k", b'{"seconds": 0, "steps": 3}')
-    assert (await start(api, "k", b'{"seconds": 0, "steps": 3}'))["task_id"] == task["task_id"]
-
-
-async def test_a_forgotten_task_frees_its_key(
-    start_server: Callable[..., Server], session: aiohttp.ClientSession
-) -> None:
-    """A key counts for as long as its task is remembered."""
-    api = Api(session, [start_server("--max-tasks", "1").url])
-    first = await start(api, "k", b'{"seconds": 0}')
+    first = await start(api, "k", b'{"seconds": 0, "steps": 3}')
+    assert (await start(api, "k", b'{"seconds": 0, "steps": 3}'))["task_id"] == first["task_id"]
     await api.watch(first["task_id"])
-    other = await start(api, "other", b'{"seconds": 0}')  # makes room for itself
-    await api.watch(other["task_id"])
-    second = await start(api, "k", b'{"seconds": 0, "steps": 3}')
-    assert second["task_id"] != first["task_id"]
+    await api.watch((await start(api, "other", b'{"seconds": 0}'))["task_id"])  # makes room for itself
+    assert (await start(api, "k", b'{"seconds": 0}'))["task_id"] != first["task_id"]

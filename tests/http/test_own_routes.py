@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from typing import Annotated
+from typing import Annotated, Any
 
 import aiohttp
 import pytest
@@ -98,21 +98,14 @@ def application() -> FastAPI:
     async def stream(request: Request, task_id: str) -> Response:
         return await tasks.stream(request, task_id)
 
-    @app.get("/own/{task_id}/named")
-    async def named(request: Request, task_id: str) -> Response:
-        return await tasks.stream(request, task_id, name_event)
-
-    @app.get("/own/{task_id}/unfinished")
-    async def unfinished(request: Request, task_id: str) -> Response:
-        return await tasks.stream(request, task_id, name_unless_done)
+    @app.get("/own/{task_id}/{naming}")
+    async def named(request: Request, task_id: str, naming: str) -> Response:
+        name: dict[str, Any] = {"named": name_event, "unfinished": name_unless_done}
+        return await tasks.stream(request, task_id, name.get(naming, lambda _: WRONG[naming]))
 
     @app.get("/nothing")
     async def nothing(request: Request) -> Response:
         return await tasks.stream_many(request, [])
-
-    @app.get("/own/{task_id}/wrong/{kind}")
-    async def wrong(request: Request, task_id: str, kind: str) -> Response:
-        return await tasks.stream(request, task_id, lambda _: WRONG[kind])  # type: ignore[return-value, arg-type]
 
     return app
 
@@ -131,7 +124,10 @@ def own(url: str, session: aiohttp.ClientSession) -> Api:
 
 
 async def test_named_events(own: Api) -> None:
-    """A function names events and makes their data, text or JSON; or leaves them out."""
+    """A function names events and makes their data, text or JSON; or leaves them out.
+
+    The ids are those of the task: a viewer resumes behind any of them, and 204 is its end.
+    """
     task_id = (await own.start(work="speak"))["task_id"]
     last = (await own.watch(task_id))[-1]
     async with own.open(f"/own/{task_id}/named") as response:
@@ -142,20 +138,14 @@ async def test_named_events(own: Api) -> None:
         ("4", "step", ['{"percent":50}']),
         (str(last.id), "done", ["as it", "stands"]),
     ]
-
-
-async def test_named_events_resume(own: Api) -> None:
-    """The ids are those of the task: a viewer resumes behind any of them, and 204 is its end."""
-    task_id = (await own.start(work="speak"))["task_id"]
-    last = (await own.watch(task_id))[-1]
     for last_event_id, expected in ((1, [3, 4, 5]), (3, [4, 5]), (4, [5])):
         async with own.open(f"/own/{task_id}/named", last_event_id) as response:
-            seen = [event async for event in events(response)]
-        assert [event.id for event in seen] == expected
-        assert seen[0]["retry"]
-    for path in ("named", "stream", "wrong/error"):
-        async with own.open(f"/own/{task_id}/{path}", last.id) as response:
-            assert response.status == 204
+            again = [event async for event in events(response)]
+        assert [event.id for event in again] == expected
+        assert again[0]["retry"]
+    for path in (f"/own/{task_id}/named", f"/own/{task_id}/stream", "/nothing"):  # none, of no tasks
+        async with own.open(path, last.id) as response:
+            assert (response.status, response.headers["Cache-Control"]) == (204, "no-store")
 
 
 async def test_many_named_events(own: Api) -> None:
@@ -212,6 +202,7 @@ async def test_who_leaves_before_the_stream(
                 await asyncio.sleep(0)
         left.set()
     assert "Exception" not in caplog.text
+    assert "Streams are slower" not in caplog.text
 
 
 @pytest.mark.parametrize("kind", WRONG)
@@ -219,7 +210,7 @@ async def test_what_names_no_event(own: Api, caplog: pytest.LogCaptureFixture, k
     """A function that returns neither a name and data nor None is told so in the log."""
     task_id = (await own.start(work="wait"))["task_id"]
     with pytest.raises(aiohttp.ClientError):
-        async with own.open(f"/own/{task_id}/wrong/{kind}") as response:
+        async with own.open(f"/own/{task_id}/{kind}") as response:
             await response.read()
     sentence = f"has to return a name (str) and data, or None to leave an event out, not {WRONG[kind]!r}."
     assert ("An event can't be called 'error'" if kind == "error" else sentence) in caplog.text
@@ -227,12 +218,6 @@ async def test_what_names_no_event(own: Api, caplog: pytest.LogCaptureFixture, k
         text = await metrics.text()
         assert 'closed_total{outcome="left"} 0.0' in text
         assert 'closed_total{outcome="failed"} 0.0' not in text
-
-
-async def test_no_tasks_to_show(own: Api) -> None:
-    """A stream of no tasks has nothing to tell: 204 keeps EventSource from asking for ever."""
-    async with own.open("/nothing") as response:
-        assert response.status == 204
 
 
 async def answer(api: Api, method: str, path: str) -> tuple[int, str | None, object]:

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from taskstream import TaskNotFound, TaskStream
-from taskstream.http.processes import warn_of_many
+from taskstream.http.servers import warn_of_many
 from tests.support.programs import OwnApp
 
 MINE = """
@@ -102,19 +102,3 @@ async def test_after_a_restart(caplog: pytest.LogCaptureFixture) -> None:
                 with pytest.raises(TaskNotFound, match="it has never existed or was forgotten 60 s after"):
                     await tasks.get(unknown)
     assert [OF_ANOTHER in message for message in caplog.messages] == [True]
-
-
-async def test_in_a_file_the_mark_stays(tmp_path: Path) -> None:
-    """What shares a file shares the mark."""
-    ids = []
-    for _ in range(2):
-        tasks = TaskStream(database=str(tmp_path / "tasks.db"))
-
-        @tasks.work
-        async def nothing() -> None: ...
-
-        async with tasks:
-            ids.append((await tasks.start("nothing")).task_id)
-            assert (await tasks.get(ids[0])).task_id == ids[0]
-    assert ids[0] != ids[1]
-    assert ids[0][-8:] == ids[1][-8:]

@@ -1,10 +1,9 @@
 """Everybody sees their own tasks: for everybody else they are as unknown as those that never were."""
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,13 +13,11 @@ from fastapi import Body, Depends, FastAPI, Header, Request
 from fastapi.testclient import TestClient
 
 from taskstream import EVERYBODY, IdempotencyKeyReused, Snapshot, TaskNotFound, TaskStream
-from tests.support.api import events
+from tests.support.api import Api
 from tests.support.backends import RedisServer, Worker
 from tests.support.programs import Server
 
 SECRET = "the secret of Alice"
-ALICE = {"Authorization": "Bearer a"}
-BOB = {"Authorization": "Bearer b"}
 SLOW = ["sqlite", "redis"]
 
 
@@ -48,59 +45,44 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield stack.enter_context(ScopedServer(**environment))
 
 
-class User:
+class User(Api):
     """A client that says who it is in each request."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, headers: dict[str, str]) -> None:
-        self._session = session
-        self._url = url
-        self._headers = headers
-
-    async def ask(
-        self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any
-    ) -> tuple[int, dict[str, str], str]:
+    async def ask(self, method: str, path: str, **options: Any) -> tuple[int, dict[str, str], str]:
         """Status, headers and body of an answer, which has to end by itself."""
-        headers = {**self._headers, **(headers or {})}
         async with asyncio.timeout(10):
-            async with self._session.request(
-                method, self._url + path, headers=headers, **options
-            ) as response:
+            async with self.session.request(method, self.url(path), **options) as response:
                 kept = {name: value for name, value in response.headers.items() if name != "Date"}
                 return response.status, kept, await response.text()
 
-    async def json(self, method: str, path: str, **options: Any) -> Any:
-        """The answer to a request that is granted."""
-        status, _, body = await self.ask(method, path, **options)
-        assert status == 200, body
-        return json.loads(body)
 
-    async def start(self, **body: object) -> str:
-        """Start a task; its id."""
-        return str((await self.json("POST", "/start-task", json=body))["task_id"])
+@pytest.fixture
+async def user(server: Server) -> AsyncIterator[Callable[[str | None], User]]:
+    """Clients, by the tokens that they send."""
+    async with AsyncExitStack() as stack:
 
-    async def until(self, task_id: str, status: str) -> None:
-        """Return when a task has this status, as its own stream says."""
-        path = f"{self._url}/tasks/{task_id}/stream"
-        async with self._session.get(path, headers=self._headers) as response:
-            async for event in events(response):
-                if event.snapshot["status"] == status:
-                    return
+        def user(token: str | None) -> User:
+            session = aiohttp.ClientSession(headers={} if token is None else {"Authorization": token})
+            stack.push_async_callback(session.close)
+            return User(session, [server.url])
+
+        yield user
 
 
 @pytest.fixture
-def alice(session: aiohttp.ClientSession, server: Server) -> User:
-    return User(session, server.url, ALICE)
+async def alice(user: Callable[[str], User]) -> User:
+    return user("Bearer a")
 
 
 @pytest.fixture
-def bob(session: aiohttp.ClientSession, server: Server) -> User:
-    return User(session, server.url, BOB)
+async def bob(user: Callable[[str], User]) -> User:
+    return user("Bearer b")
 
 
 @pytest.fixture
 async def hers(alice: User) -> AsyncIterator[str]:
     """A task of Alice's, which runs until the test is over, and which nobody else has changed then."""
-    task_id = await alice.start(secret=SECRET)
+    task_id = (await alice.start(secret=SECRET))["task_id"]
     await alice.until(task_id, "PROGRESS")
     yield task_id
     assert (await alice.json("GET", f"/tasks/{task_id}"))["status"] == "PROGRESS"
@@ -140,7 +122,7 @@ async def test_attacks(bob: User, hers: str, method: str, path: str) -> None:
         answers = []
         for task_id in (hers, f"{'0' * 24}{hers[24:]}"):
             ids = {"task_ids": [task_id]} if method == "POST" else None
-            status, told, body = await bob.ask(method, asked.format(task_id), headers, json=ids)
+            status, told, body = await bob.ask(method, asked.format(task_id), headers=headers, json=ids)
             answers.append((status, told, re.sub("retry: [0-9]+", "", body.replace(task_id, "…"))))
         assert answers[0] == answers[1], (query, headers)
         status, _, body = answers[0]
@@ -178,9 +160,9 @@ async def test_other_paths(bob: User, hers: str, path: str) -> None:
 @pytest.mark.parametrize(
     "token", [None, "", "Bearer", "Bearer A", "bearer a", "Bearer a, Bearer b", "Bearer a;", "alice"]
 )
-async def test_nobody(session: aiohttp.ClientSession, server: Server, hers: str, token: str | None) -> None:
+async def test_nobody(user: Callable[[str | None], User], hers: str, token: str | None) -> None:
     """Who can't say who they are gets what the dependency raises, everywhere."""
-    nobody = User(session, server.url, {} if token is None else {"Authorization": token})
+    nobody = user(token)
     for method, path in (*ROUTES, ("GET", "/tasks"), ("HEAD", "/tasks"), ("POST", "/start-task")):
         status, headers, body = await nobody.ask(method, path.format(hers))
         assert (path, status, headers["Cache-Control"]) == (path, 401, "no-store")
@@ -189,21 +171,18 @@ async def test_nobody(session: aiohttp.ClientSession, server: Server, hers: str,
 
 async def test_many_tasks(alice: User, bob: User, hers: str) -> None:
     """In one stream with his own, hers is unknown; to her, his is."""
-    his = await bob.start(seconds=0)
-    for user, own, other in ((bob, his, hers), (alice, hers, his)):
-        path = f"/task-progress?task_id={other}&task_id={own}&task_id={other}"
-        if user is alice:
-            await alice.json("POST", f"/tasks/{(own := await alice.start(seconds=0))}/cancel")
-            path = f"/task-progress?task_id={other}&task_id={own}"
+    ending = {user: (await user.start(seconds=0))["task_id"] for user in (alice, bob)}
+    for user, other in ((bob, hers), (alice, ending[bob])):
+        path = f"/task-progress?task_id={other}&task_id={ending[user]}&task_id={other}"
         _, _, body = await user.ask("GET", path)
         assert (body.count("event: unknown\n"), body.count(f'data: {{"task_id":"{other}",')) == (1, 1)
         assert f'"detail":"Task \'{other}\' not found: it has never existed' in body
-        assert f'data: {{"task_id":"{own}"' in body
+        assert f'data: {{"task_id":"{ending[user]}"' in body
 
 
 async def test_keys(alice: User, bob: User) -> None:
     """A key of hers is none of his."""
-    first = [await user.start(seconds=0, secret="x") for user in (alice, bob)]
+    first = [(await user.start(seconds=0, secret="x"))["task_id"] for user in (alice, bob)]
     ids = set()
     for user in (alice, bob, alice, bob):
         snapshot = await user.json(
@@ -214,47 +193,40 @@ async def test_keys(alice: User, bob: User) -> None:
     assert not ids & {*first}
 
 
-async def test_list(session: aiohttp.ClientSession, server: Server) -> None:
+async def test_list(user: Callable[[str], User]) -> None:
     """`GET /tasks` has one's own latest snapshots, newest first, of a status, as many as one likes."""
-    user = User(session, server.url, {"Authorization": "Bearer c"})
-    assert await user.json("GET", "/tasks") == []
-    ended = [await user.start(seconds=0) for _ in range(3)]
+    carol = user("Bearer c")
+    assert await carol.json("GET", "/tasks") == []
+    ended = [(await carol.start(seconds=0))["task_id"] for _ in range(3)]
     for task_id in ended:
-        await user.until(task_id, "SUCCESS")
-    running = await user.start(secret="mine")
-    await user.until(running, "PROGRESS")
-    listed = await user.json("GET", "/tasks")
+        await carol.until(task_id, "SUCCESS")
+    running = (await carol.start(secret="mine"))["task_id"]
+    await carol.until(running, "PROGRESS")
+    listed = await carol.json("GET", "/tasks")
     assert [each["task_id"] for each in listed] == [running, *reversed(ended)]
-    assert listed[0] == await user.json("GET", f"/tasks/{running}")
+    assert listed[0] == await carol.json("GET", f"/tasks/{running}")
     for query, expected in (
         ("status=PROGRESS", [running]),
         ("status=SUCCESS&limit=2", ended[:0:-1]),
         ("limit=1", [running]),
         ("status=REVOKED", []),
     ):
-        assert [each["task_id"] for each in await user.json("GET", f"/tasks?{query}")] == expected
+        assert [each["task_id"] for each in await carol.json("GET", f"/tasks?{query}")] == expected
     for query in ("limit=0", "limit=1001", "limit=x", "status=DONE"):
-        assert (await user.ask("GET", f"/tasks?{query}"))[0] == 422
-    await user.json("POST", f"/tasks/{running}/cancel")
+        assert (await carol.ask("GET", f"/tasks?{query}"))[0] == 422
+    await carol.json("POST", f"/tasks/{running}/cancel")
 
 
 async def test_children_over_http(alice: User, bob: User) -> None:
     """What work starts, in a server, a worker, or a thread of either, is in the scope of its task."""
     for work in ("parent", "parent_in_thread"):
-        parent = await alice.start(work=work)
+        parent = (await alice.start(work=work))["task_id"]
         await alice.until(parent, "SUCCESS")
         answer = (await alice.json("GET", f"/tasks/{parent}"))["data"]
         child = answer if work == "parent" else answer[0]
         assert answer in (child, [child, "wait", parent])
         await alice.until(child, "SUCCESS")
         assert (await bob.ask("GET", f"/tasks/{child}"))[0] == 404
-
-
-async def test_a_scope_that_is_empty(session: aiohttp.ClientSession, server: Server) -> None:
-    """An empty scope is nobody's, not everybody's."""
-    nobody = User(session, server.url, {"Authorization": "Bearer -"})
-    for method, path in (("GET", "/tasks"), ("POST", "/start-task"), ("GET", "/tasks/x")):
-        assert (await nobody.ask(method, path))[0] == 403
 
 
 @pytest.mark.parametrize("answer", [None, 5, True, b"alice", "", ["alice"], {"sub": "alice"}, "a\ud800"])
@@ -383,11 +355,11 @@ async def test_another_task_stream() -> None:
 
 
 async def test_children(scoped: TaskStream) -> None:
-    """Work is in the scope of its task: so are the tasks that it starts and asks for."""
+    """Work is in the scope of its task: so are the tasks that it starts and asks for.
+
+    A task that is started for everybody is no user's; its work has to say whose tasks it starts.
+    """
     hers = await end_of(scoped, (await scoped.start("own", scope="alice")).task_id)
-    assert (await scoped.get(str(hers.data), scope="alice")).name == "child"
-    with pytest.raises(TaskNotFound):
-        await scoped.get(str(hers.data), scope="bob")
     asked = {}
     for scope in ("alice", "bob"):
         asked[scope] = await end_of(
@@ -396,10 +368,6 @@ async def test_children(scoped: TaskStream) -> None:
     assert asked["alice"].status == "SUCCESS"
     assert asked["alice"].data == [asked["alice"].task_id, hers.data, hers.task_id]
     assert (asked["bob"].status, asked["bob"].message[:6]) == ("FAILURE", "Task '")
-
-
-async def test_what_is_nobodys(scoped: TaskStream) -> None:
-    """A task that is started for everybody is no user's; its work has to say whose tasks it starts."""
     nobodys = await end_of(scoped, (await scoped.start("own", scope=EVERYBODY)).task_id)
     assert nobodys.status == "FAILURE"
     with pytest.raises(TaskNotFound):
@@ -426,7 +394,7 @@ async def test_keys_in_python(scoped: TaskStream) -> None:
 
 
 async def test_scopes_outlive_the_process(tmp_path: Path) -> None:
-    """In a file, a task stays whose it was, whether it has ended or is yet to begin."""
+    """In a file, a task stays whose it was, whether it has ended or is yet to begin; so does the mark."""
     for life in range(2):
         tasks = TaskStream(scope=header, database=str(tmp_path / "tasks.db"))
 
@@ -437,6 +405,7 @@ async def test_scopes_outlive_the_process(tmp_path: Path) -> None:
         async with tasks:
             if not life:
                 started = [(await tasks.start("hold", scope="alice")).task_id for _ in range(2)]
+            assert tasks.registry.mark == started[0][-8:]
             assert [each.task_id for each in await tasks.list("alice")] == started[::-1]
             assert await tasks.list("bob") == []
             for task_id in started:

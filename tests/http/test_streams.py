@@ -5,7 +5,6 @@ import logging
 import random
 import re
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
 
@@ -25,7 +24,6 @@ class Socket:
     def __init__(self, full: Callable[[], float | None] = lambda: None, fail_after: int = 10**9) -> None:
         self.received = b""
         self.writes = 0
-        self.write_paused = False
         self.finished = self.aborted = False
         self.unsent_bytes = 0
         self.stream: Stream
@@ -42,14 +40,13 @@ class Socket:
         size, _, rest = chunk.partition(b"\r\n")
         assert len(rest) == int(size, 16) + 2
         self.received += rest[:-2]
-        if not self.write_paused and (seconds := self._full()) is not None:
-            self.write_paused = True
+        if not self.stream.paused and (seconds := self._full()) is not None:
             self.stream.pause()
             asyncio.get_running_loop().call_later(seconds, self.drain)
 
     def drain(self) -> None:
         """Take more."""
-        self.write_paused = False
+        self.stream.paused = False
         self.stream.resume()
 
     def finish(self) -> None:
@@ -59,22 +56,6 @@ class Socket:
     def abort(self) -> None:
         """The connection is cut."""
         self.aborted = True
-
-    def owns(self, send: object) -> bool:
-        """Whether a response may be attached: it is here already."""
-        raise NotImplementedError
-
-    def hold(self) -> None:
-        """Nothing is held back."""
-
-    def attach(self, stream: Stream) -> bool:
-        """Take any stream."""
-        self.stream = stream
-        stream.write = self.write
-        return True
-
-    def release(self) -> None:
-        """Nothing has been held back."""
 
     @property
     def ids(self) -> list[int]:
@@ -86,7 +67,9 @@ def connect(streams: Streams, viewer: Viewer, socket: Socket | None = None, retr
     """A stream of this viewer, as a response begins it."""
     socket = socket or Socket()
     streams.take_place()
-    streams.attach(viewer, socket, retry)
+    socket.stream = Stream(viewer, socket, retry, streams)  # type: ignore[arg-type] # it is attached already
+    socket.stream.write = socket.write
+    socket.stream.begin()
     return socket
 
 
@@ -157,8 +140,8 @@ async def test_every_event_exactly_once_and_in_order(seed: int) -> None:
     _, *pictures = await asyncio.gather(publish(), *(watch() for _ in range(12)))
     watching.cancel()
     assert pictures == [list(range(1, total + 1))] * 12
-    assert streams.counts.open == 0
-    assert sum(streams.counts.outcomes.values()) == streams.counts.opened
+    assert streams.open == 0
+    assert sum(streams.outcomes.values()) == streams.opened
     assert not log.listeners
 
 
@@ -172,7 +155,7 @@ async def test_an_event_is_framed_once(streams: Streams, log: Log) -> None:
     await turn()
     assert len(given) == 50
     assert len({id(chunk) for chunk in given}) == 1
-    assert (streams.counts.events, streams.counts.bytes) == (50 * 2, 50 * (len(b"id: 1\ndata: 1\n\n") * 2))
+    assert (streams.events, streams.bytes) == (50 * 2, 50 * (len(b"id: 1\ndata: 1\n\n") * 2))
 
 
 async def test_retry_is_in_the_first_event(streams: Streams, log: Log) -> None:
@@ -200,7 +183,7 @@ async def test_a_write_that_fails(
     assert [socket.ids for socket in sockets] == [list(range(1, 21))] * 6
     assert broken.ids == list(range(1, fail_after + 1))
     assert broken.aborted
-    assert streams.counts.outcomes == {"ended": 6, "failed": 1}
+    assert streams.outcomes == {"ended": 6, "failed": 1}
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert "broken pipe" in caplog.text
     assert not log.listeners
@@ -219,7 +202,7 @@ async def test_an_end_while_behind(streams: Streams, log: Log, end: str) -> None
     await turn()
     assert socket.ids == [1, 2]
     assert socket.finished
-    assert streams.counts.outcomes == {"ended" if end == "last" else "stopped": 1}
+    assert streams.outcomes == {"ended" if end == "last" else "stopped": 1}
 
 
 async def test_a_long_backlog_is_written_a_piece_at_a_turn(streams: Streams) -> None:
@@ -273,16 +256,3 @@ async def test_heartbeat(streams: Streams, log: Log, clock: list[float]) -> None
     clock[0] = 55
     socket.stream.check(clock[0], 15, 60)
     assert socket.received.count(b": ping") == 3
-
-
-async def test_watch_goes_on(log: Log) -> None:
-    """The one timer serves all streams for as long as it is let, whoever joins and leaves meanwhile."""
-    streams = Streams(limit=1000, ping_seconds=0.01)
-    sockets = [connect(streams, Follower(log, 0)) for _ in range(250)]
-    watching = asyncio.create_task(streams.watch())
-    async with asyncio.timeout(5):
-        while any(socket.received.count(b": ping") < 3 for socket in sockets):  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
-    watching.cancel()
-    with suppress(asyncio.CancelledError):
-        await watching

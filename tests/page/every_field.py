@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import AsyncIterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 from taskstream import Result, TaskStream, Update
 from taskstream.server import ServerSettings, serve
@@ -54,6 +54,20 @@ async def every_field(
 
 
 @tasks.work
+async def hard_to_show(
+    *,
+    lines: str = "one\ntwo",
+    secret: SecretStr = SecretStr("key"),  # noqa: B008 - never changed
+    serial: int = 2**53 + 1,
+    number: float = 0.1,
+    at: time = time(12, 30, 15, 123456),
+    zoned: time = time(12, 30, tzinfo=UTC),
+) -> list[str]:
+    """Say what it was given: values that an input of their type can't show, or that JavaScript rounds."""
+    return [lines, secret.get_secret_value(), str(serial), str(number), str(at), str(zoned)]
+
+
+@tasks.work
 async def nothing() -> AsyncIterator[Update | Result]:
     """Work without parameters."""
     yield Update(50, "Nothing to do")
@@ -61,10 +75,16 @@ async def nothing() -> AsyncIterator[Update | Result]:
 
 @tasks.work
 async def greet(
-    *, greeting: str, times: int, secret: str = "abc", pause: int = 3, note: str = ""
+    *,
+    greeting: str,
+    times: int,
+    secret: str = "abc",
+    pause: int = 3,
+    note: str = "",
+    size: Literal["medium", "large"] = "large",
 ) -> AsyncIterator[Update]:
     """Work of which some parameters have to be filled in."""
-    yield Update(50, f"{greeting} {times} {secret} {pause} {note}")
+    yield Update(50, f"{greeting} {times} {secret} {pause} {note} {size}")
 
 
 app = FastAPI()

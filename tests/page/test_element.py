@@ -90,7 +90,8 @@ def test_another_address_shows_another_task(server: Server, page: Page) -> None:
     asked = note_requests(page)
     for nothing in ("null", "undefined"):
         element.evaluate(f"each => each.src = {nothing}")
-        expect(part(page, "message")).to_have_text("Waiting for the server")
+        expect(part(page, "message")).to_have_text("No task yet")
+        expect(part(page, "cancel")).to_be_hidden()
         assert element.get_attribute("src") is None
         expect(element).to_have_js_property("src", "")
     assert asked == []
@@ -101,12 +102,13 @@ def test_another_address_shows_another_task(server: Server, page: Page) -> None:
 def test_output_is_a_property(speaker: Server, page: Page) -> None:
     """`output = true` shows what the task says, `false` takes it away; the attribute is the same thing."""
     task_id = start_task(speaker, work="speech", pieces=NUMBERS[:5])
-    open_host_page(page, speaker, "<task-progress></task-progress>")
+    open_host_page(page, speaker, tag(task_id), NOTE_EVENTS)
     element = page.locator("task-progress")
-    element.evaluate("(each, src) => Object.assign(each, { src, output: true })", f"/tasks/{task_id}")
     expect(part(page, "badge")).to_have_text("Done")
+    element.evaluate("each => each.output = true")  # what was said is asked for now
     expect(page.get_by_role("log")).to_have_text("0 1 2 3 4 ")
     assert element.get_attribute("output") == ""
+    assert [name for name, _ in page.evaluate("seen")].count("end") == 1
     element.evaluate("each => each.output = false")
     expect(page.get_by_role("log")).to_have_count(0)
     assert element.get_attribute("output") is None
@@ -119,6 +121,7 @@ def test_output_is_a_property(speaker: Server, page: Page) -> None:
     [
         ("/tasks/none", "Task 'none' not found: it has never existed"),
         ("/nonsense", "The server does not know this task"),
+        ("http://[", "Expected the address of a task"),
         ("mailto:nobody@example.com", "Expected the address of a task"),
     ],
 )
@@ -157,6 +160,88 @@ def test_why_a_task_can_not_be_cancelled(server: Server, page: Page) -> None:
     page.get_by_role("button", name="Cancel").click()
     expect(part(page, "badge")).to_have_text("Cancelled")
     expect(page.get_by_text("Redis")).to_have_count(0)
+
+
+def test_what_comes_of_the_task_before(server: Server, page: Page) -> None:
+    """When `src` changes, neither an answer to Cancel nor the end of the task before counts any more."""
+    ids = [start_task(server, name=name, seconds=60) for name in ("First", "Second")]
+    ended = start_task(server, name="Ended", seconds=0)
+    held: list[Route] = []
+    page.route(f"**/{ids[0]}/cancel", lambda route: held.append(route))  # noqa: PLW0108
+    open_host_page(page, server, "<task-progress></task-progress>")
+    element = page.locator("task-progress")
+    element.evaluate("(each, src) => each.onprogress = () => (each.src = src)", f"/tasks/{ids[0]}")
+    element.evaluate("(each, src) => each.src = src", f"/tasks/{ended}")
+    expect(part(page, "name")).to_have_text("First")
+    element.evaluate("each => { each.onprogress = null; window.asked = each.cancel(); }")
+    element.evaluate("(each, src) => each.src = src", f"/tasks/{ids[1]}")
+    expect(part(page, "name")).to_have_text("Second")
+    held[0].fulfill(status=503, json={"detail": "The first can't be cancelled."})
+    page.evaluate("asked")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.get_by_role("button", name="Cancel").click()
+    expect(part(page, "badge")).to_have_text("Cancelled")
+
+
+def test_news_say_that_the_server_can_be_reached(server: Server, page: Page) -> None:
+    """That it can't be is not said any more when the stream, which was never cut, tells something new."""
+    task_id = start_task(server, seconds=20, steps=1000)
+    page.route("**/cancel", lambda route: route.abort())
+    open_host_page(page, server, tag(task_id))
+    expect(part(page, "badge")).to_have_text("Running")
+    problems = page.get_by_role("button", name="Cancel").evaluate("""async (button) => {
+        const alert = button.getRootNode().querySelector("[role=alert]");
+        const changed = () => new Promise((resolve) => {
+            const changes = { childList: true, characterData: true, subtree: true };
+            new MutationObserver(() => resolve(alert.textContent)).observe(alert, changes);
+        });
+        button.click();
+        return [await changed(), await changed()];
+    }""")
+    assert problems == ["The server can’t be reached.", ""]
+    assert page.locator("task-progress").get_attribute("status") == "PROGRESS"  # and not at its end
+
+
+def test_properties_that_are_nothing(server: Server, page: Page) -> None:
+    """What a framework sets where it has nothing counts as that."""
+    open_host_page(page, server, tag(start_task(server, seconds=0)))
+    element = page.locator("task-progress")
+    element.evaluate("""each => {
+        const { src } = each;
+        Object.assign(each, { src: null, headers: null, snapshot: undefined, output: undefined });
+        each.src = src;
+    }""")
+    expect(part(page, "badge")).to_have_text("Done")
+    assert element.get_attribute("output") is None
+
+
+def test_in_another_document(server: Server, page: Page) -> None:
+    """Moved into a frame, and back, an element keeps its looks; one that begins there has them, too."""
+    open_host_page(page, server, f"{tag(start_task(server, seconds=0))}<iframe></iframe>")
+    expect(part(page, "badge")).to_have_text("Done")
+    displays = page.evaluate("""() => {
+        const first = document.querySelector("task-progress");
+        const { body } = document.querySelector("iframe").contentDocument;
+        const second = document.createElement("task-progress");
+        return [[first, body], [first, document.body], [second, body]].map(([each, place]) => {
+            place.append(each);
+            const card = each.shadowRoot.querySelector("[part=card]");
+            return place.ownerDocument.defaultView.getComputedStyle(card).display;
+        });
+    }""")
+    assert displays == ["grid"] * 3
+
+
+def test_the_keyboard_reaches_what_scrolls(server: Server, page: Page) -> None:
+    """A result that is higher than its box can be focused, to be scrolled; Tab passes a short one by."""
+    open_host_page(page, server, "<task-progress></task-progress><task-progress></task-progress>")
+    for number, data in enumerate(("short", "long\n" * 30)):
+        snapshot = {"status": "SUCCESS", "data": data}
+        page.locator("task-progress").nth(number).evaluate("(each, it) => each.snapshot = it", snapshot)
+    short, long = part(page, "result").all()
+    expect(long).to_have_attribute("tabindex", "0")
+    expect(long).to_have_accessible_name("Result")
+    expect(short).not_to_have_attribute("tabindex", re.compile(""))
 
 
 def test_what_a_screen_reader_is_told(server: Server, page: Page) -> None:

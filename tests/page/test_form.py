@@ -39,6 +39,21 @@ def test_defaults_are_those_of_the_work(every_field: Server, page: Page) -> None
     assert result(page, "Defaults") == DEFAULTS
 
 
+def test_only_what_was_changed_is_sent(every_field: Server, page: Page) -> None:
+    """Defaults that no input can show reach the work as they are, and digits as they were typed."""
+    page.goto(every_field.url)
+    submit(page, work="hard_to_show", name="As it is")
+    untouched = ["one\ntwo", "key", "9007199254740993", "0.1", "12:30:15.123456", "12:30:00+00:00"]
+    assert result(page, "As it is") == untouched
+    expect(page.get_by_label("Lines")).to_have_value("one\ntwo")
+    expect(page.get_by_label("Zoned")).to_have_value("12:30:00Z")
+    for hidden in ("Secret", "Serial"):
+        expect(page.get_by_label(hidden)).to_have_value("")
+    submit(page, name="Typed", lines="1\n2", serial="-09007199254740995", number="-.5", zoned="12:30:15Z")
+    typed = ["1\n2", "key", "-9007199254740995", "-0.5", "12:30:15.123456", "12:30:15+00:00"]
+    assert result(page, "Typed") == typed
+
+
 def test_every_kind_of_field(every_field: Server, page: Page) -> None:
     """Numbers, text, choices, booleans, dates, what is left out, and JSON for all else arrive as such."""
     page.goto(every_field.url)
@@ -104,6 +119,8 @@ def test_what_is_not_json_is_said_to_be(every_field: Server, page: Page) -> None
     submit(page, name="Never", whole=5, tags="a, b")
     expect(page.locator("#start-problem")).to_contain_text("tags: this is not JSON")
     expect(page.get_by_text("No tasks yet")).to_be_visible()
+    page.get_by_label("Work").select_option("nothing")
+    expect(page.locator("#start-problem")).to_have_text("")  # which has no such field
 
 
 def test_the_fields_follow_the_work(server: Server, every_field: Server, page: Page) -> None:
@@ -112,6 +129,13 @@ def test_the_fields_follow_the_work(server: Server, every_field: Server, page: P
     submit(page, work="nothing", name="Empty")
     expect_status(page, "Empty", "SUCCESS")
     expect(page.get_by_label("Whole")).to_have_count(0)
+    size = page.get_by_label("Size")
+    page.get_by_label("Work").select_option("every_field")
+    size.select_option(label="small")
+    page.get_by_label("Work").select_option("greet")
+    expect(size).to_have_value('"large"')  # as it is by default: there is no small one
+    page.get_by_label("Work").select_option("every_field")
+    expect(size).to_have_value('"small"')
     page.goto(server.url)
     page.get_by_label("Seconds").fill("0")
     page.get_by_label("Work").select_option("scraping")

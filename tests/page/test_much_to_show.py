@@ -17,8 +17,8 @@ MOVE = """(progress) => {
 }"""
 SPEAK = """async () => {
     const { Transcript } = await import("/static/element/transcript.js");
-    const { styles } = await import("/static/element/styles.js");
-    document.adoptedStyleSheets.push(styles());
+    const { stylesIn } = await import("/static/element/styles.js");
+    document.adoptedStyleSheets.push(...stylesIn(document));
     window.log = document.querySelector("pre");
     log.className = "output";
     window.transcript = new Transcript(log);

@@ -120,6 +120,7 @@ def test_the_list_has_a_limit(server: Server, page: Page) -> None:
     page.evaluate(
         """() => {
             const ids = Array.from({ length: 130 }, (_, index) => `unknown-${index}`);
+            ids.push("\\ud800", null); // which something else has left there
             localStorage.setItem(`task-ids ${location.pathname}`, JSON.stringify(ids));
         }"""
     )
@@ -265,6 +266,14 @@ def test_a_hidden_tab_lets_go_of_its_streams(start_server: StartServer, page: Pa
     until_streams(page, 2)
     expect(page.locator(CONNECTION)).to_have_text("Live")
     expect(page.locator(WIRE)).to_contain_text("Last-Event-ID: 2")
+
+
+def test_the_wire_says_what_an_answer_means(server: Server, page: Page) -> None:
+    """A refusal is not called a task that the server doesn't know."""
+    page.route("**/task-progress/*", lambda route: route.fulfill(status=403, json={"detail": "Sign in."}))
+    show_task(page, server, name="Refused", seconds=0)
+    card(page, "Refused").get_by_role("button", name="On the wire").click()
+    expect(page.locator(WIRE)).to_contain_text("403: the server refuses this request.")
 
 
 def test_the_wire_shows_the_bytes(server: Server, page: Page) -> None:

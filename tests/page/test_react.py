@@ -88,14 +88,15 @@ def test_headers_by_a_function_of_each_render(server: Server, page: Page, react_
 
 
 def test_cancel_and_what_is_wrong(server: Server, page: Page, react_app: str) -> None:
-    """`cancel` stops the task; a task that is not known is an error, in words."""
+    """`cancel` stops the task; what is not known, or no address, is an error, in words."""
     task_id = start_task(server, name="Task", seconds=60)
     open_host_page(page, server, "<main></main>", react_app)
-    show(page, {"url": f"/tasks/{task_id}"}, {"url": "/tasks/none"})
+    show(page, *({"url": url} for url in (f"/tasks/{task_id}", "/tasks/none", "http://[")))
     page.get_by_role("button").first.click()
     expect(page.locator("main b").first).to_contain_text("REVOKED")
-    expect(page.locator("main i")).to_have_text(["ended", "failed"])
+    expect(page.locator("main i")).to_have_text(["ended", "failed", "failed"])
     expect(page.locator("main u").nth(1)).to_contain_text("not found: it has never existed")
+    expect(page.locator("main u").nth(2)).to_contain_text("Expected the address of a task")
 
 
 def test_output_is_text_so_far(speaker: Server, page: Page, react_app: str) -> None:

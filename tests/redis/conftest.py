@@ -1,11 +1,15 @@
 """A Redis, and what speaks to it."""
 
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from random import Random
 
 import aiohttp
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from redis import Redis
 
+from benchmarks.chaos.proxy import Proxy
 from taskstream.events import Event, Kind
 from taskstream.log import Log
 from taskstream.redis.availability import Availability
@@ -15,9 +19,8 @@ from taskstream.redis.worker import Leases
 from taskstream.settings import Settings
 from taskstream.tasks import Task
 from tests.conftest import Start
-from tests.redis.proxy import RedisProxy
 from tests.support.api import Api
-from tests.support.backends import OwnServer, RedisServer, sharing_server
+from tests.support.backends import OwnServer, RedisServer, Worker, sharing_server
 
 NAMESPACE = "test"
 
@@ -119,16 +122,37 @@ def own_client(redis: RedisServer) -> Iterator[Redis]:
         yield redis_client
 
 
+class Line:
+    """The line to a Redis, and whatever may happen to it."""
+
+    def __init__(self, proxy: Proxy, portal: BlockingPortal) -> None:
+        self.url = f"redis://127.0.0.1:{proxy.port}/0"
+        self.damage = proxy.damage
+        self.cut = partial(portal.call, proxy.reset)
+        self.mute = partial(portal.call, proxy.mute)
+
+
 @pytest.fixture
-def proxy(redis: RedisServer, start: Start) -> RedisProxy:
-    proxy: RedisProxy = start(RedisProxy(redis.port))  # type: ignore[arg-type]
-    return proxy
+def line(redis: RedisServer) -> Iterator[Line]:
+    """In a thread of its own, as tests block theirs while they wait for programs."""
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(Proxy(redis.port, Random(0))) as proxy,
+    ):
+        yield Line(proxy, portal)
 
 
 @pytest.fixture
 def api(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> Api:
     """One server; no worker yet."""
     return Api(session, [start(sharing_server(redis.url)).url])
+
+
+@pytest.fixture
+def cluster(redis: RedisServer, api: Api, start: Start) -> Api:
+    """The same, and a worker with one process."""
+    start(Worker(redis.url, processes=1))
+    return api
 
 
 @pytest.fixture
@@ -141,3 +165,10 @@ def two_servers(redis: RedisServer, start: Start, session: aiohttp.ClientSession
 def own_server(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> Api:
     """A server with the work of `own_app.py`; no worker yet."""
     return Api(session, [start(OwnServer("--redis-url", redis.url)).url])
+
+
+@pytest.fixture
+def own_cluster(redis: RedisServer, own_server: Api, start: Start) -> Api:
+    """The same, and a worker with one process."""
+    start(Worker(redis.url, processes=1, module="tests.redis.own_app"))
+    return own_server

@@ -11,10 +11,9 @@ from taskstream.bridge import Reporter
 from taskstream.events import Event, Kind, TaskStatus
 from taskstream.redis.availability import Availability
 from taskstream.redis.delivery import BATCH, Delivery
-from taskstream.redis.logs import PAGE_BYTES, RedisLogs
+from taskstream.redis.logs import PAGE_BYTES, Page, Position, RedisLogs
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.redis.remote import RemoteTask, find_task
-from taskstream.redis.replies import Page, Position
 from taskstream.settings import Settings
 from tests.redis.conftest import NAMESPACE, mirror_of, new_task
 
@@ -50,7 +49,7 @@ async def test_more_than_redis_can_take(
     mirror = await mirror_of(mirrors, task)
     batches = []
 
-    async def append(task_id: str, events: Sequence[Event], writer: str) -> Position | None:
+    async def append(task_id: str, events: Sequence[Event], writer: str, *_: object) -> Position | None:
         batches.append(events)
         return await RedisLogs.append(logs, task_id, events, writer)
 
@@ -86,16 +85,16 @@ async def test_batches_while_it_runs(logs: RedisLogs, monkeypatch: pytest.Monkey
     delivery = Delivery(task, logs)
     sizes = []
 
-    async def append(_: str, events: Sequence[Event], writer: str) -> Position:  # noqa: ARG001
+    async def append(_: str, events: Sequence[Event], *__: object) -> Position:
         sizes.append(len(events))
-        return Position(events[-1].id, b"", "", 0)
+        return Position(events[-1].id, events[-1].id, b"", b"", 0)
 
     monkeypatch.setattr(logs, "append", append)
     for _ in range(150):
         task.append_output(".")
-    task.append_lost()
+    task.log.append(b"", Kind.LOST)
     await delivery.flush()
-    task.append_lost()
+    task.log.append(b"", Kind.LOST)
     await delivery.flush()
     assert sizes == [BATCH, 50]
 
@@ -232,7 +231,7 @@ async def test_a_log_that_cannot_be_read(
             assert [event.id for event in everything(mirror)] == [1, 4, 5]
     client.zincrby(f"{NAMESPACE}:started", -1000, odd.task_id)  # it has waited for a worker
     await logs.sweep()
-    assert bool(await logs.decide(odd.task_id, "REVOKED", "Cancelled")) == (wrong != "another type")
+    assert bool(await logs.call("decide", odd.task_id, "REVOKED", "Cancelled")) == (wrong != "another type")
     await logs.sweep()
 
 

@@ -109,31 +109,29 @@ async def test_one_key_at_two_servers(redis: RedisServer, two_servers: Api, star
     assert (await api.json("GET", "/health"))["tasks"] == 1
 
 
-async def test_a_worker_takes_what_it_can_begin(redis: RedisServer, two_servers: Api, start: Start) -> None:
+async def test_a_worker_takes_what_it_can_begin(
+    redis: RedisServer, api: Api, start: Start, own_client: Redis
+) -> None:
     """The rest stays in the queue, for another worker."""
-    api = two_servers
     start(Worker(redis.url, processes=2))
     tasks = [(await api.start(**LONG_TASK))["task_id"] for _ in range(2)]
     for task_id in tasks:
         await api.until(task_id, "PROGRESS")
     waiting = [(await api.start(seconds=0))["task_id"] for _ in range(3)]
-    with Redis.from_url(redis.url) as client:
-        await api.until(tasks[0], "PROGRESS")
-        assert client.llen("taskstream:queue") == 3
-        start(Worker(redis.url, processes=1))
-        for task_id in waiting:
-            check_story(await api.watch(task_id), "SUCCESS")
+    await api.until(tasks[0], "PROGRESS")
+    assert own_client.llen("taskstream:queue") == 3
+    start(Worker(redis.url, processes=1))
+    for task_id in waiting:
+        check_story(await api.watch(task_id), "SUCCESS")
 
 
 # Output
 
 
 @pytest.mark.parametrize("work", ["speak", "speak_in_thread"])
-async def test_output(redis: RedisServer, own_server: Api, start: Start, work: str) -> None:
+async def test_output(own_cluster: Api, work: str) -> None:
     """What work says in a worker arrives whole and in order, between its snapshots."""
-    api = own_server
-    start(Worker(redis.url, 1, module="tests.redis.own_app"))
-    stream = await api.watch((await api.start(work=work, pieces=500))["task_id"])
+    stream = await own_cluster.watch((await own_cluster.start(work=work, pieces=500))["task_id"])
     assert [event.id for event in stream] == list(range(1, len(stream) + 1))
     text = "".join(event.snapshot["text"] for event in stream if event["event"] == "output")
     assert text.startswith("".join(f"{number}\n" for number in range(500)))
@@ -144,33 +142,21 @@ async def test_output(redis: RedisServer, own_server: Api, start: Start, work: s
 # Cancelling
 
 
-async def test_cancel_what_is_queued(redis: RedisServer, two_servers: Api, start: Start) -> None:
-    """What is cancelled in the queue is REVOKED at once, and never run."""
-    api = two_servers
-    queued = (await api.start(**LONG_TASK))["task_id"]
-    last = (await api.start(seconds=0))["task_id"]
-    assert (await api.status(queued))["status"] == "PENDING"
-    assert (await api.cancel(queued))["status"] == "REVOKED"
-    start(Worker(redis.url, processes=1))
-    check_story(await api.watch(last), "SUCCESS")
-    assert [event.snapshot["status"] for event in await api.watch(queued)] == ["PENDING", "REVOKED"]
-
-
 @pytest.mark.parametrize("task", [{"seconds": 3600, "steps": 1}, {"work": "scraping", **LONG_TASK}])
-async def test_cancel_what_runs(
-    redis: RedisServer, two_servers: Api, start: Start, task: dict[str, Any]
-) -> None:
-    """Cancelling reaches work that waits, and a function at its next report: the process is free again."""
+async def test_cancel(redis: RedisServer, two_servers: Api, start: Start, task: dict[str, Any]) -> None:
+    """It reaches work that waits, a function at its next report, and what is queued; others are run."""
     api = two_servers
     start(Worker(redis.url, processes=1))
     running = (await api.start(**task))["task_id"]
     await api.until(running, "STARTED")
-    queued = (await api.start(seconds=0))["task_id"]
+    queued, last = [(await api.start(seconds=0))["task_id"] for _ in range(2)]
+    assert (await api.cancel(queued))["status"] == "REVOKED"
     cancelled = await api.cancel(running)
     assert cancelled["status"] == "REVOKED"
     async with asyncio.timeout(10):
-        check_story(await api.watch(queued), "SUCCESS")
+        check_story(await api.watch(last), "SUCCESS")
     assert (await api.watch(running))[-1].snapshot == cancelled
+    assert [event.snapshot["status"] for event in await api.watch(queued)] == ["PENDING", "REVOKED"]
 
 
 async def test_revoked_by_celery(redis: RedisServer, two_servers: Api, start: Start) -> None:
@@ -191,12 +177,9 @@ async def test_revoked_by_celery(redis: RedisServer, two_servers: Api, start: St
         assert [event.snapshot["status"] for event in await api.watch(queued)] == ["PENDING", "REVOKED"]
 
 
-async def test_a_function_keeps_its_place_until_it_returns(
-    redis: RedisServer, own_server: Api, start: Start
-) -> None:
+async def test_a_function_keeps_its_place_until_it_returns(own_cluster: Api) -> None:
     """A cancelled function that doesn't report has ended for its viewers, but not for the worker."""
-    api = own_server
-    start(Worker(redis.url, 1, module="tests.redis.own_app"))
+    api = own_cluster
     deaf = (await api.start(work="sleep", seconds=3.0))["task_id"]
     await api.until(deaf, "PROGRESS")
     began = time.monotonic()
@@ -210,10 +193,9 @@ async def test_a_function_keeps_its_place_until_it_returns(
 # Work
 
 
-async def test_own_work(redis: RedisServer, own_server: Api, start: Start) -> None:
+async def test_own_work(own_cluster: Api) -> None:
     """Reports in a tight loop are merged, the last one arrives; details may be anything."""
-    api = own_server
-    start(Worker(redis.url, 2, module="tests.redis.own_app"))
+    api = own_cluster
     hot = await api.watch((await api.start(work="hot_loop", reports=300_000))["task_id"])
     check_story(hot, "SUCCESS")
     assert hot[-1].snapshot["data"] == 300_000
@@ -231,15 +213,12 @@ async def test_own_work(redis: RedisServer, own_server: Api, start: Start) -> No
     assert broken[-1].snapshot["message"].startswith("Unexpected ValueError")
 
 
-async def test_a_coroutine_that_never_awaits(redis: RedisServer, own_server: Api, start: Start) -> None:
+async def test_a_coroutine_that_never_awaits(own_cluster: Api, own_client: Redis) -> None:
     """Redis serves others meanwhile; viewers see what its log holds, and are told what it doesn't."""
-    api = own_server
-    start(Worker(redis.url, 1, module="tests.redis.own_app"))
-    with Redis.from_url(redis.url) as client:
-        client.config_set("slowlog-log-slower-than", 50_000)
-        stream = await api.watch((await api.start(work="rows", count=100_000))["task_id"])
-        assert client.slowlog_len() == 0
-        assert client.info("memory")["used_memory_peak"] < 20_000_000
+    own_client.config_set("slowlog-log-slower-than", 50_000)
+    stream = await own_cluster.watch((await own_cluster.start(work="rows", count=100_000))["task_id"])
+    assert own_client.slowlog_len() == 0
+    assert own_client.info("memory")["used_memory_peak"] < 20_000_000
     assert stream[-1].snapshot["status"] == "SUCCESS"
     assert stream[-2].snapshot["text"].endswith("100000\n")
     told: list[int] = []
@@ -299,12 +278,8 @@ async def test_places_are_shared(redis: RedisServer, start: Start, session: aioh
     assert (health["backend"], health["tasks"], health["running"]) == ("redis", 2, 2)
 
 
-async def test_connections_do_not_grow(
-    redis: RedisServer, start: Start, session: aiohttp.ClientSession
-) -> None:
+async def test_connections_do_not_grow(api: Api, own_client: Redis) -> None:
     """A thousand tasks and two thousand viewers need no more connections than a few."""
-    api = Api(session, [start(sharing_server(redis.url)).url])
-    clients = Redis.from_url(redis.url)
     connections = []
     async with AsyncExitStack() as stack:
 
@@ -317,16 +292,14 @@ async def test_connections_do_not_grow(
             paths = [f"/task-progress/{task_id}" for task_id in tasks for _ in range(2)]
             for some in range(0, len(paths), 100):
                 await asyncio.gather(*(watch(path) for path in paths[some : some + 100]))
-            connections.append(len(clients.client_list()) - 1)
+            connections.append(len(own_client.client_list()) - 1)
         health = await api.json("GET", "/health")
         assert (health["tasks"], health["streams"]) == (1000, 2000)
     assert connections[0] == connections[1] <= 10
-    clients.close()
 
 
-async def test_no_worker(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
+async def test_no_worker(redis: RedisServer, api: Api, start: Start) -> None:
     """Where no worker answers, `/health` says so, and what has waited for one; until there is one."""
-    api = Api(session, [start(sharing_server(redis.url)).url])
     task_id = (await api.start(seconds=0))["task_id"]
     async with api.open(f"/task-progress/{task_id}") as response:
         story = events(response)

@@ -10,9 +10,8 @@ import pytest
 from redis import Redis
 
 from taskstream.events import Event, Kind, TaskStatus
-from taskstream.redis.logs import RedisLogs
+from taskstream.redis.logs import Position, RedisLogs
 from taskstream.redis.remote import carry_out, end_task, find_task
-from taskstream.redis.replies import Position
 from tests.redis.conftest import append as append_events, ids, logs_of, new_task
 from tests.redis.test_logs import end_pause, rewind
 from tests.support.backends import RedisServer
@@ -131,7 +130,7 @@ async def test_a_decision_that_was_lost(logs: RedisLogs, backups: Backups, task_
     """An end is not appended to what has happened since; who has asked for it decides again."""
     await append(logs, task_id, 2)
     backups.take()
-    decision = await logs.decide(task_id, "REVOKED", "Cancelled")
+    decision = await logs.call("decide", task_id, "REVOKED", "Cancelled")
     assert decision
     backups.restore()
     assert await append(logs, task_id, 3)
@@ -181,14 +180,10 @@ async def test_an_event_that_would_follow_what_is_lost(
     worker_logs = logs_of(backups.redis.url, connections=1)
 
     async def follow(count: int, before: Position | None) -> Position | None:
-        assert before
-        return await worker_logs.follow(
-            task_id, Event(count, Kind.OUTPUT, b"said"), "me", TaskStatus.STARTED, before
-        )
+        return await worker_logs.append(task_id, [Event(count, Kind.OUTPUT, b"said")], "me", before)
 
-    started = [Event(2, Kind.SNAPSHOT, b'{"status":"STARTED"}')]
-    second = await worker_logs.append(task_id, started, "me")
-    assert await follow(3, second) is None  # Redis doesn't know the script yet
+    second = await follow(2, None)
+    third = await follow(3, second)  # after which Redis knows the script
     (replica_folder := tmp_path / "replica").mkdir()
     with (
         RedisServer(folder=replica_folder) as redis,
@@ -197,14 +192,14 @@ async def test_an_event_that_would_follow_what_is_lost(
     ):
         replicate(first, replica)
         replica.replicaof("NO", "ONE")
-        third = await follow(3, second)
-        assert await ids(logs, task_id) == [1, 2, 3]
+        fourth = await follow(4, third)
+        assert await ids(logs, task_id) == [1, 2, 3, 4]
         replicate(replica, first)
         first.replicaof("NO", "ONE")
-        assert await follow(4, third)
-        assert await append(logs, task_id, 5)
+        assert await follow(5, fourth)
+        assert await append(logs, task_id, 6)
         *known, jumped = await ids(logs, task_id)
-        assert known == [1, 2, 4]
+        assert known == [1, 2, 3, 5]
         assert jumped > FAR
     await worker_logs.aclose()
 

@@ -5,11 +5,11 @@ import time
 
 import pytest
 from redis import Redis
+from redis.exceptions import RedisError
 
-from taskstream.events import Event, Kind, TaskStatus
+from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
-from taskstream.redis.logs import LEASE_SECONDS, PAGE_BYTES, RedisLogs
-from taskstream.redis.replies import Creation, Position
+from taskstream.redis.logs import LEASE_SECONDS, PAGE_BYTES, Position, RedisLogs
 from taskstream.redis.worker import Leases
 from tests.redis.conftest import NAMESPACE, append, ids, logs_of
 from tests.support.backends import RedisServer
@@ -20,11 +20,16 @@ LOG, STATE = f"{NAMESPACE}:log:", f"{NAMESPACE}:state"
 QUEUE = f"{NAMESPACE}:queue"
 A, B, C, D = (letter * 32 for letter in "abcd")
 """Ids of tasks."""
+PROGRESS = b'{"status":"PROGRESS"}'
 
 
-async def create(logs: RedisLogs, task_id: str, max_tasks: int = 10) -> Creation:
+async def create(logs: RedisLogs, task_id: str, max_tasks: int = 10) -> str:
     outcome, _ = await logs.create(task_id, b"one", f"message {task_id}", max_tasks)
     return outcome
+
+
+async def create_with(logs: RedisLogs, task_id: str, key: IdempotencyKey) -> tuple[str, str]:
+    return await logs.create(task_id, b"one", f"message {task_id}", 2, key)
 
 
 def rewind(client: Redis, sorted_set: str, task_id: str) -> None:
@@ -60,49 +65,53 @@ async def test_large_events_are_trimmed(redis_server: RedisServer, client: Redis
 async def test_an_event_that_follows(logs: RedisLogs, worker_logs: RedisLogs, client: Redis) -> None:
     """It is appended in fewer steps, as long as nothing else has happened to the task."""
 
-    async def follow(count: int, before: Position | None, status: str = "PROGRESS") -> Position | None:
-        event = Event(count, Kind.SNAPSHOT, b'{"status":"PROGRESS"}')
-        assert before
-        return await worker_logs.follow(A, event, "me", TaskStatus(status), before)
-
-    async def start(status: str = "PROGRESS") -> Position | None:
+    async def start(status: bytes = b"PROGRESS") -> Position | None:
         client.flushall()
         await create(logs, A)
         return await worker_logs.append(
-            A, [Event(2, Kind.SNAPSHOT, b'{"status":"%b"}' % status.encode())], "me"
+            A, [Event(2, Kind.SNAPSHOT, PROGRESS.replace(b"PROGRESS", status))], "me"
         )
 
-    position = await start()
+    async def follow(
+        before: Position | None, count: int = 3, kind: Kind = Kind.SNAPSHOT, data: bytes = PROGRESS
+    ) -> tuple[Position | None, bool]:
+        """Where it is now, and whether it took the fewer steps."""
+        assert before
+        client.config_resetstat()
+        position = await worker_logs.append(A, [Event(count, kind, data)], "me", before)
+        return position, "cmdstat_time" not in client.info("commandstats")
+
+    before = await start()
     client.script_flush()
-    assert await follow(3, position) is None  # Redis doesn't know the script
-    third = await follow(3, position)
-    fourth = await follow(4, third)
+    third, short = await follow(before)
+    assert not short  # Redis doesn't know the script
+    fourth, short = await follow(third, 4)
+    assert short
     assert await ids(logs, A) == [1, 2, 3, 4]
-    assert await logs.latest(A) == ((4, "", b'{"status":"PROGRESS"}'), None)
-    assert await follow(4, third) is None  # it is there
+    assert await logs.call("latest", A) == [b"4", PROGRESS, b""]
+    assert not (await follow(third, 4))[1]  # it is there
     assert await append(logs, A, 5)
-    assert await follow(5, fourth) is None
-    assert await follow(3, await start("STARTED")) is None  # the status is another one
-    for wrong in (b"", b"x" * (PAGE_BYTES + 1)):
-        position = await start()
-        assert position
-        assert (
-            await worker_logs.follow(
-                A, Event(3, Kind.OUTPUT if wrong else Kind.LAST, wrong), "me", TaskStatus.PROGRESS, position
-            )
-            is None
-        )
-    position = await start()
+    assert not (await follow(fourth, 5))[1]
+    assert not (await follow(await start(b"STARTED")))[1]  # the status is another one
+    assert (await follow(await start(b"STARTED"), kind=Kind.OUTPUT))[1]
+    for wrong in (
+        {"kind": Kind.LAST},
+        {"kind": Kind.OUTPUT, "data": b"x" * (PAGE_BYTES + 1)},
+        {"count": 4},  # what is left out takes its number
+    ):
+        assert not (await follow(await start(), **wrong))[1]
+    assert await ids(logs, A) == [1, 2, 4]
+    before = await start()
     client.client_kill_filter(_type="normal", skipme=True)
-    assert await follow(3, position) is None
+    assert not (await follow(before))[1]
     for happened in (
-        lambda: logs.decide(A, "REVOKED", "Cancelled"),
+        lambda: logs.call("decide", A, "REVOKED", "Cancelled"),
         lambda: append(logs, A, 3, last=True),
         lambda: asyncio.to_thread(client.delete, LOG + A),
     ):
-        position = await start()
+        before = await start()
         await happened()
-        assert await follow(3, position) is None
+        assert await follow(before) == (None, False)
 
 
 async def test_a_redis_that_stops_answering_while_it_learns(
@@ -111,12 +120,11 @@ async def test_a_redis_that_stops_answering_while_it_learns(
     """A worker waits for it no longer than for other answers."""
     await create(logs, A)
     position = await worker_logs.append(A, [Event(2, Kind.OUTPUT, b"{}")], "me")
-    assert position
     client.script_flush()
     monkeypatch.setattr(worker_logs.redis, "script_load", lambda _: asyncio.Event().wait())
     async with asyncio.timeout(10):
-        event = Event(3, Kind.OUTPUT, b"{}")
-        assert await worker_logs.follow(A, event, "me", TaskStatus.PENDING, position) is None
+        with pytest.raises(RedisError, match="No answer"):
+            await worker_logs.append(A, [Event(3, Kind.OUTPUT, b"{}")], "me", position)
 
 
 async def test_of_many_last_events_one_wins(logs: RedisLogs) -> None:
@@ -131,7 +139,7 @@ async def test_of_many_last_events_one_wins(logs: RedisLogs) -> None:
 async def test_what_is_sent_again_counts_once(logs: RedisLogs, client: Redis) -> None:
     """After a lost reply the same may be sent again, with what has come since."""
     for _ in range(2):
-        assert await create(logs, A) is Creation.CREATED
+        assert await create(logs, A) == "created"
     assert client.lrange(QUEUE, 0, -1) == [f"message {A}"]
     for _ in range(2):
         assert await append(logs, A, 2, 3)
@@ -155,50 +163,45 @@ async def test_what_was_forgotten_stays_forgotten(logs: RedisLogs, client: Redis
     await create(logs, A)
     client.delete(LOG + A)
     assert not await append(logs, A, 2)
-    assert await logs.decide(A, "REVOKED", "Cancelled") is None
+    assert await logs.call("decide", A, "REVOKED", "Cancelled") is None
     assert client.keys() == []
 
 
 async def test_places(logs: RedisLogs, client: Redis) -> None:
     """Running tasks fill the registry; of those that have ended, the one that ended first makes room."""
     for task_id in (A, B, C):
-        assert await create(logs, task_id, 3) is Creation.CREATED
-    assert await create(logs, D, 3) is Creation.FULL
+        assert await create(logs, task_id, 3) == "created"
+    assert await create(logs, D, 3) == "full"
     assert client.llen(QUEUE) == 3
     for task_id in (B, A):
         await append(logs, task_id, 2, last=True)
-    assert await create(logs, D, 3) is Creation.CREATED
-    assert await logs.latest(B) is None
-    assert await logs.latest(A) == ((2, "", b"event 2"), None)
+    assert await create(logs, D, 3) == "created"
+    assert await logs.call("latest", B) is None
+    assert await logs.call("latest", A) == [b"2", b"event 2", b""]
     assert await logs.call("count") == [3, 2]
 
 
 async def test_retention(redis_server: RedisServer, client: Redis) -> None:
-    """An ended task counts for its time; its log stays long enough for its end to be read."""
+    """An ended task counts for its time, and so does its key; its log stays until its end can be read."""
     logs = logs_of(redis_server.url, retention_seconds=0)
-    await create(logs, A)
-    await append(logs, A, 2, last=True)
+    for task_id, fingerprint in ((A, "f" * 64), (B, "0" * 64)):
+        key = IdempotencyKey("key", fingerprint)
+        assert await create_with(logs, task_id, key) == ("created", task_id)
+        await append(logs, task_id, 2, last=True)
     assert await logs.call("count") == [0, 0]
     assert 0 < client.pttl(LOG + A) <= 2000
     client.delete(QUEUE)  # where a worker would have found it
     await logs.sweep()
-    assert set(client.keys()) == {LOG + A, STATE}
+    assert set(client.keys()) == {LOG + A, LOG + B, STATE}
     await logs.aclose()
 
 
 async def test_a_start_that_nobody_waits_for(logs: RedisLogs, client: Redis) -> None:
     """What Redis hears of only after the client was told that it failed starts nothing."""
     outcome, _ = await logs.create(A, b"one", "message", 10, deadline=time.time() - 1)
-    assert outcome is Creation.LATE
-    assert await logs.latest(A) is None
+    assert outcome == "late"
+    assert await logs.call("latest", A) is None
     assert not client.exists(QUEUE)
-
-
-# Idempotency keys
-
-
-async def create_with(logs: RedisLogs, task_id: str, key: IdempotencyKey) -> tuple[Creation, str]:
-    return await logs.create(task_id, b"one", f"message {task_id}", 2, key)
 
 
 async def test_a_refused_start_keeps_no_key(logs: RedisLogs) -> None:
@@ -206,22 +209,9 @@ async def test_a_refused_start_keeps_no_key(logs: RedisLogs) -> None:
     await create(logs, A)
     await create(logs, B)
     key = IdempotencyKey("key", "f" * 64)
-    assert (await create_with(logs, C, key))[0] is Creation.FULL
+    assert (await create_with(logs, C, key))[0] == "full"
     await append(logs, A, 2, last=True)
-    assert await create_with(logs, D, key) == (Creation.CREATED, D)
-
-
-async def test_a_key_is_forgotten_with_its_task(redis_server: RedisServer, client: Redis) -> None:
-    """After that it starts another, and nothing of it stays."""
-    logs = logs_of(redis_server.url, retention_seconds=0)
-    key = IdempotencyKey("key", "f" * 64)
-    await create_with(logs, A, key)
-    await append(logs, A, 2, last=True)
-    assert await create_with(logs, B, IdempotencyKey("key", "0" * 64)) == (Creation.CREATED, B)
-    await append(logs, B, 2, last=True)
-    await logs.sweep()
-    assert not client.exists(f"{NAMESPACE}:keys", f"{NAMESPACE}:key_of", f"{NAMESPACE}:snapshots")
-    await logs.aclose()
+    assert await create_with(logs, D, key) == ("created", D)
 
 
 # Tasks whose worker is lost, or which no worker has got
@@ -237,9 +227,7 @@ async def test_leases(logs: RedisLogs, leases: Leases, client: Redis) -> None:
     assert (await logs.sweep())[1] == []
     rewind(client, "leases", A)
     for _ in range(2):  # until it has been carried out
-        [decision] = (await logs.sweep())[1]
-        assert (decision.task_id, decision.status, decision.message) == (A, "FAILURE", "worker lost")
-        assert decision.latest == (2, "", b"event 2")
+        assert (await logs.sweep())[1] == [[A.encode(), b"FAILURE", b"worker lost", b"2", b"event 2"]]
     assert not leases.renew(A)
     assert not await append(logs, A, 3)
     assert await append(logs, A, 3, writer="", last=True)
@@ -260,7 +248,7 @@ async def test_after_a_pause_nobody_is_lost(logs: RedisLogs, client: Redis, cloc
     grace_seconds = float(client.hget(STATE, "grace_until") or 0) - time.time()
     assert LEASE_SECONDS - 1 < grace_seconds <= LEASE_SECONDS
     client.hset(STATE, "grace_until", time.time())
-    assert [decision.task_id for decision in (await logs.sweep())[1]] == [A]
+    assert [decision[0] for decision in (await logs.sweep())[1]] == [A.encode()]
 
 
 async def test_a_task_that_a_worker_holds_is_not_queued_again(
@@ -287,13 +275,12 @@ async def test_a_task_that_a_worker_holds_is_not_queued_again(
 async def test_a_decided_end(logs: RedisLogs, client: Redis) -> None:
     """From then on a worker appends nothing; the first decision counts, and leaves the queue."""
     await create(logs, A)
-    first = await logs.decide(A, "REVOKED", "Cancelled")
-    assert first
-    assert first.latest == (1, "", b"one")
+    first = await logs.call("decide", A, "REVOKED", "Cancelled")
+    assert first[3:] == [b"1", b"one"]
     assert not client.exists(QUEUE)
     assert not await append(logs, A, 2)
-    second = await logs.decide(A, "FAILURE", "worker lost")
+    second = await logs.call("decide", A, "FAILURE", "worker lost")
     assert second == first
     assert (await logs.sweep())[1] == [first]  # if the server has died that decided it
     assert await append(logs, A, 2, writer="", last=True)
-    assert await logs.decide(A, "REVOKED", "Cancelled") is None
+    assert await logs.call("decide", A, "REVOKED", "Cancelled") is None

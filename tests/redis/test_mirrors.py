@@ -10,10 +10,9 @@ from taskstream.events import Event, Kind, TaskStatus
 from taskstream.redis import mirrors as module
 from taskstream.redis.availability import Availability
 from taskstream.redis.delivery import Delivery
-from taskstream.redis.logs import PAGE, RedisLogs
+from taskstream.redis.logs import PAGE, Page, RedisLogs
 from taskstream.redis.mirrors import Mirrors
 from taskstream.redis.remote import find_task
-from taskstream.redis.replies import Page
 from taskstream.tasks import Task
 from taskstream.viewers import Follower
 from tests.redis.conftest import NAMESPACE, mirror_of, new_task
@@ -24,12 +23,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 async def listening(mirrors: Mirrors) -> AsyncIterator[Mirrors]:
     """Mirrors that are kept up to date."""
-    repeat = Availability().repeat
-    notifications = mirrors.notifications
-    owned = [
-        asyncio.create_task(repeat(step))
-        for step in (notifications.listen, notifications.subscribe, mirrors.refresh_stale)
-    ]
+    steps = (mirrors.notifications.listen, mirrors.notifications.subscribe, mirrors.refresh_stale)
+    owned = [asyncio.create_task(Availability().repeat(step)) for step in steps]
     yield mirrors
     for each in owned:
         each.cancel()

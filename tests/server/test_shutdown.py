@@ -10,7 +10,7 @@ import pytest
 
 from tests.server.test_limits import HALF_REQUESTS
 from tests.support.api import Api, events
-from tests.support.programs import OwnWorkServer, Program, Server, UvicornServer
+from tests.support.programs import OwnWorkServer, Program, Server
 
 pytestmark = pytest.mark.alone
 
@@ -26,11 +26,6 @@ def stop(server: Server, number: int) -> None:
     assert seconds < STOP_SECONDS
     for word in ("Traceback", "WARNING", "ERROR", "exception", "never awaited"):
         assert word not in server.output
-
-
-async def test_idle(start_server: Callable[..., Server]) -> None:
-    """A server with nothing to do ends at once."""
-    stop(start_server(), signal.SIGINT)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -78,18 +73,6 @@ async def test_two_signals(session: aiohttp.ClientSession, pause: float) -> None
             server.process.send_signal(signal.SIGINT)
             await asyncio.sleep(pause)
             await asyncio.to_thread(stop, server, signal.SIGINT)
-
-
-async def test_under_uvicorn(session: aiohttp.ClientSession) -> None:
-    """Whoever runs the server, streams end cleanly when it is told to stop."""
-    with UvicornServer() as server:
-        api = Api(session, [server.url])
-        task_id = (await api.start(seconds=600, steps=1000))["task_id"]
-        async with api.open(f"/task-progress/{task_id}") as response:
-            stream = events(response)
-            await anext(stream)
-            await asyncio.to_thread(stop, server, signal.SIGTERM)
-            assert [event async for event in stream]  # an unclean end would raise
 
 
 async def test_end_and_restart(start_server: Callable[..., Server], session: aiohttp.ClientSession) -> None:

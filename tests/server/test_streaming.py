@@ -23,12 +23,12 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 import taskstream.http.response
 from taskstream.events import Kind
-from taskstream.http.broadcast import Broadcast
 from taskstream.http.response import LAYERS, StreamResponse, unwrapped
 from taskstream.http.stream import Stream
+from taskstream.http.streams import Broadcast
 from taskstream.server.connection import PIPELINED_REQUESTS, Connection
 from taskstream.viewers import Follower
-from tests.support.serving import Client, Serving
+from tests.support.serving import Serving
 
 # A hook for event loops would be asked for those of all tests.
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture")
@@ -58,10 +58,10 @@ async def test_head_and_events_go_out_in_one_piece() -> None:
     written: list[bytes] = []
 
     class Recording(Connection):
-        def release(self) -> None:
+        def _release(self) -> None:
             if self._held is not None:
-                written.append(self._held.data)
-            super().release()
+                written.append(self._held.getvalue())
+            super()._release()
 
     async with Serving().serve(Recording) as serving:
         serving.append(3)
@@ -89,25 +89,14 @@ async def test_no_task_for_each_stream() -> None:
         for each in clients:
             each.leave()
         await serving.until_open(0)
-        assert serving.streams.counts.outcomes == {"left": 20}
+        assert serving.streams.outcomes == {"left": 20}
 
 
 async def test_pipelined_behind_a_stream() -> None:
-    """The request behind a stream is answered when that has ended, on the same connection, and so on."""
-    async with Serving().serve() as serving:
-        serving.append(1)
-        client = await serving.open("/stream", "/hello")
-        await client.until(EVENT)
-        client.send("/stream?after=1", "/hello")
-        serving.append(1, last=True)
-        answer = await client.until_count(HELLO, 2)
-        assert client.ids == [1, 2, 2]
-        assert answer.count(b"HTTP/1.1 200 OK") == 4
-        assert serving.streams.counts.outcomes == {"ended": 2}
+    """The request behind a stream is answered when that has ended, on the same connection, and so on.
 
-
-async def test_the_request_behind_a_stream_is_in_no_task() -> None:
-    """It is answered when the task has said its last, but not in the context of that."""
+    When the task has said its last, but not in the context of that.
+    """
     task = ContextVar("task", default="none")
     async with Serving().serve() as serving:
 
@@ -118,10 +107,14 @@ async def test_the_request_behind_a_stream_is_in_no_task() -> None:
         serving.append(1)
         client = await serving.open("/stream", "/task")
         await client.until(EVENT)
+        client.send("/stream?after=1", "/task")
         context = copy_context()
         context.run(task.set, "that of the stream")
         context.run(serving.append, 1, last=True)
-        await client.until(b'"in none"')
+        answer = await client.until_count(b'"in none"', 2)
+        assert client.ids == [1, 2, 2]
+        assert answer.count(b"HTTP/1.1 200 OK") == 4
+        assert serving.streams.outcomes == {"ended": 2}
 
 
 @pytest.mark.parametrize("leave", ["abort", "close", "half-close"])
@@ -143,7 +136,7 @@ async def test_leaving_with_a_request_behind_the_stream(leave: str) -> None:
         for _ in range(20):
             serving.append(1)
             await asyncio.sleep(0)
-        assert serving.streams.counts.events == 1
+        assert serving.streams.events == 1
 
 
 async def test_too_many_requests_behind_a_stream() -> None:
@@ -154,7 +147,7 @@ async def test_too_many_requests_behind_a_stream() -> None:
         await client.until(EVENT)
         client.send(*["/hello"] * PIPELINED_REQUESTS)
         await asyncio.sleep(0.1)
-        assert serving.streams.counts.open == 1
+        assert serving.streams.open == 1
         client.send(*["/hello"] * 5000)
         await serving.until_open(0)
 
@@ -175,25 +168,6 @@ async def test_a_large_body_behind_a_stream() -> None:
         assert client.ids == [1, 2]
 
 
-async def test_a_viewer_that_never_reads() -> None:
-    """It is dropped when it has taken nothing for so long, with all that waited for it; others are not."""
-    async with Serving(stall_seconds=0.3).serve() as serving:
-        serving.append(1)
-        deaf, client = await serving.open("/stream"), await serving.open("/stream")
-        await deaf.until(EVENT)
-        deaf.stop_reading()
-        await client.until(EVENT)
-        reading = asyncio.create_task(client.until(END))
-        for _ in range(300):
-            serving.append(1, size=50_000)
-            await asyncio.sleep(0)
-        await serving.until_open(1)
-        assert serving.streams.counts.outcomes == {"stalled": 1}
-        serving.append(1, last=True)
-        await reading
-        assert client.ids == list(range(1, 303))
-
-
 async def test_a_burst_larger_than_the_socket() -> None:
     """All of it arrives, once and in order, however slowly it is read; so do those that follow."""
     async with Serving().serve() as serving:
@@ -211,14 +185,14 @@ async def test_a_burst_larger_than_the_socket() -> None:
                 each.read_on()
                 await each.reader.readexactly(3_000_000)
                 each.stop_reading()
-        assert serving.streams.counts.open == 3
+        assert serving.streams.open == 3
         serving.append(1, last=True)
         for each in clients:
             each.read_on()
             await each.until(END)
             assert each.ids[-1] == 302
         await serving.until_open(0)
-        assert serving.streams.counts.outcomes == {"ended": 3}
+        assert serving.streams.outcomes == {"ended": 3}
 
 
 async def test_a_slow_reader_is_not_dropped() -> None:
@@ -234,7 +208,7 @@ async def test_a_slow_reader_is_not_dropped() -> None:
             client.read_on()
             await client.reader.readexactly(1_000_000)
             client.stop_reading()
-        assert serving.streams.counts.outcomes == {}
+        assert serving.streams.outcomes == {}
         client.leave()
         await serving.until_open(0)
 
@@ -286,34 +260,32 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return key, certificate
 
 
-async def test_tls(certificate: tuple[str, str]) -> None:
-    """Streams are attached over TLS as well: a live event, a burst, a viewer that never reads, an end."""
-    key, chain = certificate
-    trusting = ssl.create_default_context(cafile=chain)
-    async with Serving(stall_seconds=1).serve(ssl_keyfile=key, ssl_certfile=chain) as serving:
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_viewer_that_never_reads(request: pytest.FixtureRequest, tls: bool) -> None:
+    """It is dropped when it has taken nothing for so long, with all that waited for it; others are not.
+
+    Streams are attached over TLS as well: a live event, a burst, an end.
+    """
+    options: dict[str, Any] = {}
+    trusting: dict[str, Any] = {}
+    if tls:
+        key, chain = request.getfixturevalue("certificate")
+        options = {"ssl_keyfile": key, "ssl_certfile": chain}
+        trusting = {"ssl": ssl.create_default_context(cafile=chain), "server_hostname": "localhost"}
+    async with Serving(stall_seconds=1).serve(**options) as serving:
         serving.append(1)
-        options = {"ssl": trusting, "server_hostname": "localhost"}
-        client, deaf = await serving.open("/stream", **options), await serving.open("/stream", **options)
+        client, deaf = await serving.open("/stream", **trusting), await serving.open("/stream", **trusting)
         for each in (client, deaf):
             await each.until(EVENT)
+        assert len(serving.streams._attached) == 2
         deaf.stop_reading()
         serving.append(400, size=50_000)
         reading = asyncio.create_task(client.until(END))
         await serving.until_open(1)
-        assert serving.streams.counts.outcomes == {"stalled": 1}
+        assert serving.streams.outcomes == {"stalled": 1}
         serving.append(1, last=True)
         await reading
         assert client.ids == list(range(1, 403))
-
-
-def buffering_middleware(serving: Serving) -> None:
-    """Starlette's BaseHTTPMiddleware, which reads the response in another task."""
-
-    @serving.app.middleware("http")
-    async def middleware(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        response.headers["X-Middleware"] = "yes"
-        return response
 
 
 Handle = Callable[[Message, Send], Awaitable[None]]
@@ -347,78 +319,70 @@ async def encode(message: Message, send: Send) -> None:
     await send(message)
 
 
-def encoding_middleware(serving: Serving) -> None:
-    """One that says in the head that the body will be encoded."""
-    serving.app.add_middleware(layer(encode))
-
-
-def delaying_middleware(serving: Serving) -> None:
-    """One that holds the head back until the body comes."""
+def delay() -> Handle:
+    """Hold the head back until the body comes."""
     held: list[Message] = []
 
-    async def delay(message: Message, send: Send) -> None:
+    async def handle(message: Message, send: Send) -> None:
         if message["type"] == "http.response.start":
             held.append(message)
         else:
             await send(held.pop()) if held else None
             await send(message)
 
-    serving.app.add_middleware(layer(delay))
+    return handle
 
 
-def plain_middleware(serving: Serving) -> None:
-    """None."""
+async def call_next(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """As BaseHTTPMiddleware does, which reads the response in another task."""
+    response = await call_next(request)
+    response.headers["X-Middleware"] = "yes"
+    return response
 
 
-def wrapped_middleware(serving: Serving) -> None:
-    """One by `functools.wraps`, under the names of Starlette's own."""
-    serving.app.add_middleware(layer(pass_on))
+def wrap_application(app: FastAPI) -> None:
+    """Around the whole application, which `user_middleware` doesn't show."""
+    app.middleware_stack = layer(pass_on)(app.build_middleware_stack())
 
 
-def wrapped_application(serving: Serving) -> None:
-    """One around the whole application, which `user_middleware` doesn't show."""
-    serving.app.middleware_stack = layer(pass_on)(serving.app.build_middleware_stack())
+def mount_application(app: FastAPI) -> None:
+    """Around a part of the application, which is mounted."""
+    inner, app.router.routes = app.router.routes, []
+    app.mount("/", layer(pass_on)(Starlette(routes=inner)))
 
 
-def mounted_application(serving: Serving) -> None:
-    """One around a part of the application, which is mounted."""
-    inner, serving.app.router.routes = serving.app.router.routes, []
-    serving.app.mount("/", layer(pass_on)(Starlette(routes=inner)))
-
-
-def cors_subclass(serving: Serving) -> None:
+class MoreCORS(CORSMiddleware):
     """A class of CORS that does more."""
 
-    class More(CORSMiddleware):
-        async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
-            await super().send(message, send, request_headers)
-
-    serving.app.add_middleware(More)
+    async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
+        """Do no more, though it could."""
+        await super().send(message, send, request_headers)
 
 
-PATHS = {
-    "BaseHTTPMiddleware": (buffering_middleware, Connection),
-    "a head that comes late": (delaying_middleware, Connection),
-    "an encoding": (encoding_middleware, Connection),
-    "functools.wraps": (wrapped_middleware, Connection),
-    "a wrapped application": (wrapped_application, Connection),
-    "a mounted application": (mounted_application, Connection),
-    "a subclass of CORS": (cors_subclass, Connection),
-    "h11": (plain_middleware, "h11"),
-    "httptools": (plain_middleware, "httptools"),
+Prepare = Callable[[FastAPI], object]
+PATHS: dict[str, tuple[Prepare, Any]] = {
+    "BaseHTTPMiddleware": (lambda app: app.middleware("http")(call_next), Connection),
+    "a head that comes late": (lambda app: app.add_middleware(layer(delay())), Connection),
+    "an encoding": (lambda app: app.add_middleware(layer(encode)), Connection),
+    "functools.wraps": (lambda app: app.add_middleware(layer(pass_on)), Connection),
+    "a wrapped application": (wrap_application, Connection),
+    "a mounted application": (mount_application, Connection),
+    "a subclass of CORS": (lambda app: app.add_middleware(MoreCORS), Connection),
+    "h11": (lambda _: None, "h11"),
+    "httptools": (lambda _: None, "httptools"),
 }
 
 
 @pytest.mark.parametrize(("prepare", "http"), PATHS.values(), ids=PATHS.keys())
 async def test_streams_that_cannot_be_attached(
-    prepare: Callable[[Serving], None], http: Any, caplog: pytest.LogCaptureFixture
+    prepare: Prepare, http: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """They are streamed otherwise, event by event: the same bytes, limits, heartbeats, counts and ends.
 
     Where the server could have attached them, the log says so once.
     """
     serving = Serving(limit=2, ping_seconds=0.1)
-    prepare(serving)
+    prepare(serving.app)
 
     @serving.app.exception_handler(RuntimeError)
     async def try_later(*_: object) -> Response:
@@ -441,8 +405,8 @@ async def test_streams_that_cannot_be_attached(
         assert client.ids == [1, 2, 3, 4]
         assert client.received.count(b"retry: 0\n") == 1
         await serving.until_open(0)
-        assert serving.streams.counts.outcomes == {"left": 1, "ended": 1}
-        assert serving.streams.counts.events == 5
+        assert serving.streams.outcomes == {"left": 1, "ended": 1}
+        assert serving.streams.events == 5
     assert caplog.text.count("Streams are slower: ") == (http is Connection)
     caplog.clear()
 
@@ -563,11 +527,11 @@ async def test_the_server_stops(http: Any, monkeypatch: pytest.MonkeyPatch) -> N
         clients = [await serving.open("/stream") for _ in range(5)]
         for each in clients:
             await each.until(b": ping\n\n\r\n")
-        assert serving.streams.counts.open == 5
+        assert serving.streams.open == 5
         serving.server.should_exit = True
         for each in clients:
             assert (await each.rest()).endswith(END)
-    assert serving.streams.counts.outcomes == {"stopped": 5}
+    assert serving.streams.outcomes == {"stopped": 5}
 
 
 async def test_the_server_stops_before_the_application_knows() -> None:
@@ -578,44 +542,32 @@ async def test_the_server_stops_before_the_application_knows() -> None:
         await client.until(EVENT)
         serving.server.should_exit = True
         assert (await client.rest()).endswith(END)
-        assert serving.streams.counts.outcomes == {"stopped": 1}
+        assert serving.streams.outcomes == {"stopped": 1}
 
 
-async def test_a_closed_stream_leaves_no_garbage() -> None:
+@pytest.mark.parametrize("cut", [True, False])
+async def test_a_closed_stream_leaves_no_garbage(cut: bool) -> None:
     """Reference counts free all that there was of a connection: the garbage collector finds nothing."""
-
-    async def leave(client: Client) -> None:
-        client.leave()
-
-    async def end(client: Client) -> None:
-        client.writer.close()
-        await client.writer.wait_closed()
-
-    for leaving in (leave, end):
-        async with Serving().serve() as serving:
-            serving.append(1)
-            gc.collect()
-            gc.disable()
-            try:
-                for number in range(6):
-                    client = await serving.open("/hello", *["/stream", "/hello"] * (number % 3))
-                    client.writer.write(b"GET /stream HTTP/1.%d\r\nHost: x\r\n\r\n" % (number % 2))
-                    await client.until_count(b"id: 1\n", 1)
-                    serving.append(1)
-                    await client.until_count(b"id: %d\n" % serving.log.last_id, 1)
-                    await leaving(client)
-                await serving.until_open(0)
-                await asyncio.sleep(0.05)
-                ours = (
-                    Connection,
-                    RequestResponseCycle,
-                    Stream,
-                    Follower,
-                    StreamResponse,
-                    Request,
-                    Broadcast,
-                )
-                left = [type(each).__name__ for each in gc.get_objects() if type(each) in ours]
-            finally:
-                gc.enable()
-            assert left == []
+    ours = (Connection, RequestResponseCycle, Stream, Follower, StreamResponse, Request, Broadcast)
+    async with Serving().serve() as serving:
+        serving.append(1)
+        gc.collect()
+        gc.disable()
+        try:
+            for number in range(6):
+                client = await serving.open("/hello", *["/stream", "/hello"] * (number % 3))
+                client.writer.write(b"GET /stream HTTP/1.%d\r\nHost: x\r\n\r\n" % (number % 2))
+                await client.until_count(b"id: 1\n", 1)
+                serving.append(1)
+                await client.until_count(b"id: %d\n" % serving.log.last_id, 1)
+                if cut:
+                    client.leave()
+                else:
+                    client.writer.close()
+                    await client.writer.wait_closed()
+            await serving.until_open(0)
+            await asyncio.sleep(0.05)
+            left = [type(each).__name__ for each in gc.get_objects() if type(each) in ours]
+        finally:
+            gc.enable()
+        assert left == []

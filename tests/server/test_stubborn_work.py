@@ -19,6 +19,7 @@ pytestmark = pytest.mark.alone
 
 APP = """
 import asyncio
+import multiprocessing
 import time
 from concurrent.futures import ThreadPoolExecutor
 from fastapi import FastAPI
@@ -54,6 +55,21 @@ async def blocks() -> None:
 @tasks.work
 def sleeps() -> None:
     time.sleep(60)
+
+def sleep_well(asleep) -> None:
+    asleep.set()
+    time.sleep(60)
+
+@tasks.work
+def ends_a_child() -> int:
+    fork = multiprocessing.get_context("fork")
+    asleep = fork.Event()
+    child = fork.Process(target=sleep_well, args=(asleep,))
+    child.start()
+    asleep.wait()
+    child.terminate()
+    child.join()
+    return child.exitcode
 
 app = FastAPI()
 app.include_router(tasks.router)
@@ -100,6 +116,15 @@ async def test_work_that_stops_costs_no_time(tmp_path: Path) -> None:
         started = time.monotonic()
         assert server.stop(signal.SIGTERM) == -signal.SIGTERM
         assert time.monotonic() - started < 1.5
+        assert "did not stop" not in server.output
+
+
+async def test_a_forked_child_ends_as_any_other(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+    """What ends the server doesn't run in the processes that its work has forked."""
+    with StubbornServer(tmp_path, as_pid_1=False) as server:
+        api = Api(session, [server.url])
+        seen = await api.watch((await api.start(work="ends_a_child"))["task_id"])
+        assert seen[-1].snapshot["data"] == -signal.SIGTERM
         assert "did not stop" not in server.output
 
 

@@ -73,6 +73,21 @@ async def test_a_shorter_history(make: Make, path: Path) -> None:
         assert rows_of(path) == 0
 
 
+async def test_many_ends_at_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When many tasks end in one turn of the event loop, others have theirs before all of it is written."""
+    monkeypatch.setattr(journal, "ROWS_AT_ONCE", 10)
+    gate = asyncio.Event()
+    async with make(gate, max_tasks=100) as tasks:
+        ids = [(await tasks.start("gated")).task_id for _ in range(50)]
+        gate.set()
+        seen = set()
+        while (ended := len(await tasks.list(status="SUCCESS"))) < 50:
+            seen.add(ended)
+            await asyncio.sleep(0)
+        assert len(seen) > 3
+        assert [(await watch(tasks, task_id))[-1].kind for task_id in ids] == 50 * [Kind.LAST]
+
+
 async def test_bounds(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """`max_tasks` bounds those that have not ended, `max_kept` the others: the oldest ended go first."""
     monkeypatch.setattr(journal, "LOOK_SECONDS", 0.01)
@@ -114,7 +129,7 @@ async def test_checkpoints(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
             assert [event.id for event in await watch(tasks, task_id)] == list(range(1, 604))
         assert isinstance(tasks.registry, registry.FileRegistry)
         async with asyncio.timeout(10):  # a disk may be slow to sync
-            while tasks.registry._journal._wal_bytes() >= 128 * 1024:  # noqa: ASYNC110 - SQLite tells nobody
+            while tasks.registry._journal._file.wal_bytes >= 128 * 1024:  # noqa: ASYNC110 - SQLite tells nobody
                 await asyncio.sleep(0.01)
 
 
@@ -177,7 +192,7 @@ async def test_dropped_output(make: Make) -> None:
         task = await tasks.find(task_id, None)
         for _ in range(2):
             task.append_output("kept")
-            task.append_lost()
+            task.log.append(b"", Kind.LOST)
         await tasks.cancel(task_id)
         lost = [event for event in await watch(tasks, task_id) if event.kind is Kind.LOST]
         assert [event.data for event in lost] == [b'{"from":%d,"to":%d}' % (n.id, n.id) for n in lost]

@@ -1,6 +1,7 @@
 """What goes wrong with a file: at the start, and while tasks run."""
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -38,7 +39,8 @@ def damaged(path: Path) -> None:
 
 
 WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a directory": (Path.mkdir, "can't be opened: Is a directory"),
+    "a directory": (Path.mkdir, "is no file"),
+    "a pipe": (os.mkfifo, "is no file"),
     "no folder": (lambda path: path.parent.rmdir(), "can't be opened: No such file or directory"),
     "text": (lambda path: path.write_text("Dear diary, " * 99), "is no SQLite database"),
     "of another program": (of_another_program, "belongs to another program"),

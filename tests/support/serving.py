@@ -13,7 +13,7 @@ from fastapi import FastAPI, Response
 
 from taskstream.events import Kind
 from taskstream.http.response import StreamResponse
-from taskstream.http.stopping import on_server_stop
+from taskstream.http.servers import on_server_stop
 from taskstream.http.streams import Streams
 from taskstream.log import Log
 from taskstream.server.connection import Connection
@@ -92,7 +92,7 @@ class Serving:
 
     async def until_open(self, count: int) -> None:
         """Return when so many streams are open."""
-        await self.until(lambda: self.streams.counts.open == count)
+        await self.until(lambda: self.streams.open == count)
 
     async def until_behind(self, count: int) -> None:
         """Return when so many streams wait for their sockets."""

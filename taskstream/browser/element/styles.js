@@ -1,4 +1,4 @@
-// How an element looks. A constructed sheet, since strict policies forbid <style>; one for all elements.
+// How an element looks. A constructed sheet, since strict policies forbid <style>; one for each document.
 
 const CSS = `
 :host {
@@ -166,14 +166,17 @@ pre {
 }
 `;
 
-/** @type {CSSStyleSheet | undefined} */
-let sheet;
+/** @type {WeakMap<Document, CSSStyleSheet>} */
+const sheets = new WeakMap();
 
-/** The sheet, made when the first element is. */
-export function styles() {
-  if (!sheet) {
-    sheet = new CSSStyleSheet();
-    sheet.replaceSync(CSS);
-  }
-  return sheet;
+/**
+ * The sheets for a document, which takes those only that were made for it; none for one that is not shown.
+ * @param {Document} document
+ */
+export function stylesIn(document) {
+  if (!document.defaultView) return [];
+  const sheet = sheets.get(document) ?? new document.defaultView.CSSStyleSheet();
+  if (!sheets.has(document)) sheet.replaceSync(CSS);
+  sheets.set(document, sheet);
+  return [sheet];
 }

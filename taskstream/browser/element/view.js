@@ -1,9 +1,9 @@
 // What is inside an element: the parts, and what they show.
 
 import { hasEnded, isMoving } from "../source/snapshot.js";
-import { styles } from "./styles.js";
+import { stylesIn } from "./styles.js";
 import { Transcript } from "./transcript.js";
-import { WAITING, inOneWord, inPath, inText, messageOf, timeInWords } from "./words.js";
+import { NO_TASK, WAITING, inOneWord, inPath, inText, messageOf, timeInWords } from "./words.js";
 
 /** @typedef {import("../source/snapshot.js").Snapshot} Snapshot */
 
@@ -17,6 +17,7 @@ import { WAITING, inOneWord, inPath, inText, messageOf, timeInWords } from "./wo
  * @property {string} refusal why the task could not be cancelled
  * @property {boolean} cancelling
  * @property {boolean} showsOutput
+ * @property {boolean} hasTask whether there is an address
  */
 
 /**
@@ -69,6 +70,17 @@ function noteSight(entries) {
   for (const { target, isIntersecting } of entries) target.classList.toggle("away", !isIntersecting);
 }
 
+/** @type {ResizeObserver | undefined} one for all elements */
+let size;
+
+/** Let the keyboard reach what scrolls, when it has been laid out. @param {ResizeObserverEntry[]} entries */
+function noteSize(entries) {
+  for (const { target } of entries) {
+    if (target.scrollHeight > target.clientHeight) target.setAttribute("tabindex", "0");
+    else target.removeAttribute("tabindex");
+  }
+}
+
 export class View {
   name = create("bdi", "name");
   badge = create("span", "badge");
@@ -103,7 +115,8 @@ export class View {
 
   /** @param {ShadowRoot} root */
   constructor(root) {
-    root.adoptedStyleSheets = [styles()];
+    this.root = root;
+    this.adopt();
     this.card.role = "group";
     this.card.tabIndex = -1;
     this.bar.role = "progressbar";
@@ -115,6 +128,8 @@ export class View {
     this.output.ariaLabel = "Output";
     this.output.ariaLive = "off"; // it would be read out while it is written
     this.output.tabIndex = 0;
+    this.result.role = "group";
+    this.result.ariaLabel = "Result";
     this.refusal.role = "alert";
     this.cancel.type = "button";
     this.cancel.textContent = "Cancel";
@@ -122,17 +137,25 @@ export class View {
     root.append(this.card, this.announcement); // which is heard when the card is out of sight, too
     sight ??= new IntersectionObserver(noteSight, { rootMargin: "20%" });
     sight.observe(this.card);
+    size ??= new ResizeObserver(noteSize);
+    size.observe(this.result);
+  }
+
+  /** Take the style sheet of the document, without which a view that has come from another one is. */
+  adopt() {
+    this.root.adoptedStyleSheets = stylesIn(this.root.ownerDocument);
   }
 
   /** As text only: a name may look like HTML. @param {Shown} shown */
   render(shown) {
-    const { snapshot, error, state, problem, refusal, cancelling, showsOutput } = shown;
+    const { snapshot, error, state, problem, refusal, cancelling, showsOutput, hasTask } = shown;
     const status = statusOf(snapshot, error);
     const name = snapshot?.name ?? "Task";
     update(this.card, { ariaLabel: name });
     update(this.name, { textContent: name });
     update(this.badge, { textContent: inOneWord(status) });
-    update(this.message, { textContent: snapshot ? messageOf(snapshot) : (error?.message ?? WAITING) });
+    const waiting = hasTask ? WAITING : NO_TASK;
+    update(this.message, { textContent: snapshot ? messageOf(snapshot) : (error?.message ?? waiting) });
     update(this.track, { hidden: status === "FORGOTTEN" && snapshot === null });
     const path = inPath(snapshot?.steps); // where it stopped, if it did
     update(this.steps, { textContent: path, hidden: path === "" });
@@ -144,7 +167,7 @@ export class View {
     update(this.problem, { textContent: snapshot && error ? error.message : inWords(state, problem) });
     if (this.problem.dataset.state !== state) this.problem.dataset.state = state;
     update(this.refusal, { textContent: refusal });
-    this.#renderCancel(name, error !== null || hasEnded(snapshot), cancelling);
+    this.#renderCancel(name, error !== null || hasEnded(snapshot), cancelling, hasTask);
     this.renderTime(shown);
   }
 
@@ -157,10 +180,11 @@ export class View {
     this.fill.style.scale = `${(progress ?? 0) / 100} 1`;
   }
 
-  /** @param {string} name @param {boolean} isOver @param {boolean} cancelling */
-  #renderCancel(name, isOver, cancelling) {
+  /** @param {string} name @param {boolean} isOver @param {boolean} cancelling @param {boolean} hasTask */
+  #renderCancel(name, isOver, cancelling, hasTask) {
     const hasFocus = /** @type {ShadowRoot} */ (this.card.getRootNode()).activeElement === this.cancel;
-    if (isOver && hasFocus) this.card.focus(); // or it would be lost
+    if ((isOver || !hasTask) && hasFocus) this.card.focus(); // or it would be lost
+    this.cancel.style.visibility = hasTask ? "" : "hidden"; // it keeps its place
     update(this.cancel, { hidden: isOver, ariaLabel: `Cancel: ${name}`, ariaDisabled: String(cancelling) });
     update(this.footer, { hidden: isOver && this.actions.assignedNodes().length === 0 });
   }

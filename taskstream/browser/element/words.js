@@ -4,6 +4,7 @@
 /** @typedef {import("../source/snapshot.js").Step} Step */
 
 export const WAITING = "Waiting for the server";
+export const NO_TASK = "No task yet";
 
 /** The states in words for people, and what the server's own message is while there is no other. */
 const STATES = new Map([

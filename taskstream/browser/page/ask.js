@@ -32,8 +32,8 @@ function inWords({ loc, msg }) {
   return path.length > 0 ? `${path.join(".")}: ${msg}.` : `${msg}.`;
 }
 
-/** @param {string} url @param {object} body */
+/** @param {string} url @param {string} body JSON */
 export function post(url, body) {
   const headers = { "Content-Type": "application/json" };
-  return ask(url, { method: "POST", headers, body: JSON.stringify(body) });
+  return ask(url, { method: "POST", headers, body });
 }

@@ -72,55 +72,72 @@ export class Field {
     this.element.append(description);
   }
 
-  /** Take over what was typed into the field of the same name of another work. @param {Field} other */
+  /**
+   * Take over what was chosen in the field of the same name of another work, if that can be chosen here.
+   * @param {Field} other
+   */
   copy(other) {
-    if (!other.changed || other.control.type !== this.control.type) return;
-    this.changed = true;
-    if (this.control instanceof HTMLInputElement && other.control instanceof HTMLInputElement) {
-      this.control.checked = other.control.checked;
+    const { control } = this;
+    const { control: chosen } = other;
+    if (chosen.type !== control.type || isText(other.parameter) !== isText(this.parameter)) return;
+    if (control instanceof HTMLSelectElement && !hasChoice(control, chosen.value)) return;
+    if (control instanceof HTMLInputElement && chosen instanceof HTMLInputElement) {
+      control.checked = chosen.checked;
     }
-    this.control.value = other.control.value;
+    control.value = chosen.value;
+    this.changed = true;
   }
 
-  /** The value, or undefined to leave it to the server. Throws a sentence about what is not JSON. */
+  /**
+   * The value as JSON, or undefined to leave it to the server, whose defaults not every control can show.
+   * Throws a sentence about what is not JSON.
+   * @returns {string | undefined}
+   */
   read() {
     const { control, parameter } = this;
-    if (control instanceof HTMLInputElement && control.type === "checkbox") return control.checked;
+    if (!this.changed && !parameter.required) return undefined;
+    if (control instanceof HTMLInputElement && control.type === "checkbox") return String(control.checked);
     if (control.value === "") return this.#readEmpty();
-    if (control.type === "datetime-local") return this.#readMoment();
-    if (isText(control)) return control.value;
+    if (control.type === "datetime-local") return JSON.stringify(new Date(control.value)); // with a time zone
+    if (control.type === "number") return inJson(control.value);
+    if (isText(parameter)) return JSON.stringify(control.value);
     try {
-      return JSON.parse(control.value);
+      JSON.parse(control.value);
+      return control.value; // with all its digits
     } catch {
       throw new Error(`${parameter.name}: this is not JSON, such as 1, "text", [1, 2] or {"key": true}.`);
     }
   }
 
-  /** With its time zone, which a default may not have: that is the server's own. */
-  #readMoment() {
-    return this.changed ? new Date(this.control.value).toISOString() : undefined;
-  }
-
   #readEmpty() {
     const { nullable, schema } = this.parameter;
-    if (nullable) return null;
-    return isText(this.control) && "default" in schema ? "" : undefined;
+    if (nullable) return "null";
+    return isText(this.parameter) && "default" in schema ? '""' : undefined;
   }
 }
 
 /** @typedef {HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement} Control */
 
-/** Whether the value is what was typed, and not JSON. @param {Control} control */
-const isText = (control) => control instanceof HTMLInputElement && control.type !== "number";
+/** What there is to choose from, if that is given. @param {Schema} schema @returns {unknown[] | undefined} */
+const choicesOf = (schema) => ("const" in schema ? [schema.const] : schema.enum);
+
+/** Whether the value is what was typed, and not JSON. @param {Parameter} parameter */
+const isText = ({ schema }) => schema.type === "string" && !choicesOf(schema);
+
+/** @param {HTMLSelectElement} select @param {string} choice */
+const hasChoice = (select, choice) => [...select.options].some(({ value }) => value === choice);
+
+/** A number as JSON has it, which knows no `.5` and no `05`; with all its digits. @param {string} typed */
+const inJson = (typed) => String(/^-?\d+$/.test(typed) ? BigInt(typed) : Number(typed));
 
 /** @type {(parameter: Parameter) => Control} */
 function createControl(parameter) {
   const { schema, nullable } = parameter;
-  const choices = "const" in schema ? [schema.const] : schema.enum;
+  const choices = choicesOf(schema);
   if (choices)
     return createSelect(
       parameter,
-      choices.map((/** @type {unknown} */ each) => [each, String(each)]),
+      choices.map((each) => [each, String(each)]),
     );
   switch (schema.type) {
     case "boolean":
@@ -150,12 +167,19 @@ function createSelect({ schema, nullable }, choices) {
   return select;
 }
 
-/** @param {Parameter} parameter */
-function createInput({ schema, nullable, required }) {
-  const input = document.createElement("input");
-  if (nullable || (!required && (schema.default ?? "") === "")) input.placeholder = "optional";
-  if (schema.default != null) input.value = schema.default;
-  return input;
+/**
+ * An input that shows the default; another control if that has several lines.
+ * @param {Parameter} parameter
+ * @param {string} type
+ * @param {string} [shown]
+ */
+function createInput({ schema, nullable, required }, type, shown = String(schema.default ?? "")) {
+  const isLong = /[\r\n]/.test(shown);
+  const control = document.createElement(isLong ? "textarea" : "input");
+  if (control instanceof HTMLInputElement) control.type = type;
+  if (nullable || (!required && shown === "")) control.placeholder = "optional";
+  control.value = shown;
+  return control;
 }
 
 /** @param {Schema} schema */
@@ -169,8 +193,8 @@ function createCheckbox(schema) {
 /** @param {Parameter} parameter */
 function createNumber(parameter) {
   const { schema } = parameter;
-  const input = createInput(parameter);
-  input.type = "number";
+  const isShown = schema.type === "number" || Number.isSafeInteger(schema.default ?? 0);
+  const input = /** @type {HTMLInputElement} */ (createInput(parameter, "number", isShown ? undefined : ""));
   const { multipleOf, exclusiveMinimum, exclusiveMaximum } = schema;
   const whole = schema.type === "integer" ? 1 : 0; // no field can exclude a bound of its own
   const minimum = schema.minimum ?? (exclusiveMinimum === undefined ? undefined : exclusiveMinimum + whole);
@@ -194,24 +218,25 @@ const FORMATS = {
 };
 
 /**
- * Show a moment in the time zone of the reader.
- * @param {HTMLInputElement} input
- * @param {string | null} [moment]
+ * A default as an input of this type shows it: a moment in the time zone of the reader; a secret, which comes
+ * as asterisks, not at all.
+ * @type {(text: string, type: string) => string}
  */
-function setMoment(input, moment) {
-  input.step = "1";
-  if (moment == null) return;
-  const date = new Date(moment);
-  input.value = new Date(date.getTime() - 60_000 * date.getTimezoneOffset()).toISOString().slice(0, 19);
+function shownDefault(text, type) {
+  if (type === "password") return "";
+  if (type !== "datetime-local" || text === "") return text;
+  const date = new Date(text);
+  return new Date(date.getTime() - 60_000 * date.getTimezoneOffset()).toISOString().slice(0, 19);
 }
 
 /** @param {Parameter} parameter */
 function createText(parameter) {
   const { schema } = parameter;
-  const input = createInput(parameter);
   const { type = "text", hint = "" } = FORMATS[schema.format] ?? {};
-  input.type = type;
-  if (type === "datetime-local") setMoment(input, schema.default);
+  const shown = shownDefault(schema.default ?? "", type);
+  let input = createInput(parameter, type, shown);
+  if (input.value === "" && shown !== "") input = createInput(parameter, "text", shown); // a time with its zone
+  if (input instanceof HTMLInputElement && type.includes("time")) input.step = "1";
   if (hint) input.placeholder = hint;
   input.dir = "auto";
   if (schema.minLength !== undefined) input.minLength = schema.minLength;

@@ -18,8 +18,10 @@ const nameField = element("name");
 export class Form {
   /** @type {Map<string, Work>} */
   #works = new Map();
-  /** @type {Map<string, Field>} */
-  #fields = new Map();
+  /** @type {Field[]} */
+  #fields = [];
+  /** @type {Map<string, Field>} those that were changed, of other works as well */
+  #changed = new Map();
 
   constructor() {
     select.addEventListener("change", () => this.#draw());
@@ -35,20 +37,24 @@ export class Form {
 
   #draw() {
     const work = /** @type {Work} */ (this.#works.get(select.value));
-    const fields = parametersOf(work.parameters).map((parameter) => new Field(parameter));
-    for (const field of fields) {
-      const former = this.#fields.get(field.parameter.name);
+    for (const field of this.#fields) if (field.changed) this.#changed.set(field.parameter.name, field);
+    this.#fields = parametersOf(work.parameters).map((parameter) => new Field(parameter));
+    for (const field of this.#fields) {
+      const former = this.#changed.get(field.parameter.name);
       if (former) field.copy(former);
     }
-    this.#fields = new Map(fields.map((field) => [field.parameter.name, field]));
-    element("parameters").replaceChildren(...fields.map((field) => field.element));
+    element("parameters").replaceChildren(...this.#fields.map((field) => field.element));
     element("work-description").textContent = work.description;
   }
 
-  /** The body that starts the task. Throws an Error, in a sentence, for a field that can't be read. */
+  /** The body that starts the task, as JSON. Throws an Error, in a sentence, for a field that can't be read. */
   read() {
-    const values = [...this.#fields.values()].map((field) => [field.parameter.name, field.read()]);
-    const name = nameField.value || undefined;
-    return { work: select.value, name, ...Object.fromEntries(values) };
+    const values = new Map([["work", JSON.stringify(select.value)]]);
+    if (nameField.value) values.set("name", JSON.stringify(nameField.value));
+    for (const field of this.#fields) {
+      const value = field.read();
+      if (value !== undefined) values.set(field.parameter.name, value);
+    }
+    return `{${[...values].map(([name, value]) => `${JSON.stringify(name)}:${value}`).join()}}`;
   }
 }

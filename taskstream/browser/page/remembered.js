@@ -2,13 +2,16 @@
 
 const KEY = `task-ids ${location.pathname}`; // there may be other pages on this host
 
+/** Whether it can stand in an address: halves of characters can't. @param {unknown} stored */
+const isId = (stored) => typeof stored === "string" && !/\p{Surrogate}/u.test(stored);
+
 /** @type {string[]} */
 let ids = []; // where there is no storage: until a reload
 
 export function recall() {
   try {
     const stored = JSON.parse(localStorage.getItem(KEY) ?? "[]");
-    ids = Array.isArray(stored) ? stored : [];
+    ids = Array.isArray(stored) ? stored.filter(isId) : [];
   } catch {
     // Storage is blocked: these are the ids that we know of.
   }

@@ -1,6 +1,5 @@
 // Whether a task has said anything: the stream that the cards share leaves output out.
 
-import { inTurn } from "../source/places.js";
 import { Requests } from "../source/requests.js";
 import { readStream } from "../source/stream.js";
 
@@ -21,8 +20,8 @@ export class Said {
     const onEvent = (/** @type {import("../source/parser.js").StreamEvent} */ { type }) => {
       if (type === "output") found.abort();
     };
-    const how = { requests, limits, cursor: this.#cursor, waitSeconds: 0, signal: found.signal, onEvent };
-    await inTurn(() => readStream(this.request, { ...how, onOpen: () => undefined })).catch(() => undefined);
+    const how = { requests, limits, cursor: this.#cursor, waitSeconds: 0, inTurn: true, signal: found.signal };
+    await readStream(this.request, { ...how, onEvent, onOpen: () => undefined }).catch(() => undefined);
     return found.signal.aborted;
   }
 }

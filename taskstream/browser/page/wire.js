@@ -160,6 +160,7 @@ export class Wire {
     if (status >= 500) return "EventSource would give up for good: a page has to open a new one.";
     this.#ended = true;
     if (status === 204) return "204: nothing follows the event with this id. EventSource stops for good.";
+    if (status !== 404) return `${status}: the server refuses this request. EventSource stops for good.`;
     return "The server does not know this task (any more). EventSource stops for good.";
   }
 }

@@ -5,19 +5,20 @@ const AMONG_MANY = /^(.*\/)tasks\/[^/]+$/;
 export class Address {
   /** @param {string} url where the task's status is */
   constructor(url) {
-    const { protocol, origin, pathname, search } = new URL(
-      url,
-      globalThis.document?.baseURI ?? globalThis.location?.href,
-    );
-    if (!/^https?:$/.test(protocol)) {
-      throw new TypeError(`Expected the address of a task, such as /jobs/tasks/3f2a, got '${url}'.`);
+    try {
+      const base = globalThis.document?.baseURI ?? globalThis.location?.href;
+      const { protocol, origin, pathname, search } = new URL(url, base);
+      if (!/^https?:$/.test(protocol)) throw new TypeError(protocol);
+      this.path = origin + pathname.replace(/\/$/, "");
+      this.query = search;
+      this.id = decodeURIComponent(this.path.slice(this.path.lastIndexOf("/") + 1));
+    } catch (cause) {
+      const message = `Expected the address of a task, such as /jobs/tasks/3f2a, got '${url}'.`;
+      throw new TypeError(message, { cause });
     }
-    this.path = origin + pathname.replace(/\/$/, "");
-    this.query = search;
-    this.id = decodeURIComponent(this.path.slice(this.path.lastIndexOf("/") + 1));
     const [, prefix] = AMONG_MANY.exec(this.path) ?? [];
     /** Where there may be a stream of many tasks; undefined for an address that doesn't end like `tasks/ID`. */
-    this.many = prefix && `${prefix}task-progress${search}`;
+    this.many = prefix && `${prefix}task-progress${this.query}`;
   }
 
   get status() {

@@ -6,7 +6,7 @@ import { isHidden, onChange } from "./page-life.js";
 import { Places } from "./places.js";
 import { Polling } from "./polling.js";
 import { Reconnecting } from "./reconnecting.js";
-import { hasEnded, isNews } from "./snapshot.js";
+import { complete, hasEnded, isNews } from "./snapshot.js";
 import { heldBack } from "./stream.js";
 
 /** @typedef {import("./address.js").Address} Address */
@@ -281,7 +281,7 @@ export class Channel {
   /** @param {string} id @param {Snapshot} snapshot @param {boolean} asked */
   #take(id, snapshot, asked) {
     const task = this.#tasks.get(id);
-    if (!task || !isNews(snapshot, task.snapshot, asked)) return;
+    if (!task || !isNews(complete(snapshot), task.snapshot, asked)) return;
     task.snapshot = snapshot;
     for (const watcher of [...task.watchers]) watcher.onSnapshot(snapshot);
     if (hasEnded(snapshot)) this.#schedule();

@@ -45,14 +45,15 @@ export class Places {
 /** @type {Promise<unknown>} */
 let last = Promise.resolve();
 
-/**
- * Ask when those before have been answered, as whoever has no place for a stream shares one connection.
- * @template Answer
- * @param {() => Promise<Answer>} ask
- * @returns {Promise<Answer>}
- */
-export function inTurn(ask) {
-  const answer = last.then(ask);
-  last = answer.catch(() => undefined);
-  return answer;
+/** A turn on the one connection that is shared by whoever has no place for a stream. */
+export class Turn {
+  leave = () => {};
+
+  /** Wait until those before have left theirs. */
+  async take() {
+    const before = last;
+    const left = new Promise((resolve) => (this.leave = () => resolve(undefined)));
+    last = before.then(() => left);
+    await before;
+  }
 }

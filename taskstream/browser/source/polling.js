@@ -1,12 +1,11 @@
 // Asking for the status of tasks, one after the other, while there is no stream or nobody looks.
 
 import { TaskSourceError } from "./errors.js";
-import { inTurn } from "./places.js";
 import { wait } from "./waiting.js";
 
 /** @typedef {import("./snapshot.js").Snapshot} Snapshot */
 
-const TIMEOUT_MILLISECONDS = 10_000;
+const TIMEOUT_SECONDS = 10;
 const MAX_DELAY_MILLISECONDS = 30_000;
 
 /**
@@ -61,7 +60,10 @@ export class Polling {
   /** Whether there were answers. @param {AbortSignal} signal */
   async #askForAll(signal) {
     for (const id of this.handlers.ids()) {
-      const answer = await inTurn(() => this.#ask(id, signal));
+      /** @type {Snapshot | TaskSourceError} */
+      const answer = await this.requests
+        .json(this.address(id), TIMEOUT_SECONDS, { signal, inTurn: true })
+        .catch((error) => error);
       if (signal.aborted) return true;
       if (!(answer instanceof TaskSourceError)) {
         this.handlers.onSnapshot(id, answer);
@@ -71,19 +73,5 @@ export class Polling {
       if (answer.code !== "not-found") return false;
     }
     return true;
-  }
-
-  /**
-   * @param {string} id @param {AbortSignal} outside
-   * @returns {Promise<Snapshot | TaskSourceError>}
-   */
-  async #ask(id, outside) {
-    const signal = AbortSignal.any([outside, AbortSignal.timeout(TIMEOUT_MILLISECONDS)]);
-    try {
-      return await this.requests.json(this.address(id), { signal });
-    } catch (error) {
-      if (error instanceof TaskSourceError) return error;
-      return new TaskSourceError("unreachable", "The server does not answer.", { cause: error });
-    }
   }
 }

@@ -2,7 +2,6 @@
 // Where a proxy holds it back, or the page has no place for it, it is asked for piece by piece.
 
 import { TaskSourceError } from "./errors.js";
-import { inTurn } from "./places.js";
 import { readStream } from "./stream.js";
 import { Backoff, wait } from "./waiting.js";
 
@@ -119,9 +118,9 @@ export class Reconnecting {
       handlers.onOpen(!isPiece);
     };
     const onEvent = (/** @type {StreamEvent} */ event) => !signal.aborted && handlers.onEvent(event);
-    const read = () => readStream(request, { requests, cursor, limits, waitSeconds, signal, onOpen, onEvent });
+    const how = { requests, cursor, limits, waitSeconds, inTurn: !this.#hasPlace, signal, onOpen, onEvent };
     try {
-      const isOver = await (this.#hasPlace ? read() : inTurn(read));
+      const isOver = await readStream(request, how);
       this.#pieces = Math.max(0, this.#pieces - 1);
       if (signal.aborted || handlers.isDone()) return "over";
       if (!isOver) return isPiece ? "piece" : new TaskSourceError("cut", "The server has ended the stream.");

@@ -18,18 +18,22 @@ export class Requests {
      * The answer, of whatever status but 401. Throws a TaskSourceError if there is none.
      * @param {string} url
      * @param {RequestInit & { headers?: HeadersObject }} init
+     * @param {Time} time
      */
     send(url: string, init: RequestInit & {
         headers?: HeadersObject;
-    }): Promise<Response>;
+    }, time: Time): Promise<Response>;
     /**
-     * The JSON that the server answers. Throws a TaskSourceError if it doesn't.
+     * The JSON that the server answers. Throws a TaskSourceError if it doesn't, within so many seconds.
      * @param {string} url
-     * @param {RequestInit & { headers?: HeadersObject }} init
+     * @param {number} seconds
+     * @param {{ method?: "POST", signal?: AbortSignal, inTurn?: boolean }} [how]
      * @returns {Promise<any>}
      */
-    json(url: string, init: RequestInit & {
-        headers?: HeadersObject;
+    json(url: string, seconds: number, { method, signal, inTurn }?: {
+        method?: "POST";
+        signal?: AbortSignal;
+        inTurn?: boolean;
     }): Promise<any>;
     #private;
 }
@@ -46,3 +50,11 @@ export type AskForHeaders = (details: {
  * refused those that it gave before.
  */
 export type HeadersOption = HeadersObject | AskForHeaders;
+/**
+ * The time that a request has; it doesn't pass while headers are asked for.
+ */
+export type Time = {
+    signal: AbortSignal;
+    begin: () => Promise<void>;
+    pause: () => void;
+};

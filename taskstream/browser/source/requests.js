@@ -1,6 +1,9 @@
 // Requests that carry the application's own headers.
 
 import { TaskSourceError, refusal } from "./errors.js";
+import { Watchdog, unlessAborted } from "./waiting.js";
+
+const SILENT = "The server does not answer.";
 
 /** @typedef {Record<string, string>} HeadersObject */
 
@@ -9,6 +12,11 @@ import { TaskSourceError, refusal } from "./errors.js";
  * refused those that it gave before.
  * @typedef {(details: { renew: boolean }) => HeadersObject | Promise<HeadersObject>} AskForHeaders
  * @typedef {HeadersObject | AskForHeaders} HeadersOption
+ */
+
+/**
+ * The time that a request has; it doesn't pass while headers are asked for.
+ * @typedef {{ signal: AbortSignal, begin: () => Promise<void>, pause: () => void }} Time
  */
 
 /** @type {WeakMap<Function, number>} */
@@ -44,61 +52,71 @@ export class Requests {
    * The answer, of whatever status but 401. Throws a TaskSourceError if there is none.
    * @param {string} url
    * @param {RequestInit & { headers?: HeadersObject }} init
+   * @param {Time} time
    */
-  async send(url, init) {
-    const response = await this.#send(url, init, await this.#ask(false));
+  async send(url, init, time) {
+    const response = await this.#send(url, init, await this.#ask(false, time), time);
     if (response.status !== 401) return response;
     const refused = await refusal(response);
     if (typeof this.headers !== "function") throw refused;
-    this.#renewal ??= this.#ask(true).finally(() => (this.#renewal = null));
-    const again = await this.#send(url, init, await this.#renewal);
+    time.pause();
+    const again = await this.#send(url, init, await this.#ask(true, time), time);
     if (again.status === 401) throw await refusal(again);
     return again;
   }
 
   /**
-   * The JSON that the server answers. Throws a TaskSourceError if it doesn't.
+   * The JSON that the server answers. Throws a TaskSourceError if it doesn't, within so many seconds.
    * @param {string} url
-   * @param {RequestInit & { headers?: HeadersObject }} init
+   * @param {number} seconds
+   * @param {{ method?: "POST", signal?: AbortSignal, inTurn?: boolean }} [how]
    * @returns {Promise<any>}
    */
-  async json(url, init) {
-    const response = await this.send(url, { ...init, headers: { Accept: "application/json" } });
-    if (!response.ok) throw await refusal(response);
+  async json(url, seconds, { method, signal, inTurn = false } = {}) {
+    const watchdog = new Watchdog(signal, inTurn, seconds, () => new TaskSourceError("unreachable", SILENT));
     try {
+      const headers = { Accept: "application/json" };
+      const response = await this.send(url, { method, headers }, watchdog);
+      if (!response.ok) throw await refusal(response);
       return await response.json();
     } catch (cause) {
-      init.signal?.throwIfAborted();
+      if (watchdog.reason || cause instanceof TaskSourceError) throw watchdog.reason ?? cause;
       throw new TaskSourceError("unavailable", "The answer is not the server’s: is a proxy in between?", {
         cause,
       });
+    } finally {
+      watchdog.end();
     }
   }
 
-  /** @param {boolean} renew */
-  async #ask(renew) {
-    if (typeof this.headers !== "function") return this.headers;
+  /** @param {boolean} renew @param {Time} time */
+  async #ask(renew, { signal }) {
+    const { headers } = this;
+    if (typeof headers !== "function") return headers;
+    const call = async () => headers({ renew });
+    if (renew) this.#renewal ??= call().finally(() => (this.#renewal = null));
     try {
-      return await this.headers({ renew });
+      return await unlessAborted((renew && this.#renewal) || call(), signal);
     } catch (cause) {
       throw new TaskSourceError("unavailable", "The headers of the request could not be had.", { cause });
     }
   }
 
   /**
-   * @type {(url: string, init: RequestInit & { headers?: HeadersObject }, own: HeadersObject) => Promise<Response>}
+   * @param {string} url
+   * @param {RequestInit & { headers?: HeadersObject }} init
+   * @param {HeadersObject} own
+   * @param {Time} time
    */
-  async #send(url, init, own) {
+  async #send(url, init, own, time) {
+    await time.begin();
     const { credentials } = this;
+    const { signal } = time;
+    const headers = { ...own, ...init.headers };
     try {
-      return await fetch(url, {
-        cache: "no-store",
-        credentials,
-        ...init,
-        headers: { ...own, ...init.headers },
-      });
+      return await fetch(url, { cache: "no-store", credentials, ...init, headers, signal });
     } catch (cause) {
-      init.signal?.throwIfAborted();
+      signal.throwIfAborted();
       throw new TaskSourceError("unreachable", "The server can’t be reached.", { cause });
     }
   }

@@ -1,4 +1,9 @@
 /**
+ * The same snapshot, with what another version of the server may leave out.
+ * @param {Snapshot} snapshot
+ */
+export function complete(snapshot: Snapshot): Snapshot;
+/**
  * Whether a task runs, and nobody knows how far it is.
  * @param {Snapshot | null} snapshot
  */

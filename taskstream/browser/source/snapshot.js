@@ -29,6 +29,22 @@ const ENDED = new Set(["SUCCESS", "FAILURE", "REVOKED"]);
 /** Whoever is further behind than this lives by another clock: the server's has been set back. */
 const STALE_MILLISECONDS = 30_000;
 
+/**
+ * The same snapshot, with what another version of the server may leave out.
+ * @param {Snapshot} snapshot
+ */
+export function complete(snapshot) {
+  snapshot.name ??= "Task";
+  snapshot.status ??= "PENDING";
+  snapshot.progress ??= snapshot.status === "SUCCESS" ? 100 : 0;
+  snapshot.message ??= "";
+  snapshot.steps ??= [];
+  snapshot.data ??= null;
+  snapshot.started_at ??= null;
+  snapshot.updated_at ??= new Date().toISOString();
+  return snapshot;
+}
+
 /** Whether no other snapshot follows. @param {Snapshot | null} snapshot */
 export const hasEnded = (snapshot) => snapshot !== null && ENDED.has(snapshot.status);
 

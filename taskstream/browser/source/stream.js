@@ -38,19 +38,20 @@ const MUTE = "The connection has gone silent.";
  * @param {Cursor} how.cursor
  * @param {Limits} how.limits
  * @param {number} [how.waitSeconds]
+ * @param {boolean} how.inTurn
  * @param {AbortSignal} how.signal
  * @param {() => void} how.onOpen called with the first byte, or with the head of an answer
  * @param {(event: StreamEvent) => void} how.onEvent
  */
-export async function readStream(request, { requests, cursor, limits, waitSeconds, signal, onOpen, onEvent }) {
-  const watchdog = new Watchdog(signal);
+export async function readStream(request, how) {
+  const { requests, cursor, limits, waitSeconds, inTurn, signal, onOpen, onEvent } = how;
+  const watchdog = new Watchdog(signal, inTurn, limits.firstByteSeconds + (waitSeconds ?? 0), heldBack);
   const isAnswer = waitSeconds !== undefined;
   let hasBegun = false;
   try {
-    watchdog.within(limits.firstByteSeconds + (waitSeconds ?? 0), heldBack);
     const url = isAnswer ? withQuery(request.url, [["wait", String(waitSeconds)]]) : request.url;
     const headers = headersOf(cursor, request);
-    const response = await requests.send(url, { ...request, headers, signal: watchdog.signal });
+    const response = await requests.send(url, { ...request, headers }, watchdog);
     if (response.status === 204) return true;
     await check(response);
     if (isAnswer) onOpen(); // it may be empty

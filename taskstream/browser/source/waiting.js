@@ -1,5 +1,7 @@
 // Waiting, which ends when there is no reason for it any more.
 
+import { Turn } from "./places.js";
+
 /**
  * Wait, but for no longer than until the signal.
  * @param {number} milliseconds
@@ -16,6 +18,21 @@ export function wait(milliseconds, signal) {
     };
     const timer = setTimeout(done, milliseconds);
     signal.addEventListener("abort", done);
+  });
+}
+
+/**
+ * What a promise gives, unless the signal comes first.
+ * @template Value
+ * @param {Promise<Value>} promise
+ * @param {AbortSignal} signal
+ * @returns {Promise<Value>}
+ */
+export function unlessAborted(promise, signal) {
+  return new Promise((resolve, reject) => {
+    promise.then(resolve, reject);
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason));
   });
 }
 
@@ -46,23 +63,40 @@ export class Backoff {
   }
 }
 
-/** Aborts what it watches, with a reason, unless it is put off in time. */
+/** Aborts the request that it watches, with a reason, unless it is put off in time. */
 export class Watchdog {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #controller = new AbortController();
+  #turn;
+  #seconds;
+  #late;
   /** @type {unknown} why it has aborted; undefined if it was the signal from outside */
   reason;
 
-  /** @param {AbortSignal} outside which aborts too */
-  constructor(outside) {
+  /**
+   * @param {AbortSignal | undefined} outside which aborts too
+   * @param {boolean} inTurn whether the request waits for its turn
+   * @param {number} seconds for the request, which begin with it
+   * @param {() => unknown} late the reason with which to abort after them
+   */
+  constructor(outside, inTurn, seconds, late) {
+    this.#turn = inTurn ? new Turn() : null;
+    this.#seconds = seconds;
+    this.#late = late;
     const { signal } = this.#controller;
-    if (outside.aborted) this.#controller.abort();
-    outside.addEventListener("abort", () => this.#controller.abort(), { once: true, signal });
+    if (outside?.aborted) this.#controller.abort();
+    outside?.addEventListener("abort", () => this.#controller.abort(), { once: true, signal });
   }
 
   get signal() {
     return this.#controller.signal;
+  }
+
+  /** Begin, when it is the request's turn. */
+  async begin() {
+    await this.#turn?.take();
+    this.within(this.#seconds, this.#late);
   }
 
   /**
@@ -79,9 +113,15 @@ export class Watchdog {
     }, 1000 * seconds);
   }
 
+  /** Let others have their turn, while headers are asked for again: somebody may have to sign in. */
+  pause() {
+    clearTimeout(this.#timer);
+    this.#turn?.leave();
+  }
+
   /** Abort, if that has not happened, and forget the signal from outside. */
   end() {
-    clearTimeout(this.#timer);
+    this.pause();
     this.#controller.abort();
   }
 }

@@ -49,7 +49,7 @@ export class FakeServer {
 /** A snapshot. */
 export function snapshot(progress, status = "PROGRESS", task_id = "a") {
   const updated_at = new Date(Date.UTC(2026, 0, 31) + 1000 * progress).toISOString();
-  return { task_id, name: "Task", status, progress, message: `At ${progress}`, data: null, started_at: null, updated_at };
+  return { task_id, name: "Task", status, progress, message: `At ${progress}`, steps: [], data: null, started_at: null, updated_at };
 }
 
 export const success = (task_id = "a") => snapshot(100, "SUCCESS", task_id);

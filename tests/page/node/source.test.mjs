@@ -5,6 +5,9 @@ import { afterEach, beforeEach, test } from "node:test";
 import { TaskSource, TaskSourceError } from "../../../taskstream/browser/task-source.js";
 import { FakeServer, HEARTBEAT, event, idsOf, inState, json, next, snapshot, stream, success } from "./server.mjs";
 
+/** Milliseconds that the server has to say what the status is. */
+const QUESTION = 10_000;
+
 /** @type {FakeServer} */
 let server;
 /** @type {TaskSource[]} */
@@ -168,7 +171,7 @@ test("after a 502 it is asked again, later and later, each page at another momen
   const delays = [];
   const { setTimeout } = globalThis;
   context.mock.method(globalThis, "setTimeout", (callback, delay, ...details) => {
-    const isOurs = details.length === 0 && delay >= 500 && delay <= 30_000; // and not one of fetch
+    const isOurs = details.length === 0 && delay >= 500 && delay <= 30_000 && delay !== QUESTION; // nor of fetch
     if (isOurs) delays.push(delay);
     return setTimeout(callback, isOurs ? 1 : delay, ...details);
   });
@@ -296,7 +299,7 @@ for (const [name, answer] of Object.entries(ENDS_AT_ONCE)) {
           : answer(exchange);
       };
       context.mock.method(globalThis, "setTimeout", (callback, delay, ...details) => {
-        const isOurs = /waiting\.js/.test(new Error().stack);
+        const isOurs = /waiting\.js/.test(new Error().stack) && delay !== QUESTION;
         if (isOurs && delay < 3_000_000) delays.push(delay);
         return setTimeout(callback, isOurs && delay < 3_000_000 ? 1 : delay, ...details);
       });
@@ -365,6 +368,59 @@ test("headers that can't be had for a while are asked for again", async () => {
   const source = watch(server.task(), { headers });
   await inState(source, "reconnecting");
   await end(source);
+});
+
+test("headers may take long: that is no time of the request", async (context) => {
+  server.answer = ({ response }) => stream(response, event(success())).end();
+  const { setTimeout } = globalThis;
+  let isAsking = true;
+  context.mock.method(globalThis, "setTimeout", (callback, delay, ...details) =>
+    setTimeout(callback, isAsking ? 1 : delay, ...details),
+  );
+  let give;
+  const source = watch(server.task(), { headers: () => new Promise((resolve) => (give = resolve)) });
+  const states = [];
+  source.addEventListener("state", ({ detail }) => states.push(detail.state));
+  while (!give) await new Promise((resolve) => setTimeout(resolve, 1));
+  await new Promise((resolve) => setTimeout(resolve, 20)); // in which all time would be up
+  isAsking = false;
+  give({});
+  await end(source);
+  await inState(source, "ended");
+  assert.deepEqual(states, ["live", "ended"]);
+});
+
+test("headers that never come are in nobody's way", async () => {
+  server.answer = ({ response, url }) => {
+    if (!url.includes("wait=")) stream(response, event(snapshot(10), { id: 1 }));
+    else stream(response, event(snapshot(10), { id: 1 })).end();
+  };
+  const options = { output: true, pollSeconds: 0.02 };
+  for (const id of [0, 1]) await next(watch(server.task(id), options), "snapshot"); // which take the places
+  let isAsked;
+  const asked = new Promise((resolve) => (isAsked = resolve));
+  watch(server.task(2), { ...options, headers: ({ renew }) => (isAsked(renew), new Promise(() => {})) });
+  await asked;
+  await next(watch(server.task(3), options), "snapshot");
+});
+
+test("what a snapshot leaves out has a default", async () => {
+  const told = { task_id: "a", status: "STARTED", message: null, steps: null, progress: 10 };
+  server.answer = ({ response }) => stream(response, event(told), event({ task_id: "a", status: "SUCCESS" })).end();
+  const { updated_at, ...others } = await end(watch(server.task(), { headers: null, credentials: null }));
+  const defaults = { name: "Task", progress: 100, message: "", steps: [], data: null, started_at: null };
+  assert.deepEqual(others, { task_id: "a", status: "SUCCESS", ...defaults });
+  assert.ok(Date.parse(updated_at));
+});
+
+test("whoever closes a source as it ends is told nothing more", async () => {
+  server.answer = ({ response }) => stream(response, event(success())).end();
+  const source = watch();
+  source.addEventListener("snapshot", () => source.close());
+  const told = [];
+  for (const type of ["end", "state"]) source.addEventListener(type, ({ detail }) => told.push(detail.state));
+  await inState(source, "closed");
+  assert.equal(told.at(-1), "closed");
 });
 
 test("while a proxy holds all of it back the status is asked for, until something gets through", async () => {
@@ -614,8 +670,8 @@ test("cancelling answers the snapshot, or throws what is wrong", async () => {
 });
 
 test("an address that is no task's is a mistake", () => {
-  for (const address of ["mailto:a@example.com", "http://", "nowhere"]) {
-    assert.throws(() => new TaskSource(address), TypeError);
+  for (const address of ["mailto:a@example.com", "http://", "nowhere", `${server.origin}/tasks/%`]) {
+    assert.throws(() => new TaskSource(address), { name: "TypeError", message: /^Expected the address/ });
   }
   assert.throws(() => new TaskSource([server.task(1), server.task(2)], { output: true }), TypeError);
   assert.ok(new TaskSourceError("cut", "x") instanceof Error);

@@ -1,14 +1,19 @@
-"""How an application finds out that its server stops.
+"""What an application finds out about the server that runs it: that it stops, that it has many processes.
 
-ASGI says so only when all responses have ended, and streams end only when they know. uvicorn has no hook
-for it, and sse-starlette one flag for the whole process, which would end a later server's streams too. So
-while somebody wants to know, `uvicorn.Server.shutdown` is wrapped: every stop begins there, whether it was
-asked for by a signal, by `should_exit`, or by the limit of requests that a process takes.
+ASGI says that a server stops only when all responses have ended, and streams end only when they know.
+uvicorn has no hook for it, and sse-starlette one flag for the whole process, which would end a later
+server's streams too. So while somebody wants to know, `uvicorn.Server.shutdown` is wrapped: every stop
+begins there, whether it was asked for by a signal, by `should_exit`, or by the limit of requests that a
+process takes.
 """
 
 import asyncio
 import functools
+import logging
+import os
+import re
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +23,10 @@ from uuid import uuid4
 
 if TYPE_CHECKING:
     from uvicorn import Server
+
+SERVERS = re.compile("uvicorn|gunicorn|hypercorn|granian|fastapi")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -83,3 +92,19 @@ def wrap_shutdown() -> None:
 
     Server.shutdown = shutdown  # type: ignore[method-assign, assignment]
     wrapping.callback(setattr, Server, "shutdown", original)
+
+
+def warn_of_many() -> None:
+    """Log that there are several processes, if the command line or the environment of a server says so."""
+    program, *arguments = sys.argv or [""]
+    if not SERVERS.search(program):
+        return
+    words = " ".join([*arguments, os.environ.get("GUNICORN_CMD_ARGS", "")])
+    counts = re.findall(r"(?:^|\s)(?:--workers|-w)[= ]?([0-9]+)", words)
+    count = int([os.environ.get("WEB_CONCURRENCY", ""), *counts][-1] or 1)
+    if count > 1:
+        logger.warning(
+            "There are %d processes of this application, and each has tasks of its own, which the others "
+            "don't find. Start one process, or give all of them the same redis_url.",
+            count,
+        )
