@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 
-from taskstream.encoding import plain_text, text_of
+from taskstream.encoding import plain_text
 from taskstream.updates import WorkError
 
 logger = logging.getLogger(__name__)
@@ -119,13 +119,16 @@ class IdempotencyKeyReused(InvalidParameters):
 
 def explain(error: BaseException) -> str:
     """An error in words for the viewers, who must not be shown a traceback."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    if isinstance(error, WorkError | TaskStreamError):
-        return text_of(error) or "Failed"
-    if isinstance(error, HTTPException) and error.detail and isinstance(error.detail, str):
-        return plain_text(error.detail)
-    return f"Unexpected {type(error).__name__}: the server's log has the details"
+    name = "error"
+    with suppress(BaseException):  # whatever its class does: the task has to end all the same
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        name = plain_text(type(error).__name__)
+        if isinstance(error, WorkError | TaskStreamError):
+            return plain_text(str(error)) or "Failed"
+        if isinstance(error, HTTPException) and error.detail and isinstance(error.detail, str):
+            return plain_text(error.detail)
+    return f"Unexpected {name}: the server's log has the details"
 
 
 def log_failure(message: str, error: BaseException) -> None:

@@ -50,9 +50,12 @@ json_of = partial(json.dumps, ensure_ascii=False, sort_keys=True)
 
 
 def was_made(model: BaseModel, name: str) -> bool:
-    """Whether nobody has given the value of a field: its default factory has made it."""
+    """Whether nobody has given the value of a field, whose default factory makes another each time."""
     field = type(model).model_fields[name]
-    return name not in model.model_fields_set and field.default_factory is not None
+    if name in model.model_fields_set or field.default_factory is None:
+        return False
+    another = field.get_default(call_default_factory=True, validated_data=dict(model))
+    return bool(another != getattr(model, name))
 
 
 def canonical(value: object, base64_bytes: bool = True, made: bool = True) -> Any:  # noqa: ANN401 - whatever JSON has

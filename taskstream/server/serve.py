@@ -120,7 +120,8 @@ def host_pattern(host: str, allowed_hosts: list[str]) -> re.Pattern[bytes] | Non
     """The values of Host under which a server answers, with any port; `None` if that is all of them."""
     if "*" in allowed_hosts or not (allowed_hosts or re.fullmatch(LOOPBACK, host.lower())):
         return None
-    names = "|".join(re.escape(f"[{name}]" if ":" in name else name) for name in [host, *allowed_hosts])
+    bare = [name.strip("[]") for name in [host, *allowed_hosts]]
+    names = "|".join(re.escape(f"[{name}]" if ":" in name else name) for name in bare)
     return re.compile(rf"(?:{LOOPBACK}|{names})\.?(?::\d*)?".encode(), re.IGNORECASE)
 
 

@@ -12,7 +12,7 @@ from taskstream.backends import check_database
 from taskstream.settings import Settings, SettingsKeywords, shown
 
 NAMES = {
-    "cors_origins": (r"(\*|null|[a-z][a-z0-9+.-]*://[^/\s]+)?", "https://example.com, without a path"),
+    "cors_origins": (r"(\*|null|[a-z][a-z0-9+.-]*://[^/\s]*)?", "https://example.com, without a path"),
     "allowed_hosts": (r"(\*|[^*/:\s]+|\[?([0-9a-f.]*:){2,}[0-9a-f.]*\]?)?", "example.com, without a port"),
 }
 """What each of several names has to be, and an example."""

@@ -67,6 +67,13 @@ class Speechless(WorkError):
         raise KeyboardInterrupt
 
 
+class Incomplete(HTTPException):
+    """An error that was never told of a detail."""
+
+    def __init__(self) -> None:
+        pass
+
+
 NOT_FINITE = "The progress has to be a finite number (percent), not"
 
 FAILURES: list[tuple[Function, str]] = [
@@ -84,7 +91,8 @@ FAILURES: list[tuple[Function, str]] = [
     (throws(KeyboardInterrupt), unexpected("KeyboardInterrupt")),
     (throws(Panic), unexpected("Panic")),
     (throws(WorkError, "\ud800"), "?"),
-    (throws(Speechless), "<Unserializable Speechless object>"),
+    (throws(Speechless), unexpected("Speechless")),
+    (throws(Incomplete), unexpected("Incomplete")),
     (throws(BaseExceptionGroup, "two", [Panic(), KeyError()]), unexpected("BaseExceptionGroup")),
     (throws(ExceptionGroup, "a", [ExceptionGroup("b", [WorkError("No disk")])]), "No disk"),
     (lambda: Update("a", "text"), f"{NOT_FINITE} str"),  # type: ignore[arg-type]

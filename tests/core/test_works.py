@@ -267,6 +267,7 @@ def test_what_is_made_anew_is_no_other_request() -> None:
 
     class Options(BaseModel):
         at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+        tags: list[str] = Field(default_factory=list)
 
     def own(*, key: Annotated[UUID, Field(default_factory=uuid4)], options: Options) -> None: ...
 
@@ -277,6 +278,7 @@ def test_what_is_made_anew_is_no_other_request() -> None:
     same, again, *others = (work.parse({**key, "options": {}}).json_values(made=False) for key in keys)
     assert same == again
     assert len({same, *others}) == 3
+    assert work.parse({"options": {"tags": []}}).json_values(made=False) == same  # made alike each time
 
 
 def test_defaults_are_of_whoever_runs_it() -> None:

@@ -30,9 +30,18 @@ def answered(pattern: re.Pattern[bytes] | None, *hosts: str) -> list[bool]:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.2", "LocalHost"])
 def test_on_loopback(host: str) -> None:
     """Names of the machine itself are answered, and those that are given, dots in them no wildcards."""
-    plain, more = host_pattern(host, []), host_pattern(host, ["tasks.example.org", "fe80::1"])
+    plain, more = host_pattern(host, []), host_pattern(host, ["tasks.example.org", "fe80::1", "[fe80::2]"])
     assert all(answered(plain, *OF_THE_MACHINE))
-    assert all(answered(more, *OF_THE_MACHINE, "Tasks.example.org:443", "tasks.example.org.", "[fe80::1]"))
+    assert all(
+        answered(
+            more,
+            *OF_THE_MACHINE,
+            "Tasks.example.org:443",
+            "tasks.example.org.",
+            "[fe80::1]",
+            "[fe80::2]:80",
+        )
+    )
     assert not any(answered(plain, *FOREIGN, "tasks.example.org"))
     assert not any(answered(more, *FOREIGN, "tasksXexample.org", "a.tasks.example.org"))
 
