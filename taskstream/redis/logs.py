@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -154,14 +155,13 @@ class RedisLogs:
             return None
         values = (task_id, writer, count, kind, data, after.id, after.history, self.settings.history_length)
         command = pack_command(("EVALSHA", self._follow_script.sha, 1, self._key_prefix, *values))  # type: ignore[arg-type]  # of any length
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await connection.send_packed_command(command, check_health=False)
-                return after if await connection.read_response() else None
-        except NoScriptError:
-            await answer_to(lambda: self.redis.script_load(self._follow_script.script))
-        except (RedisError, RuntimeError, TimeoutError):
-            pass  # `append` will learn of it as well
+        with suppress(RedisError, RuntimeError, TimeoutError):  # of which `append` will learn as well
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await connection.send_packed_command(command, check_health=False)
+                    return after if await connection.read_response() else None
+            except NoScriptError:
+                await answer_to(lambda: self.redis.script_load(self._follow_script.script))
         return None
 
     async def read(self, positions: Sequence[tuple[str, int]]) -> list[Page]:

@@ -1,7 +1,7 @@
 """The journal: writes what is appended to logs, all of two turns of the event loop in one transaction.
 
-Only then it shows. What is appended while a checkpoint uses the connection, in a thread, waits, as it does
-as long as the file can't be written.
+Only then it shows. Of much, a transaction takes `ROWS_AT_ONCE`. What is appended while a checkpoint uses
+the connection, in a thread, waits, as it does as long as the file can't be written.
 """
 
 import asyncio
@@ -81,7 +81,8 @@ class Journal:
         """Wait until all that was appended to a log is in the file. Raises `BackendUnavailable`."""
         appended_id = log.appended_id
         while log.last_id < appended_id:
-            if problem := await self.settled():
+            problem = await self.settled() or self.problem  # of the next one, which has been already
+            if problem and log.last_id < appended_id:
                 raise BackendUnavailable(problem)
 
     async def settled(self) -> str:

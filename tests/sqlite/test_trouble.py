@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from taskstream import BackendUnavailable, TaskStream, Update, output, report
+from taskstream import BackendUnavailable, Snapshot, TaskStream, Update, output, report
 from taskstream.sqlite import journal
 from taskstream.sqlite.file import APPLICATION_ID, CHECKPOINT, DatabaseFile, DatabaseUnusable
+from taskstream.sqlite.log import commit
 from tests.core.running import cleans_up, start_until
 from tests.sqlite.conftest import Make
 from tests.support.programs import Program, Server
@@ -221,6 +223,27 @@ async def test_a_start_that_was_written(make: Make) -> None:
         assert (await start).status == "PENDING"
         with pytest.raises(BackendUnavailable, match="The disk has failed"):
             await tasks.start("gated")
+
+
+async def test_starts_in_two_transactions(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the second of two fails, those that are not in the file are refused, and the others answered."""
+    monkeypatch.setattr(journal, "ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(journal, "LOOK_SECONDS", 0.01)
+    fails = iter([False, True])
+
+    def commit_first(*arguments: Any) -> object:
+        if next(fails, False):
+            raise sqlite3.OperationalError("The disk has failed.")
+        return commit(*arguments)
+
+    async with asyncio.timeout(10), make() as tasks:
+        monkeypatch.setattr(journal, "commit", commit_first)
+        starts = (tasks.start("gated") for _ in range(30))
+        answers = await asyncio.gather(*starts, return_exceptions=True)
+        answered = [each.task_id for each in answers if isinstance(each, Snapshot)]
+        assert 0 < len(answered) < 30
+        assert sum(isinstance(each, BackendUnavailable) for each in answers) == 30 - len(answered)
+        assert {each.task_id for each in await tasks.list()} == {*answered}
 
 
 async def test_a_file_that_is_deleted_during_a_checkpoint(
