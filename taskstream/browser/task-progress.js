@@ -218,13 +218,9 @@ export class TaskProgress extends Base {
     if (state === "reconnecting" && !isTroubleKnown) this.#view?.announce(problem);
     if (state === "reconnecting") isTroubleKnown = true;
     if (state === "live") isTroubleKnown = false;
-    if (state === "live") this.#retractUnreachable();
+    const isUnreachable = this.#refusal instanceof TaskSourceError && this.#refusal.code === "unreachable";
+    if (state === "live" && isUnreachable) this.#refusal = null; // it can be reached again
     this.#render();
-  }
-
-  /** Take back that the server can't be reached, as it can. */
-  #retractUnreachable() {
-    if (this.#refusal instanceof TaskSourceError && this.#refusal.code === "unreachable") this.#refusal = null;
   }
 
   /** @type {Extract<TaskSourceOptions["headers"], Function>} */
@@ -236,7 +232,6 @@ export class TaskProgress extends Base {
     const isFirst = this.#snapshot === null;
     if (!isNews(snapshot, this.#snapshot, false)) return; // told again by another connection
     this.#snapshot = snapshot;
-    this.#retractUnreachable();
     noteTime(snapshot);
     if (hasEnded(snapshot)) {
       running.delete(this);
