@@ -255,6 +255,7 @@ export class TaskProgress extends Base {
   /** @param {TaskSourceError} error */
   #lose(error) {
     running.delete(this);
+    if (this.#isOver) return; // it was only the output that was wanted: the state of the source says why not
     this.#refusal = null;
     this.#error = error;
     this.#render();

@@ -116,6 +116,24 @@ def test_output_is_a_property(speaker: Server, page: Page) -> None:
     expect(element).to_have_js_property("output", value=True)
 
 
+@pytest.mark.parametrize("status", [401, 404])
+def test_what_is_known_outlives_the_output(server: Server, page: Page, status: int) -> None:
+    """An ended task whose output can't be had any more stays what it is: only the problem is said."""
+    task_id = start_task(server, work="scraping", seconds=0)
+    open_host_page(page, server, tag(task_id), NOTE_EVENTS)
+    expect(part(page, "badge")).to_have_text("Done")
+    page.route("**/stream", lambda route: route.fulfill(status=status, json={"detail": "Nobody knows."}))
+    element = page.locator("task-progress")
+    element.evaluate("each => each.output = true")
+    expect(part(page, "problem").first).to_have_text(re.compile("Nobody knows|sign in again"))
+    expect(part(page, "badge")).to_have_text("Done")
+    expect(part(page, "result")).to_be_visible()
+    expect(part(page, "time")).to_contain_text("took")
+    assert page.evaluate("seen.at(-1)") == ["end", "SUCCESS"]
+    element.evaluate("each => each.output = false")
+    expect(part(page, "problem").first).to_have_text("")
+
+
 @pytest.mark.parametrize(
     ("src", "words"),
     [
