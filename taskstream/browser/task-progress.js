@@ -177,9 +177,7 @@ export class TaskProgress extends Base {
     this.#isStale ||= isStale;
     queueMicrotask(() => {
       if (this.isConnected && !this.#isStale) return;
-      this.#source?.close();
-      this.#source = null;
-      running.delete(this);
+      this.#close();
       if (!this.isConnected) return;
       this.#isStale = false;
       if (this.src && !(this.#isOver && (this.#isOutputOver || !this.output))) this.#open();
@@ -201,6 +199,14 @@ export class TaskProgress extends Base {
     this.#listen(this.#source, this.output);
     running.add(this);
     clock ??= setInterval(tick, 1000);
+  }
+
+  /** Let go of the source, which has nothing to say any more: not that it is closed, either. */
+  #close() {
+    const source = this.#source;
+    this.#source = null;
+    source?.close();
+    running.delete(this);
   }
 
   /** @param {TaskSource} source @param {boolean} hasOutput */
@@ -269,9 +275,7 @@ export class TaskProgress extends Base {
 
   /** Begin anew, without what comes of the task before: its end, or the answer to Cancel. */
   #forget() {
-    this.#source?.close();
-    this.#source = null;
-    running.delete(this);
+    this.#close();
     this.#isOver = false;
     this.#isOutputOver = false;
     this.#snapshot = null;
