@@ -654,13 +654,16 @@ test("a task that has ended and left can be watched again while others run", asy
 });
 
 test("cancelling answers the snapshot, or throws what is wrong", async () => {
+  const pending = snapshot(0, "PENDING");
+  const answers = [[{}], [snapshot(10, "REVOKED")], [{ detail: "Redis is out of reach." }, 503]];
   server.answer = ({ response, method }) => {
-    if (method === "GET") stream(response, event(snapshot(10)));
-    else if (server.requests.length < 3) json(response, snapshot(10, "REVOKED"));
-    else json(response, { detail: "Redis is out of reach." }, 503);
+    if (method === "GET") stream(response, event(pending));
+    else json(response, ...answers.shift());
   };
   const source = watch(server.task(), { headers: { Token: "x" } });
-  await inState(source, "live");
+  await next(source, "snapshot");
+  assert.deepEqual(await source.cancel(), {}); // of a server that says nothing of the task
+  assert.deepEqual(source.snapshot, pending);
   const [last, answer] = await Promise.all([end(source), source.cancel()]);
   assert.equal(last.status, "REVOKED");
   assert.deepEqual(answer, last);
