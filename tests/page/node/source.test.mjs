@@ -404,6 +404,37 @@ test("headers that never come are in nobody's way", async () => {
   await next(watch(server.task(3), options), "snapshot");
 });
 
+test("those who wait for their turn ask for headers when it has come", async () => {
+  let token = "old";
+  const headers = async ({ renew }) => ({ Token: renew ? (token = "new") : token });
+  server.answer = ({ response, url, headers: { token } }) => {
+    if (!url.includes("wait=")) stream(response, event(snapshot(10), { id: 1 }));
+    else if (token === "old") response.writeHead(401).end();
+    else stream(response, event(snapshot(10), { id: 1 })).end();
+  };
+  for (const id of [0, 1]) await next(watch(server.task(id), { output: true }), "snapshot"); // which take the places
+  await Promise.all([2, 3, 4].map((id) => next(watch(server.task(id), { output: true, headers }), "snapshot")));
+  const asked = server.requests.filter(({ url }) => url.includes("wait="));
+  assert.deepEqual(asked.map(({ headers: { token } }) => token), ["old", "new", "new", "new"]);
+});
+
+test("one renewal is for all sources that have the same function", async () => {
+  const refused = [];
+  server.answer = ({ response, headers: { token } }) => {
+    if (token) return stream(response, event(success(), { id: 1 })).end();
+    refused.push(response);
+    if (refused.length === 2) for (const each of refused) each.writeHead(401).end();
+  };
+  const renewals = [];
+  const headers = ({ renew }) => (renew ? new Promise((resolve) => renewals.push(resolve)) : {});
+  const ends = [1, 2].map((id) => end(watch(server.task(id), { output: true, headers })));
+  while (renewals.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  await new Promise((resolve) => setTimeout(resolve, 100)); // in which another one would come
+  assert.equal(renewals.length, 1);
+  renewals[0]({ Token: "new" });
+  await Promise.all(ends);
+});
+
 test("what a snapshot leaves out has a default", async () => {
   const told = { task_id: "a", status: "STARTED", message: null, steps: null, progress: 10 };
   server.answer = ({ response }) => stream(response, event(told), event({ task_id: "a", status: "SUCCESS" })).end();
