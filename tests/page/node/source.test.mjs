@@ -603,6 +603,19 @@ test("nothing goes back: neither by an old answer nor by a server that lags behi
   assert.deepEqual(seen, [50, 60, 100]);
 });
 
+test("a server that gives no times, and repeats itself, tells nothing new", async () => {
+  const undated = { ...snapshot(10), updated_at: undefined };
+  server.answer = ({ response }, number) => {
+    if (number < 3) return stream(response, event(undated, { retry: 20 })).end();
+    stream(response, event({ ...undated, message: "Other words" }), event(success())).end();
+  };
+  const seen = [];
+  const source = watch();
+  source.addEventListener("snapshot", ({ detail }) => seen.push(detail.message));
+  await end(source);
+  assert.deepEqual(seen, ["At 10", "Other words", "At 100"]);
+});
+
 const LATER = "2026-01-31T12:00:05Z";
 
 for (const [name, before, after, isShown] of [
