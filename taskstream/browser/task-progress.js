@@ -177,9 +177,7 @@ export class TaskProgress extends Base {
     this.#isStale ||= isStale;
     queueMicrotask(() => {
       if (this.isConnected && !this.#isStale) return;
-      this.#source?.close();
-      this.#source = null;
-      running.delete(this);
+      this.#close();
       if (!this.isConnected) return;
       this.#isStale = false;
       if (this.src && !(this.#isOver && (this.#isOutputOver || !this.output))) this.#open();
@@ -203,6 +201,14 @@ export class TaskProgress extends Base {
     clock ??= setInterval(tick, 1000);
   }
 
+  /** Let go of the source, which has nothing to say any more: not that it is closed, either. */
+  #close() {
+    const source = this.#source;
+    this.#source = null;
+    source?.close();
+    running.delete(this);
+  }
+
   /** @param {TaskSource} source @param {boolean} hasOutput */
   #listen(source, hasOutput) {
     source.addEventListener("snapshot", ({ detail }) => source === this.#source && this.#take(detail));
@@ -218,13 +224,9 @@ export class TaskProgress extends Base {
     if (state === "reconnecting" && !isTroubleKnown) this.#view?.announce(problem);
     if (state === "reconnecting") isTroubleKnown = true;
     if (state === "live") isTroubleKnown = false;
-    if (state === "live") this.#retractUnreachable();
+    const isUnreachable = this.#refusal instanceof TaskSourceError && this.#refusal.code === "unreachable";
+    if (state === "live" && isUnreachable) this.#refusal = null; // it can be reached again
     this.#render();
-  }
-
-  /** Take back that the server can't be reached, as it can. */
-  #retractUnreachable() {
-    if (this.#refusal instanceof TaskSourceError && this.#refusal.code === "unreachable") this.#refusal = null;
   }
 
   /** @type {Extract<TaskSourceOptions["headers"], Function>} */
@@ -236,7 +238,6 @@ export class TaskProgress extends Base {
     const isFirst = this.#snapshot === null;
     if (!isNews(snapshot, this.#snapshot, false)) return; // told again by another connection
     this.#snapshot = snapshot;
-    this.#retractUnreachable();
     noteTime(snapshot);
     if (hasEnded(snapshot)) {
       running.delete(this);
@@ -260,6 +261,7 @@ export class TaskProgress extends Base {
   /** @param {TaskSourceError} error */
   #lose(error) {
     running.delete(this);
+    if (this.#isOver) return; // it was only the output that was wanted: the state of the source says why not
     this.#refusal = null;
     this.#error = error;
     this.#render();
@@ -273,9 +275,7 @@ export class TaskProgress extends Base {
 
   /** Begin anew, without what comes of the task before: its end, or the answer to Cancel. */
   #forget() {
-    this.#source?.close();
-    this.#source = null;
-    running.delete(this);
+    this.#close();
     this.#isOver = false;
     this.#isOutputOver = false;
     this.#snapshot = null;

@@ -17,7 +17,7 @@ export class TaskSource extends TaskSource_base {
     /** Let go: the last event says that the state is "closed". */
     close(): void;
     /**
-     * Ask a task, or the one that there is, to stop; its snapshot.
+     * Ask a task, or the one that there is, to stop; its snapshot, or whatever else the server answers.
      * Throws a TaskSourceError that says why that could not be asked for.
      * @param {string} [url]
      * @returns {Promise<Snapshot>}

@@ -85,7 +85,7 @@ export class TaskSource extends TaskEvents {
   }
 
   /**
-   * Ask a task, or the one that there is, to stop; its snapshot.
+   * Ask a task, or the one that there is, to stop; its snapshot, or whatever else the server answers.
    * Throws a TaskSourceError that says why that could not be asked for.
    * @param {string} [url]
    * @returns {Promise<Snapshot>}
@@ -95,7 +95,9 @@ export class TaskSource extends TaskEvents {
     const entry = url === undefined ? first : this.#entries.get(new Address(url).status);
     if (!entry) throw new TypeError(`This source has no task ${url ?? ""}.`);
     const requests = new Requests(this.#options.headers ?? {}, this.#options.credentials ?? "same-origin");
-    const snapshot = complete(await requests.json(entry.address.cancel, CANCEL_SECONDS, { method: "POST" }));
+    const answer = await requests.json(entry.address.cancel, CANCEL_SECONDS, { method: "POST" });
+    if (!answer?.status) return answer; // as an application's own may be
+    const snapshot = complete(answer);
     if (!entry.over) entry.channel.tell(entry.address.id, snapshot);
     return snapshot;
   }

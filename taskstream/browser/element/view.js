@@ -164,7 +164,8 @@ export class View {
     update(this.result, { hidden: result === null, textContent: result === null ? "" : inText(result) });
     update(this.output, { hidden: !showsOutput });
     // What is known of the task stays in sight.
-    update(this.problem, { textContent: snapshot && error ? error.message : inWords(state, problem) });
+    const whyLost = snapshot && error ? error.message : "";
+    update(this.problem, { textContent: error ? whyLost : inWords(state, problem) });
     if (this.problem.dataset.state !== state) this.problem.dataset.state = state;
     update(this.refusal, { textContent: refusal });
     this.#renderCancel(name, error !== null || hasEnded(snapshot), cancelling, hasTask);
@@ -214,5 +215,5 @@ export function statusOf(snapshot, error) {
  */
 function inWords(state, problem) {
   if (state === "reconnecting") return `${problem} Trying again.`;
-  return state === "polling" ? problem : "";
+  return state === "polling" || state === "failed" ? problem : "";
 }

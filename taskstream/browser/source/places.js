@@ -47,13 +47,20 @@ let last = Promise.resolve();
 
 /** A turn on the one connection that is shared by whoever has no place for a stream. */
 export class Turn {
-  leave = () => {};
+  /** @type {(() => void) | null} lets the next one have its turn; null unless this has, or waits for, one */
+  #pass = null;
 
-  /** Wait until those before have left theirs. */
+  /** Wait until those before have left theirs, unless this has one. */
   async take() {
+    if (this.#pass) return;
     const before = last;
-    const left = new Promise((resolve) => (this.leave = () => resolve(undefined)));
+    const left = new Promise((resolve) => (this.#pass = () => resolve(undefined)));
     last = before.then(() => left);
     await before;
+  }
+
+  leave() {
+    this.#pass?.();
+    this.#pass = null;
   }
 }

@@ -51,10 +51,11 @@ export type AskForHeaders = (details: {
  */
 export type HeadersOption = HeadersObject | AskForHeaders;
 /**
- * The time that a request has; it doesn't pass while headers are asked for.
+ * The time that a request has, and its turn; no time passes while headers are asked for.
  */
 export type Time = {
     signal: AbortSignal;
+    take: () => Promise<void>;
+    leave: () => void;
     begin: () => Promise<void>;
-    pause: () => void;
 };

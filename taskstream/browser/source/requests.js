@@ -5,6 +5,9 @@ import { Watchdog, unlessAborted } from "./waiting.js";
 
 const SILENT = "The server does not answer.";
 
+/** How long others wait for their turn while headers are asked for: somebody may have to sign in. */
+const PATIENCE_MILLISECONDS = 1000;
+
 /** @typedef {Record<string, string>} HeadersObject */
 
 /**
@@ -15,9 +18,16 @@ const SILENT = "The server does not answer.";
  */
 
 /**
- * The time that a request has; it doesn't pass while headers are asked for.
- * @typedef {{ signal: AbortSignal, begin: () => Promise<void>, pause: () => void }} Time
+ * The time that a request has, and its turn; no time passes while headers are asked for.
+ * @typedef {object} Time
+ * @property {AbortSignal} signal
+ * @property {() => Promise<void>} take
+ * @property {() => void} leave
+ * @property {() => Promise<void>} begin
  */
+
+/** @type {WeakMap<Function, Promise<HeadersObject>>} one renewal for all requests that wait for it */
+const renewals = new WeakMap();
 
 /** @type {WeakMap<Function, number>} */
 const numbers = new WeakMap();
@@ -34,11 +44,18 @@ export function keyOf(headers) {
   return String(number);
 }
 
+/** @param {AskForHeaders} headers @param {boolean} renew */
+const call = async (headers, renew) => headers({ renew });
+
+/** @param {AskForHeaders} headers */
+function renewed(headers) {
+  const renewal = renewals.get(headers) ?? call(headers, true).finally(() => renewals.delete(headers));
+  renewals.set(headers, renewal);
+  return renewal;
+}
+
 /** Asks the server, with headers that are renewed once when it answers 401. */
 export class Requests {
-  /** @type {Promise<HeadersObject> | null} one renewal for all requests that wait for it */
-  #renewal = null;
-
   /**
    * @param {HeadersOption} headers
    * @param {RequestCredentials} credentials
@@ -59,7 +76,6 @@ export class Requests {
     if (response.status !== 401) return response;
     const refused = await refusal(response);
     if (typeof this.headers !== "function") throw refused;
-    time.pause();
     const again = await this.#send(url, init, await this.#ask(true, time), time);
     if (again.status === 401) throw await refusal(again);
     return again;
@@ -89,16 +105,24 @@ export class Requests {
     }
   }
 
-  /** @param {boolean} renew @param {Time} time */
-  async #ask(renew, { signal }) {
+  /**
+   * Headers as they are when it is the request's turn, which others may have if that takes long.
+   * @param {boolean} renew
+   * @param {Time} time
+   */
+  async #ask(renew, time) {
     const { headers } = this;
     if (typeof headers !== "function") return headers;
-    const call = async () => headers({ renew });
-    if (renew) this.#renewal ??= call().finally(() => (this.#renewal = null));
+    await time.take();
+    time.signal.throwIfAborted();
+    const timer = setTimeout(() => time.leave(), PATIENCE_MILLISECONDS);
     try {
-      return await unlessAborted((renew && this.#renewal) || call(), signal);
+      return await unlessAborted(renew ? renewed(headers) : call(headers, false), time.signal);
     } catch (cause) {
+      if (renew && time.signal.aborted) renewals.delete(headers); // it may never come: the next asks anew
       throw new TaskSourceError("unavailable", "The headers of the request could not be had.", { cause });
+    } finally {
+      clearTimeout(timer);
     }
   }
 

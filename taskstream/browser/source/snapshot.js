@@ -29,6 +29,9 @@ const ENDED = new Set(["SUCCESS", "FAILURE", "REVOKED"]);
 /** Whoever is further behind than this lives by another clock: the server's has been set back. */
 const STALE_MILLISECONDS = 30_000;
 
+/** @type {WeakSet<Snapshot>} those to which the server gave no time */
+const undated = new WeakSet();
+
 /**
  * The same snapshot, with what another version of the server may leave out.
  * @param {Snapshot} snapshot
@@ -41,9 +44,13 @@ export function complete(snapshot) {
   snapshot.steps ??= [];
   snapshot.data ??= null;
   snapshot.started_at ??= null;
+  if (snapshot.updated_at == null) undated.add(snapshot);
   snapshot.updated_at ??= new Date().toISOString();
   return snapshot;
 }
+
+/** @param {Snapshot} snapshot */
+const withoutTime = (snapshot) => JSON.stringify({ ...snapshot, updated_at: null });
 
 /** Whether no other snapshot follows. @param {Snapshot | null} snapshot */
 export const hasEnded = (snapshot) => snapshot !== null && ENDED.has(snapshot.status);
@@ -73,6 +80,7 @@ export function isNews(next, previous, asked) {
   if (next.progress !== previous.progress) return next.progress > previous.progress;
   if (next.status !== previous.status) return BEGINNING.indexOf(next.status) > BEGINNING.indexOf(previous.status);
   if (next.updated_at === previous.updated_at) return false;
+  if (undated.has(next)) return withoutTime(next) !== withoutTime(previous);
   const behind = Date.parse(previous.updated_at) - Date.parse(next.updated_at);
   return !asked || !(behind > 0 && behind < STALE_MILLISECONDS);
 }

@@ -93,9 +93,20 @@ export class Watchdog {
     return this.#controller.signal;
   }
 
+  /** Wait until it is the request's turn; no time passes until it begins. */
+  async take() {
+    clearTimeout(this.#timer);
+    await this.#turn?.take();
+  }
+
+  /** Let others have their turn. */
+  leave() {
+    this.#turn?.leave();
+  }
+
   /** Begin, when it is the request's turn. */
   async begin() {
-    await this.#turn?.take();
+    await this.take();
     this.within(this.#seconds, this.#late);
   }
 
@@ -113,15 +124,10 @@ export class Watchdog {
     }, 1000 * seconds);
   }
 
-  /** Let others have their turn, while headers are asked for again: somebody may have to sign in. */
-  pause() {
-    clearTimeout(this.#timer);
-    this.#turn?.leave();
-  }
-
   /** Abort, if that has not happened, and forget the signal from outside. */
   end() {
-    this.pause();
+    clearTimeout(this.#timer);
+    this.leave();
     this.#controller.abort();
   }
 }

@@ -404,6 +404,37 @@ test("headers that never come are in nobody's way", async () => {
   await next(watch(server.task(3), options), "snapshot");
 });
 
+test("those who wait for their turn ask for headers when it has come", async () => {
+  let token = "old";
+  const headers = async ({ renew }) => ({ Token: renew ? (token = "new") : token });
+  server.answer = ({ response, url, headers: { token } }) => {
+    if (!url.includes("wait=")) stream(response, event(snapshot(10), { id: 1 }));
+    else if (token === "old") response.writeHead(401).end();
+    else stream(response, event(snapshot(10), { id: 1 })).end();
+  };
+  for (const id of [0, 1]) await next(watch(server.task(id), { output: true }), "snapshot"); // which take the places
+  await Promise.all([2, 3, 4].map((id) => next(watch(server.task(id), { output: true, headers }), "snapshot")));
+  const asked = server.requests.filter(({ url }) => url.includes("wait="));
+  assert.deepEqual(asked.map(({ headers: { token } }) => token), ["old", "new", "new", "new"]);
+});
+
+test("one renewal is for all sources that have the same function", async () => {
+  const refused = [];
+  server.answer = ({ response, headers: { token } }) => {
+    if (token) return stream(response, event(success(), { id: 1 })).end();
+    refused.push(response);
+    if (refused.length === 2) for (const each of refused) each.writeHead(401).end();
+  };
+  const renewals = [];
+  const headers = ({ renew }) => (renew ? new Promise((resolve) => renewals.push(resolve)) : {});
+  const ends = [1, 2].map((id) => end(watch(server.task(id), { output: true, headers })));
+  while (renewals.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  await new Promise((resolve) => setTimeout(resolve, 100)); // in which another one would come
+  assert.equal(renewals.length, 1);
+  renewals[0]({ Token: "new" });
+  await Promise.all(ends);
+});
+
 test("what a snapshot leaves out has a default", async () => {
   const told = { task_id: "a", status: "STARTED", message: null, steps: null, progress: 10 };
   server.answer = ({ response }) => stream(response, event(told), event({ task_id: "a", status: "SUCCESS" })).end();
@@ -572,6 +603,19 @@ test("nothing goes back: neither by an old answer nor by a server that lags behi
   assert.deepEqual(seen, [50, 60, 100]);
 });
 
+test("a server that gives no times, and repeats itself, tells nothing new", async () => {
+  const undated = { ...snapshot(10), updated_at: undefined };
+  server.answer = ({ response }, number) => {
+    if (number < 3) return stream(response, event(undated, { retry: 20 })).end();
+    stream(response, event({ ...undated, message: "Other words" }), event(success())).end();
+  };
+  const seen = [];
+  const source = watch();
+  source.addEventListener("snapshot", ({ detail }) => seen.push(detail.message));
+  await end(source);
+  assert.deepEqual(seen, ["At 10", "Other words", "At 100"]);
+});
+
 const LATER = "2026-01-31T12:00:05Z";
 
 for (const [name, before, after, isShown] of [
@@ -654,13 +698,16 @@ test("a task that has ended and left can be watched again while others run", asy
 });
 
 test("cancelling answers the snapshot, or throws what is wrong", async () => {
+  const pending = snapshot(0, "PENDING");
+  const answers = [[{}], [snapshot(10, "REVOKED")], [{ detail: "Redis is out of reach." }, 503]];
   server.answer = ({ response, method }) => {
-    if (method === "GET") stream(response, event(snapshot(10)));
-    else if (server.requests.length < 3) json(response, snapshot(10, "REVOKED"));
-    else json(response, { detail: "Redis is out of reach." }, 503);
+    if (method === "GET") stream(response, event(pending));
+    else json(response, ...answers.shift());
   };
   const source = watch(server.task(), { headers: { Token: "x" } });
-  await inState(source, "live");
+  await next(source, "snapshot");
+  assert.deepEqual(await source.cancel(), {}); // of a server that says nothing of the task
+  assert.deepEqual(source.snapshot, pending);
   const [last, answer] = await Promise.all([end(source), source.cancel()]);
   assert.equal(last.status, "REVOKED");
   assert.deepEqual(answer, last);
