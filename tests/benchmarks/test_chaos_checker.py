@@ -99,6 +99,10 @@ GOOD = {
         *(start(), *FINISHED, *RAN, *IN_REDIS),
         *(final_health(1, 0), of(What.FINAL_STATUS, 91, data=SUCCESS)),
     ],
+    "waited for a worker": [
+        *(final(1, PENDING), final(2, snapshot("PENDING", "Waiting. No worker answers: is one running?"))),
+        *(final(3, STARTED), final(4, SUCCESS)),
+    ],
     "told of a gap, with the latest snapshot": [
         of(What.LOST, 1, number=1, until=7),
         seen(4, STARTED),
