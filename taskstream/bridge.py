@@ -48,14 +48,13 @@ class Reporter(Step):
         """What stands in `_said` or the log, and at which item."""
         self._task: Task | None = task
         self._limit = output_queue_length
-        self._loop = asyncio.get_running_loop()
-        self._loop_thread = threading.get_ident()
+        self._loop, self._loop_thread = asyncio.get_running_loop(), threading.get_ident()
         self._said: list[str | tuple[str, float, Json | None, list[Count]] | None] = []
         """Output, `None` in the place of what was dropped, and reports as snapshots have them."""
         self._characters = 0
         self._waiting_since: float | None = None
         """When a thread began to wait for the loop, which has not turned since."""
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # entered by itself where nobody waits: a condition is slower
         self._room = threading.Condition(self._lock)
 
     def report(
