@@ -238,6 +238,9 @@ class FaultProxy:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        # asyncio forgets to close a connection that it has accepted when the server is closed.
+        self._loop.remove_reader(self._server.sockets[0].fileno())
+        await asyncio.sleep(0)
         self._server.close()
         for each in self._connections:
             each.cancel()
@@ -251,6 +254,9 @@ class FaultProxy:
             self._loop.call_soon_threadsafe(each.transport.abort)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._server.is_serving():
+            writer.transport.abort()
+            return
         connection = asyncio.create_task(self._serve(reader, writer))
         connection.add_done_callback(lambda _: writer.close())  # even if it is cancelled before it starts
         self._connections.append(connection)
