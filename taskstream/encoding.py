@@ -68,9 +68,10 @@ def pieces_of_items(value: Any, iterators: bool, inside: tuple[object, ...]) -> 
     is_object = isinstance(value, dict)
     items = list(value.items() if is_object else value)  # it may grow meanwhile
     before, end = (b"{", b"}") if is_object else (b"[", b"]")
+    is_long = len(items) > PIECE_LENGTH  # else all of it has been tried
     for start in range(0, len(items), PIECE_LENGTH):
         batch = items[start : start + PIECE_LENGTH]
-        if json := encoded_scalars(dict(batch) if is_object else batch):
+        if is_long and (json := encoded_scalars(dict(batch) if is_object else batch)):
             yield before + json[1:-1]
             before = b","
             continue
