@@ -72,7 +72,7 @@ def send(
     }
     request = partial(session.request, method, url, stream=True, timeout=timeout, **options)
     try:
-        return within(timeout[0], request, close_late)
+        return call_within(timeout[0], request, close_late)
     except requests.HTTPError as error:
         if error.response is None:
             raise
@@ -163,10 +163,10 @@ def read_within(
                 connection.shutdown(socket.SHUT_RDWR)
             reading.exception()  # wait for the end of the reading: only then may the response be closed
 
-        return within(seconds, partial(read, count, decode_content=True), end)
+        return call_within(seconds, partial(read, count, decode_content=True), end)
 
 
-def within(
+def call_within(
     seconds: float, call: Callable[[], Result], give_up: Callable[[Future[Result]], object]
 ) -> Result:
     """What a call returns or raises, in a thread that a program doesn't wait for at its end.
