@@ -138,7 +138,9 @@ class Terminal:
 
     def _terminate(self, number: int, _: object) -> None:
         """Give the cursor back, then end as if nobody had handled the signal."""
-        self._bars.console.show_cursor()
+        console = self._bars.console
+        if console.is_terminal:
+            os.write(console.file.fileno(), b"\x1b[?25h")  # rich may be in the middle of writing
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
 
