@@ -87,12 +87,14 @@ class CutAt(Fault):
 
 
 @dataclass(frozen=True, slots=True)
-class MuteAt(CutAt):
-    """Nothing more comes from that place on, and nobody closes the connection."""
+class MuteAfter(Fault):
+    """Nothing more comes after these bytes, and nobody closes the connection."""
+
+    last: bytes
 
     async def relay(self, exchange: Exchange) -> None:
-        """Hand on everything up to there, then wait until the proxy is told to go on."""
-        await CutAt.relay(self, exchange)
+        """Hand on everything up to there in one piece, then wait until the proxy is told to go on."""
+        exchange.client.write(await exchange.answer.readuntil(self.last))
         await exchange.proxy.go_on.wait()
 
 
@@ -207,7 +209,7 @@ class Answer(Fault):
 
 BUSY = Answer(503, ("Retry-After: 0",), '{"detail": "All 2 streams are taken: try again later."}')
 CUT_AFTER_EVENT = CutAt(b"\n\n", 0)
-MUTE_AFTER_EVENT = MuteAt(b"\n\n", 0)
+MUTE_AFTER_EVENT = MuteAfter(b"\n\n")
 BAD_GATEWAY = Answer(502, ("Content-Type: text/html",), "<html><h1>502 Bad Gateway</h1></html>")
 HTML = Answer(200, ("Content-Type: text/html",), "<html>Please log in to this network</html>")
 NO_CONTENT = Answer(204)
