@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -399,6 +400,16 @@ def test_what_can_not_be_work(function: Callable[..., object], sentence: str) ->
     assert str(error.value) == f"The work 'own' {sentence}"
 
 
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated where they stand")
+def test_annotations_that_need_no_quotes() -> None:
+    """A name is asked for at first use, and what a function returns isn't asked for at all."""
+    names: dict[str, Any] = {}
+    exec(compile("def own(*, count: list[Later]) -> Unknown: ...", "own", "exec", dont_inherit=True), names)
+    work = Work(names["own"])
+    names["Later"] = int
+    assert work.parse({"count": [2]}).values() == {"count": [2]}
+
+
 @pytest.mark.parametrize(
     ("annotation", "sentence"),
     [
@@ -438,6 +449,14 @@ def test_finding_work() -> None:
     assert list(works.public) == ["generator", "method", "another"]
 
 
+class Nested:
+    """A type that has itself in it, as one of `type Nested = …` can."""
+
+    @property
+    def __value__(self) -> object:
+        return tuple[self, Iterator[int]]  # type: ignore[valid-type]
+
+
 ONCE = "can be read only once: make it a list, or a Sequence"
 REQUEST = "is of a request ({}): take it in a route of your own"
 
@@ -455,6 +474,7 @@ REQUEST = "is of a request ({}): take it in a route of your own"
         (Iterable[int], {}, ONCE),
         (dict[str, Iterator[int]] | None, {}, ONCE),
         (Annotated[Generator[int], Field()], {}, ONCE),
+        pytest.param(Nested(), {}, ONCE, id="Nested"),
     ],
 )
 def test_what_no_task_can_be_given(annotation: object, defaults: dict[str, object], sentence: str) -> None:
