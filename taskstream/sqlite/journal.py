@@ -141,7 +141,7 @@ class Journal:
         self._settle()
 
     async def close(self) -> None:
-        """Write what there is, and close the file: nothing that is appended from now on is in it."""
+        """Write what there is: nothing that is appended from now on is in the file."""
         self.caretaker.cancel()
         try:
             await asyncio.wait([self.caretaker])
@@ -151,7 +151,7 @@ class Journal:
                 self.write(again=True)
             self.problem = "The server stops."
             self._settle()
-            self._file.close(clean=in_place and not self._changed)
+            self._file.clean = in_place and not self._changed
 
     async def _look_after(self) -> None:
         """Each second, and when it is due, sync the file, keep it small, and try what has failed."""

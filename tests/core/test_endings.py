@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -23,7 +24,7 @@ from taskstream import (
     output,
     report,
 )
-from taskstream.errors import InvalidParameters, TaskNotFound
+from taskstream.errors import InvalidParameters, TaskNotFound, TryLater
 from taskstream.log import Log
 from taskstream.tasks import Task
 from taskstream.threads import WorkThreads
@@ -167,6 +168,50 @@ async def test_work_that_cancels_its_own_task(caplog: pytest.LogCaptureFixture) 
         assert (await last_snapshot(tasks, generator)).status is TaskStatus.REVOKED
     assert cleaned == [True]
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_a_stop_ends_children_too(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a stop ends can still ask for its children and cancel them, from a thread too; not start any."""
+    tasks = TaskStream(database=tmp_path / "tasks.db" if kind == "sqlite" else None)
+    begun, told = threading.Barrier(3), list[str]()
+
+    @tasks.work
+    async def child(*, ends: bool) -> None:
+        await asyncio.sleep(0 if ends else 600)
+
+    @tasks.work
+    async def parent() -> None:
+        children = [await tasks.start(child, ends=ends) for ends in (True, False)]
+        [_ async for _ in tasks.follow(children[0].task_id)]
+        try:
+            await asyncio.to_thread(begun.wait, 10)
+            await asyncio.sleep(600)
+        finally:
+            with pytest.raises(TryLater, match=r"^The server stops: nothing is started any more\.$"):
+                await tasks.start(child, ends=True)
+            told.extend([(await tasks.cancel(each.task_id)).task_id for each in children])
+
+    @tasks.work
+    def parent_in_a_thread() -> None:
+        started = tasks.sync.start(child, ends=False)
+        try:
+            begun.wait(10)
+            while True:
+                report(50, "running")
+        finally:
+            told.append(tasks.sync.cancel(started.task_id).task_id)
+
+    async with tasks:
+        await tasks.start(parent)
+        await tasks.start(parent_in_a_thread)
+        await asyncio.to_thread(begun.wait, 10)
+    assert len(told) == 3
+    assert caplog.text == ""
+    with pytest.raises(RuntimeError, match="isn't running"):
+        await tasks.get(told[0])
 
 
 @pytest.mark.parametrize("seed", range(20))
