@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
 
@@ -28,6 +28,7 @@ from pydantic import (
     Json,
     PlainSerializer,
     PlainValidator,
+    PrivateAttr,
     RootModel,
     Secret,
     SecretBytes,
@@ -252,6 +253,36 @@ def test_values_of_their_own_type(annotation: object, value: object) -> None:
     assert read.json_values() == parameters.json_values()
 
 
+class Timed(BaseModel):
+    """A model that makes what it isn't made of."""
+
+    n: int
+    _lock: Any = PrivateAttr(default_factory=Lock)
+
+
+@dataclass(eq=False)
+class Unequal:
+    """Of which each is another one."""
+
+    timed: tuple[Timed, ...]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (Timed, Timed(n=1)),
+        (dict[str, list[Timed]], {"a": [Timed(n=1)]}),
+        (Unequal, Unequal((Timed(n=1),))),
+    ],
+    ids=["model", "nested", "dataclass"],
+)
+def test_values_that_equal_no_other(annotation: object, value: object) -> None:
+    """What is made with a value, as a lock, keeps it from no worker."""
+    work = work_with(annotation)
+    parameters = work.parse({"own": value})
+    assert work.from_json(work.to_json(parameters)).json_values() == parameters.json_values()
+
+
 @pytest.mark.parametrize(
     ("annotation", "text"),
     [(Json[list[int]], '"[1, 2]"'), (Base64Bytes, '"aGVsbG8="'), (Base64Bytes, '"TVRJeg=="')],
@@ -276,10 +307,49 @@ def test_what_is_made_anew_is_no_other_request() -> None:
     own.__annotations__ |= {"options": Options}
     work = Work(own)
     keys: list[dict[str, object]] = [{}, {}, {"key": uuid4()}, {"key": uuid4()}]
-    same, again, *others = (work.parse({**key, "options": {}}).json_values(made=False) for key in keys)
+    same, again, *others = (work.parse({**key, "options": {}}).json_values(defaults=False) for key in keys)
     assert same == again
     assert len({same, *others}) == 3
-    assert work.parse({"options": {"tags": []}}).json_values(made=False) == same  # made alike each time
+    assert work.parse({"options": {"tags": []}}).json_values(defaults=False) == same  # made alike each time
+
+
+UNSET: Any = object()
+
+
+class Defaults(BaseModel):
+    """A model of which nobody has to give anything."""
+
+    limit: Any = UNSET
+    seconds: float = 5
+    place: Place = Place()
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.json_schema.PydanticJsonSchemaWarning")
+@pytest.mark.parametrize(
+    ("annotation", "default", "given"),
+    [
+        (float, 5, 5.0),
+        (Place | None, None, None),
+        (Defaults, Defaults(), {"seconds": 5, "place": {"x": 1}}),
+        (tuple[float, ...], (1, 2), (1.0, 2)),
+    ],
+    ids=["number", "nothing", "model", "tuple"],
+)
+def test_what_nobody_gave_is_no_other_request(annotation: object, default: object, given: object) -> None:
+    """A default needs no JSON, and is the same as what equals it once it is checked."""
+    work = work_with(annotation, own=default)
+    assert work.parse({}).json_values(defaults=False) == "{}"
+    assert work.parse({"own": given}).json_values(defaults=False) == "{}"
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.json_schema.PydanticJsonSchemaWarning")
+def test_a_default_that_is_changed_is_another_request() -> None:
+    """Whoever changes a default in its place has given something else."""
+    work = work_with(Defaults | list[int], own=[])
+    changed = Defaults()
+    changed.place.x = 7
+    [one, two] = (work.parse({"own": value}).json_values(defaults=False) for value in (changed, Defaults()))
+    assert one != two
 
 
 def test_defaults_are_of_whoever_runs_it() -> None:
@@ -314,7 +384,7 @@ def test_defaults_are_of_whoever_runs_it() -> None:
 def test_what_would_reach_a_worker_changed_is_refused(annotation: object, value: object) -> None:
     """What JSON has not all of is refused in words, instead of being less in a worker."""
     work = work_with(annotation)
-    with pytest.raises(InvalidParameters):
+    with pytest.raises(InvalidParameters, match=r"^own: (It would lose|There is no JSON)"):
         work.to_json(work.parse({"own": value}))
 
 
