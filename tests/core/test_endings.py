@@ -316,6 +316,10 @@ async def test_no_task_ends_twice() -> None:
 
 
 NO_JSON = "The data has a count in it, which is no JSON: make it a list"
+NOT_RUN = (
+    "The work returned the async generator generator.<locals>.work(…), and none of it has run: "
+    "yield what it yields; a decorator needs `functools.wraps`"
+)
 NO_UPDATE = "The work yielded {}, not an Update, Output or Result"
 
 
@@ -326,11 +330,13 @@ NO_UPDATE = "The work yielded {}, not an Update, Output or Result"
         (coroutine(itertools.count), NO_JSON),
         (coroutine(lambda: report(1, "text", {"rows": [itertools.count()]})), NO_JSON),
         (generator(lambda: Update(1, "text", itertools.count())), NO_JSON),
+        (blocking(generator(lambda: None)), NOT_RUN),
+        (coroutine(generator(lambda: None)), NOT_RUN),
         (generator(lambda: 30), NO_UPDATE.format("int")),
         (generator(lambda: None), NO_UPDATE.format("NoneType")),
         (generator(lambda: (5, "text")), NO_UPDATE.format("tuple")),
     ],
-    ids=["thread", "coroutine", "report", "update", "number", "nothing", "tuple"],
+    ids=["thread", "coroutine", "report", "update", "steps", "awaited steps", "number", "nothing", "tuple"],
 )
 async def test_what_can_not_be_handed_over(work: Function, message: str) -> None:
     """What is no update is refused in words, and an iterator in data, which is text if it has a thread."""
