@@ -14,7 +14,6 @@ class RemoteTask(Task):
 
     def __init__(self, task_id: str, settings: Settings) -> None:
         super().__init__(task_id, Log(settings.history_length, settings.history_bytes))
-        self._overdue = False
 
     @classmethod
     def after(cls, task_id: str, number: bytes, snapshot: bytes, settings: Settings) -> Self:
@@ -23,21 +22,6 @@ class RemoteTask(Task):
         task.log.append(snapshot, event_id=int(number))
         task.outline = Snapshot.from_json(snapshot)
         return task
-
-    def stop_overdue(self) -> None:
-        """Stop its work, which has reached its soft time limit, at the next report."""
-        self._overdue = True
-        if self.reporter is not None:
-            self.reporter.flush()
-            self.reporter.close()
-
-    def publish(
-        self, status: TaskStatus, message: str, progress: float | None = None, data: object = None
-    ) -> None:
-        """Append a snapshot; work that was stopped because of its time limit has failed."""
-        if self._overdue and status in (TaskStatus.REVOKED, TaskStatus.FAILURE):
-            status, message = TaskStatus.FAILURE, "It took longer than its soft time limit"
-        super().publish(status, message, progress, data)
 
 
 async def find_task(logs: RedisLogs, task_id: str) -> RemoteTask | None:

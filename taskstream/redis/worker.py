@@ -33,9 +33,6 @@ from taskstream.updates import Updates, WorkError
 RENEW_SECONDS = 1
 """How often a worker renews a lease, and learns whether its task has been cancelled."""
 
-STOP_SECONDS = 1
-"""How long work may go on to its next report when it has reached its soft time limit."""
-
 ANOTHER_VERSION = "The worker has another version of this work than the server"
 
 
@@ -138,14 +135,11 @@ class Worker:
                 raise WorkError(f"{ANOTHER_VERSION} ({wrong})") from error
             return await work.begin(parameters, threads)
 
-        def end_at_soft_time_limit() -> None:
-            task.stop_overdue()
-            asyncio.get_running_loop().call_later(STOP_SECONDS, running.cancel)
-
         running = asyncio.create_task(task.run(begin, delivery.next, self._settings.output_queue_length))
         delivering = asyncio.create_task(delivery.run(running.cancel))
-        lease = self._leases.hold(task.task_id, on_end=running.cancel)
-        with lease, on_soft_time_limit(end_at_soft_time_limit):
+        # An end like any other: the next report raises, or the lease says so a moment later.
+        fail = partial(task.publish, TaskStatus.FAILURE, "It took longer than its soft time limit")
+        with self._leases.hold(task.task_id, on_end=running.cancel), on_soft_time_limit(fail):
             await asyncio.wait([running])
             await delivery.flush()
         delivering.cancel()

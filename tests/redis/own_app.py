@@ -65,35 +65,24 @@ def count_runs(*, file: str, seconds: float) -> None:
     time.sleep(seconds)
 
 
-def step(file: str) -> None:
-    """Note in a file that work goes on."""
-    with Path(file).open("a", encoding="ascii") as steps:
-        steps.write("x")
+@tasks.work
+async def wait_for_ever() -> None:
+    """A coroutine that doesn't end, nor says anything."""
+    await asyncio.Event().wait()
 
 
 @tasks.work
-async def report_for_ever(*, file: str) -> None:
-    """A coroutine that doesn't end."""
-    while True:
-        step(file)
-        report(1, "Still here")
-        await asyncio.sleep(0.05)
-
-
-@tasks.work
-def report_in_thread(*, file: str) -> None:
+def report_in_thread() -> None:
     """A function that doesn't end."""
     while True:
-        time.sleep(0.05)
-        step(file)
         report(1, "Still here")
+        time.sleep(0.05)
 
 
 @tasks.work
-async def yield_for_ever(*, file: str) -> AsyncIterator[Update]:
+async def yield_for_ever() -> AsyncIterator[Update]:
     """An async generator that doesn't end."""
     while True:
-        step(file)
         yield Update(1, "Still here")
         await asyncio.sleep(0.05)
 
