@@ -16,32 +16,16 @@ from taskstream.idempotency import IdempotencyKey
 from taskstream.redis.availability import ANSWER_SECONDS, CONNECTION_OPTIONS, answer_to, retry_once
 from taskstream.settings import Settings
 
-LEASE_SECONDS = 10
-"""How long a lease lasts, so for how long at most work may keep other threads from running."""
-
-RESUBMIT_SECONDS = 10
-"""How often a sweep looks whether the message of a task that has not begun is still in the queue."""
-
-PAUSE_SECONDS = 5
-"""Seconds without a sweep after which workers get `LEASE_SECONDS` to renew their leases."""
-
-LAST_EVENT_SECONDS = 2
-"""How long a log is kept after its end, at the least, so that every server can read it."""
-
 PAGE, PAGE_BYTES = 100, 64 * 1024
 """Entries of a log that are read at a time, and bytes of any number of logs, unless one event has more."""
 
 COMMANDS = "keys", "sweep", "commands"
 """The files of the script that changes tasks."""
 
-LOST = "FAILURE worker lost"
-"""The end of a task whose lease was not renewed: status and message."""
-
-
 KINDS = {kind.encode(): kind for kind in Kind}
 
 Decision = Sequence[bytes]
-"""How a task has to end: its id, status and message; what its last event follows: number, and snapshot."""
+"""What a server has to append: id of the task, status, message; what that follows: number, and snapshot."""
 
 
 class Page(NamedTuple):
@@ -119,7 +103,7 @@ class RedisLogs:
         """
         names = (key.key, key.fingerprint) if key else ("", "")
         outcome, created_id = await self.call(
-            "create", task_id, data, message, max_tasks, RESUBMIT_SECONDS, deadline, *names, scope or ""
+            "create", task_id, data, message, max_tasks, deadline, *names, scope or ""
         )
         return outcome.decode(), created_id.decode()
 
@@ -134,11 +118,10 @@ class RedisLogs:
         """
         if before and (after := await self._follow(task_id, events[-1], writer, before)):
             return after
-        last, settings = int(events[-1].kind is Kind.LAST), self.settings
-        lengths = (settings.history_length, settings.history_bytes)
-        times = (settings.retention_seconds, max(settings.retention_seconds, LAST_EVENT_SECONDS))
+        settings = self.settings
+        limits = (settings.history_length, settings.history_bytes, settings.retention_seconds)
         values = (value for event in events for value in event)
-        reply = await self.call("append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values)
+        reply = await self.call("append", task_id, writer, *limits, *values)
         return Position(int(reply[0]), events[-1].id, reply[1], reply[2], PAGE_BYTES) if reply else None
 
     async def _follow(self, task_id: str, event: Event, writer: str, before: Position) -> Position | None:
@@ -168,16 +151,6 @@ class RedisLogs:
         """A page of each log, after the event at a position; of the first logs only, if there is much."""
         arguments = (each for position in positions for each in position)
         return [Page.of(reply) for reply in await self._run(self._read, PAGE, PAGE_BYTES, *arguments)]
-
-    async def sweep(self) -> tuple[float, list[Decision], bool, list[str]]:
-        """Find lost messages and lost workers.
-
-        The time of Redis' clock, how tasks have to end, whether a worker is there, what has waited for one.
-        """
-        time, decisions, works, waiting = await self.call(
-            "sweep", LEASE_SECONDS, RESUBMIT_SECONDS, PAUSE_SECONDS, LOST
-        )
-        return float(time), decisions, bool(works), [task_id.decode() for task_id in waiting]
 
     async def aclose(self) -> None:
         """Close all connections."""

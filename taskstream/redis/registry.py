@@ -16,7 +16,7 @@ from taskstream.redis.availability import OUT_OF_REACH, RECONNECT_SECONDS, REQUE
 from taskstream.redis.logs import RedisLogs
 from taskstream.redis.messages import celery_message, check_namespace
 from taskstream.redis.mirrors import Mirror, Mirrors
-from taskstream.redis.remote import carry_out, end_task, find_task
+from taskstream.redis.remote import carry_out, end_task
 from taskstream.registry import CLOSE_SECONDS
 from taskstream.settings import Settings
 from taskstream.tasks import Task
@@ -24,8 +24,6 @@ from taskstream.work import Parameters, Work
 
 CONNECTIONS = 6
 """Connections for requests; notifications have one more."""
-
-NO_WORKER = "No worker answers: is one running?"
 
 SWEEP_SECONDS = 2
 """How often a server looks for lost workers, lost messages and missed notifications."""
@@ -146,17 +144,12 @@ class RedisRegistry:
         return [self._mirrors.get(task_id) for task_id in task_ids]
 
     async def _sweep(self) -> None:
-        """Drop idle mirrors, refresh the others, and append the ends that were decided."""
+        """Drop idle mirrors, refresh the others, and append what was decided."""
         self._mirrors.check_all()
-        redis_time, decisions, works, waiting = await self._logs.sweep()
-        self.warning = "" if works else NO_WORKER
-        self._clock_ahead = redis_time - time.time()
+        redis_time, decisions, warning = await self._logs.call("sweep")
+        self.warning = warning.decode()
+        self._clock_ahead = float(redis_time) - time.time()
         self._redis.record_answer()
         for decision in decisions:
             await carry_out(self._logs, decision)
-        for task_id in waiting:
-            task = await find_task(self._logs, task_id)
-            if task and task.log.last_id == 1:  # neither has it begun, nor has another server said so
-                task.publish(TaskStatus.PENDING, f"Waiting to start. {NO_WORKER}")
-                await self._logs.append(task_id, task.log.events_after(1), writer="")
         await asyncio.sleep(SWEEP_SECONDS)

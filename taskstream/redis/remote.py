@@ -42,9 +42,9 @@ async def end_task(logs: RedisLogs, task_id: str, status: TaskStatus, message: s
 
 
 async def carry_out(logs: RedisLogs, decision: Decision) -> bool:
-    """Append the last event of a task whose end was decided.
+    """Append what was decided, unless something else was appended meanwhile.
 
-    False if the task has ended meanwhile, or Redis has lost the decision.
+    False if so: the task has ended, or begun, or Redis has lost the decision.
     """
     task_id, status, message, number, data = decision
     task = RemoteTask.after(task_id.decode(), number, data, logs.settings)

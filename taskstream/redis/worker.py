@@ -22,7 +22,7 @@ from taskstream.errors import InvalidParameters
 from taskstream.events import TaskStatus
 from taskstream.redis.availability import CONNECTION_OPTIONS, Availability, retry_until_available
 from taskstream.redis.delivery import Delivery
-from taskstream.redis.logs import COMMANDS, LEASE_SECONDS, RedisLogs, script
+from taskstream.redis.logs import COMMANDS, RedisLogs, script
 from taskstream.redis.messages import check_namespace, run_name
 from taskstream.redis.queue import WorkRequest, create_celery, on_soft_time_limit
 from taskstream.redis.remote import RemoteTask, end_task, find_task
@@ -47,7 +47,7 @@ class Leases:
 
     def renew(self, task_id: str) -> bool:
         """Renew a lease; whether the task still has to be run. Raises `RedisError`."""
-        return bool(self._script([self._prefix], ["renew", task_id, LEASE_SECONDS]))
+        return bool(self._script([self._prefix], ["renew", task_id]))
 
     @contextmanager
     def hold(self, task_id: str, on_end: Callable[[], object]) -> Iterator[None]:

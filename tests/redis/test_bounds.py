@@ -230,9 +230,9 @@ async def test_a_log_that_cannot_be_read(
         case "no event":
             assert [event.id for event in everything(mirror)] == [1, 4, 5]
     client.zincrby(f"{NAMESPACE}:started", -1000, odd.task_id)  # it has waited for a worker
-    await logs.sweep()
+    await logs.call("sweep")
     assert bool(await logs.call("decide", odd.task_id, "REVOKED", "Cancelled")) == (wrong != "another type")
-    await logs.sweep()
+    await logs.call("sweep")
 
 
 async def test_statuses_are_counted_without_results(logs: RedisLogs) -> None:

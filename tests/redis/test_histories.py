@@ -118,10 +118,10 @@ async def test_a_task_that_nobody_runs_any_more(logs: RedisLogs, backups: Backup
     await append(logs, task_id, 3, 4, last=True)
     backups.restore()
     with Redis.from_url(backups.redis.url) as client:
-        await logs.sweep()
+        await logs.call("sweep")
         rewind(client, "leases", task_id)
         end_pause(client)
-    [decision] = (await logs.sweep())[1]
+    [decision] = (await logs.call("sweep"))[1]
     assert await carry_out(logs, decision)
     assert (await ids(logs, task_id))[-1] > FAR
 
