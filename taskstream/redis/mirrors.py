@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from itertools import islice
 
 from taskstream.events import Event, Kind
+from taskstream.log import Log
 from taskstream.redis.availability import Availability
 from taskstream.redis.logs import Page, RedisLogs, logged_event
 from taskstream.redis.notifications import Notifications
-from taskstream.redis.remote import RemoteTask
 from taskstream.settings import Settings
+from taskstream.tasks import Task
 
 IDLE_SECONDS = 10
 """How long a mirror is kept that nobody watches or asks for."""
@@ -24,11 +25,11 @@ LOGS = 100
 """Logs that are read at a time."""
 
 
-class Mirror(RemoteTask):
+class Mirror(Task):
     """A task as its log in Redis has it, kept while somebody watches it or asks for it."""
 
-    def __init__(self, task_id: str, settings: Settings) -> None:
-        super().__init__(task_id, settings)
+    def __init__(self, task_id: str, scope: str | None, settings: Settings) -> None:
+        super().__init__(task_id, Log(settings.history_length, settings.history_bytes), scope)
         self.position = 0
         """The event in Redis after which to read on: 0, if something before may be missing."""
         self.asked_at = time.monotonic()
@@ -131,8 +132,7 @@ class Mirrors:
         if mirror is None:
             if position > 0 or not page.events:
                 return position > 0
-            mirror = self._mirrors[task_id] = Mirror(task_id, self._settings)
-            mirror.scope = page.scope
+            mirror = self._mirrors[task_id] = Mirror(task_id, page.scope, self._settings)
             self.notifications.changed.set()
         elif position > mirror.position:
             return True  # it has to be read again from its beginning

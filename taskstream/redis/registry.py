@@ -13,10 +13,10 @@ from taskstream.events import TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
 from taskstream.redis.availability import OUT_OF_REACH, RECONNECT_SECONDS, REQUEST_SECONDS, Availability
+from taskstream.redis.delivery import carry_out, end_task
 from taskstream.redis.logs import RedisLogs
 from taskstream.redis.messages import celery_message, check_namespace
 from taskstream.redis.mirrors import Mirror, Mirrors
-from taskstream.redis.remote import carry_out, end_task
 from taskstream.registry import CLOSE_SECONDS
 from taskstream.settings import Settings
 from taskstream.tasks import Task
@@ -54,8 +54,7 @@ class RedisRegistry:
         """Submit some work; the oldest ended task makes room for it."""
         async with self._redis.required():
             self.mark = self.mark or (await self._logs.call("mark", secrets.token_hex(4))).decode()
-        log = Log(self._settings.history_length, self._settings.history_bytes)
-        task = Task.create(name, log, self.mark, scope)
+        task = Task.create(name, Log(1), self.mark, scope)
         message = celery_message(task.task_id, self._namespace, work.name, work.to_json(parameters))
         deadline = time.time() + self._clock_ahead + REQUEST_SECONDS
         async with self._redis.required():

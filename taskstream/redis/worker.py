@@ -21,12 +21,12 @@ from redis.exceptions import RedisError
 from taskstream.errors import InvalidParameters
 from taskstream.events import TaskStatus
 from taskstream.redis.availability import CONNECTION_OPTIONS, Availability, retry_until_available
-from taskstream.redis.delivery import Delivery
+from taskstream.redis.delivery import Delivery, end_task, find_task
 from taskstream.redis.logs import COMMANDS, RedisLogs, script
 from taskstream.redis.messages import check_namespace, run_name
 from taskstream.redis.queue import WorkRequest, create_celery, on_soft_time_limit
-from taskstream.redis.remote import RemoteTask, end_task, find_task
 from taskstream.running import Running, home_of_work
+from taskstream.tasks import Task
 from taskstream.threads import WorkThreads
 from taskstream.updates import Updates, WorkError
 
@@ -118,9 +118,7 @@ class Worker:
                 home_of_work.set(home)
                 await self._run_pending(task, logs, work_name, json_parameters)
 
-    async def _run_pending(
-        self, task: RemoteTask, logs: RedisLogs, work_name: str, json_parameters: str
-    ) -> None:
+    async def _run_pending(self, task: Task, logs: RedisLogs, work_name: str, json_parameters: str) -> None:
         threads = WorkThreads(1)
         delivery = Delivery(task, logs)
 

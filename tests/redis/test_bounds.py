@@ -10,17 +10,17 @@ from redis import Redis
 from taskstream.bridge import Reporter
 from taskstream.events import Event, Kind, TaskStatus
 from taskstream.redis.availability import Availability
-from taskstream.redis.delivery import BATCH, Delivery
+from taskstream.redis.delivery import BATCH, Delivery, find_task
 from taskstream.redis.logs import PAGE_BYTES, Page, Position, RedisLogs
 from taskstream.redis.mirrors import Mirror, Mirrors
-from taskstream.redis.remote import RemoteTask, find_task
 from taskstream.settings import Settings
+from taskstream.tasks import Task
 from tests.redis.conftest import NAMESPACE, mirror_of, new_task
 
 pytestmark = pytest.mark.slow
 
 
-async def started(logs: RedisLogs) -> RemoteTask:
+async def started(logs: RedisLogs) -> Task:
     """A new task, as its worker knows it."""
     found = await find_task(logs, (await new_task(logs)).task_id)
     assert found

@@ -10,8 +10,8 @@ import pytest
 from redis import Redis
 
 from taskstream.events import Event, Kind, TaskStatus
+from taskstream.redis.delivery import carry_out, end_task, find_task
 from taskstream.redis.logs import Position, RedisLogs
-from taskstream.redis.remote import carry_out, end_task, find_task
 from tests.redis.conftest import append as append_events, ids, logs_of, new_task
 from tests.redis.test_logs import end_pause, rewind
 from tests.support.backends import RedisServer

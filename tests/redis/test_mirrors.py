@@ -9,10 +9,9 @@ from redis import Redis
 from taskstream.events import Event, Kind, TaskStatus
 from taskstream.redis import mirrors as module
 from taskstream.redis.availability import Availability
-from taskstream.redis.delivery import Delivery
+from taskstream.redis.delivery import Delivery, find_task
 from taskstream.redis.logs import PAGE, Page, RedisLogs
 from taskstream.redis.mirrors import Mirrors
-from taskstream.redis.remote import find_task
 from taskstream.tasks import Task
 from taskstream.viewers import Follower
 from tests.redis.conftest import NAMESPACE, mirror_of, new_task
