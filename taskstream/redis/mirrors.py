@@ -103,11 +103,11 @@ class Mirrors:
 
     def check_all(self) -> None:
         """Drop the mirrors that are idle; schedule a refresh of the others whose tasks have not ended."""
-        for task_id, mirror in list(self._mirrors.items()):
+        for mirror in list(self._mirrors.values()):
             if not mirror.log.listeners and time.monotonic() > mirror.asked_at + IDLE_SECONDS:
-                self._drop(task_id)
+                self._drop(mirror)
             elif not mirror.log.ended:
-                self.refresh_soon(task_id)
+                self.refresh_soon(mirror.task_id)
 
     def release_viewers(self) -> None:
         """End every stream."""
@@ -128,18 +128,16 @@ class Mirrors:
 
     def _apply(self, task_id: str, position: int, page: Page) -> bool:
         """Add a page that was asked for from this position; whether there may be more."""
+        if position > self._position(task_id):
+            return True  # it has to be read again from its beginning
         mirror = self._mirrors.get(task_id)
+        if position == 0 and not page.events:  # nothing from the beginning on: unknown, lost or unreadable
+            if mirror:
+                self._drop(mirror)
+            return False
         if mirror is None:
-            if position > 0 or not page.events:
-                return position > 0
             mirror = self._mirrors[task_id] = Mirror(task_id, page.scope, self._settings)
             self.notifications.changed.set()
-        elif position > mirror.position:
-            return True  # it has to be read again from its beginning
-        elif position == 0 and not page.events:
-            mirror.log.close()  # nothing from the beginning on: the log is lost, or can't be read
-            self._drop(task_id)
-            return False
         return mirror.add(page, position)
 
     def _notified_of(self, task_id: str, notification: bytes) -> None:
@@ -147,6 +145,7 @@ class Mirrors:
         if mirror and not mirror.add_next(notification):
             self.refresh_soon(task_id)
 
-    def _drop(self, task_id: str) -> None:
-        del self._mirrors[task_id]
+    def _drop(self, mirror: Mirror) -> None:
+        mirror.log.close()
+        del self._mirrors[mirror.task_id]
         self.notifications.changed.set()
