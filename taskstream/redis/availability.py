@@ -92,7 +92,6 @@ class Availability:
                 yield
         except (RedisError, TimeoutError) as error:
             raise BackendUnavailable(self.record_error(error)) from error
-        self.record_answer()
 
     async def repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         """Repeat a step of the background for ever; what it raises in a row is logged once."""
@@ -107,6 +106,15 @@ class Availability:
             except Exception as error:
                 if logged != (logged := repr(error)):
                     logger.exception("Unexpected error in the background, which goes on")
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def retry(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
+        """The answer to a request, however long Redis is out of reach or refuses changes."""
+        while True:
+            try:
+                return await request()
+            except RedisError as error:
+                self.record_error(error)
             await asyncio.sleep(RETRY_SECONDS)
 
 
@@ -133,15 +141,3 @@ async def answer_to(request: Callable[[], Awaitable[Answer]]) -> Answer:
         raise exceptions.TimeoutError(f"No answer within {ANSWER_SECONDS} s") from error
     except RuntimeError as error:  # how uvloop reports a closed connection; redis-py lets it through
         raise ConnectionLost(str(error)) from error
-
-
-async def retry_until_available(request: Callable[[], Awaitable[Answer]]) -> Answer:
-    """The answer to a request, however long Redis is out of reach or refuses changes."""
-    redis = None
-    while True:
-        try:
-            return await request()
-        except RedisError as error:
-            redis = redis or Availability()
-            redis.record_error(error)
-            await asyncio.sleep(RETRY_SECONDS)

@@ -8,7 +8,6 @@ from redis.exceptions import OutOfMemoryError
 
 from taskstream.events import Event, Kind, Snapshot, TaskStatus
 from taskstream.log import Log
-from taskstream.redis.availability import retry_until_available
 from taskstream.redis.logs import Decision, Position, RedisLogs
 from taskstream.tasks import Checkpoint, Task
 
@@ -59,7 +58,7 @@ class Delivery:
         """Append all that is waiting, unless the task has ended elsewhere."""
         async with self._sending:
             while self._waiting and not self._refused:
-                await retry_until_available(self._append)
+                await self._logs.availability.retry(self._append)
                 reporter = self._task.reporter
                 if reporter is not None and reporter.paused and self._waiting < BATCH:
                     reporter.resume()

@@ -13,7 +13,13 @@ from redis.exceptions import NoScriptError, RedisError
 
 from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
-from taskstream.redis.availability import ANSWER_SECONDS, CONNECTION_OPTIONS, answer_to, retry_once
+from taskstream.redis.availability import (
+    ANSWER_SECONDS,
+    CONNECTION_OPTIONS,
+    Availability,
+    answer_to,
+    retry_once,
+)
 from taskstream.settings import Settings
 
 PAGE, PAGE_BYTES = 100, 64 * 1024
@@ -75,6 +81,7 @@ class RedisLogs:
         self.prefix = f"{namespace}:log:"
         """Before the id of a task: the key of its log, and the channel of its notifications."""
         self.settings = settings
+        self.availability = Availability()
         self._key_prefix = f"{namespace}:"
         # A single one need not be taken from a pool each time; `retry_once` limits how long answers take,
         # for which redis-py would make an asyncio task.
@@ -162,7 +169,9 @@ class RedisLogs:
 
     async def _run(self, script: AsyncScript, *arguments: str | bytes | float) -> Any:  # noqa: ANN401 - a reply
         async with self._connections:
-            return await retry_once(self.redis, lambda: script([self._key_prefix], arguments))
+            reply = await retry_once(self.redis, lambda: script([self._key_prefix], arguments))
+        self.availability.record_answer()
+        return reply
 
 
 def logged_event(event_id: bytes, kind: bytes, data: bytes) -> Event:

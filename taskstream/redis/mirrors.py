@@ -12,7 +12,6 @@ from itertools import islice
 
 from taskstream.events import Event, Kind
 from taskstream.log import Log
-from taskstream.redis.availability import Availability
 from taskstream.redis.logs import Page, RedisLogs, logged_event
 from taskstream.redis.notifications import Notifications
 from taskstream.settings import Settings
@@ -63,9 +62,8 @@ class Mirror(Task):
 class Mirrors:
     """The mirrors of one server."""
 
-    def __init__(self, logs: RedisLogs, availability: Availability, settings: Settings) -> None:
+    def __init__(self, logs: RedisLogs, settings: Settings) -> None:
         self._logs = logs
-        self._availability = availability
         self._settings = settings
         self._mirrors: dict[str, Mirror] = {}
         self._stale: set[str] = set()
@@ -120,7 +118,6 @@ class Mirrors:
         self._notified.clear()
         stale, self._stale = self._stale & self._mirrors.keys(), set()
         await self.refresh(stale)  # if it fails, the next sweep schedules another
-        self._availability.record_answer()
 
     def _position(self, task_id: str) -> int:
         mirror = self._mirrors.get(task_id)

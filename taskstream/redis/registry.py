@@ -12,7 +12,7 @@ from taskstream.errors import BackendUnavailable, IdempotencyKeyReused, Registry
 from taskstream.events import TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
-from taskstream.redis.availability import OUT_OF_REACH, RECONNECT_SECONDS, REQUEST_SECONDS, Availability
+from taskstream.redis.availability import OUT_OF_REACH, RECONNECT_SECONDS, REQUEST_SECONDS
 from taskstream.redis.delivery import carry_out, end_task
 from taskstream.redis.logs import RedisLogs
 from taskstream.redis.messages import celery_message, check_namespace
@@ -39,8 +39,8 @@ class RedisRegistry:
         self._settings = settings
         self._namespace = namespace
         self._logs = RedisLogs(settings, namespace, CONNECTIONS)
-        self._redis = Availability()
-        self._mirrors = Mirrors(self._logs, self._redis, settings)
+        self._redis = self._logs.availability
+        self._mirrors = Mirrors(self._logs, settings)
         self.mark = self.warning = ""
         self._clock_ahead = float("inf")
         """By how many seconds Redis' clock is ahead of ours; unknown at first."""
@@ -148,7 +148,6 @@ class RedisRegistry:
         redis_time, decisions, warning = await self._logs.call("sweep")
         self.warning = warning.decode()
         self._clock_ahead = float(redis_time) - time.time()
-        self._redis.record_answer()
         for decision in decisions:
             await carry_out(self._logs, decision)
         await asyncio.sleep(SWEEP_SECONDS)

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from taskstream.errors import InvalidParameters
 from taskstream.events import TaskStatus
-from taskstream.redis.availability import CONNECTION_OPTIONS, Availability, retry_until_available
+from taskstream.redis.availability import CONNECTION_OPTIONS, Availability
 from taskstream.redis.delivery import Delivery, end_task, find_task
 from taskstream.redis.logs import COMMANDS, RedisLogs, script
 from taskstream.redis.messages import check_namespace, run_name
@@ -111,7 +111,7 @@ class Worker:
     async def _run(self, task_id: str, work_name: str, json_parameters: str) -> None:
         """Run a task, unless it has begun or ended already."""
         async with self._open_logs() as logs:
-            task = await retry_until_available(partial(find_task, logs, task_id))
+            task = await logs.availability.retry(partial(find_task, logs, task_id))
             if task is None or task.snapshot.status is not TaskStatus.PENDING:
                 return  # forgotten, cancelled, or begun by another worker
             async with self._tasks.at_home() as home:
@@ -146,7 +146,7 @@ class Worker:
     async def _end(self, task_id: str, status: TaskStatus, message: str) -> None:
         """End a task that has not ended."""
         async with self._open_logs() as logs:
-            await retry_until_available(partial(end_task, logs, task_id, status, message))
+            await logs.availability.retry(partial(end_task, logs, task_id, status, message))
 
     def _open_logs(self) -> "aclosing[RedisLogs]":
         """The logs in Redis, over one connection, which are closed on exit."""

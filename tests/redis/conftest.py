@@ -12,7 +12,6 @@ from redis import Redis
 from benchmarks.chaos.proxy import Proxy
 from taskstream.events import Event, Kind
 from taskstream.log import Log
-from taskstream.redis.availability import Availability
 from taskstream.redis.logs import RedisLogs
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.redis.worker import Leases
@@ -95,7 +94,7 @@ async def new_task(logs: RedisLogs) -> Task:
 
 @pytest.fixture
 async def mirrors(logs: RedisLogs) -> Mirrors:
-    return Mirrors(logs, Availability(), Settings())
+    return Mirrors(logs, Settings())
 
 
 async def mirror_of(mirrors: Mirrors, task: Task) -> Mirror:

@@ -9,7 +9,6 @@ from redis import Redis
 
 from taskstream.bridge import Reporter
 from taskstream.events import Event, Kind, TaskStatus
-from taskstream.redis.availability import Availability
 from taskstream.redis.delivery import BATCH, Delivery, find_task
 from taskstream.redis.logs import PAGE_BYTES, Page, Position, RedisLogs
 from taskstream.redis.mirrors import Mirror, Mirrors
@@ -189,7 +188,7 @@ async def test_late_viewers_after_a_jump(logs: RedisLogs, mirrors: Mirrors, clie
     }
     client.xadd(logs.prefix + task.task_id, before, "41-0")
     await logs.append(task.task_id, [Event(42, Kind.OUTPUT, b"after")], "me")
-    late = await mirror_of(Mirrors(logs, Availability(), Settings()), task)
+    late = await mirror_of(Mirrors(logs, Settings()), task)
     await mirrors.refresh([task.task_id])
     for mirror in (early, late):
         events = everything(mirror)

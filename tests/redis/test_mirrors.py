@@ -8,7 +8,6 @@ from redis import Redis
 
 from taskstream.events import Event, Kind, TaskStatus
 from taskstream.redis import mirrors as module
-from taskstream.redis.availability import Availability
 from taskstream.redis.delivery import Delivery, find_task
 from taskstream.redis.logs import PAGE, Page, RedisLogs
 from taskstream.redis.mirrors import Mirrors
@@ -20,10 +19,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-async def listening(mirrors: Mirrors) -> AsyncIterator[Mirrors]:
+async def listening(logs: RedisLogs, mirrors: Mirrors) -> AsyncIterator[Mirrors]:
     """Mirrors that are kept up to date."""
     steps = (mirrors.notifications.listen, mirrors.notifications.subscribe, mirrors.refresh_stale)
-    owned = [asyncio.create_task(Availability().repeat(step)) for step in steps]
+    owned = [asyncio.create_task(logs.availability.repeat(step)) for step in steps]
     yield mirrors
     for each in owned:
         each.cancel()
