@@ -125,7 +125,6 @@ end
 -- Have a task end like this, if it has not ended, and no other end was decided before.
 function commands.decide(task_id, status, message)
     if not runs(task_id) then return nil end
-    redis.call('ZREM', leases, task_id)
     withdraw(task_id)
     redis.call('HSETNX', ending, task_id, status .. ' ' .. message)
     return decision(task_id)

@@ -41,7 +41,8 @@ local function delete_message(task_id)
     redis.call('ZREM', due, task_id)
 end
 
-local function withdraw(task_id)
+local function withdraw(task_id)  -- from workers
+    redis.call('ZREM', leases, task_id)
     local message = redis.call('HGET', messages, task_id)
     if message then redis.call('LREM', queue, -1, message); delete_message(task_id) end
 end
@@ -49,7 +50,6 @@ end
 local function no_longer_running(task_id)
     withdraw(task_id)
     redis.call('SREM', running, task_id)
-    redis.call('ZREM', leases, task_id)
     redis.call('HDEL', ending, task_id)
 end
 
