@@ -20,6 +20,7 @@ from taskstream.redis.availability import (
     answer_to,
     retry_once,
 )
+from taskstream.redis.messages import key_prefix
 from taskstream.settings import Settings
 
 PAGE, PAGE_BYTES = 100, 64 * 1024
@@ -78,11 +79,11 @@ class RedisLogs:
     """The logs of all tasks, for servers and workers. Raises `RedisError`."""
 
     def __init__(self, settings: Settings, namespace: str, connections: int) -> None:
-        self.prefix = f"{namespace}:log:"
+        self._key_prefix = key_prefix(namespace)
+        self.prefix = f"{self._key_prefix}log:"
         """Before the id of a task: the key of its log, and the channel of its notifications."""
         self.settings = settings
         self.availability = Availability()
-        self._key_prefix = f"{namespace}:"
         # A single one need not be taken from a pool each time; `retry_once` limits how long answers take,
         # for which redis-py would make an asyncio task.
         cheaply = {"single_connection_client": connections == 1, "socket_timeout": None}

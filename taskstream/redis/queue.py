@@ -20,7 +20,7 @@ from redis import Redis
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from taskstream.redis.availability import ANSWER_SECONDS, RETRY_SECONDS
-from taskstream.redis.messages import QUEUE
+from taskstream.redis.messages import QUEUE, key_prefix
 
 SETTINGS: dict[str, Any] = {
     "task_ignore_result": True,  # results are in the logs
@@ -162,5 +162,5 @@ def create_celery(redis_url: str, namespace: str) -> Celery:
     """
     celery = Celery(namespace, broker=redis_url, set_as_current=False)
     celery.conf.update(SETTINGS)
-    celery.conf.broker_transport_options = {**TRANSPORT_OPTIONS, "global_keyprefix": f"{namespace}:"}
+    celery.conf.broker_transport_options = {**TRANSPORT_OPTIONS, "global_keyprefix": key_prefix(namespace)}
     return celery

@@ -15,7 +15,7 @@ from taskstream.log import Log
 from taskstream.redis.availability import OUT_OF_REACH, RECONNECT_SECONDS, REQUEST_SECONDS
 from taskstream.redis.delivery import carry_out, end_task
 from taskstream.redis.logs import RedisLogs
-from taskstream.redis.messages import celery_message, check_namespace
+from taskstream.redis.messages import celery_message
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.registry import CLOSE_SECONDS
 from taskstream.settings import Settings
@@ -35,7 +35,6 @@ class RedisRegistry:
     backend: Literal["memory", "sqlite", "redis"] = "redis"
 
     def __init__(self, settings: Settings, namespace: str) -> None:
-        check_namespace(namespace)
         self._settings = settings
         self._namespace = namespace
         self._logs = RedisLogs(settings, namespace, CONNECTIONS)

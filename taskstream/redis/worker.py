@@ -23,7 +23,7 @@ from taskstream.events import TaskStatus
 from taskstream.redis.availability import CONNECTION_OPTIONS, Availability
 from taskstream.redis.delivery import Delivery, end_task, find_task
 from taskstream.redis.logs import COMMANDS, RedisLogs, script
-from taskstream.redis.messages import check_namespace, run_name
+from taskstream.redis.messages import key_prefix, run_name
 from taskstream.redis.queue import WorkRequest, create_celery, on_soft_time_limit
 from taskstream.running import Running, home_of_work
 from taskstream.tasks import Task
@@ -40,7 +40,7 @@ class Leases:
     """Leases on the tasks of a worker: without one a task is lost; who renews one hears of its end."""
 
     def __init__(self, redis_url: str, namespace: str) -> None:
-        self._prefix = f"{namespace}:"
+        self._prefix = key_prefix(namespace)
         self._availability = Availability()
         redis = Redis.from_url(redis_url, **CONNECTION_OPTIONS)
         self._script = redis.register_script(script(*COMMANDS))
@@ -85,7 +85,6 @@ class Worker:
         self._tasks = tasks
         self._settings = tasks.settings
         self._namespace = namespace = tasks.namespace
-        check_namespace(namespace)
         redis_url = tasks.settings.redis_url or ""
         self._leases = Leases(redis_url, namespace)
         self.celery = create_celery(redis_url, namespace)
