@@ -22,6 +22,7 @@ from taskstream.redis.availability import (
 )
 from taskstream.redis.messages import key_prefix
 from taskstream.settings import Settings
+from taskstream.tasks import Task
 
 PAGE, PAGE_BYTES = 100, 64 * 1024
 """Entries of a log that are read at a time, and bytes of any number of logs, unless one event has more."""
@@ -95,24 +96,16 @@ class RedisLogs:
         self._follow_script = self.redis.register_script(script("follow"))
 
     async def create(
-        self,
-        task_id: str,
-        data: bytes,
-        message: str,
-        max_tasks: int,
-        key: IdempotencyKey | None = None,
-        scope: str | None = None,
-        deadline: float = float("inf"),
+        self, task: Task, message: str, key: IdempotencyKey | None = None, deadline: float = float("inf")
     ) -> tuple[str, str]:
-        """Begin a log with its first event, and queue the message for a worker.
+        """Begin the log of a task with its first event, and queue the message for a worker.
 
         The outcome, and the id of the task that was created, now or before. `deadline` is a time of Redis'
         clock.
         """
         names = (key.key, key.fingerprint) if key else ("", "")
-        outcome, created_id = await self.call(
-            "create", task_id, data, message, max_tasks, deadline, *names, scope or ""
-        )
+        about = (task.task_id, task.log.latest, message, self.settings.max_tasks, deadline)
+        outcome, created_id = await self.call("create", *about, *names, task.scope or "")
         return outcome.decode(), created_id.decode()
 
     async def append(

@@ -68,7 +68,7 @@ class Mirrors:
         self._mirrors: dict[str, Mirror] = {}
         self._stale: set[str] = set()
         self._notified = asyncio.Event()
-        self.notifications = Notifications(logs.redis, logs.prefix, self._mirrors, self._notified_of)
+        self.notifications = Notifications(logs, self._mirrors, self._notified_of)
 
     def get(self, task_id: str) -> Mirror | None:
         """The mirror of a task, as far as it has been read."""

@@ -57,9 +57,7 @@ class RedisRegistry:
         message = celery_message(task.task_id, self._namespace, work.name, work.to_json(parameters))
         deadline = time.time() + self._clock_ahead + REQUEST_SECONDS
         async with self._redis.required():
-            outcome, created_id = await self._logs.create(
-                task.task_id, task.log.latest, message, self._settings.max_tasks, key, scope, deadline
-            )
+            outcome, created_id = await self._logs.create(task, message, key, deadline)
         match outcome:
             case "full":
                 raise RegistryFull(self._settings.max_tasks)

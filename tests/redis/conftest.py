@@ -88,7 +88,7 @@ async def ids(logs: RedisLogs, task_id: str, position: int = 0) -> list[int]:
 async def new_task(logs: RedisLogs) -> Task:
     """A task whose log in Redis has its first event, as its server knows it."""
     task = Task.create("a name", Log(1))
-    await logs.create(task.task_id, task.log.latest, "message", 1000)
+    await logs.create(task, "message")
     return task
 
 

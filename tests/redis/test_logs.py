@@ -8,8 +8,10 @@ from redis import Redis
 
 from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
+from taskstream.log import Log
 from taskstream.redis.logs import PAGE_BYTES, Position, RedisLogs
 from taskstream.redis.worker import Leases
+from taskstream.tasks import Task
 from tests.redis.conftest import NAMESPACE, append, ids, logs_of
 from tests.support.backends import RedisServer
 
@@ -22,13 +24,15 @@ A, B, C, D = (letter * 32 for letter in "abcd")
 PROGRESS = b'{"status":"PROGRESS"}'
 
 
-async def create(logs: RedisLogs, task_id: str, max_tasks: int = 10) -> str:
-    outcome, _ = await logs.create(task_id, b"one", f"message {task_id}", max_tasks)
+async def create(
+    logs: RedisLogs, task_id: str, max_tasks: int = 10, key: IdempotencyKey | None = None, **more: float
+) -> str:
+    """Create a task, and say what became of that."""
+    logs.settings = logs.settings.model_copy(update={"max_tasks": max_tasks})
+    task = Task(task_id, Log(1))
+    task.log.append(b"one")
+    outcome, _ = await logs.create(task, f"message {task_id}", key, **more)
     return outcome
-
-
-async def create_with(logs: RedisLogs, task_id: str, key: IdempotencyKey) -> tuple[str, str]:
-    return await logs.create(task_id, b"one", f"message {task_id}", 2, key)
 
 
 def rewind(client: Redis, sorted_set: str, task_id: str) -> None:
@@ -192,7 +196,7 @@ async def test_retention(redis_server: RedisServer, client: Redis) -> None:
     logs = logs_of(redis_server.url, retention_seconds=0)
     for task_id, fingerprint in ((A, "f" * 64), (B, "0" * 64)):
         key = IdempotencyKey("key", fingerprint)
-        assert await create_with(logs, task_id, key) == ("created", task_id)
+        assert await create(logs, task_id, key=key) == "created"
         await append(logs, task_id, 2, last=True)
     assert await logs.call("count") == [0, 0]
     assert 0 < client.pttl(LOG + A) <= 2000
@@ -204,8 +208,7 @@ async def test_retention(redis_server: RedisServer, client: Redis) -> None:
 
 async def test_a_start_that_nobody_waits_for(logs: RedisLogs, client: Redis) -> None:
     """What Redis hears of only after the client was told that it failed starts nothing."""
-    outcome, _ = await logs.create(A, b"one", "message", 10, deadline=time.time() - 1)
-    assert outcome == "late"
+    assert await create(logs, A, deadline=time.time() - 1) == "late"
     assert await logs.call("latest", A) is None
     assert not client.exists(QUEUE)
 
@@ -215,9 +218,9 @@ async def test_a_refused_start_keeps_no_key(logs: RedisLogs) -> None:
     await create(logs, A)
     await create(logs, B)
     key = IdempotencyKey("key", "f" * 64)
-    assert (await create_with(logs, C, key))[0] == "full"
+    assert await create(logs, C, 2, key) == "full"
     await append(logs, A, 2, last=True)
-    assert await create_with(logs, D, key) == ("created", D)
+    assert await create(logs, D, 2, key) == "created"
 
 
 # Tasks whose worker is lost, or which no worker has got
