@@ -53,9 +53,9 @@ class Page(NamedTuple):
     def of(cls, reply: Sequence[Any]) -> "Page":
         """Decode a reply."""
         newest_id, gapless, snapshot, scope, *entries = reply
-        events = [logged_event(*entries[i : i + 3]) for i in range(0, len(entries), 3)]
         number, _, data = snapshot.partition(b" ")  # and another one, but by older versions
         latest = logged_event(number, b"", data.lstrip(b" ")) if snapshot else None
+        events = [logged_event(*entry) for entry in entries]
         return cls(events, int(newest_id), bool(gapless), latest, scope.decode() or None)
 
 
@@ -79,7 +79,7 @@ def script(*names: str) -> str:
 class RedisLogs:
     """The logs of all tasks, for servers and workers. Raises `RedisError`."""
 
-    def __init__(self, settings: Settings, namespace: str, connections: int) -> None:
+    def __init__(self, settings: Settings, namespace: str, connections: int = 1) -> None:
         self._key_prefix = key_prefix(namespace)
         self.prefix = f"{self._key_prefix}log:"
         """Before the id of a task: the key of its log, and the channel of its notifications."""

@@ -65,10 +65,9 @@ class RedisRegistry:
                 raise IdempotencyKeyReused
             case "created":
                 return task
-        earlier = await self.get(created_id) if outcome == "known" else None
-        if earlier is None:  # the start came too late, or Redis has lost what it knew
-            raise BackendUnavailable(OUT_OF_REACH)
-        return earlier
+            case "known" if earlier := await self.get(created_id):
+                return earlier
+        raise BackendUnavailable(OUT_OF_REACH)  # the start came too late, or Redis has lost what it knew
 
     async def get(self, task_id: str, last_event_id: str | None = None) -> Task | None:
         """The task with this id; while Redis is out of reach, as it was known last.

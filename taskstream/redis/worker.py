@@ -109,7 +109,7 @@ class Worker:
 
     async def _run(self, task_id: str, work_name: str, json_parameters: str) -> None:
         """Run a task, unless it has begun or ended already."""
-        async with self._open_logs() as logs:
+        async with aclosing(RedisLogs(self._settings, self._namespace)) as logs:
             task = await logs.availability.retry(partial(find_task, logs, task_id))
             if task is None or task.snapshot.status is not TaskStatus.PENDING:
                 return  # forgotten, cancelled, or begun by another worker
@@ -144,9 +144,5 @@ class Worker:
 
     async def _end(self, task_id: str, status: TaskStatus, message: str) -> None:
         """End a task that has not ended."""
-        async with self._open_logs() as logs:
+        async with aclosing(RedisLogs(self._settings, self._namespace)) as logs:
             await logs.availability.retry(partial(end_task, logs, task_id, status, message))
-
-    def _open_logs(self) -> "aclosing[RedisLogs]":
-        """The logs in Redis, over one connection, which are closed on exit."""
-        return aclosing(RedisLogs(self._settings, self._namespace, connections=1))
