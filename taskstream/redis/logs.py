@@ -40,23 +40,23 @@ class Page(NamedTuple):
     """Some events of a log, and what is said about them."""
 
     events: list[Event]
+    """If read from its beginning, with the latest snapshot before them, should they all follow that."""
     newest_id: int
     """The number of the newest entry of the log, if this page doesn't reach it; else 0."""
     gapless: bool
     """Whether they follow the event after which they were asked for, as that is still in the log."""
-    snapshot: Event | None
-    """The latest snapshot, if it was read from its beginning."""
     scope: str | None
-    """Whose the task is, likewise."""
+    """Whose the task is, if it was read from its beginning."""
 
     @classmethod
     def of(cls, reply: Sequence[Any]) -> "Page":
         """Decode a reply."""
         newest_id, gapless, snapshot, scope, *entries = reply
-        number, _, data = snapshot.partition(b" ")  # and another one, but by older versions
-        latest = logged_event(number, b"", data.lstrip(b" ")) if snapshot else None
         events = [logged_event(*entry) for entry in entries]
-        return cls(events, int(newest_id), bool(gapless), latest, scope.decode() or None)
+        number, _, data = snapshot.partition(b" ")  # and another one, but by older versions
+        if snapshot and events and int(number) < events[0].id:  # its place in the log was trimmed
+            events.insert(0, logged_event(number, b"", data.lstrip(b" ")))
+        return cls(events, int(newest_id), bool(gapless), scope.decode() or None)
 
 
 class Position(NamedTuple):

@@ -46,8 +46,6 @@ class Mirror(Task):
         if trimmed and all(event.kind is Kind.OUTPUT for event in page.events):
             self.position = 0  # the latest snapshot may be among what was trimmed, or all is lost
             return True
-        if page.snapshot and page.events and self.log.latest_id < page.snapshot.id < page.events[0].id:
-            self.receive([page.snapshot])  # its place in the log was trimmed
         self.receive(page.events)
         return page.newest_id > self.position
 

@@ -52,14 +52,14 @@ async def test_large_events_are_trimmed(redis_server: RedisServer, client: Redis
     for start in range(2, 1002, 20):
         large = [Event(number, Kind.OUTPUT, b"x" * 2000) for number in range(start, start + 20)]
         await logs.append(A, large, "me")
-    kept = await ids(logs, A)
+    kept = await ids(logs, A, 1)
     assert kept == list(range(1002 - len(kept), 1002))
     assert 30 < len(kept) < 50
     usage = client.memory_usage(LOG + A)
     assert usage
     assert usage < 150_000
     await logs.append(A, [Event(1002, Kind.OUTPUT, b"x" * 1_000_000)], "me")
-    kept = await ids(logs, A)
+    kept = await ids(logs, A, 1)
     assert kept[-1] == 1002
     assert len(kept) < 5
     await logs.aclose()

@@ -96,6 +96,8 @@ async def test_a_log_that_is_nothing_but_output(logs: RedisLogs, mirrors: Mirror
 async def test_a_snapshot_of_an_older_version(logs: RedisLogs, mirrors: Mirrors, client: Redis) -> None:
     """It has one space after its number, and is the same."""
     task = await started(logs)
+    await logs.append(task.task_id, [Event(2, Kind.OUTPUT, b"")], "me")
+    client.xdel(logs.prefix + task.task_id, "1-0")
     [page] = await logs.read([(task.task_id, 0)])
     client.hset(f"{NAMESPACE}:snapshots", task.task_id, b"1 " + task.log.latest)
     assert await logs.read([(task.task_id, 0)]) == [page]
