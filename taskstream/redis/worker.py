@@ -89,9 +89,7 @@ class Worker:
         self._leases = Leases(redis_url, namespace)
         self.celery = create_celery(redis_url, namespace)
 
-        @self.celery.task(
-            name=run_name(namespace), bind=True, Request=WorkRequest, on_time_limit=self._end_at_time_limit
-        )
+        @self.celery.task(name=run_name(namespace), bind=True, Request=WorkRequest, end=self._end)
         def run(celery_task: "CeleryTask[..., None]", work: str, parameters: str) -> None:
             """Run some work; Celery's task id is the task's."""
             uvloop.run(self._run(str(celery_task.request.id), work, parameters))
@@ -101,11 +99,6 @@ class Worker:
             """End a task that Celery or Flower revoked: in the queue or, if terminated, while it runs."""
             if sender.app is self.celery:  # the signal is that of all applications
                 asyncio.run(self._end(str(request.id), TaskStatus.REVOKED, "Cancelled"))
-
-    def _end_at_time_limit(self, task_id: str, seconds: float) -> None:
-        """End a task whose process was killed, as it ran for so many seconds."""
-        message = f"It took longer than its time limit of {seconds:g} s"
-        asyncio.run(self._end(task_id, TaskStatus.FAILURE, message))
 
     async def _run(self, task_id: str, work_name: str, json_parameters: str) -> None:
         """Run a task, unless it has begun or ended already."""
