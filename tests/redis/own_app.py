@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 import tests.support.own_work  # noqa: F401 - it adds its work
 from app import celery, main, tasks
-from taskstream import Output, Update, output, report, track
+from taskstream import Update, output, report, track
 
 __all__ = ["celery"]
 
@@ -33,18 +33,8 @@ async def tight_loop(*, updates: int) -> AsyncIterator[Update]:
 
 
 @tasks.work
-async def speak(*, pieces: int) -> AsyncIterator[Output | Update]:
-    """Work with output between its updates."""
-    for number in range(pieces):
-        yield Output(f"{number}\n")
-        await asyncio.sleep(0)
-    yield Update(50, "Half of it")
-    yield Output("last words\n")
-
-
-@tasks.work
 def speak_in_thread(*, pieces: int) -> None:
-    """The same in a thread, and nothing but output."""
+    """A function that says nothing but output."""
     for number in range(pieces):
         output(f"{number}\n")
 
@@ -69,22 +59,6 @@ def count_runs(*, file: str, seconds: float) -> None:
 async def wait_for_ever() -> None:
     """A coroutine that doesn't end, nor says anything."""
     await asyncio.Event().wait()
-
-
-@tasks.work
-def report_in_thread() -> None:
-    """A function that doesn't end."""
-    while True:
-        report(1, "Still here")
-        time.sleep(0.05)
-
-
-@tasks.work
-async def yield_for_ever() -> AsyncIterator[Update]:
-    """An async generator that doesn't end."""
-    while True:
-        yield Update(1, "Still here")
-        await asyncio.sleep(0.05)
 
 
 if __name__ == "__main__":

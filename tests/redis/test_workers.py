@@ -1,31 +1,69 @@
-"""What workers say of what they can't run, or can't run to its end; and what doesn't end them."""
+"""What workers are sent, what they say of what they can't run to its end, and what doesn't end them."""
 
 import json
+from base64 import b64decode
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from taskstream import TaskStream
-from taskstream.redis.messages import celery_message
-from taskstream.redis.queue import TaskConsumer
+from taskstream.redis.messages import QUEUE, celery_message, run_name
+from taskstream.redis.queue import TaskConsumer, create_celery
 from taskstream.redis.registry import RedisRegistry
 from taskstream.redis.worker import Worker as CeleryWorker
 from taskstream.settings import Settings
 from tests.conftest import Start
+from tests.redis.conftest import NAMESPACE
 from tests.support.api import Api, check_story
 from tests.support.backends import RedisServer, Worker
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("work", ["wait_for_ever", "report_in_thread", "yield_for_ever"])
-async def test_the_soft_time_limit(redis: RedisServer, own_server: Api, start: Start, work: str) -> None:
+TASK_ID = "a" * 32
+
+
+def message(text: str) -> dict[str, Any]:
+    """A message without what differs from one to the next, and with its body decoded."""
+    fields: dict[str, Any] = json.loads(text)
+    fields["body"] = json.loads(b64decode(fields["body"]))
+    for name in ("origin", "argsrepr"):
+        assert isinstance(fields["headers"].pop(name), str)
+    for name in ("delivery_tag", "reply_to"):
+        assert isinstance(fields["properties"].pop(name), str)
+    return fields
+
+
+def test_it_is_as_if_celery_had_sent_it(redis_server: RedisServer, client: Redis) -> None:
+    """Each field that Celery and kombu send is there, and each means the same."""
+    parameters = json.dumps({"name": "Käse"})
+    celery = create_celery(redis_server.url, NAMESPACE)
+    celery.send_task(run_name(NAMESPACE), args=("work", parameters), task_id=TASK_ID, ignore_result=True)
+    celery.close()
+    sent = client.lpop(f"{NAMESPACE}:{QUEUE}")
+    assert isinstance(sent, str)
+    assert message(celery_message(TASK_ID, NAMESPACE, "work", parameters)) == message(sent)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"work": "wait_for_ever"},
+        {"work": "tight_loop", "updates": 1_000_000_000},
+        {"work": "hot_loop", "reports": 1_000_000_000},
+    ],
+    ids=["a coroutine", "a generator", "a function"],
+)
+async def test_the_soft_time_limit(
+    redis: RedisServer, own_server: Api, start: Start, body: dict[str, Any]
+) -> None:
     """It stops the work, whose task has failed then and says why; the one process runs others."""
     api = own_server
     start(Worker(redis.url, 1, "tests.redis.own_app", flags=("--soft-time-limit", "1")))
-    stream = await api.watch((await api.start(work=work))["task_id"])
-    check_story(stream, "FAILURE")
-    assert stream[-1].snapshot["message"] == "It took longer than its soft time limit"
+    task_id = (await api.start(**body))["task_id"]
+    end = (await api.overview(task_id))[-1].snapshot
+    assert (end["status"], end["message"]) == ("FAILURE", "It took longer than its soft time limit")
     check_story(await api.watch((await api.start(seconds=0.5))["task_id"]), "SUCCESS")
 
 
@@ -44,16 +82,16 @@ async def test_a_worker_of_another_version(
 ) -> None:
     """What it has no work for, or whose parameters it doesn't take, has failed and says why."""
     api = own_server
-    missing = (await api.start(work="speak", pieces=1))["task_id"]
+    missing = (await api.start(work="bars"))["task_id"]
     changed = (await api.start(seconds=0))["task_id"]
     own_client.delete("taskstream:queue")
-    own_client.lpush("taskstream:queue", celery_message(missing, "taskstream", "speak", '{"pieces":1}'))
+    own_client.lpush("taskstream:queue", celery_message(missing, "taskstream", "bars", "{}"))
     own_client.lpush(
         "taskstream:queue", celery_message(changed, "taskstream", "simulated", '{"minutes":1}')
     )
     start(Worker(redis.url, 1))
     for task_id, words in (
-        (missing, "(work: There is no work called 'speak', only: simulated, scraping)"),
+        (missing, "(work: There is no work called 'bars', only: simulated, scraping)"),
         (changed, "(minutes: Extra inputs are not permitted)"),
     ):
         stream = await api.watch(task_id)
