@@ -234,22 +234,6 @@ async def test_a_coroutine_that_never_awaits(own_cluster: Api, own_client: Redis
     assert told == list(range(1, stream[-1].id + 1))
 
 
-async def test_a_trimmed_log(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
-    """What has fallen out of a log is skipped, also by a server that has never seen it."""
-    api = Api(session, [start(sharing_server(redis.url, "--history-length", "3")).url for _ in range(2)])
-    start(Worker(redis.url, 1, TASKSTREAM_HISTORY_LENGTH="3"))
-    task_id = (await api.start(seconds=0.2, steps=20))["task_id"]
-    assert (await api.watch(task_id))[-1].id == 23
-    for _ in range(2):
-        for last_event_id, expected in ((None, [21, 22, 23]), (2, [21, 22, 23]), (21, [22, 23])):
-            stream = await api.watch(task_id, last_event_id)
-            if expected[0] > (last_event_id or 0) + 1:
-                lost = stream.pop(0)
-                assert lost["event"] == "lost"
-                assert lost.snapshot == {"from": (last_event_id or 0) + 1, "to": 20}
-            assert [event.id for event in stream] == expected
-
-
 # Servers die
 
 

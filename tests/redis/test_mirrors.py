@@ -60,15 +60,17 @@ async def test_a_mirror_is_dropped(
 
 
 async def test_a_mirror_misses_what_was_trimmed(logs: RedisLogs, mirrors: Mirrors, client: Redis) -> None:
-    """A mirror that was not refreshed for too long says what is lost, and goes on with what there is."""
+    """Refreshed after too long, or by a server that is new, it says what is lost, and has what there is."""
     task = await started(logs, events=3)
     mirror = await mirror_of(mirrors, task)
     await report(logs, task, 7)
     client.xtrim(logs.prefix + task.task_id, maxlen=4, approximate=False)
     await mirrors.refresh([task.task_id])
-    lost, *kept = everything(mirror, after=3)
-    assert lost == Event.of_lost(4, 6)
-    assert [event.id for event in kept] == [7, 8, 9, 10]
+    late = await mirror_of(Mirrors(logs, logs.settings), task)
+    for each, seen in ((mirror, 3), (late, 0), (late, 3)):
+        lost, *kept = everything(each, after=seen)
+        assert lost == Event.of_lost(seen + 1, 6)
+        assert [event.id for event in kept] == [7, 8, 9, 10]
 
 
 async def test_a_log_that_is_nothing_but_output(logs: RedisLogs, mirrors: Mirrors) -> None:
