@@ -93,9 +93,11 @@ async def test_a_worker_that_stands_still(redis: RedisServer, two_servers: Api, 
 # Starting
 
 
-async def test_one_key_at_two_servers(redis: RedisServer, two_servers: Api, start: Start) -> None:
-    """The same start, sent to two servers at the same moment and again, makes one task."""
-    api = two_servers
+async def test_starts_at_two_servers(
+    redis: RedisServer, start: Start, session: aiohttp.ClientSession
+) -> None:
+    """The same start, sent to both at the same moment and again, makes one task; they share the places."""
+    api = Api(session, [start(sharing_server(redis.url, "--max-tasks", "2")).url for _ in range(2)])
 
     async def send(seconds: float, status: int = 200) -> Any:
         headers = {"Idempotency-Key": "album 7"}
@@ -108,6 +110,9 @@ async def test_one_key_at_two_servers(redis: RedisServer, two_servers: Api, star
     last = (await api.watch(task_id))[-1].snapshot
     assert await send(0.1) == last
     assert (await api.json("GET", "/health"))["tasks"] == 1
+    await check_two_places(api)
+    health = await api.json("GET", "/health")
+    assert (health["backend"], health["tasks"], health["running"]) == ("redis", 2, 2)
 
 
 async def test_a_worker_takes_what_it_can_begin(
@@ -258,14 +263,6 @@ async def test_a_server_that_is_killed(
     for picture in await asyncio.gather(*watching):
         check_story(picture, "SUCCESS")
         assert len(picture) == 83
-
-
-async def test_places_are_shared(redis: RedisServer, start: Start, session: aiohttp.ClientSession) -> None:
-    """The limit on tasks holds for all servers together."""
-    api = Api(session, [start(sharing_server(redis.url, "--max-tasks", "2")).url for _ in range(2)])
-    await check_two_places(api)
-    health = await api.json("GET", "/health")
-    assert (health["backend"], health["tasks"], health["running"]) == ("redis", 2, 2)
 
 
 async def test_connections_do_not_grow(api: Api, own_client: Redis) -> None:
