@@ -264,6 +264,20 @@ async def test_a_task_that_a_worker_holds_is_not_queued_again(
     assert client.lrange(QUEUE, 0, -1) == [f"message {A}"]
 
 
+async def test_what_has_waited_for_a_worker(logs: RedisLogs, client: Redis) -> None:
+    """It says so, once, unless a worker is there."""
+    await create(logs, A)
+    assert (await logs.call("sweep"))[1] == []
+    rewind(client, "started", A)
+    client.set(f"{NAMESPACE}:worker", "")
+    assert (await logs.call("sweep"))[1:] == [[], b""]
+    client.delete(f"{NAMESPACE}:worker")
+    [decision], warning = (await logs.call("sweep"))[1:]
+    assert decision == [A.encode(), b"PENDING", b"Waiting to start. " + warning, b"1", b"one"]
+    assert await append(logs, A, 2, writer="")
+    assert (await logs.call("sweep"))[1] == []
+
+
 async def test_a_decided_end(logs: RedisLogs, leases: Leases, client: Redis) -> None:
     """From then on a worker appends nothing; the first decision counts, and leaves the queue."""
     await create(logs, A)
