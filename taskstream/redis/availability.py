@@ -3,11 +3,10 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from redis import exceptions
-from redis.asyncio import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost, RedisError, ResponseError
 from redis.retry import Retry
@@ -116,20 +115,6 @@ class Availability:
             except RedisError as error:
                 self.record_error(error)
             await asyncio.sleep(RETRY_SECONDS)
-
-
-async def retry_once(redis: Redis, request: Callable[[], Awaitable[Answer]]) -> Answer:
-    """The answer to a request that may be sent twice: again at once if its connection was lost.
-
-    Raises `RedisError`.
-    """
-    try:
-        return await answer_to(request)
-    except ConnectionLost:
-        # Idle connections may be lost too: Redis was restarted, or has closed all of them.
-        with suppress(RedisError, OSError, RuntimeError):
-            await redis.connection_pool.disconnect(inuse_connections=False)
-    return await answer_to(request)
 
 
 async def answer_to(request: Callable[[], Awaitable[Answer]]) -> Answer:

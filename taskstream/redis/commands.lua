@@ -8,9 +8,7 @@
 -- succeed, because it frees memory in the end, begins with a write that needs none.
 
 -- Begin a log with the first event of a task, and queue the message for a worker.
-function commands.create(
-    task_id, data, message, max_tasks, deadline, idempotency_key, fingerprint, scope
-)
+function commands.create(task_id, data, message, max_tasks, deadline, idempotency_key, fingerprint, scope)
     if remembered(task_id) then return {'created', task_id} end  -- sent again
     if now > tonumber(deadline) then return {'late', ''} end
     local first = idempotency_key ~= '' and redis.call('HGET', keys, idempotency_key)
@@ -163,4 +161,4 @@ function commands.list(scope, status, limit)
     return found
 end
 
-return commands[ARGV[1]](unpack(ARGV, 2, math.min(#ARGV, 9)))
+return commands[ARGV[1]](unpack(ARGV, 2, math.min(#ARGV, 9)))  -- create has the most parameters

@@ -3,23 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import ConnectionError as ConnectionLost, NoScriptError, RedisError
 
 from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
-from taskstream.redis.availability import (
-    ANSWER_SECONDS,
-    CONNECTION_OPTIONS,
-    Availability,
-    answer_to,
-    retry_once,
-)
+from taskstream.redis.availability import ANSWER_SECONDS, CONNECTION_OPTIONS, Availability, answer_to
 from taskstream.redis.messages import key_prefix
 from taskstream.settings import Settings
 from taskstream.tasks import Task
@@ -85,7 +80,7 @@ class RedisLogs:
         """Before the id of a task: the key of its log, and the channel of its notifications."""
         self.settings = settings
         self.availability = Availability()
-        # A single one need not be taken from a pool each time; `retry_once` limits how long answers take,
+        # A single one need not be taken from a pool each time; `answer_to` limits how long answers take,
         # for which redis-py would make an asyncio task.
         cheaply = {"single_connection_client": connections == 1, "socket_timeout": None}
         self.redis = Redis.from_url(settings.redis_url or "", **CONNECTION_OPTIONS | cheaply)
@@ -162,8 +157,16 @@ class RedisLogs:
         return self._run(self._commands, command, *arguments)
 
     async def _run(self, script: AsyncScript, *arguments: str | bytes | float) -> Any:  # noqa: ANN401 - a reply
+        """What a script says; it may be sent twice: again at once if its connection was lost."""
+        request = partial(script, [self._key_prefix], arguments)
         async with self._connections:
-            reply = await retry_once(self.redis, lambda: script([self._key_prefix], arguments))
+            try:
+                reply = await answer_to(request)
+            except ConnectionLost:
+                # Idle connections may be lost too: Redis was restarted, or has closed all of them.
+                with suppress(RedisError, OSError, RuntimeError):
+                    await self.redis.connection_pool.disconnect(inuse_connections=False)
+                reply = await answer_to(request)
         self.availability.record_answer()
         return reply
 
