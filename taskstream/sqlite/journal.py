@@ -20,11 +20,9 @@ from itertools import count
 from taskstream.errors import BackendUnavailable
 from taskstream.events import TaskStatus
 from taskstream.settings import Settings
-from taskstream.sqlite.file import CHECKPOINT, GONE, DatabaseFile, problem_of
+from taskstream.sqlite.file import CHECKPOINT, GONE, WAL_BYTES, DatabaseFile, problem_of
 from taskstream.sqlite.log import ROWS_AT_ONCE, FileLog, commit, first_of
 
-WAL_BYTES = 4 * 1024 * 1024
-"""The size of the write-ahead log from which on there is a checkpoint."""
 LOOK_SECONDS = 1
 """How often the file is synced and looked after."""
 
@@ -67,7 +65,8 @@ class Journal:
         """Why a transaction has failed, if so, as soon as that is decided."""
         # Of its own: the others' threads may wait for a start, which waits for a checkpoint.
         self._thread = ThreadPoolExecutor(1)
-        self._checkpoint_bytes, self._synced, self._stopping = WAL_BYTES, True, False
+        self._thread.submit(int)  # has it begin: later the system may have no thread left
+        self._checkpoint_bytes, self._synced = WAL_BYTES, True
         self.caretaker = asyncio.create_task(self._look_after())
 
     def add(self, log: FileLog) -> None:
@@ -143,19 +142,20 @@ class Journal:
 
     async def close(self) -> None:
         """Write what there is, and close the file: nothing that is appended from now on is in it."""
-        self._stopping = True
-        self._due.set()
-        await self.caretaker
-        if in_place := self._file.in_place:
-            self.write(again=True)
-        self.problem = "The server stops."
-        self._settle()
-        self._thread.shutdown(wait=False)
-        self._file.close(clean=in_place and not self._changed)
+        self.caretaker.cancel()
+        try:
+            await asyncio.wait([self.caretaker])
+        finally:  # also if nobody waits any more
+            self._thread.shutdown()
+            if in_place := self._file.in_place:
+                self.write(again=True)
+            self.problem = "The server stops."
+            self._settle()
+            self._file.close(clean=in_place and not self._changed)
 
     async def _look_after(self) -> None:
         """Each second, and when it is due, sync the file, keep it small, and try what has failed."""
-        while not self._stopping:
+        while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), LOOK_SECONDS)
             self._due.clear()
