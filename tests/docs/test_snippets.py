@@ -171,6 +171,8 @@ async def test_own_routes(api: Api) -> None:
     assert (await api.json("GET", path))["progress"] == 100
     assert (await api.json("GET", path + "/messages"))[-1] == "Done"
     await api.json("POST", "/start-task", 404)
+    async with api.session.get(api.url("/static/task-progress.js")) as response:
+        assert response.status == 200
 
 
 @serving("dependencies=[Depends(check_token)]")
