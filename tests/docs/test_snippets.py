@@ -163,7 +163,7 @@ async def test_own_routes(api: Api) -> None:
     assert again["task_id"] == first["task_id"] != other["task_id"]
 
     path = f"/exports/{first['task_id']}"
-    async with api.session.get(api.url(f"{path}/stream")) as response:
+    async with api.session.get(api.url(f"{path}/named")) as response:
         stream = await response.text()
     assert "event: pending\n" in stream
     assert stream.endswith("event: success\ndata: Done\n\n")
@@ -171,8 +171,9 @@ async def test_own_routes(api: Api) -> None:
     assert (await api.json("GET", path))["progress"] == 100
     assert (await api.json("GET", path + "/messages"))[-1] == "Done"
     await api.json("POST", "/start-task", 404)
-    async with api.session.get(api.url("/static/task-progress.js")) as response:
-        assert response.status == 200
+    for address in ("/static/task-progress.js", f"{path}/stream"):
+        async with api.session.get(api.url(address)) as response:
+            assert response.status == 200
 
 
 @serving("dependencies=[Depends(check_token)]")
