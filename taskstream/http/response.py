@@ -80,12 +80,11 @@ class StreamResponse(EventSourceResponse):
                 stream = Stream(self._viewer, connection, self._retry, self._streams)
                 if await connection.attach(stream, send(head)):
                     outcome = None  # the place is the stream's now
-                    if self.background is not None:
-                        await self.background()
-                    return
-                send = partial(send_body, send)
-            await super().__call__(scope, receive, send)
-            outcome = self._viewer.outcome or "left"
+                else:
+                    send = partial(send_body, send)
+            if outcome:
+                await super().__call__(scope, receive, send)
+                outcome = self._viewer.outcome or "left"
         except SendTimeoutError:
             outcome = "stalled"
         except (asyncio.CancelledError, OSError):
@@ -95,6 +94,8 @@ class StreamResponse(EventSourceResponse):
             if outcome:
                 self._streams.free_place(outcome)
                 self._viewer.release()
+        if not outcome and self.background is not None:
+            await self.background()
 
     def _connection(self, scope: Scope, send: Send) -> StreamConnection | None:
         """The connection, if it offers itself, and nobody before it could want to see bodies."""

@@ -16,6 +16,7 @@ import sse_starlette
 import uvloop
 from fastapi import FastAPI, Request, Response
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Message, Receive, Scope, Send
@@ -461,6 +462,28 @@ async def test_a_body_that_was_replaced(caplog: pytest.LogCaptureFixture) -> Non
         assert client.ids == [1]
     assert caplog.text.count("body_iterator") == 1
     caplog.clear()
+
+
+async def test_a_background_task_that_fails() -> None:
+    """It ends the connection, as uvicorn has it; the place of the stream is free once."""
+    serving = Serving()
+
+    def fail() -> None:
+        raise OSError
+
+    @serving.app.get("/background")
+    async def background() -> Response:
+        response = StreamResponse(Follower(serving.log, 0), serving.streams, 0)
+        response.background = BackgroundTask(fail)
+        return response
+
+    async with serving.serve():
+        serving.append(1)
+        client = await serving.open("/background")
+        await client.rest()
+        assert client.ids == [1]
+        await serving.until(lambda: serving.streams.outcomes.total() > 0)
+        assert (serving.streams.open, serving.streams.outcomes) == (0, {"left": 1})
 
 
 @pytest.mark.parametrize("missing", [None, *sorted(LAYERS)])
