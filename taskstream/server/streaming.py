@@ -7,13 +7,11 @@ longer than writing it. Between two events a stream needs none of them: it is a 
 import asyncio
 import math
 from collections.abc import Awaitable
-from io import BytesIO
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from taskstream.http.stream import Stream
 
-CHUNKED = b"transfer-encoding: chunked\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 UNREAD_BYTES = 64 * 1024
 """What a client has to take of an answer in `StreamingProtocol.unread_seconds`."""
@@ -24,10 +22,8 @@ class StreamingProtocol(HttpToolsProtocol):
 
     unread_seconds = 60.0
     """How long a client may leave the end of an answer unread when its connection ends."""
-    _response: RequestResponseCycle | None = None
-    """The response that is under way."""
-    _held: BytesIO | None = None
-    """What stands in for its transport, while what is written is held back."""
+    _response: RequestResponseCycle = None  # type: ignore[assignment]
+    """The response that is under way, or the last one."""
     _stream: Stream | None = None
     _chunked = True
     _read_ahead_bytes = 0
@@ -40,53 +36,30 @@ class StreamingProtocol(HttpToolsProtocol):
         return self.transport.get_write_buffer_size()
 
     def owns(self, send: object) -> bool:
-        """Whether this is the `send` of the response that is under way, or of a client that has left."""
-        return self._response is None or send == self._response.send
+        """Whether this is the `send` of the response that is under way."""
+        return send == self._response.send
 
     async def attach(self, stream: Stream, head: Awaitable[None]) -> bool:
-        """Let the head be sent; make the body the stream's business, if what arrives allows it.
-
-        What the stream has to write already goes out in one piece with the head.
-        """
-        response, self._held = self._response, BytesIO()
-        if response is not None:
-            response.transport = self._held  # type: ignore[assignment]
-        try:
-            await head
-            if response is None or not response.chunked_encoding:
-                return False
-            self._stream = stream
-            self._chunked = response.scope["http_version"] == "1.1"
-            stream.write = self._held.write if self._chunked else self._write_content
-            self._forget_request(response)
-            self._read_ahead_bytes = 0
-            self.flow.resume_reading()
-            stream.begin()
-            return True
-        finally:
-            if response is not None:
-                response.transport = self.transport
-            self._release()
-
-    def _release(self) -> None:
-        """Send in one piece what has been held back."""
-        held, self._held = self._held, None
-        data = held.getvalue() if held else b""
-        if self._stream is not None:
-            if self._chunked:
-                self._stream.write = self.transport.write
-            else:
-                data = data.replace(CHUNKED, b"", 1)  # HTTP/1.0 knows no chunks: the body ends at EOF
-        if data and not self.transport.is_closing():
-            self.transport.write(data)
+        """Let the head be sent; make the body the stream's business, unless the client has left."""
+        response = self._response
+        self._chunked = response.scope["http_version"] == "1.1"
+        if not self._chunked:  # HTTP/1.0 knows no chunks: the body ends with the connection
+            response.chunked_encoding = False
+        await head
+        if response.disconnected:
+            return False
+        self._stream = stream
+        stream.write = self.transport.write if self._chunked else self._write_content
+        self._forget_request(response)
+        self._read_ahead_bytes = 0
+        self.flow.resume_reading()
+        stream.begin()
+        return True
 
     def finish(self) -> None:
         """End the response; the next one may begin, or the connection ends as well."""
-        assert self._response is not None
-        assert self._stream is not None
         if self._chunked:
-            self._stream.write(LAST_CHUNK)
-        self._release()
+            self.transport.write(LAST_CHUNK)
         self._stream = None
         self._response.response_complete = True
         if not self._response.keep_alive:
@@ -112,7 +85,7 @@ class StreamingProtocol(HttpToolsProtocol):
                 timer.cancel()
         self._unset_keepalive_if_required()
         self.pipeline.clear()
-        self._stream = self._response = None
+        self._stream = None
         self.cycle = self.scope = None  # type: ignore[assignment]
 
     def eof_received(self) -> None:
@@ -146,15 +119,14 @@ class StreamingProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """End the stream: its viewer will come back to another server."""
-        if self._stream is not None and self._response is not None:
+        if self._stream is not None:
             self._response.keep_alive = False
             self._stream.end("stopped")
         super().shutdown()
 
     def _write_content(self, chunk: bytes) -> None:
         """Write what is in a chunk to a client that doesn't know chunks."""
-        content = chunk[chunk.index(b"\r\n") + 2 : -2]
-        (self._held or self.transport).write(content)
+        self.transport.write(chunk[chunk.index(b"\r\n") + 2 : -2])
 
     def _forget_request(self, response: RequestResponseCycle) -> None:
         """Free what only the application needed, and keep uvicorn from taking its return for an end."""

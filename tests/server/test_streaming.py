@@ -54,30 +54,6 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert messages == []
 
 
-async def test_head_and_events_go_out_in_one_piece() -> None:
-    """The head, the retry and all that the viewer has missed are one write; and the end, if it is there."""
-    written: list[bytes] = []
-
-    class Recording(Connection):
-        def _release(self) -> None:
-            if self._held is not None:
-                written.append(self._held.getvalue())
-            super()._release()
-
-    async with Serving().serve(Recording) as serving:
-        serving.append(3)
-        client = await serving.open("/stream")
-        assert (await client.until(EVENT)).count(b"retry: ") == 1
-        assert client.ids == [1, 2, 3]
-        assert written == [bytes(client.received)]
-        assert client.received.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert b"content-type: text/event-stream; charset=utf-8\r\n" in client.received
-        serving.append(1, last=True)
-        await client.until(END)
-        again = await serving.open("/stream")
-        assert await again.until(END) == written[1]
-
-
 async def test_no_task_for_each_stream() -> None:
     """An open stream is attached, and goes on without an asyncio task."""
     async with Serving().serve() as serving:
