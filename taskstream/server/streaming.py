@@ -14,14 +14,14 @@ from taskstream.http.stream import Stream
 
 LAST_CHUNK = b"0\r\n\r\n"
 UNREAD_BYTES = 64 * 1024
-"""What a client has to take of an answer in `StreamingProtocol.unread_seconds`."""
+"""What a client has to take of an answer at a time."""
 
 
 class StreamingProtocol(HttpToolsProtocol):
     """uvicorn's, but a stream can be attached to it: see `taskstream.http.stream.StreamConnection`."""
 
     unread_seconds = 60.0
-    """How long a client may leave the end of an answer unread when its connection ends."""
+    """How long a client may take for `UNREAD_BYTES` of an answer, or for the end of it."""
     _response: RequestResponseCycle = None  # type: ignore[assignment]
     """The response that is under way, or the last one."""
     _stream: Stream | None = None
@@ -104,7 +104,7 @@ class StreamingProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """Let the stream catch up."""
         super().resume_writing()
-        if self._unread is not None:
+        if self._unread is not None and not self.transport.is_closing():
             self._unread.cancel()
         if self._stream is not None:
             self._stream.paused = False
@@ -112,6 +112,8 @@ class StreamingProtocol(HttpToolsProtocol):
 
     def _watch_reader(self, unsent_bytes: float = math.inf) -> None:
         """Cut a client that takes too little of an answer; slow lines may take as long as they need."""
+        if self._unread is not None:
+            self._unread.cancel()
         if self.unsent_bytes > unsent_bytes - UNREAD_BYTES:
             self.transport.abort()
         else:
