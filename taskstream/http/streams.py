@@ -84,7 +84,7 @@ class Streams:
             await asyncio.sleep(min(self.ping_seconds, self.stall_seconds) / 4)
             now = self.now()
             for number, stream in enumerate(list(self._attached), 1):
-                stream.check(now, self.ping_seconds, self.stall_seconds)
+                stream.check(now)
                 if number % SLICE == 0:
                     await asyncio.sleep(0)
 

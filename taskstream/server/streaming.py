@@ -30,11 +30,6 @@ class StreamingProtocol(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
-    @property
-    def unsent_bytes(self) -> int:
-        """How much the transport has to send."""
-        return self.transport.get_write_buffer_size()
-
     def owns(self, send: object) -> bool:
         """Whether this is the `send` of the response that is under way."""
         return send == self._response.send
@@ -66,11 +61,6 @@ class StreamingProtocol(HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
-    def abort(self) -> None:
-        """End the connection at once, and drop what has not been sent."""
-        self._stream = None
-        self.transport.abort()
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the stream know that its viewer has left, and leave nothing for the garbage collector."""
         response, stream = self._response, self._stream
@@ -79,7 +69,7 @@ class StreamingProtocol(HttpToolsProtocol):
             response.disconnected = True
             response.message_event.set()
         if stream is not None:
-            stream.close("left")
+            stream.end("left")
         for timer in (self._deadline, self._unread):
             if timer is not None:
                 timer.cancel()
@@ -110,14 +100,15 @@ class StreamingProtocol(HttpToolsProtocol):
             self._stream.paused = False
             self._stream.resume()
 
-    def _watch_reader(self, unsent_bytes: float = math.inf) -> None:
+    def _watch_reader(self, before: float = math.inf) -> None:
         """Cut a client that takes too little of an answer; slow lines may take as long as they need."""
         if self._unread is not None:
             self._unread.cancel()
-        if self.unsent_bytes > unsent_bytes - UNREAD_BYTES:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent > before - UNREAD_BYTES:
             self.transport.abort()
         else:
-            self._unread = self.loop.call_later(self.unread_seconds, self._watch_reader, self.unsent_bytes)
+            self._unread = self.loop.call_later(self.unread_seconds, self._watch_reader, unsent)
 
     def shutdown(self) -> None:
         """End the stream: its viewer will come back to another server."""
