@@ -115,15 +115,10 @@ class Connection(StreamingProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request, unless it is there already."""
         super().on_response_complete()
-        if self.transport.is_closing():
+        if self.transport.get_write_buffer_size():
             self._watch_reader()
-        elif self.cycle.response_complete:
+        if self.cycle.response_complete and not self.transport.is_closing():
             self._set_deadline(HEAD_SECONDS, self._too_slow)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """End an idle connection."""
-        super().timeout_keep_alive_handler()
-        self._watch_reader()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's one message says no more
         """Refuse what isn't HTTP."""
@@ -167,7 +162,7 @@ class Connection(StreamingProtocol):
             detail = f"The head of the request took longer than {HEAD_SECONDS} s."
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail)
         else:
-            self.timeout_keep_alive_handler()  # nothing was asked, so nothing is answered
+            self.transport.close()  # nothing was asked, so nothing is answered
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Answer with a status and a reason, and end the connection."""

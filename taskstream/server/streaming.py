@@ -94,8 +94,6 @@ class StreamingProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """Let the stream catch up."""
         super().resume_writing()
-        if self._unread is not None and not self.transport.is_closing():
-            self._unread.cancel()
         if self._stream is not None:
             self._stream.paused = False
             self._stream.resume()
@@ -105,9 +103,9 @@ class StreamingProtocol(HttpToolsProtocol):
         if self._unread is not None:
             self._unread.cancel()
         unsent = self.transport.get_write_buffer_size()
-        if unsent > before - UNREAD_BYTES:
+        if self._stream is None and unsent > max(0, before - UNREAD_BYTES):
             self.transport.abort()
-        else:
+        elif unsent:
             self._unread = self.loop.call_later(self.unread_seconds, self._watch_reader, unsent)
 
     def shutdown(self) -> None:
