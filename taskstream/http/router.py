@@ -97,7 +97,7 @@ def uncached(error: HTTPException) -> HTTPException:
 
 def create_router(tasks: "TaskStream") -> APIRouter:
     """A router with all routes, and the lifespan, of a `TaskStream`."""
-    router = APIRouter(route_class=TaskRoute, lifespan=tasks.lifespan, responses=openapi.METHOD)
+    router = APIRouter(route_class=TaskRoute, lifespan=tasks.lifespan, responses=openapi.EVERYWHERE)
     router.dependencies = dependencies_of(tasks)
     add_start(router, tasks)
     add_streams(router, tasks)
@@ -157,16 +157,16 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
 
     @router.head("/tasks/{task_id}", include_in_schema=False)
     @router.head("/task-status/{task_id}", include_in_schema=False)
-    @router.get("/tasks/{task_id}", name="task", response_model=Snapshot, responses=openapi.STATUS)
-    @router.get("/task-status/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
+    @router.get("/tasks/{task_id}", name="task", response_model=Snapshot, responses=openapi.NOT_FOUND)
+    @router.get("/task-status/{task_id}", response_model=Snapshot, responses=openapi.NOT_FOUND)
     async def task_status(request: Request, task_id: str) -> Response:
         """Answer the latest snapshot of a task."""
         return JsonResponse((await tasks.find(task_id, scope_of(tasks, request))).log.latest)
 
     @router.post(
-        "/tasks/{task_id}/cancel", name="task_cancel", response_model=Snapshot, responses=openapi.STATUS
+        "/tasks/{task_id}/cancel", name="task_cancel", response_model=Snapshot, responses=openapi.NOT_FOUND
     )
-    @router.post("/cancel-task/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
+    @router.post("/cancel-task/{task_id}", response_model=Snapshot, responses=openapi.NOT_FOUND)
     async def cancel_task(request: Request, task_id: str) -> Response:
         """Ask a task to stop, and answer its snapshot; one that has ended stays as it is."""
         task = await tasks.find(task_id, scope_of(tasks, request))
@@ -177,7 +177,7 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
         return  # ids are what one has to know
 
     @router.head("/tasks", include_in_schema=False)
-    @router.get("/tasks", response_model=list[Snapshot], responses=openapi.UNAVAILABLE)
+    @router.get("/tasks", response_model=list[Snapshot])
     async def list_tasks(
         request: Request, status: TaskStatus | None = None, limit: Limit = 100
     ) -> Response:
