@@ -29,13 +29,11 @@ from taskstream.http.stream import Stream
 from taskstream.http.streams import Broadcast
 from taskstream.server.connection import PIPELINED_REQUESTS, Connection
 from taskstream.viewers import Follower
-from tests.support.serving import Serving
+from tests.support.serving import END, EVENT, Serving
 
 # A hook for event loops would be asked for those of all tests.
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture")
 
-END = b"0\r\n\r\n"
-EVENT = b"\n\n\r\n"
 HELLO = b'"hello"'
 
 
@@ -57,11 +55,8 @@ def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 async def test_no_task_for_each_stream() -> None:
     """An open stream is attached, and goes on without an asyncio task."""
     async with Serving().serve() as serving:
-        serving.append(1)
         before = len(asyncio.all_tasks())
-        clients = [await serving.open("/stream") for _ in range(20)]
-        for each in clients:
-            await each.until(EVENT)
+        clients = [await serving.watch() for _ in range(20)]
         assert len(asyncio.all_tasks()) == before
         for each in clients:
             each.leave()
@@ -81,9 +76,7 @@ async def test_pipelined_behind_a_stream() -> None:
         async def name_task() -> str:
             return f"in {task.get()}"
 
-        serving.append(1)
-        client = await serving.open("/stream", "/task")
-        await client.until(EVENT)
+        client = await serving.watch("/task")
         client.send("/stream?after=1", "/task")
         context = copy_context()
         context.run(task.set, "that of the stream")
@@ -98,9 +91,7 @@ async def test_pipelined_behind_a_stream() -> None:
 async def test_leaving_with_a_request_behind_the_stream(leave: str) -> None:
     """Its viewer's leaving is noticed, whatever waits behind it, and nothing is written to it any more."""
     async with Serving().serve() as serving:
-        serving.append(1)
-        client = await serving.open("/stream", "/hello")
-        await client.until(EVENT)
+        client = await serving.watch("/hello")
         client.send("/hello")
         await asyncio.sleep(0.01)
         if leave == "abort":
@@ -119,9 +110,7 @@ async def test_leaving_with_a_request_behind_the_stream(leave: str) -> None:
 async def test_too_many_requests_behind_a_stream() -> None:
     """A connection with too many of them is cut."""
     async with Serving().serve() as serving:
-        serving.append(1)
-        client = await serving.open("/stream")
-        await client.until(EVENT)
+        client = await serving.watch()
         client.send(*["/hello"] * PIPELINED_REQUESTS)
         await asyncio.sleep(0.1)
         assert serving.streams.open == 1
@@ -132,9 +121,7 @@ async def test_too_many_requests_behind_a_stream() -> None:
 async def test_a_large_body_behind_a_stream() -> None:
     """Only so much of it is read: the rest stays with the client, and the stream goes on."""
     async with Serving().serve() as serving:
-        serving.append(1)
-        client = await serving.open("/stream")
-        await client.until(EVENT)
+        client = await serving.watch()
         size = 32 * 1024 * 1024
         client.writer.write(b"POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
         client.writer.write(b"x" * size)
@@ -148,10 +135,8 @@ async def test_a_large_body_behind_a_stream() -> None:
 async def test_a_burst_larger_than_the_socket() -> None:
     """All of it arrives, once and in order, however slowly it is read; so do those that follow."""
     async with Serving().serve() as serving:
-        serving.append(1)
-        clients = [await serving.open("/stream") for _ in range(3)]
+        clients = [await serving.watch() for _ in range(3)]
         for each in clients:
-            await each.until(EVENT)
             each.stop_reading()
         for _ in range(3):
             serving.append(100, size=50_000)
@@ -175,9 +160,7 @@ async def test_a_burst_larger_than_the_socket() -> None:
 async def test_a_slow_reader_is_not_dropped() -> None:
     """A viewer that takes a little every now and then has not stopped reading."""
     async with Serving(stall_seconds=0.4).serve() as serving:
-        serving.append(1)
-        client = await serving.open("/stream")
-        await client.until(EVENT)
+        client = await serving.watch()
         client.stop_reading()
         serving.append(400, size=50_000)
         for _ in range(15):
@@ -193,7 +176,6 @@ async def test_a_slow_reader_is_not_dropped() -> None:
 async def test_http_1_0() -> None:
     """A client that doesn't know chunks gets none, at the beginning, from a pass, or behind."""
     async with Serving(ping_seconds=0.05).serve() as serving:
-        serving.append(1)
         client = await serving.open()
         client.writer.write(b"GET /stream HTTP/1.0\r\n\r\n")
         await client.until(b": ping\n\n")
@@ -250,10 +232,7 @@ async def test_a_viewer_that_never_reads(request: pytest.FixtureRequest, tls: bo
         options = {"ssl_keyfile": key, "ssl_certfile": chain}
         trusting = {"ssl": ssl.create_default_context(cafile=chain), "server_hostname": "localhost"}
     async with Serving(stall_seconds=1).serve(**options) as serving:
-        serving.append(1)
-        client, deaf = await serving.open("/stream", **trusting), await serving.open("/stream", **trusting)
-        for each in (client, deaf):
-            await each.until(EVENT)
+        client, deaf = await serving.watch(**trusting), await serving.watch(**trusting)
         assert len(serving.streams._attached) == 2
         deaf.stop_reading()
         serving.append(400, size=50_000)
@@ -366,7 +345,7 @@ async def test_streams_that_cannot_be_attached(
         return Response(status_code=503)
 
     async with serving.serve(http):
-        serving.append(2)
+        serving.append(1)
         client, other = await serving.open("/stream"), await serving.open("/overview")
         for each in (client, other):
             await each.until(b": ping\n\n\r\n")
@@ -402,8 +381,7 @@ async def test_a_layer_that_changes_bodies(caplog: pytest.LogCaptureFixture) -> 
     serving.app.add_middleware(layer(redact))
     async with serving.serve():
         serving.log.append(b"a secret")
-        client = await serving.open("/stream")
-        await client.until(EVENT)
+        client = await serving.watch()
         serving.log.append(b"another secret", Kind.LAST)
         await client.until(END)
         assert b"secret" not in client.received
@@ -435,7 +413,7 @@ async def test_a_body_that_was_replaced(caplog: pytest.LogCaptureFixture) -> Non
         assert b"DATA: X\n" in await client.until(END)
         client = await serving.open("/encoded")
         assert (await client.until(END)).count(b"HTTP/1.1 200") == 1
-        assert client.ids == [1]
+        assert client.ids == [1, 2]
     assert caplog.text.count("body_iterator") == 1
     caplog.clear()
 
@@ -454,7 +432,6 @@ async def test_a_background_task_that_fails() -> None:
         return response
 
     async with serving.serve():
-        serving.append(1)
         client = await serving.open("/background")
         await client.rest()
         assert client.ids == [1]
@@ -478,9 +455,7 @@ async def test_the_layers_of_starlette(
         taskstream.http.response, "LAYERS", {name: LAYERS[name] for name in LAYERS if name != missing}
     )
     async with serving.serve():
-        serving.append(1)
-        client = await serving.open("/stream")
-        await client.until(EVENT)
+        await serving.watch()
         assert len(serving.streams._attached) == (missing is None)
     assert (missing or "Streams are slower") in caplog.text or missing is None
     caplog.clear()
@@ -522,7 +497,6 @@ async def test_the_server_stops(http: Any, monkeypatch: pytest.MonkeyPatch) -> N
     """Every stream ends cleanly when its server stops, not because another one of the process ever did."""
     monkeypatch.setattr(sse_starlette.sse.AppStatus, "should_exit", True)
     async with Serving(ping_seconds=0.3).serve(http) as serving:
-        serving.append(1)
         clients = [await serving.open("/stream") for _ in range(5)]
         for each in clients:
             await each.until(b": ping\n\n\r\n")
@@ -536,9 +510,7 @@ async def test_the_server_stops(http: Any, monkeypatch: pytest.MonkeyPatch) -> N
 async def test_the_server_stops_before_the_application_knows() -> None:
     """The connection ends its stream by itself, even if nothing has been closed."""
     async with Serving(sees_stop=False).serve() as serving:
-        serving.append(1)
-        client = await serving.open("/stream")
-        await client.until(EVENT)
+        client = await serving.watch()
         serving.server.should_exit = True
         assert (await client.rest()).endswith(END)
         assert serving.streams.outcomes == {"stopped": 1}
@@ -549,7 +521,6 @@ async def test_a_closed_stream_leaves_no_garbage(cut: bool) -> None:
     """Reference counts free all that there was of a connection: the garbage collector finds nothing."""
     ours = (Connection, RequestResponseCycle, Stream, Follower, StreamResponse, Request, Broadcast)
     async with Serving().serve() as serving:
-        serving.append(1)
         gc.collect()
         gc.disable()
         try:

@@ -95,7 +95,6 @@ async def test_pipelines_are_bounded_in_sum(monkeypatch: pytest.MonkeyPatch) -> 
     """What waits behind the streams of all clients has a bound; beyond it, a client is cut."""
     monkeypatch.setattr("taskstream.server.connection.PIPELINED_IN_ALL", 100)
     async with Serving().serve(timeout_keep_alive=1) as serving:
-        serving.append(1)
         clients = [await serving.open("/stream", *["/hello"] * 60) for _ in range(20)]
 
         def waiting() -> int:

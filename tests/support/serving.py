@@ -1,4 +1,4 @@
-"""Streams of one log on a real socket, and nothing else, in the event loop of the test."""
+"""Streams of one log, which has an event, on a real socket, in the event loop of the test."""
 
 import asyncio
 import re
@@ -23,6 +23,10 @@ from taskstream.viewers import Follower, Overview
 SOCKET_BYTES = 64 * 1024
 """Small, so that a socket is full after a second or two of a burst."""
 
+END = b"0\r\n\r\n"
+EVENT = b"\n\n\r\n"
+"""How a stream ends, and a piece of it with events."""
+
 Protocol = type[asyncio.Protocol] | str
 
 
@@ -40,6 +44,7 @@ class Serving:
         self._clients: list[Client] = []
         self.streams = Streams(self.limit, self.ping_seconds, self.stall_seconds)
         self.app = FastAPI(lifespan=self._lifespan)
+        self.append(1)
 
         @self.app.get("/stream")
         async def stream(after: int = 0) -> Response:
@@ -82,6 +87,12 @@ class Serving:
         client = Client(reader, writer)
         self._clients.append(client)
         client.send(*requests)
+        return client
+
+    async def watch(self, *behind: str, **options: Any) -> "Client":
+        """A client that has got an event of a stream, behind which it has asked for other paths."""
+        client = await self.open("/stream", *behind, **options)
+        await client.until(EVENT)
         return client
 
     async def until(self, condition: Callable[[], bool]) -> None:
