@@ -49,19 +49,3 @@ async def test_started_by_a_route_of_ones_own(mine: OwnApp, jobs: Api) -> None:
     assert stream[-1].snapshot["data"] == 2
     assert stream[2].snapshot["message"] == "Resizing: 0 of 2"
     assert await jobs.status(task["task_id"]) == stream[-1].snapshot
-
-
-async def test_openapi(mine: OwnApp, jobs: Api) -> None:
-    """The application's description has the routes under their prefix, and what starts a task."""
-    async with jobs.session.get(f"{mine.url}/openapi.json") as response:
-        document = await response.json()
-    assert set(document["paths"]) >= {
-        *("/albums", "/jobs/start-task", "/jobs/tasks/{task_id}", "/jobs/tasks/{task_id}/stream"),
-        *("/jobs/tasks/{task_id}/cancel", "/jobs/task-progress", "/jobs/works", "/jobs/health"),
-    }
-    body = document["paths"]["/jobs/start-task"]["post"]["requestBody"]["content"]["application/json"]
-    assert [list(each["properties"]) for each in body["schema"]["oneOf"]] == [
-        ["work", "name", "start"],
-        ["work", "name", "images"],
-    ]
-    assert [work["name"] for work in await jobs.json("GET", "/works")] == ["countdown", "resize"]

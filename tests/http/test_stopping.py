@@ -155,16 +155,6 @@ async def test_without_a_router() -> None:
         assert not running[0].done()
 
 
-async def test_before_there_is_a_server() -> None:
-    """One that listens, and awaits other things before it serves, is told as well."""
-    told: list[bool] = []
-    with on_server_stop(told.append):
-        await asyncio.sleep(0.05)
-        async with serving(Server(FastAPI())):
-            assert told == []
-        assert told == [True, False]
-
-
 async def test_another_server_goes_on(session: aiohttp.ClientSession) -> None:
     """Of two servers that share their tasks, one stops: its streams end, those of the other go on."""
     tasks, app = streaming()

@@ -207,16 +207,3 @@ async def test_queued_blocking_work(bounded: Server, session: aiohttp.ClientSess
     await api.cancel(queued)
     assert [event.snapshot["status"] for event in await api.watch(queued)] == ["PENDING", "REVOKED"]
     assert (await api.watch(last))[-1].snapshot["status"] == "SUCCESS"
-
-
-async def test_own_work(own_work: Server, session: aiohttp.ClientSession) -> None:
-    """Work of one's own: its parameters are checked, and its details may be anything."""
-    api = Api(session, [own_work.url])
-    for body in ({"work": "odd"}, {"work": "odd", "day": "today"}, {"work": "odd", "day": 5}):
-        answer = await api.json("POST", "/start-task", 422, json=body)
-        assert answer["detail"][0]["loc"] == ["body", "day"]
-    stream = await api.watch((await api.start(work="odd", day="2026-01-31"))["task_id"])
-    half, end = stream[-2].snapshot, stream[-1].snapshot
-    assert half["message"] == "Half ? a pair"
-    assert half["data"] == {"at": "2026-01-31T00:00:00Z", "nan": "NaN"}
-    assert (end["message"], end["data"]) == ("Odd, but done", ["2026-01-31"])
