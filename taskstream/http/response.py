@@ -90,7 +90,7 @@ class StreamResponse(EventSourceResponse):
             raise
         finally:
             if outcome:
-                self._streams.free_place(outcome)
+                self._streams.outcomes[outcome] += 1
                 self._viewer.release()
         if connection and self.background is not None:
             await self.background()
