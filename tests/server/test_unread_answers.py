@@ -101,8 +101,8 @@ async def test_pipelines_are_bounded_in_sum(monkeypatch: pytest.MonkeyPatch) -> 
             connections = serving.server.server_state.connections
             return sum(len(each.pipeline) for each in connections if isinstance(each, Connection))
 
-        await serving.until(lambda: serving.streams.outcomes["left"] > 0)
-        await serving.until_open(1)
+        await serving.until(lambda: serving.streams.outcomes["left"] == 19)
+        assert serving.streams.open == 1
         assert 0 < waiting() <= 104
         serving.append(1, last=True)
         await asyncio.gather(

@@ -30,6 +30,24 @@ EVENT = b"\n\n\r\n"
 Protocol = type[asyncio.Protocol] | str
 
 
+@asynccontextmanager
+async def running(
+    *servers: uvicorn.Server, sockets: list[socket.socket] | None = None
+) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Servers that have been started together, in the event loop of the test."""
+    running = [asyncio.create_task(server._serve(sockets)) for server in servers]
+    try:
+        async with asyncio.timeout(10):
+            while not all(server.started for server in servers):  # noqa: ASYNC110 - uvicorn has nothing to wait for
+                await asyncio.sleep(0.01)
+        yield running
+    finally:
+        for server in servers:
+            server.should_exit = True
+        async with asyncio.timeout(10):
+            await asyncio.gather(*running)
+
+
 @dataclass
 class Serving:
     """An application whose streams are those of one log, and the server that it has."""
@@ -65,17 +83,12 @@ class Serving:
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         self.port: int = listener.getsockname()[1]
-        serving = asyncio.create_task(self.server.serve([listener]))
-        async with asyncio.timeout(10):
-            while not self.server.started:  # noqa: ASYNC110 - uvicorn has nothing to wait for
-                await asyncio.sleep(0.01)
-        try:
-            yield self
-        finally:
-            self.server.should_exit = True
-            for client in self._clients:
-                client.leave()
-            await serving
+        async with running(self.server, sockets=[listener]):
+            try:
+                yield self
+            finally:
+                for client in self._clients:
+                    client.leave()
 
     async def open(self, *requests: str, **options: Any) -> "Client":
         """A client that has sent requests."""
