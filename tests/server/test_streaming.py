@@ -48,8 +48,8 @@ def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLo
 def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """No test leaves a warning in the log, unless it takes it from there."""
     yield
-    messages = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert messages == []
+    records = caplog.get_records("call")  # in here, `caplog.records` are those of the end
+    assert [record.getMessage() for record in records if record.levelno >= logging.WARNING] == []
 
 
 async def test_no_task_for_each_stream() -> None:
@@ -107,7 +107,26 @@ async def test_leaving_with_a_request_behind_the_stream(leave: str) -> None:
         assert serving.streams.events == 1
 
 
-async def test_too_many_requests_behind_a_stream() -> None:
+async def test_leaving_before_the_stream() -> None:
+    """A viewer that leaves while a route still waits is nothing to log, and keeps no place."""
+    serving, asked, left = Serving(), asyncio.Event(), asyncio.Event()
+
+    @serving.app.get("/late")
+    async def late() -> Response:
+        asked.set()
+        await left.wait()
+        return StreamResponse(Follower(serving.log, 0), serving.streams, 0)
+
+    async with serving.serve():
+        client = await serving.open("/late")
+        await asked.wait()
+        client.leave()
+        await serving.until(lambda: not serving.server.server_state.connections)
+        left.set()
+        await serving.until(lambda: serving.streams.outcomes == {"left": 1})
+
+
+async def test_too_many_requests_behind_a_stream(caplog: pytest.LogCaptureFixture) -> None:
     """A connection with too many of them is cut."""
     async with Serving().serve() as serving:
         client = await serving.watch()
@@ -116,6 +135,8 @@ async def test_too_many_requests_behind_a_stream() -> None:
         assert serving.streams.open == 1
         client.send(*["/hello"] * 5000)
         await serving.until_open(0)
+    assert caplog.text.count("Invalid HTTP request") == 1
+    caplog.clear()
 
 
 async def test_a_large_body_behind_a_stream() -> None:
@@ -418,7 +439,7 @@ async def test_a_body_that_was_replaced(caplog: pytest.LogCaptureFixture) -> Non
     caplog.clear()
 
 
-async def test_a_background_task_that_fails() -> None:
+async def test_a_background_task_that_fails(caplog: pytest.LogCaptureFixture) -> None:
     """It ends the connection, as uvicorn has it; the place of the stream is free once."""
     serving = Serving()
 
@@ -437,6 +458,8 @@ async def test_a_background_task_that_fails() -> None:
         assert client.ids == [1]
         await serving.until(lambda: serving.streams.outcomes.total() > 0)
         assert (serving.streams.open, serving.streams.outcomes) == (0, {"left": 1})
+    assert "Exception in ASGI application" in caplog.text
+    caplog.clear()
 
 
 @pytest.mark.parametrize("missing", [None, *sorted(LAYERS)])

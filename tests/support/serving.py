@@ -79,7 +79,7 @@ class Serving:
     @asynccontextmanager
     async def serve(self, http: Protocol = Connection, **options: Any) -> AsyncIterator[Self]:
         """Serve the application until the end, on a free port."""
-        self.server = Server(uvicorn.Config(self.app, http=http, ws="none", **options))
+        self.server = Server(uvicorn.Config(self.app, http=http, ws="none", log_config=None, **options))
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         self.port: int = listener.getsockname()[1]
