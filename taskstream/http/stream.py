@@ -36,7 +36,7 @@ class StreamConnection(Protocol):
         """Whether this is the `send` of the response that is under way, with nothing around it."""
 
     async def attach(self, stream: "Stream", head: Awaitable[None]) -> bool:
-        """Let the head be sent; make the body the stream's business, unless the client has left.
+        """Let the head be sent, and make the body the stream's business, unless the client has left before.
 
         Then `stream.write` writes to the connection, and the stream has begun. It is paused whenever the
         connection has more to send than it should.

@@ -35,13 +35,13 @@ class StreamingProtocol(HttpToolsProtocol):
         return send == self._response.send
 
     async def attach(self, stream: Stream, head: Awaitable[None]) -> bool:
-        """Let the head be sent; make the body the stream's business, unless the client has left."""
+        """Let the head be sent; make the body the stream's business, if the head has arrived."""
         response = self._response
         self._chunked = response.scope["http_version"] == "1.1"
         if not self._chunked:  # HTTP/1.0 knows no chunks: the body ends with the connection
             response.chunked_encoding = False
         await head
-        if response.disconnected:
+        if not response.response_started:
             return False
         self._stream = stream
         stream.write = self.transport.write if self._chunked else self._write_content
