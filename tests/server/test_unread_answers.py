@@ -79,13 +79,13 @@ async def test_read_slowly(
     serving: Serving, monkeypatch: pytest.MonkeyPatch, header: str, options: dict[str, Any]
 ) -> None:
     """A client that goes on reading gets everything, however long that takes."""
-    monkeypatch.setattr(Connection, "unread_seconds", 0.3)
+    monkeypatch.setattr(Connection, "unread_seconds", 0.8)
     async with serving.serve(**options):
         client = await until_ending(serving, header)
         client.read_on()
         received = 0
         async with asyncio.timeout(30):
-            while data := await client.reader.read(512 * 1024):
+            while data := await client.reader.read(256 * 1024):
                 received += len(data)
                 await asyncio.sleep(0.05)
         assert received > ANSWER_BYTES
