@@ -117,7 +117,7 @@ class Connection(StreamingProtocol):
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
             self._watch_reader()
-        if self.cycle.response_complete and not self.transport.is_closing():
+        if not self.transport.is_closing() and self.cycle.response_complete:
             self._set_deadline(HEAD_SECONDS, self._too_slow)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's one message says no more
