@@ -132,7 +132,7 @@ def time_left(snapshot: SnapshotDict, seconds: float) -> str:
         started, updated = (datetime.fromisoformat(snapshot[name]) for name in ("started_at", "updated_at"))
         elapsed = (updated - started).total_seconds()
         is_known = all(step.get("total", 0) is not None for step in snapshot.get("steps", ()))
-    except (KeyError, TypeError, ValueError):  # it has not started
+    except (AttributeError, KeyError, TypeError, ValueError):  # it has not started, or is odd
         return ""
     if snapshot["status"] in ENDED:
         return f"took {duration(elapsed)}"
