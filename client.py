@@ -34,7 +34,7 @@ async def start_task(
             ) as response:
                 body = await read_beginning(response)
                 return protocol.read_answer(url, response.status, response.headers, body)
-        except (*NETWORK_ERRORS, protocol.Unavailable) as error:
+        except (EventSourceError, *NETWORK_ERRORS) as error:
             seconds = retrying.start_failed(error)
         await asyncio.sleep(seconds)
 

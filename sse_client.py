@@ -35,9 +35,7 @@ def start_task(
             ) as response:
                 body = read_beginning(response, protocol.ANSWER_SECONDS)
                 return protocol.read_answer(url, response.status_code, response.headers, body)
-        except EventSourceError as error:
-            raise protocol.WrongServer(url) from error
-        except (*NETWORK_ERRORS, protocol.Unavailable) as error:
+        except (EventSourceError, *NETWORK_ERRORS) as error:
             seconds = retrying.start_failed(error)
         time.sleep(seconds)
 

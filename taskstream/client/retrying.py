@@ -7,7 +7,7 @@ from collections.abc import Callable
 from taskstream.client import protocol
 from taskstream.client.errors import TIMED_OUT, EventSourceError, EventTooLarge, is_unreachable, reason
 from taskstream.client.parser import parse_retry
-from taskstream.client.protocol import BUSY, NoServer, Unavailable, Unreachable, rejection
+from taskstream.client.protocol import BUSY, NoServer, Unreachable, rejection
 
 SILENCE_SECONDS = 45
 """A stream that is silent for so long is dead: the server's heartbeat would have come three times."""
@@ -114,18 +114,7 @@ class Retrying:
 
         Raises `Rejected` if another would not help, `Unreachable` when it is too late.
         """
-        match error:
-            case None:
-                why = "the stream ended"
-            case EventSourceError(status=int(status)) if status in BUSY:
-                why, retry_seconds = f"status {status}", max(error.retry_seconds, retry_seconds)
-            case EventTooLarge():
-                limit = f"more than {protocol.EVENT_BYTES >> 20} MiB"
-                raise protocol.Rejected(f"The server at {self._url} sends an event of {limit}.")
-            case EventSourceError():
-                raise rejection(self._url, error.status, error.body)
-            case _:
-                why = reason(error)
+        why = self._why(error)
         if self._probing and why == TIMED_OUT:
             return self._change()
         self._probing = False
@@ -134,22 +123,35 @@ class Retrying:
         if error is None and self._poll_seconds and (waited or self._received_event):
             self._tries, self._connected_at, self._deadline = 0, None, now + self._seconds
             return max(retry_seconds, PAUSE_SECONDS)
-        return self._try_again(why, retry_seconds, "Reconnecting")
+        return self._try_again(error, retry_seconds, "Reconnecting")
 
     def start_failed(self, error: Exception) -> float:
         """A start has no answer, or none yet: seconds until it is sent again, with the same key.
 
-        Raises `NoServer` at once if nothing listens there, `Rejected` if the server stays busy.
+        Raises `NoServer` at once if nothing listens there, `Rejected` if the server says no, or stays busy.
         """
-        if isinstance(error, Unavailable):
-            try:
-                wait = max(error.retry_seconds, self.retry_seconds)
-                return self._try_again(str(error), wait, "Trying again")
-            except Unreachable:
-                raise error.rejected from None
         if self._tries == 0 and is_unreachable(error):
             raise NoServer(f"No answer from {self._url} ({reason(error)}).") from error
-        return self._try_again(reason(error), self.retry_seconds, "Trying again")
+        try:
+            return self._try_again(error, self.retry_seconds, "Trying again")
+        except Unreachable:
+            if isinstance(error, EventSourceError):
+                raise rejection(self._url, error.status, error.body) from None
+            raise
+
+    def _why(self, error: Exception | None) -> str:
+        """Why there is no connection, in words. Raises `Rejected` if another would not help."""
+        match error:
+            case None:
+                return "the stream ended"
+            case EventSourceError(status=int(status)) if status in BUSY:
+                return f"status {status}"
+            case EventTooLarge():
+                limit = f"more than {protocol.EVENT_BYTES >> 20} MiB"
+                raise protocol.Rejected(f"The server at {self._url} sends an event of {limit}.")
+            case EventSourceError():
+                raise rejection(self._url, error.status, error.body)
+        return reason(error)
 
     def _change(self) -> float:
         """Nothing has come for too long: take more time for a slow stream, else change to `?wait=`."""
@@ -171,8 +173,11 @@ class Retrying:
             self._deadline = now + self._seconds if was_alive else self._deadline + passed
             self._connected_at = None
 
-    def _try_again(self, why: str, retry_seconds: float, doing: str) -> float:
+    def _try_again(self, error: Exception | None, retry_seconds: float, doing: str) -> float:
         """There is no connection: seconds until the next try. Raises `Unreachable` when it is too late."""
+        why = self._why(error)
+        if isinstance(error, EventSourceError):
+            retry_seconds = max(error.retry_seconds, retry_seconds)
         self._end_connection(silent=why == TIMED_OUT)
         left = self._deadline - time.monotonic()
         if left < 0.001:  # waiting to the very end may leave a rounding error
