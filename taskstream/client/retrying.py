@@ -115,8 +115,15 @@ class Retrying:
         Raises `Rejected` if another would not help, `Unreachable` when it is too late.
         """
         why = self._why(error)
-        if self._probing and why == TIMED_OUT:
-            return self._change()
+        if self._probing and why == TIMED_OUT:  # a stream that has begun gets more time
+            self._end_connection(silent=True)
+            if not self._heard:
+                self._stream_at = time.monotonic() + STREAM_AGAIN_SECONDS
+                if not self._held_back:
+                    seconds = FIRST_BYTE_SECONDS
+                    self._notify(f"No byte for {seconds} s, as if a proxy held the stream back: polling")
+                self._held_back = True
+            return 0
         self._probing = False
         now = time.monotonic()
         waited = now - self._asked_at > 0.9 * self._poll_seconds
@@ -152,17 +159,6 @@ class Retrying:
             case EventSourceError():
                 raise rejection(self._url, error.status, error.body)
         return reason(error)
-
-    def _change(self) -> float:
-        """Nothing has come for too long: take more time for a slow stream, else change to `?wait=`."""
-        self._end_connection(silent=True)
-        if not self._heard:
-            self._stream_at = time.monotonic() + STREAM_AGAIN_SECONDS
-            if not self._held_back:
-                seconds = FIRST_BYTE_SECONDS
-                self._notify(f"No byte for {seconds} s, as if a proxy held the stream back: polling")
-            self._held_back = True
-        return 0
 
     def _end_connection(self, *, silent: bool) -> None:
         """Count the seconds without a connection anew, if there was one that was of use."""
