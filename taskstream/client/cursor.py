@@ -23,10 +23,8 @@ class Cursor:
 
     def advance(self, event_type: str, last_event_id: str, data: str) -> SnapshotDict | None:
         """Move on to an event; its snapshot, if it is new and has one: output and `lost` have none."""
-        if event_type == "lost":
-            if self._on_output:
-                self._report_lost(data)
-            return None
+        if event_type == "lost" and self._on_output:
+            self._report_lost(data)
         is_snapshot = event_type == "message"
         if not (is_snapshot or last_event_id):
             return None
