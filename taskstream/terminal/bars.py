@@ -45,7 +45,10 @@ class Bars:
     def show(self, snapshot: SnapshotDict) -> None:
         """Move a task's bar."""
         self._received_at[snapshot["task_id"]] = time.monotonic()
+        is_new = snapshot["task_id"] not in self.snapshots
         self.snapshots[snapshot["task_id"]] = snapshot
+        if is_new and self.live.is_started:
+            self.live.refresh()
 
     def abandon(self, task_id: str | None, error: ServerError) -> None:
         """Give up a task, or see it refused; without an id, one that wasn't started."""

@@ -94,7 +94,7 @@ async def test_numbers_of_long_names(server: Server, columns: int) -> None:
 @ONE
 def test_bars(server: Server, client: str) -> None:
     """On a terminal there are bars, and names still are text."""
-    flags = ("--url", server.url, "--seconds", "0.5", "--name", "[red]x[/red]\x1b[2J")
+    flags = ("--url", server.url, "--seconds", "1", "--name", "[red]x[/red]\x1b[2J")
     code, screen = run_in_terminal(client, *flags)
     assert code == 0, screen
     assert "━" in screen
