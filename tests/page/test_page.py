@@ -24,7 +24,6 @@ from tests.support.programs import Server
 
 StartServer = Callable[..., Server]
 
-STREAM = re.compile(r"/task-progress\?")
 CONNECTION = "#connection"
 WIRE = "#wire-bytes"
 
@@ -223,15 +222,6 @@ def test_a_restart_of_the_server_is_survived(start_server: StartServer, page: Pa
     assert page.evaluate("states") == ["Reconnecting…", "Live", "Nothing to watch"]
     submit(page, name="New", seconds=0)
     expect_status(page, "New", "SUCCESS")
-
-
-def test_the_page_outlives_a_failing_proxy(server: Server, page: Page) -> None:
-    """EventSource would give up for good on a 502; the page asks again by itself."""
-    page.route(STREAM, lambda route: route.fulfill(status=502, content_type="text/html", body="Bad"))
-    show_task(page, server, name="Behind a proxy", seconds=0.2)
-    expect(page.locator(CONNECTION)).to_have_text("Reconnecting…")
-    page.unroute(STREAM)
-    expect_status(page, "Behind a proxy", "SUCCESS")
 
 
 def test_the_page_works_under_a_path(server: Server, page: Page) -> None:
