@@ -77,7 +77,10 @@ def test_elements_come_move_and_go(start_server: StartServer, page: Page) -> Non
 
 
 def test_another_address_shows_another_task(server: Server, page: Page) -> None:
-    """When `src` changes, nothing is left of the task before; without one, nothing is asked for."""
+    """When `src` changes, nothing is left of the task before; without one, nothing is asked for.
+
+    So it is with what a framework sets where it has nothing.
+    """
     first, second = (start_task(server, work="scraping", name=name, seconds=0) for name in ("One", "Two"))
     open_host_page(page, server, tag(first))
     element = page.locator("task-progress")
@@ -89,10 +92,11 @@ def test_another_address_shows_another_task(server: Server, page: Page) -> None:
     expect(part(page, "result")).to_be_hidden()
     asked = note_requests(page)
     for nothing in ("null", "undefined"):
-        element.evaluate(f"each => each.src = {nothing}")
+        names = ["src", "headers", "snapshot", "output"]
+        element.evaluate(f"(each, names) => names.forEach((name) => each[name] = {nothing})", names)
         expect(part(page, "message")).to_have_text("No task yet")
         expect(part(page, "cancel")).to_be_hidden()
-        assert element.get_attribute("src") is None
+        assert [element.get_attribute(name) for name in ("src", "output")] == [None, None]
         expect(element).to_have_js_property("src", "")
     assert asked == []
     element.evaluate("(each, id) => each.src = `/tasks/${id}`", first)
@@ -219,19 +223,6 @@ def test_news_do_not_hide_that_cancel_has_failed(server: Server, page: Page) -> 
     assert problem == "The server can’t be reached."
 
 
-def test_properties_that_are_nothing(server: Server, page: Page) -> None:
-    """What a framework sets where it has nothing counts as that."""
-    open_host_page(page, server, tag(start_task(server, seconds=0)))
-    element = page.locator("task-progress")
-    element.evaluate("""each => {
-        const { src } = each;
-        Object.assign(each, { src: null, headers: null, snapshot: undefined, output: undefined });
-        each.src = src;
-    }""")
-    expect(part(page, "badge")).to_have_text("Done")
-    assert element.get_attribute("output") is None
-
-
 def test_in_another_document(server: Server, page: Page) -> None:
     """Moved into a frame, and back, an element keeps its looks; one that begins there has them, too."""
     open_host_page(page, server, f"{tag(start_task(server, seconds=0))}<iframe></iframe>")
@@ -259,15 +250,6 @@ def test_the_keyboard_reaches_what_scrolls(server: Server, page: Page) -> None:
     expect(long).to_have_attribute("tabindex", "0")
     expect(long).to_have_accessible_name("Result")
     expect(short).not_to_have_attribute("tabindex", re.compile(""))
-
-
-def test_what_a_screen_reader_is_told(server: Server, page: Page) -> None:
-    """The bar is a progress bar with a name and a value; before anything is known, it has no value."""
-    task_id = start_task(server, name="Import", seconds=0.2, steps=4, fail_at=50)
-    open_host_page(page, server, "<task-progress></task-progress>" + tag(task_id))
-    bar = page.get_by_role("progressbar", name="Import")
-    expect(bar).to_have_attribute("aria-valuenow", "50")
-    assert page.get_by_role("progressbar", name="Task").get_attribute("aria-valuenow") is None
 
 
 def test_the_bar_grows_in_the_direction_of_the_script(server: Server, page: Page) -> None:
@@ -322,15 +304,21 @@ def test_properties_set_before_the_element_is_defined(server: Server, page: Page
 
 
 def test_nothing_moves_when_it_is_there(server: Server, page: Page) -> None:
-    """An element has its height at once: what is below it doesn't jump when the first snapshot comes."""
+    """An element has its height at once: what is below it doesn't jump when the first snapshot comes.
+
+    To a screen reader it has a progress bar, with a value and the task's name as soon as they are known.
+    """
     task_id = start_task(server, name="Long", seconds=60, steps=1000)
     held: list[Route] = []
     page.route("**/task-progress?**", lambda route: held.append(route))  # noqa: PLW0108
     open_host_page(page, server, tag(task_id))
     expect(part(page, "message")).to_have_text("Waiting for the server")
     before = page.locator("task-progress").bounding_box()
+    assert page.get_by_role("progressbar", name="Task").get_attribute("aria-valuenow") is None
     held[0].continue_()
-    expect(part(page, "badge")).to_have_text("Running")
+    expect(page.get_by_role("progressbar", name="Long")).to_have_attribute(
+        "aria-valuenow", re.compile(r"\d")
+    )
     assert page.locator("task-progress").bounding_box() == before
 
 

@@ -14,7 +14,6 @@ from tests.support.browser import (
     progress,
     scrolls_sideways,
     show_task,
-    start_task,
     submit,
     turn_tab,
     until_streams,
@@ -101,16 +100,6 @@ def test_tabs_share_their_list(server: Server, context: BrowserContext, page: Pa
     expect_status(page, "From the second", "SUCCESS")
     card(other, "From the first tab").get_by_role("button", name="Remove").click()
     expect(page.locator("#tasks h3")).to_have_text(["From the second"])
-
-
-def test_an_address_adds_a_task(server: Server, page: Page) -> None:
-    """`/#<task_id>` watches a task that was started elsewhere, also on a page that is open already."""
-    first, second = (start_task(server, name=name, seconds=0.2) for name in ("First", "Second"))
-    page.goto(f"{server.url}/#{first}")
-    expect_status(page, "First", "SUCCESS")
-    page.goto(f"{server.url}/#{second}")
-    expect_status(page, "Second", "SUCCESS")
-    expect(page.locator("#tasks h3")).to_have_text(["Second", "First"])
 
 
 def test_the_list_has_a_limit(server: Server, page: Page) -> None:
