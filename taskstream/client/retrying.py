@@ -7,7 +7,7 @@ from collections.abc import Callable
 from taskstream.client import protocol
 from taskstream.client.errors import TIMED_OUT, EventSourceError, EventTooLarge, is_unreachable, reason
 from taskstream.client.parser import parse_retry
-from taskstream.client.protocol import BUSY, NoServer, Unreachable, rejection
+from taskstream.client.protocol import BUSY, NoServer, Unreachable, WrongServer, rejection
 
 SILENCE_SECONDS = 45
 """A stream that is silent for so long is dead: the server's heartbeat would have come three times."""
@@ -112,10 +112,10 @@ class Retrying:
     def disconnected(self, error: Exception | None, retry_seconds: float) -> float:
         """A connection has ended, or failed: seconds until the next one.
 
-        Raises `Rejected` if another would not help, `Unreachable` when it is too late.
+        Raises `Rejected` if another would not help, or when it is too late and the server says why; else
+        `Unreachable`.
         """
-        why = self._why(error)
-        if self._probing and why == TIMED_OUT:  # a stream that has begun gets more time
+        if self._probing and error and reason(error) == TIMED_OUT:  # a stream that has begun gets more time
             self._end_connection(silent=True)
             if not self._heard:
                 self._stream_at = time.monotonic() + STREAM_AGAIN_SECONDS
@@ -135,16 +135,11 @@ class Retrying:
     def start_failed(self, error: Exception) -> float:
         """A start has no answer, or none yet: seconds until it is sent again, with the same key.
 
-        Raises `NoServer` at once if nothing listens there, `Rejected` if the server says no, or stays busy.
+        Raises the same, and `NoServer` at once if nothing listens there.
         """
         if self._tries == 0 and is_unreachable(error):
             raise NoServer(f"No answer from {self._url} ({reason(error)}).") from error
-        try:
-            return self._try_again(error, self.retry_seconds, "Trying again")
-        except Unreachable:
-            if isinstance(error, EventSourceError):
-                raise rejection(self._url, error.status, error.body) from None
-            raise
+        return self._try_again(error, self.retry_seconds, "Trying again")
 
     def _why(self, error: Exception | None) -> str:
         """Why there is no connection, in words. Raises `Rejected` if another would not help."""
@@ -170,13 +165,16 @@ class Retrying:
             self._connected_at = None
 
     def _try_again(self, error: Exception | None, retry_seconds: float, doing: str) -> float:
-        """There is no connection: seconds until the next try. Raises `Unreachable` when it is too late."""
-        why = self._why(error)
+        """There is no connection: seconds until the next try. Raises `ServerError` when it is too late."""
+        why, refusal = self._why(error), None
         if isinstance(error, EventSourceError):
             retry_seconds = max(error.retry_seconds, retry_seconds)
+            refusal = rejection(self._url, error.status, error.body)
         self._end_connection(silent=why == TIMED_OUT)
         left = self._deadline - time.monotonic()
         if left < 0.001:  # waiting to the very end may leave a rounding error
+            if refusal and not isinstance(refusal, WrongServer):  # which it isn't: a proxy has no words
+                raise refusal
             raise Unreachable(
                 f"Gave up after {self._seconds:.15g} s without a connection to {self._url} ({why})."
             )
