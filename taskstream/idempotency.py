@@ -45,7 +45,7 @@ class IdempotencyKey:
         return cls(to_json([scope, key]).decode(), fingerprint)
 
 
-json_of = partial(json.dumps, ensure_ascii=False, sort_keys=True)
+json_of = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 """The JSON of what `canonical` returns, with the members of objects in the order of their names."""
 
 

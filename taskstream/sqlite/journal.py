@@ -63,8 +63,8 @@ class Journal:
         self._changed: dict[FileLog, None] = {}
         self._trimmed: list[int] = []
         """Rows of events that have fallen out of their logs, which go with the next transaction."""
-        self._settled: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """Why a transaction has failed, if so, as soon as that is decided."""
+        self._waiters: list[asyncio.Future[str]] = []
+        """Of those who wait for a transaction: why it has failed, if it has."""
         # Of its own: the others' threads may wait for a start, which waits for a checkpoint.
         self._thread = ThreadPoolExecutor(1)
         self._checkpoint_bytes, self._synced, self._stopping = WAL_BYTES, True, False
@@ -85,9 +85,10 @@ class Journal:
             if problem and log.last_id < appended_id:
                 raise BackendUnavailable(problem)
 
-    async def settled(self) -> str:
-        """Wait for a transaction; why it has failed, if it has."""
-        return await asyncio.shield(self._settled)
+    def settled(self) -> "asyncio.Future[str]":
+        """To be awaited: a transaction; why it has failed, if it has."""
+        self._waiters.append(asyncio.get_running_loop().create_future())
+        return self._waiters[-1]
 
     def require(self) -> None:
         """Raise `BackendUnavailable` if the file can't be written."""
@@ -196,5 +197,7 @@ class Journal:
 
     def _settle(self) -> None:
         """Tell those who wait of a transaction, or why there is none."""
-        self._settled.set_result(self.problem)
-        self._settled = asyncio.get_running_loop().create_future()
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():  # cancelled
+                waiter.set_result(self.problem)

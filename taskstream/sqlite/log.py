@@ -94,11 +94,11 @@ class FileLog(Log):
         return [self.rows.pop(event_id) for event_id in oldest if event_id != self.latest_id]
 
     def kept_row(self, events: Sequence[Event]) -> Row:
-        """What is kept of it when it is over: the events before the last one as lines."""
-        whole = Log(self._history_length, self._history_bytes)
-        for event in (*self._kept(), *events):
-            whole.append(event.data, event.kind, event.id)
-        *before, last = whole._kept()
+        """What is kept of it when it is over: the events before the last one as lines.
+
+        Those may have twice the bytes of its history, of which who reads them drops the oldest.
+        """
+        *before, last = [*self._kept(), *events][-self._history_length :]
         lines = b"".join(b"%d %b %b\n" % (each.id, each.kind.encode(), each.data) for each in before)
         status = re.findall(rb'"status":"([A-Z]+)"', last.data)[0].decode()
         return self.number, *self.owner[:4], status, time.time(), last.id, last.data, lines

@@ -29,4 +29,4 @@ def test_soak(lines: list[str], way: str, loop: str, allocator: str) -> None:
         assert program.wait(300) == 0, program.output
     counts = dict(re.findall(r"^(\w+) +([\d,]+)$", program.output, re.MULTILINE))
     assert (counts["lost"], counts["doubled"]) == ("0", "0")
-    assert min(int(counts[name].replace(",", "")) for name in ("viewers", "cuts", "stalls")) > 300
+    assert min(int(counts[name].replace(",", "")) for name in ("viewers", "cuts", "stalls")) > 100
