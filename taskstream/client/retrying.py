@@ -115,18 +115,20 @@ class Retrying:
         Raises `Rejected` if another would not help, or when it is too late and the server says why; else
         `Unreachable`.
         """
-        if self._probing and error and reason(error) == TIMED_OUT:  # a stream that has begun gets more time
+        now = time.monotonic()
+        took = now - self._asked_at
+        is_mute = error is not None and reason(error) == TIMED_OUT and took > 0.9 * FIRST_BYTE_SECONDS
+        if self._probing and is_mute:  # a stream that has begun gets more time
             self._end_connection(silent=True)
             if not self._heard:
-                self._stream_at = time.monotonic() + STREAM_AGAIN_SECONDS
+                self._stream_at = now + STREAM_AGAIN_SECONDS
                 if not self._held_back:
                     seconds = FIRST_BYTE_SECONDS
                     self._notify(f"No byte for {seconds} s, as if a proxy held the stream back: polling")
                 self._held_back = True
             return 0
         self._probing = False
-        now = time.monotonic()
-        waited = now - self._asked_at > 0.9 * self._poll_seconds
+        waited = took > 0.9 * self._poll_seconds
         if error is None and self._poll_seconds and (waited or self._received_event):
             self._tries, self._connected_at, self._deadline = 0, None, now + self._seconds
             return max(retry_seconds, PAUSE_SECONDS)
