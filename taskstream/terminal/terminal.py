@@ -42,11 +42,10 @@ class Terminal:
         self._task_ids = list(arguments.task_ids)
         self._printed_once: set[str] = set()
         self._bars = Bars(many=many)
-        self._drawn = on_terminal and self._bars.console.is_interactive
         name = self._bars.name if many else None
         self._lines = WholeLines(self._print_output, name, filtered=on_terminal)
         self._by_line = many or on_terminal
-        if self._drawn:
+        if on_terminal and self._bars.console.is_interactive:
             self._bars.live.start()
 
     def __enter__(self) -> Self:
@@ -92,7 +91,7 @@ class Terminal:
         task_id, status = snapshot["task_id"], snapshot["status"]
         if status in ENDED:
             self._lines.end_line(task_id)
-        if not self._drawn:
+        if not self._bars.live.is_started:
             progress, message = snapshot["progress"], snapshot["message"]
             self._print_about(task_id, f"{status:<8} {progress:>3} %  {message}")
             if result := result_of(snapshot):
@@ -153,8 +152,9 @@ class Terminal:
             self._bars.abandon(unfinished[0] if unfinished else None, error)
         for task_id in self._task_ids:
             self._lines.end_line(task_id)
+        was_drawn = self._bars.live.is_started
         self._bars.live.stop()
-        if self._many and not self._drawn and (totals := self._bars.totals()):
+        if self._many and not was_drawn and (totals := self._bars.totals()):
             self._print(totals)
         match error:
             case BrokenPipeError():
