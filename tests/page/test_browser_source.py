@@ -1,11 +1,22 @@
-"""The page of an application whose service worker reads each answer too, as one that keeps copies does."""
+"""Chromium's own EventSource, whose connections are cut, or served by a service worker."""
 
+import json
+import re
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
 from tests.support.browser import start_task
-from tests.support.programs import OwnApp
+from tests.support.faults import Cut, FaultProxy, in_thread, record
+from tests.support.programs import OwnApp, Server
+
+WATCH_ALL = """(urls) => Promise.all(urls.map((url) => new Promise((resolve) => {
+    const seen = [];
+    const source = new EventSource(url);
+    source.onmessage = (event) => seen.push(event.data);
+    source.addEventListener("output", (event) => seen.push(event.data));
+    source.onerror = () => { if (source.readyState === EventSource.CLOSED) resolve(seen); };
+})))"""
 
 CLONING = """
 self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));
@@ -44,6 +55,26 @@ WATCH = """async (id) => {
   await import("/static/task-progress.js");
   document.body.innerHTML = `<task-progress src="/tasks/${id}" output></task-progress>`;
 }"""
+
+
+def test_cut_anywhere(speaker: Server, page: Page) -> None:
+    """Cut at a sample of offsets in the body: every event arrives once, whole; a 204 is the end.
+
+    Not in the head: Chromium takes the rest of one for a whole one, misses the type, and gives up.
+    """
+    pieces = ["né\r\n", "東", "京 🚄\t\x1b[31m!\n", "\n", "\u2028 → no end", " \0\x7f "]
+    task_id = start_task(speaker, work="speech", name="東京 🚄", pieces=pieces, times=2)
+    answer = record(speaker.port, task_id)
+    expected = [data.decode() for data in re.findall(rb"^data: (.*)$", answer, re.MULTILINE)]
+    assert "".join(json.loads(data).get("text", "") for data in expected) == "".join(pieces * 2)
+    assert json.loads(expected[-1])["status"] == "SUCCESS"
+    body = answer.index(b"\r\n\r\n") + 4
+    offsets = range(body, len(answer), (len(answer) - body) // 50)
+    proxies = [FaultProxy(speaker.port, (Cut(offset),)) for offset in offsets]
+    with in_thread(*proxies):
+        seen = page.evaluate(WATCH_ALL, [f"{proxy.url}/task-progress/{task_id}" for proxy in proxies])
+    assert len(seen) >= 50
+    assert {offset: data for offset, data in zip(offsets, seen, strict=True) if data != expected} == {}
 
 
 def test_a_service_worker_that_clones(page: Page, tmp_path: Path) -> None:
