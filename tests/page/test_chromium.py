@@ -1,13 +1,22 @@
-"""Chromium's own EventSource, whose connections are cut, or served by a service worker."""
+"""What Chromium does by itself: its EventSource, a service worker, and pages kept for the Back button."""
 
 import json
 import re
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import start_task
+from tests.support.browser import (
+    ARGUMENTS,
+    card,
+    executable,
+    expect_status,
+    show_task,
+    start_task,
+    until_streams,
+)
 from tests.support.faults import Cut, FaultProxy, in_thread, record
+from tests.support.host_page import open_host_page
 from tests.support.programs import OwnApp, Server
 
 WATCH_ALL = """(urls) => Promise.all(urls.map((url) => new Promise((resolve) => {
@@ -90,3 +99,21 @@ def test_a_service_worker_that_clones(page: Page, tmp_path: Path) -> None:
         seen = page.evaluate("seen")
         assert [number for number, _ in seen] == list(range(1, len(seen) + 1))
         assert [text for _, text in seen if isinstance(text, str)] == LINES
+
+
+def test_the_back_button(browser: Browser, server: Server) -> None:
+    """A page with elements is kept, without a stream, and watches again when one comes back to it."""
+    switched_off = ["--disable-back-forward-cache"]  # by Playwright
+    with browser.browser_type.launch(
+        executable_path=executable(), args=ARGUMENTS, ignore_default_args=switched_off
+    ) as keeping_browser:
+        page = keeping_browser.new_page()
+        show_task(page, server, name="Watched", seconds=4, steps=40)
+        expect_status(page, "Watched", "PROGRESS")
+        page.evaluate("window.isTheSame = true")
+        open_host_page(page, server, "")
+        until_streams(page, 0)
+        page.go_back(wait_until="commit")
+        assert page.evaluate("window.isTheSame")
+        expect_status(page, "Watched", "SUCCESS")
+        expect(card(page, "Watched")).to_contain_text("100 %")
