@@ -49,7 +49,7 @@ async def watch_task(
     """The snapshots of a task, each of them once, up to its last one; `on_output` gets its output."""
     url = protocol.server_url(url)
     retrying = retrying or Retrying(url)
-    cursor = Cursor(url, retrying, on_output)
+    cursor = Cursor(retrying, on_output)
     address = f"{url}/task-progress/{quote(task_id, safe='')}"
     async with aclosing(watch_stream(session, address, retrying)) as events:
         async for event in events:

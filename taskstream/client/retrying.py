@@ -52,7 +52,7 @@ class Retrying:
         self.retry_seconds = RETRY_SECONDS
         self.shortest_wait_seconds = SHORTEST_WAIT_SECONDS
         self.on_lost = on_lost
-        self._url = url
+        self.url = url
         self._seconds = seconds
         self._notify = notify
         self._notified = False
@@ -140,7 +140,7 @@ class Retrying:
         Raises the same, and `NoServer` at once if nothing listens there.
         """
         if self._tries == 0 and is_unreachable(error):
-            raise NoServer(f"No answer from {self._url} ({reason(error)}).") from error
+            raise NoServer(f"No answer from {self.url} ({reason(error)}).") from error
         return self._try_again(error, self.retry_seconds, "Trying again")
 
     def _why(self, error: Exception | None) -> str:
@@ -152,9 +152,9 @@ class Retrying:
                 return f"status {status}"
             case EventTooLarge():
                 limit = f"more than {protocol.EVENT_BYTES >> 20} MiB"
-                raise protocol.Rejected(f"The server at {self._url} sends an event of {limit}.")
+                raise protocol.Rejected(f"The server at {self.url} sends an event of {limit}.")
             case EventSourceError():
-                raise rejection(self._url, error.status, error.body)
+                raise rejection(self.url, error.status, error.body)
         return reason(error)
 
     def _end_connection(self, *, silent: bool) -> None:
@@ -171,14 +171,14 @@ class Retrying:
         why, refusal = self._why(error), None
         if isinstance(error, EventSourceError):
             retry_seconds = max(error.retry_seconds, retry_seconds)
-            refusal = rejection(self._url, error.status, error.body)
+            refusal = rejection(self.url, error.status, error.body)
         self._end_connection(silent=why == TIMED_OUT)
         left = self._deadline - time.monotonic()
         if left < 0.001:  # waiting to the very end may leave a rounding error
             if refusal and not isinstance(refusal, WrongServer):  # which it isn't: a proxy has no words
                 raise refusal
             raise Unreachable(
-                f"Gave up after {self._seconds:.15g} s without a connection to {self._url} ({why})."
+                f"Gave up after {self._seconds:.15g} s without a connection to {self.url} ({why})."
             )
         if not self._notified:
             self._notify(f"{doing} ({why}) for up to {self._seconds:.15g} s")
