@@ -33,6 +33,13 @@ def part(page: Page, name: str) -> Locator:
     return page.locator(f"task-progress [part={name}]")
 
 
+def show_element(
+    page: Page, server: Server, attributes: str = "", script: str = "", **task: object
+) -> None:
+    """Open a page with an element that shows a new task."""
+    open_host_page(page, server, tag(start_task(server, **task), attributes), script)
+
+
 def test_a_task_from_its_start_to_its_end(server: Server, page: Page) -> None:
     """The element shows name, state, bar, message, time and result, and tells the page of each snapshot."""
     open_host_page(page, server, "<task-progress></task-progress>", NOTE_EVENTS)
@@ -105,8 +112,7 @@ def test_another_address_shows_another_task(server: Server, page: Page) -> None:
 
 def test_output_is_a_property(speaker: Server, page: Page) -> None:
     """`output = true` shows what the task says, `false` takes it away; the attribute is the same thing."""
-    task_id = start_task(speaker, work="speech", pieces=NUMBERS[:5])
-    open_host_page(page, speaker, tag(task_id), NOTE_EVENTS)
+    show_element(page, speaker, script=NOTE_EVENTS, work="speech", pieces=NUMBERS[:5])
     element = page.locator("task-progress")
     expect(part(page, "badge")).to_have_text("Done")
     element.evaluate("each => each.output = true")  # what was said is asked for now
@@ -123,8 +129,7 @@ def test_output_is_a_property(speaker: Server, page: Page) -> None:
 @pytest.mark.parametrize("status", [401, 404])
 def test_what_is_known_outlives_the_output(server: Server, page: Page, status: int) -> None:
     """An ended task whose output can't be had any more stays what it is: only the problem is said."""
-    task_id = start_task(server, work="scraping", seconds=0)
-    open_host_page(page, server, tag(task_id), NOTE_EVENTS)
+    show_element(page, server, script=NOTE_EVENTS, work="scraping", seconds=0)
     expect(part(page, "badge")).to_have_text("Done")
     page.route("**/stream", lambda route: route.fulfill(status=status, json={"detail": "Nobody knows."}))
     element = page.locator("task-progress")
@@ -158,8 +163,7 @@ def test_what_is_wrong_is_said(server: Server, page: Page, src: str, words: str)
 
 def test_cancel_by_keyboard(server: Server, page: Page) -> None:
     """Tab and Enter cancel a task; the focus stays in its element; the end is announced, no step is."""
-    task_id = start_task(server, name="Long", seconds=60, steps=1000)
-    open_host_page(page, server, tag(task_id))
+    show_element(page, server, name="Long", seconds=60, steps=1000)
     expect(part(page, "percent")).to_have_text(re.compile(r"^[1-9]\d? %$"))
     expect(part(page, "announcement")).to_have_text("")
     page.keyboard.press("Tab")
@@ -172,10 +176,9 @@ def test_cancel_by_keyboard(server: Server, page: Page) -> None:
 
 def test_why_a_task_can_not_be_cancelled(server: Server, page: Page) -> None:
     """When the server refuses to cancel a task, the element says why, and offers it again."""
-    task_id = start_task(server, name="Long", seconds=60)
     answer = {"status": 503, "json": {"detail": "Redis is out of reach."}}
     page.route("**/cancel", lambda route: route.fulfill(**answer))
-    open_host_page(page, server, tag(task_id))
+    show_element(page, server, name="Long", seconds=60)
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("alert")).to_have_text("Redis is out of reach.")
     page.unroute("**/cancel")
@@ -209,9 +212,8 @@ def test_what_comes_of_the_task_before(server: Server, page: Page) -> None:
 
 def test_news_do_not_hide_that_cancel_has_failed(server: Server, page: Page) -> None:
     """That Cancel did not reach the server stays in sight while the stream, never cut, goes on telling."""
-    task_id = start_task(server, seconds=20, steps=1000)
     page.route("**/cancel", lambda route: route.abort())
-    open_host_page(page, server, tag(task_id))
+    show_element(page, server, seconds=20, steps=1000)
     expect(part(page, "badge")).to_have_text("Running")
     problem = page.locator("task-progress").evaluate("""async (each) => {
         await each.cancel();
@@ -266,8 +268,7 @@ def test_the_bar_grows_in_the_direction_of_the_script(server: Server, page: Page
 
 def test_colours_motion_and_themes(server: Server, page: Page) -> None:
     """An element follows the page's colours, the wish for less motion, and the page's style sheet."""
-    task_id = start_task(server, seconds=0)
-    open_host_page(page, server, tag(task_id))
+    show_element(page, server, seconds=0)
     expect(part(page, "badge")).to_have_text("Done")
 
     def style(name: str, property_: str) -> str:
@@ -308,10 +309,9 @@ def test_nothing_moves_when_it_is_there(server: Server, page: Page) -> None:
 
     To a screen reader it has a progress bar, with a value and the task's name as soon as they are known.
     """
-    task_id = start_task(server, name="Long", seconds=60, steps=1000)
     held: list[Route] = []
     page.route("**/task-progress?**", lambda route: held.append(route))  # noqa: PLW0108
-    open_host_page(page, server, tag(task_id))
+    show_element(page, server, name="Long", seconds=60, steps=1000)
     expect(part(page, "message")).to_have_text("Waiting for the server")
     before = page.locator("task-progress").bounding_box()
     assert page.get_by_role("progressbar", name="Task").get_attribute("aria-valuenow") is None
@@ -324,17 +324,15 @@ def test_nothing_moves_when_it_is_there(server: Server, page: Page) -> None:
 
 def test_no_output_has_no_box(speaker: Server, page: Page) -> None:
     """Until there is output there is no empty box for it, as after a 401."""
-    task_id = start_task(speaker, work="speech", pieces=NUMBERS)
     page.route("**/stream", lambda route: route.fulfill(status=401))
-    open_host_page(page, speaker, tag(task_id, "output"))
+    show_element(page, speaker, attributes="output", work="speech", pieces=NUMBERS)
     expect(part(page, "message")).to_contain_text("sign in again")
     expect(part(page, "output")).to_be_hidden()
 
 
 def test_output_is_shown_once(speaker: Server, page: Page) -> None:
     """An element that is taken out and put back, or gets other headers, shows all output, and that once."""
-    task_id = start_task(speaker, work="speech", pieces=NUMBERS, seconds=0.05)
-    open_host_page(page, speaker, tag(task_id, "output"))
+    show_element(page, speaker, attributes="output", work="speech", pieces=NUMBERS, seconds=0.05)
     expect(page.get_by_role("log")).to_contain_text("3 4 5")
     page.evaluate("""async () => {
         const element = document.querySelector("task-progress");
