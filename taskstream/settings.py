@@ -1,5 +1,6 @@
 """What can be set of a `TaskStream`, with defaults and bounds."""
 
+import os
 import re
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -45,6 +46,12 @@ class Settings(BaseModel, extra="forbid", frozen=True):
             )
         return redis_url
 
+    @field_validator("database", mode="before")
+    @classmethod
+    def read_path(cls, database: object) -> object:
+        """A path is text, too."""
+        return os.fspath(database) if isinstance(database, os.PathLike) else database
+
     @field_validator("database")
     @classmethod
     def check_one_place(cls, database: str | None, info: ValidationInfo) -> str | None:
@@ -58,7 +65,7 @@ class SettingsKeywords(TypedDict, total=False):
     """The same as the keywords of `TaskStream`, for type checkers."""
 
     redis_url: str | None
-    database: str | None
+    database: str | os.PathLike[str] | None
     retention_seconds: float
     max_tasks: int
     max_kept: int
