@@ -101,6 +101,18 @@ def test_the_element_and_its_looks(shop: Shop, open_page: Callable[..., None], p
     assert set(re.findall(r"--task-progress-\w+", css)) == set(re.findall(r"--task-progress-\w+", styles))
 
 
+def test_an_end_from_before(shop: Shop, open_page: Callable[..., None], page: Page) -> None:
+    """An element tells of an end that came before its page, so no example loads the page again on it."""
+    task_id = start(shop)
+    with urlopen(f"{shop.url}/jobs/tasks/{task_id}/stream") as stream:
+        stream.read()
+    note = "<script>addEventListener('end', ({ detail }) => (document.title = detail.status))</script>"
+    element = example("html", '<task-progress src="/jobs/tasks/3f2a').replace("3f2a…", task_id)
+    open_page(f"<!doctype html>{note}{element}")
+    expect(page).to_have_title("SUCCESS")
+    assert "reload" not in GUIDE
+
+
 def test_the_element_with_headers(shop: Shop, open_page: Callable[..., None], page: Page) -> None:
     """The headers that the function gives are sent."""
     sent = note_requests(page, "task-progress?", "authorization")
