@@ -57,11 +57,11 @@ async def test_the_soft_time_limit(
 ) -> None:
     """It stops the work, whose task has failed then and says why; the one process runs others."""
     api = own_server
-    start(Worker(redis.url, 1, "tests.redis.own_app", flags=("--soft-time-limit", "1")))
+    start(Worker(redis.url, 1, "tests.redis.own_app", flags=("--soft-time-limit", "2")))
     task_id = (await api.start(**body))["task_id"]
     end = (await api.overview(task_id))[-1].snapshot
     assert (end["status"], end["message"]) == ("FAILURE", "It took longer than its soft time limit")
-    check_story(await api.watch((await api.start(seconds=0.5))["task_id"]), "SUCCESS")
+    check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
 
 
 async def test_the_hard_time_limit(redis: RedisServer, own_server: Api, start: Start) -> None:
