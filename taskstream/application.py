@@ -120,7 +120,7 @@ class Tasks(Running):
         key = None
         if idempotency_key is not None:
             check_text("The idempotency_key", idempotency_key)
-            start = [work.name, name, parameters.json_values(defaults=False)]
+            start = [work.name, name, parameters.json_values(full=False)]
             key = IdempotencyKey.of(idempotency_key, scope, start)
         if self._home and self._home.closing:
             raise TryLater("The server stops: nothing is started any more.")

@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from typing import Any
@@ -50,32 +49,35 @@ json_of = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 """The JSON of what `canonical` returns, with the members of objects in the order of their names."""
 
 
-def is_default(model: BaseModel, name: str) -> bool:
-    """Whether a field has its default, or what its default factory made, which may be another each time."""
-    field, is_given = type(model).model_fields[name], name in model.model_fields_set
-    with suppress(Exception):  # of a factory, or as there is no JSON
-        if is_given or field.default_factory is None:
-            default = field.get_default(call_default_factory=True, validated_data=dict(model))
-            own = getattr(model, name)
-            return bool(canonical(default, defaults=False) == canonical(own, defaults=False))
-    return not is_given
+def is_needless(model: BaseModel, name: str) -> bool:
+    """Whether nobody gave a field, and its default has no JSON, or its factory makes another each time."""
+    if name in model.model_fields_set:
+        return False
+    field, own = type(model).model_fields[name], getattr(model, name)
+    try:
+        another = own
+        if field.default_factory is not None:
+            another = field.get_default(call_default_factory=True, validated_data=dict(model))
+        return bool(canonical(another, full=False) != canonical(own, full=False))
+    except ValueError:
+        return True
 
 
-def canonical(value: object, base64_bytes: bool = True, defaults: bool = True) -> Any:  # noqa: ANN401 - whatever JSON has
+def canonical(value: object, base64_bytes: bool = True, full: bool = True) -> Any:  # noqa: ANN401 - whatever JSON has
     """What the JSON of a value is made of: items of sets sorted, secrets in clear; workers read it back.
 
     Fields that are left out elsewhere are there, and computed ones aren't. Bytes become base64, but for
-    models, which read UTF-8. Without `defaults`, fields that have theirs are left out, and 5.0 is 5.
-    Raises `ValueError` for what has no JSON.
+    models, which read UTF-8. Unless it is to be `full`, needless fields are left out, and 5.0 is 5. Raises
+    `ValueError` for what has no JSON.
     """
-    inner = partial(canonical, defaults=defaults)
+    inner = partial(canonical, full=full)
     match value:
         case SecretStr() | SecretBytes() | Secret():
             return inner(value.get_secret_value(), base64_bytes)
         case RootModel():
             return inner(value.root, False)
         case BaseModel():
-            names = (name for name in type(value).model_fields if defaults or not is_default(value, name))
+            names = (name for name in type(value).model_fields if full or not is_needless(value, name))
             own = {name: getattr(value, name) for name in names}
             return inner(own | (value.model_extra or {}), False)
         case _ if is_dataclass(value) and not isinstance(value, type):
@@ -87,7 +89,7 @@ def canonical(value: object, base64_bytes: bool = True, defaults: bool = True) -
             return sorted((inner(each, base64_bytes) for each in value), key=json_of)
         case list() | tuple():
             return [inner(each, base64_bytes) for each in value]
-        case float() if not defaults and value.is_integer():
+        case float() if not full and value.is_integer():
             return int(value)
         case bytes() if base64_bytes:
             return base64.urlsafe_b64encode(value).decode()

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError, 
 from pydantic_core import PydanticSerializationError
 
 from taskstream.errors import InvalidParameters
-from taskstream.idempotency import alike, canonical, is_default, json_of
+from taskstream.idempotency import alike, canonical, is_needless, json_of
 from taskstream.signatures import (
     PREFIX,
     Function,
@@ -41,18 +41,18 @@ class Parameters(BaseModel):
                 values[name.removeprefix(PREFIX)] = value
         return values
 
-    def json_values(self, fields: Collection[str] | None = None, defaults: bool = True) -> str:
+    def json_values(self, fields: Collection[str] | None = None, full: bool = True) -> str:
         """The same as canonical JSON, or some of them. Raises `InvalidParameters` for what has none.
 
-        Without `defaults`, it is equal for starts that are the same: what nobody gave is left out.
+        Unless it is to be `full`, it is equal for starts that are the same: needless fields are left out.
         """
         values = {}
         for name, value in sorted(self.values().items()):
             field = PREFIX + name
-            if (fields is not None and field not in fields) or (not defaults and is_default(self, field)):
+            if (fields is not None and field not in fields) or (not full and is_needless(self, field)):
                 continue
             try:
-                values[name] = canonical(value, defaults=defaults)
+                values[name] = canonical(value, full=full)
             except ValueError:
                 try:
                     values |= self.model_dump(mode="json", include={field}, by_alias=True, round_trip=True)
