@@ -23,8 +23,7 @@ from taskstream.settings import Settings
 from taskstream.sqlite.file import CHECKPOINT, GONE, WAL_BYTES, DatabaseFile, problem_of
 from taskstream.sqlite.log import ROWS_AT_ONCE, FileLog, commit, first_of
 
-LOOK_SECONDS = 1
-"""How often the file is synced and looked after."""
+LOOK_SECONDS = 1  # how often the file is synced and looked after
 
 COUNT_ENDED = "SELECT status, count(*) FROM tasks GROUP BY status"
 NEXT_NUMBER = (
@@ -157,7 +156,8 @@ class Journal:
         """Each second, and when it is due, sync the file, keep it small, and try what has failed."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):  # `wait_for` may lose a cancellation in Python 3.11
+                    await self._due.wait()
             self._due.clear()
             try:
                 await self._tidy() if self._file.in_place else self.fail(GONE)
