@@ -16,6 +16,7 @@ from taskstream.running import ANOTHER_LOOP, Running, Scope
 from taskstream.signatures import Function
 from taskstream.sync import SyncTasks
 from taskstream.tasks import Task
+from taskstream.updates import check_text
 from taskstream.viewers import Follower
 from taskstream.work import Parameters, Work
 
@@ -111,17 +112,21 @@ class Tasks(Running):
         scope: str | None = None,
     ) -> Task:
         """Start some work whose parameters have been checked; its task."""
+        if name is not None:
+            check_text("The name", name)
         name = name or work.name
         if len(name) > MAX_NAME:
             raise InvalidParameters.of("name", f"String should have at most {MAX_NAME} characters")
         key = None
         if idempotency_key is not None:
+            check_text("The idempotency_key", idempotency_key)
             start = [work.name, name, parameters.json_values(made=False)]
             key = IdempotencyKey.of(idempotency_key, scope, start)
         return await self.registry.start(work, parameters, name, key, scope)
 
     async def find(self, task_id: str, scope: str | None, last_event_id: str | None = None) -> Task:
         """A task of this scope; another's is as unknown as none. See `Registry.get`."""
+        check_text("The task_id", task_id)
         if task_id.isascii():  # as all that are given out; not every text has bytes to ask a back end for
             task = await self.registry.get(task_id, last_event_id)
             if task and scope in (None, task.scope):

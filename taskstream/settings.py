@@ -1,5 +1,6 @@
 """What can be set of a `TaskStream`, with defaults and bounds."""
 
+import os
 import re
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -35,15 +36,25 @@ class Settings(BaseModel, extra="forbid", frozen=True):
         if redis_url is None:
             return None
         RedisDsn(redis_url)
-        database = urlsplit(redis_url).path.strip("/")
-        if database and not (database.isascii() and database.isdigit()):
+        url = urlsplit(redis_url)
+        if not redis_url.startswith(f"{url.scheme}:"):
+            raise ValueError("it begins with redis:// or rediss://, in small letters")
+        if not re.fullmatch("(/[0-9]*)?", url.path):
             raise ValueError("the path has to be the number of a database, such as /0")
+        if not re.fullmatch("(ssl_[^&]*(&|$))*", url.query):  # nothing else is known to both
+            raise ValueError("behind the ? there can be only what begins with ssl_")
         if not (find_spec("celery") and find_spec("redis")):
             raise ValueError(
                 "first run `pip install -r requirements-redis.txt`, or install taskstream with its extra "
                 "called redis"
             )
         return redis_url
+
+    @field_validator("database", mode="before")
+    @classmethod
+    def read_path(cls, database: object) -> object:
+        """A path is text, too."""
+        return os.fspath(database) if isinstance(database, os.PathLike) else database
 
     @field_validator("database")
     @classmethod
@@ -58,7 +69,7 @@ class SettingsKeywords(TypedDict, total=False):
     """The same as the keywords of `TaskStream`, for type checkers."""
 
     redis_url: str | None
-    database: str | None
+    database: str | os.PathLike[str] | None
     retention_seconds: float
     max_tasks: int
     max_kept: int

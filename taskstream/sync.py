@@ -63,7 +63,8 @@ class SyncTasks:
         home = self._tasks.find_home()
         if home.thread == threading.get_ident():
             raise RuntimeError(
-                "This is the event loop's own thread, which can't wait here: call `await tasks.start(…)`."
+                "This is the event loop's own thread, which can't wait here: "
+                f"call `await tasks.{verb.__name__}(…)`."
             )
         if home.loop.is_closed():
             raise RuntimeError(STOPPED)

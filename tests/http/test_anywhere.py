@@ -4,8 +4,10 @@ import asyncio
 import gc
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
@@ -140,6 +142,21 @@ async def test_where_it_can_not_wait() -> None:
         async with tasks:
             with pytest.raises(RuntimeError, match=r"can't wait here: call `await tasks\.start\(…\)`\.$"):
                 tasks.sync.start("child")
+            with pytest.raises(RuntimeError, match=r"call `await tasks\.get\(…\)`\.$"):
+                tasks.sync.get(NO_TASK)
+
+
+async def test_what_is_no_text() -> None:
+    """A database may have ids, names and keys as another type, which is refused by the argument's name."""
+    async with task_stream() as tasks:
+        calls: dict[str, Callable[[Any], Awaitable[object]]] = {
+            "task_id": tasks.get,
+            "name": lambda value: tasks.start("child", name=value),
+            "idempotency_key": lambda value: tasks.start("child", idempotency_key=value),
+        }
+        for argument, call in calls.items():
+            with pytest.raises(TypeError, match=f"^The {argument} has to be text \\(str\\), not UUID$"):
+                await call(uuid4())
 
 
 def call_in_thread(call: Callable[[], object]) -> "tuple[threading.Thread, list[BaseException]]":

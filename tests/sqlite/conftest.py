@@ -23,7 +23,7 @@ def make(path: Path) -> Make:
     seen: list[object] = []
 
     def make(gate: asyncio.Event | None = None, **settings: object) -> TaskStream:
-        tasks = TaskStream(**{"database": str(path), **settings})  # type: ignore[arg-type]
+        tasks = TaskStream(**{"database": path, **settings})  # type: ignore[arg-type]
 
         @tasks.work
         async def steps(*, count: int = 3, wait: float = 0) -> AsyncIterator[Update | Output]:

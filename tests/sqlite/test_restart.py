@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,8 @@ async def test_a_copy_goes_on_elsewhere(make: Make, path: Path) -> None:
         task = await tasks.start("gated")
         await anext(tasks.follow(task.task_id, 1))
         copy = path.with_name("copy.db")
-        sqlite3.connect(path).execute(f"VACUUM INTO '{copy}'")
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"VACUUM INTO '{copy}'")
     async with make() as tasks:
         assert [event.id for event in await watch(tasks, task.task_id)] == [1, 2, 3]
     async with make(database=str(copy)) as tasks:
