@@ -156,7 +156,7 @@ class Journal:
         """Each second, and when it is due, sync the file, keep it small, and try what has failed."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):  # `wait_for` may lose a cancellation in Python 3.11
+                async with asyncio.timeout(LOOK_SECONDS):  # `wait_for` of 3.11 may lose a cancellation
                     await self._due.wait()
             self._due.clear()
             try:
