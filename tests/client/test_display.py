@@ -97,7 +97,7 @@ async def test_numbers_of_long_names(
     code, screen = await asyncio.to_thread(run_in_terminal, "multiple_task.py", *flags, columns=columns)
     assert code == 0
     last = without_colours(screen).splitlines()[-4:]
-    for number, line in enumerate(last[:3], 1):
+    for number, line in zip((1, 2, 3), last[:3], strict=True):
         assert re.match(rf"A.*{gap}.* {number} ", line), last
         assert "100 %" in line
     assert all(cell_len(line) < (columns or 80) for line in last)
