@@ -99,8 +99,8 @@ class Bars:
         table = Table.grid(
             Column(no_wrap=True),
             Column(ratio=1),
-            Column(no_wrap=True, min_width=5, justify="right"),
-            Column(no_wrap=True, min_width=8),
+            Column(min_width=5, justify="right"),
+            Column(min_width=8),
             padding=(0, 1),
         )
         # Narrower than the terminal: the ^C that it echoes must not begin a line of its own.

@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import islice
 
 from rich.cells import cell_len, set_cell_size
 from rich.filesize import pick_unit_and_suffix
@@ -62,7 +63,8 @@ def result_of(snapshot: SnapshotDict) -> str:
     """The result of a task as JSON on one line, or the beginning of it; empty if it has none."""
     if snapshot["status"] != "SUCCESS" or snapshot.get("data") is None:
         return ""
-    text = json.dumps(snapshot["data"], ensure_ascii=False, separators=(",", ":"))
+    pieces = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).iterencode(snapshot["data"])
+    text = "".join(islice(pieces, RESULT_CHARACTERS + 1))  # no piece is empty, and a row is drawn often
     return printable(text if len(text) <= RESULT_CHARACTERS else text[: RESULT_CHARACTERS - 1] + "…")
 
 

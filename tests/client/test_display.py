@@ -86,10 +86,11 @@ async def test_result_under_the_bar(client: str) -> None:
 
 @TERMINALS
 @pytest.mark.parametrize(
-    ("columns", "encoding", "gap"), [(30, "utf-8", "…"), (80, "ascii", r"\?"), (0, "latin-1", r"\?")]
+    ("columns", "cells", "encoding", "gap"),
+    [(20, 21, "utf-8", "…"), (30, 30, "utf-8", "…"), (80, 80, "ascii", r"\?"), (0, 80, "latin-1", r"\?")],
 )
 async def test_numbers_of_long_names(
-    monkeypatch: pytest.MonkeyPatch, server: Server, columns: int, encoding: str, gap: str
+    monkeypatch: pytest.MonkeyPatch, server: Server, columns: int, cells: int, encoding: str, gap: str
 ) -> None:
     """The longest name loses its middle, on any terminal: its number tells tasks apart."""
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
@@ -100,7 +101,7 @@ async def test_numbers_of_long_names(
     for number, line in zip((1, 2, 3), last[:3], strict=True):
         assert re.match(rf"A.*{gap}.* {number} ", line), last
         assert "100 %" in line
-    assert all(cell_len(line) < (columns or 80) for line in last)
+    assert all(cell_len(line) < cells for line in last)
 
 
 @TERMINALS
