@@ -56,12 +56,12 @@ class Terminal:
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # some runners pass on what the terminal sends too
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a runner may pass on a Ctrl-C that has come already
         try:
             code = self._end(error)
         except OSError as problem:  # of stderr: there is no place left to say so
             error, code = problem, PIPE_CLOSED if isinstance(problem, BrokenPipeError) else REFUSED
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python may have to wait for a thread
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # another may end it while Python waits for threads
         if isinstance(error, OSError):  # or Python would complain about what it could not write
             for stream in filter(None, (sys.stdout, sys.stderr)):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
