@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from rich.text import Text
@@ -53,9 +52,7 @@ class Terminal:
             signal.signal(signal.SIGTSTP, self._leave_terminal)
         return self
 
-    def __exit__(
-        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a runner may pass on a Ctrl-C that has come already
         try:
             code = self._end(error)
