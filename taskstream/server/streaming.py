@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from taskstream.http.stream import Stream
+from taskstream.http.stream import CONNECTION, Stream
 
 LAST_CHUNK = b"0\r\n\r\n"
 UNREAD_BYTES = 64 * 1024
@@ -68,6 +68,8 @@ class StreamingProtocol(HttpToolsProtocol):
         if response is not None and not response.response_complete:  # uvicorn looks at the last one only
             response.disconnected = True
             response.message_event.set()
+        if response is not None and response.scope is not None:
+            response.scope.pop(CONNECTION, None)  # type: ignore[misc]
         if stream is not None:
             stream.end("left")
         for timer in (self._deadline, self._unread):

@@ -553,12 +553,15 @@ async def test_a_closed_stream_leaves_no_garbage(cut: bool) -> None:
                 await client.until_count(b"id: 1\n", 1)
                 serving.append(1)
                 await client.until_count(b"id: %d\n" % serving.log.last_id, 1)
-                if cut:
-                    client.leave()
-                else:
-                    client.writer.close()
-                    await client.writer.wait_closed()
-            await serving.until_open(0)
+                without_stream = await serving.open("/hello")
+                await without_stream.until(HELLO)
+                for each in (client, without_stream):
+                    if cut:
+                        each.leave()
+                    else:
+                        each.writer.close()
+                        await each.writer.wait_closed()
+            await serving.until(lambda: not serving.server.server_state.connections)
             await asyncio.sleep(0.05)
             left = [type(each).__name__ for each in gc.get_objects() if type(each) in ours]
         finally:
