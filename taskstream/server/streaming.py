@@ -44,6 +44,8 @@ class StreamingProtocol(HttpToolsProtocol):
         if not response.response_started:
             return False
         self._stream = stream
+        if self.flow.write_paused:  # by the head: there was no stream to pause yet
+            stream.pause()
         stream.write = self.transport.write if self._chunked else self._write_content
         self._forget_request(response)
         self._read_ahead_bytes = 0

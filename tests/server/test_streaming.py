@@ -25,7 +25,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 import taskstream.http.response
 from taskstream.events import Kind
 from taskstream.http.response import LAYERS, StreamResponse, unwrapped
-from taskstream.http.stream import Stream
+from taskstream.http.stream import CONNECTION, Stream
 from taskstream.http.streams import Broadcast
 from taskstream.server.connection import PIPELINED_REQUESTS, Connection
 from taskstream.viewers import Follower
@@ -176,6 +176,30 @@ async def test_a_burst_larger_than_the_socket() -> None:
             assert each.ids[-1] == 302
         await serving.until_open(0)
         assert serving.streams.outcomes == {"ended": 3}
+
+
+async def test_a_head_that_fills_the_buffer() -> None:
+    """A stream that begins where the connection has almost enough to send waits with its first event."""
+    serving = Serving()
+
+    @serving.app.get("/large")
+    async def large(request: Request) -> str:
+        request.scope[CONNECTION].transport.set_write_buffer_limits(8_000_000)
+        return "x" * 4_000_000
+
+    @serving.app.get("/behind")
+    async def behind(request: Request) -> Response:
+        transport = request.scope[CONNECTION].transport
+        transport.set_write_buffer_limits(transport.get_write_buffer_size())
+        return StreamResponse(Follower(serving.log, 0), serving.streams, 0)
+
+    async with serving.serve():
+        client = await serving.open()
+        client.stop_reading()
+        client.send("/large", "/behind")
+        await serving.until_behind(1)
+        client.read_on()
+        await client.until_count(b"id: 1\n", 1)
 
 
 async def test_a_slow_reader_is_not_dropped() -> None:
