@@ -107,7 +107,9 @@ class StreamingProtocol(HttpToolsProtocol):
         if self._unread is not None:
             self._unread.cancel()
         unsent = self.transport.get_write_buffer_size()
-        if self._stream is None and unsent > max(0, before - UNREAD_BYTES):
+        # An answer that goes on while the client reads it may have more to send than before.
+        waiting = self._stream is None and (self.flow.write_paused or self._response.response_complete)
+        if waiting and unsent > max(0, before - UNREAD_BYTES):
             self.transport.abort()
         elif unsent:
             self._unread = self.loop.call_later(self.unread_seconds, self._watch_reader, unsent)
