@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 import taskstream.http.response
@@ -216,6 +216,26 @@ async def test_a_slow_reader_is_not_dropped() -> None:
         assert serving.streams.outcomes == {}
         client.leave()
         await serving.until_open(0)
+
+
+async def test_head() -> None:
+    """There is no body, whatever a layer has made of the method."""
+    serving = Serving()
+
+    def as_get(app: ASGIApp) -> ASGIApp:
+        async def call(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "method": "GET"}, receive, send)
+
+        return call
+
+    serving.app.add_middleware(as_get)
+    serving.append(1, last=True)
+    async with serving.serve():
+        client = await serving.open()
+        client.writer.write(b"HEAD /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.send("/hello")
+        assert b"id: " not in await client.until(HELLO)
+        await serving.until(lambda: serving.streams.outcomes == {"ended": 1})
 
 
 async def test_http_1_0() -> None:

@@ -107,9 +107,7 @@ async def test_an_answer_that_goes_on(serving: Serving) -> None:
         async def body() -> AsyncIterator[bytes]:
             while not connection.transport.get_write_buffer_size():
                 yield b"x" * 1000
-            connection._watch_reader(
-                UNREAD_BYTES
-            )  # as its timer does, of what it has found a minute before
+            connection._watch_reader(UNREAD_BYTES)  # as its timer does
             watched.set()
             yield b"x"
 
