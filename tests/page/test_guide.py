@@ -1,17 +1,17 @@
 """Every example of docs/browser.md, as it stands there."""
 
-import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.request import Request, urlopen
+from types import SimpleNamespace
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import note_requests
+from tests.support.browser import note_requests, start_task
 from tests.support.node import STATIC, bundle
 from tests.support.programs import ROOT, Server
 
@@ -58,12 +58,7 @@ def open_page(shop: Shop, page: Page) -> Callable[..., None]:
 
 def start(shop: Shop) -> str:
     """Start a countdown; its id."""
-    body = json.dumps({"start": 5}).encode()
-    with urlopen(
-        Request(f"{shop.url}/jobs/start-task", body, {"Content-Type": "application/json"})
-    ) as answer:
-        task_id: str = json.load(answer)["task_id"]
-    return task_id
+    return start_task(SimpleNamespace(url=f"{shop.url}/jobs"), start=5)
 
 
 def test_every_example_is_run() -> None:
