@@ -3,7 +3,7 @@
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI
@@ -20,6 +20,13 @@ class Colour(StrEnum):
 
     RED = "red"
     BLUE = "blue"
+
+
+class Size(Enum):
+    """Choices that are not text."""
+
+    SMALL = (640, 480)
+    LARGE = (1920, 1080)
 
 
 class Box(BaseModel):
@@ -65,6 +72,20 @@ async def hard_to_show(
 ) -> list[str]:
     """Say what it was given: values that an input of their type can't show, or that JavaScript rounds."""
     return [lines, secret.get_secret_value(), str(serial), str(number), str(at), str(zoned)]
+
+
+@tasks.work
+async def odd_defaults(
+    *,
+    moment: datetime = "now",  # type: ignore[assignment]  # as are the others that pydantic doesn't check
+    note: Annotated[str, Field(min_length=2**33, max_length=2**32 - 1)] = "x",
+    essay: Annotated[str, Field(max_length=sys.maxsize)] = "x",
+    size: Size = Size.LARGE,
+    mode: Literal["a", "b"] = None,  # type: ignore[assignment]  # noqa: RUF013
+    kind: Literal["a", "b"] = "c",  # type: ignore[assignment]
+) -> list[str]:
+    """Say what it was given, for which there is no field, or no choice."""
+    return [str(moment), note, essay, size.name, str(mode), kind]
 
 
 @tasks.work

@@ -159,11 +159,11 @@ function createControl(parameter) {
 /** @type {(parameter: Parameter, choices: [unknown, string][]) => HTMLSelectElement} */
 function createSelect({ schema, nullable }, choices) {
   const select = document.createElement("select");
-  if (nullable || !("default" in schema)) select.append(new Option("—", ""));
-  for (const [value, text] of choices) {
-    const isDefault = value === schema.default;
-    select.append(new Option(text, JSON.stringify(value), isDefault, isDefault));
-  }
+  const options = choices.map(([value, text]) => new Option(text, JSON.stringify(value)));
+  const initial = options.find(({ value }) => value === JSON.stringify(schema.default));
+  if (initial) initial.defaultSelected = true;
+  if (nullable || !initial) select.append(new Option("—", ""));
+  select.append(...options);
   return select;
 }
 
@@ -224,8 +224,8 @@ const FORMATS = {
  */
 function shownDefault(text, type) {
   if (type === "password") return "";
-  if (type !== "datetime-local" || text === "") return text;
   const date = new Date(text);
+  if (type !== "datetime-local" || Number.isNaN(date.getTime())) return text; // such as "now"
   return new Date(date.getTime() - 60_000 * date.getTimezoneOffset()).toISOString().slice(0, 19);
 }
 
@@ -239,8 +239,6 @@ function createText(parameter) {
   if (input instanceof HTMLInputElement && type.includes("time")) input.step = "1";
   if (hint) input.placeholder = hint;
   input.dir = "auto";
-  if (schema.minLength !== undefined) input.minLength = schema.minLength;
-  if (schema.maxLength !== undefined) input.maxLength = schema.maxLength;
   return input;
 }
 
