@@ -112,6 +112,21 @@ def test_work_that_says_nothing(speaker: Server, page: Page) -> None:
     expect(page.get_by_role("button", name="Output")).to_have_count(1)
 
 
+@pytest.mark.parametrize(("status", "count"), [(503, 1), (404, 0)])
+def test_who_can_not_tell_is_asked_again(speaker: Server, page: Page, status: int, count: int) -> None:
+    """Output of an ended task is offered once the server can tell of it; a 404 is an answer."""
+    page.route("**/stream?*", lambda route: route.fulfill(status=status))
+    page.clock.install()
+    page.goto(f"{speaker.url}/#{speak(speaker, ['a'])}")
+    expect_status(page, "Speech", "SUCCESS")
+    for rounds in (3, 20):
+        for _ in range(rounds):
+            page.clock.run_for(4_000)  # less than a question may take
+            page.evaluate("fetch('health')")  # what was asked has been answered
+        page.unroute("**/stream?*")
+    expect(page.get_by_role("button", name="Output: Speech")).to_have_count(count)
+
+
 @pytest.mark.slow
 def test_a_hidden_tab_and_a_closed_pane_let_go(page: Page) -> None:
     """The log has one connection, while it is open in a tab that is visible; it goes on without doubles."""

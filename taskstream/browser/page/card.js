@@ -81,9 +81,10 @@ export class Card {
     clearTimeout(this.#timer);
     const button = this.#find("show-output");
     if (!this.element.isConnected || !button.hidden) return;
-    const isLast = this.over && !isHidden();
-    if (!isHidden() && (await this.#said.ask())) button.hidden = false;
-    if (!button.hidden || isLast) return;
+    const isOver = this.over;
+    const hasSaid = isHidden() ? null : await this.#said.ask();
+    if (hasSaid) button.hidden = false;
+    if (hasSaid || (isOver && hasSaid === false)) return;
     this.#timer = setTimeout(() => this.#lookForOutput(), 1000 * this.#lookSeconds);
     this.#lookSeconds = Math.min(MAX_LOOK_SECONDS, 2 * this.#lookSeconds);
   }

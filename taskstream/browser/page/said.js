@@ -14,14 +14,16 @@ export class Said {
     this.request = { url: `${address}/stream` };
   }
 
-  /** Whether it has since the last time, as far as the server can tell. */
+  /** Whether it has since the last time; null if the server can't tell at the moment. */
   async ask() {
     const found = new AbortController();
     const onEvent = (/** @type {import("../source/parser.js").StreamEvent} */ { type }) => {
       if (type === "output") found.abort();
     };
     const how = { requests, limits, cursor: this.#cursor, waitSeconds: 0, inTurn: true, signal: found.signal };
-    await readStream(this.request, { ...how, onEvent, onOpen: () => undefined }).catch(() => undefined);
-    return found.signal.aborted;
+    const reading = readStream(this.request, { ...how, onEvent, onOpen: () => undefined });
+    const error = await reading.then(() => null, (error) => error);
+    if (found.signal.aborted) return true;
+    return error && !error.fatal ? null : false;
   }
 }
