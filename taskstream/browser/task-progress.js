@@ -16,8 +16,8 @@ const running = new Set();
 /** @type {ReturnType<typeof setInterval> | undefined} one for all of them */
 let clock;
 
-/** Whether one of the elements has announced that the connection is lost, which goes for all. */
-let isTroubleKnown = false;
+/** The trouble that one of the elements has announced, which goes for all. */
+let trouble = "";
 
 /**
  * The detail of each event.
@@ -35,7 +35,7 @@ const Base = /** @type {any} */ (globalThis.HTMLElement ?? class {});
  * snapshot in their detail, and `error`, with a TaskSourceError. The attribute `status` says how the task is.
  */
 export class TaskProgress extends Base {
-  static observedAttributes = ["src", "output"];
+  static observedAttributes = ["src", "output", "status"];
 
   /** @type {View | null} */
   #view = null;
@@ -140,6 +140,7 @@ export class TaskProgress extends Base {
   /** @param {string} name @param {string | null} before @param {string | null} after */
   attributeChangedCallback(name, before, after) {
     if (before === after) return;
+    if (name === "status") return this.#render(); // whoever merges new HTML into a page takes it away
     if (name === "src") this.#forget();
     this.#reopen();
   }
@@ -206,6 +207,7 @@ export class TaskProgress extends Base {
     const source = this.#source;
     this.#source = null;
     source?.close();
+    this.#view?.announce("");
     running.delete(this);
   }
 
@@ -221,12 +223,17 @@ export class TaskProgress extends Base {
 
   /** @param {{ state: string, problem: string }} state */
   #changeState({ state, problem }) {
-    if (state === "reconnecting" && !isTroubleKnown) this.#view?.announce(problem);
-    if (state === "reconnecting") isTroubleKnown = true;
-    if (state === "live") isTroubleKnown = false;
+    if (state === "reconnecting") this.#announceTrouble(problem);
+    if (state === "live" || state === "polling") this.#announceTrouble("");
     const isUnreachable = this.#refusal instanceof TaskSourceError && this.#refusal.code === "unreachable";
     if (state === "live" && isUnreachable) this.#refusal = null; // it can be reached again
     this.#render();
+  }
+
+  /** Announce trouble, or that there is none any more. @param {string} problem */
+  #announceTrouble(problem) {
+    if (problem === "" || problem !== trouble) this.#view?.announce(problem);
+    trouble = problem;
   }
 
   /** @type {Extract<TaskSourceOptions["headers"], Function>} */
@@ -264,6 +271,7 @@ export class TaskProgress extends Base {
     if (this.#isOver) return; // it was only the output that was wanted: the state of the source says why not
     this.#refusal = null;
     this.#error = error;
+    if (this.#snapshot) this.#announceTrouble(error.message);
     this.#render();
     this.dispatchEvent(new CustomEvent("error", { detail: error }));
   }
