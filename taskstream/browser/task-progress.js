@@ -49,6 +49,7 @@ export class TaskProgress extends Base {
   #isStale = false;
   #isOver = false;
   #isOutputOver = false;
+  #server = "";
   /** @type {Snapshot | null} */
   #snapshot = null;
   /** @type {TaskSourceError | null} */
@@ -193,6 +194,7 @@ export class TaskProgress extends Base {
     const options = { ...this.#options, headers, output: this.output };
     try {
       this.#source = new TaskSource(this.src, options);
+      this.#server = new URL(this.src, this.baseURI).origin;
     } catch (cause) {
       const { message } = /** @type {TypeError} */ (cause);
       return this.#lose(new TaskSourceError("refused", message, { cause }));
@@ -245,7 +247,7 @@ export class TaskProgress extends Base {
     const isFirst = this.#snapshot === null;
     if (!isNews(snapshot, this.#snapshot, false)) return; // told again by another connection
     this.#snapshot = snapshot;
-    noteTime(snapshot);
+    noteTime(snapshot, this.#server);
     if (hasEnded(snapshot)) {
       running.delete(this);
       this.#view?.transcript.show();
@@ -304,6 +306,7 @@ export class TaskProgress extends Base {
       cancelling: this.#cancelling !== null,
       showsOutput: this.output,
       hasTask: this.src !== "",
+      server: this.#server,
     };
   }
 
