@@ -153,6 +153,15 @@ def test_what_is_known_outlives_the_output(server: Server, page: Page, status: i
     expect(part(page, "problem").first).to_have_text("")
 
 
+def test_other_addresses_of_a_task(server: Server, page: Page) -> None:
+    """Where the answer to a start says that the task is, and all else that tells of it, shows it too."""
+    task_id = start_task(server, work="scraping", seconds=0)
+    paths = ("task-progress/{}", "task-status/{}/?a=b", "tasks/{}/stream")
+    tags = [f'<task-progress src="/{path.format(task_id)}"></task-progress>' for path in paths]
+    open_host_page(page, server, "".join(tags))
+    expect(part(page, "badge")).to_have_text(["Done"] * len(tags))
+
+
 @pytest.mark.parametrize(
     ("src", "words"),
     [
