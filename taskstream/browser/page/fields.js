@@ -134,19 +134,10 @@ const inJson = (typed) => String(/^-?\d+$/.test(typed) ? BigInt(typed) : Number(
 function createControl(parameter) {
   const { schema, nullable } = parameter;
   const choices = choicesOf(schema);
-  if (choices)
-    return createSelect(
-      parameter,
-      choices.map((each) => [each, String(each)]),
-    );
+  if (choices) return createSelect(parameter, choices, String);
   switch (schema.type) {
     case "boolean":
-      return nullable
-        ? createSelect(parameter, [
-            [true, "yes"],
-            [false, "no"],
-          ])
-        : createCheckbox(schema);
+      return nullable ? createSelect(parameter, [true, false], yesOrNo) : createCheckbox(schema);
     case "integer":
     case "number":
       return createNumber(parameter);
@@ -156,10 +147,17 @@ function createControl(parameter) {
   return createJson(schema);
 }
 
-/** @type {(parameter: Parameter, choices: [unknown, string][]) => HTMLSelectElement} */
-function createSelect({ schema, nullable }, choices) {
+/** @param {unknown} choice */
+const yesOrNo = (choice) => (choice ? "yes" : "no");
+
+/**
+ * @param {Parameter} parameter
+ * @param {unknown[]} choices
+ * @param {(choice: unknown) => string} textOf
+ */
+function createSelect({ schema, nullable }, choices, textOf) {
   const select = document.createElement("select");
-  const options = choices.map(([value, text]) => new Option(text, JSON.stringify(value)));
+  const options = choices.map((each) => new Option(textOf(each), JSON.stringify(each)));
   const initial = options.find(({ value }) => value === JSON.stringify(schema.default));
   if (initial) initial.defaultSelected = true;
   if (nullable || !initial) select.append(new Option("—", ""));
