@@ -69,23 +69,16 @@ async def hard_to_show(
     number: float = 0.1,
     at: time = time(12, 30, 15, 123456),
     zoned: time = time(12, 30, tzinfo=UTC),
-) -> list[str]:
-    """Say what it was given: values that an input of their type can't show, or that JavaScript rounds."""
-    return [lines, secret.get_secret_value(), str(serial), str(number), str(at), str(zoned)]
-
-
-@tasks.work
-async def odd_defaults(
-    *,
-    moment: datetime = "now",  # type: ignore[assignment]  # as are the others that pydantic doesn't check
-    note: Annotated[str, Field(min_length=2**33, max_length=2**32 - 1)] = "x",
-    essay: Annotated[str, Field(max_length=sys.maxsize)] = "x",
-    size: Size = Size.LARGE,
+    since: datetime = "now",  # type: ignore[assignment]  # pydantic checks no defaults
+    essay: Annotated[str, Field(min_length=0, max_length=2**32 - 1)] = "x",
+    note: Annotated[str, Field(max_length=sys.maxsize)] = "x",
+    resolution: Size = Size.LARGE,
     mode: Literal["a", "b"] = None,  # type: ignore[assignment]  # noqa: RUF013
     kind: Literal["a", "b"] = "c",  # type: ignore[assignment]
-) -> list[str]:
-    """Say what it was given, for which there is no field, or no choice."""
-    return [str(moment), note, essay, size.name, str(mode), kind]
+) -> list[object]:
+    """Say what it was given: values that an input of their type can't show, or that JavaScript rounds."""
+    shown = [lines, secret.get_secret_value(), str(serial), str(number), str(at), str(zoned)]
+    return [*shown, since, essay, note, resolution.name, mode, kind]
 
 
 @tasks.work
