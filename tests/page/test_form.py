@@ -177,7 +177,7 @@ def test_works_that_come_late(server: Server, page: Page) -> None:
 @pytest.mark.parametrize(
     ("status", "kind", "body", "words"),
     [
-        (200, "text/html", "<html>Who are you?", "The answer is not the server’s: sign in again"),
+        (200, "text/html", "<html>Who are you?", "The answer is not the server’s: is it time to sign in"),
         (422, "application/json", '{"detail": [{"field": "seconds"}]}', "The server answered 422"),
         (422, "application/json", '{"detail": []}', "The server answered 422"),
         (403, "application/json", '{"detail": "Not you."}', "Not you."),
