@@ -230,7 +230,7 @@ def test_a_terminal_s_commands_are_left_out(speaker: Server, page: Page) -> None
         "\x1b[1;31mred\x1b[0m \x1b]8;;http://a\x1b\\link\x1b]8;;\x07\n",
         "\x1b", "[3", "2mgreen\x1b[", "0m\r", "\n", "\x1b]0;ti", "tle\x1b", "\\no title\n",
         "\x1b(", "B\x1b[mplain\x1b)0 \x1b7text\x1b", "8\x1bM\n",
-        "\x1b]0;cut off\nx\n\x1b]0;cut", " off\ry\n",
+        "\x1b]0;cut off\nx\n\x1b]0;cut", " off\r", "y\n",
         "10 %\r20 %\r", "30 %\r\n", "<b>Bold</b> &amp;\n",
     ]  # fmt: skip
     log = open_speech(page, speaker, pieces, seconds=0.02)

@@ -7,7 +7,7 @@
 const ESCAPE_SEQUENCE = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\r\n]*(?:\x07|\x1b\\|(?=[\r\n]))|[ -/]*[0-~])/g;
 
 /** The end of a piece, where it may be cut off; one that is too long is none. */
-const INCOMPLETE = /(?:\r|\x1b(?:\[[0-?]{0,99}[ -/]{0,9}|\][^\x07\x1b\r\n]{0,2000}\x1b?|[ -/]{0,9}))$/;
+const INCOMPLETE = /(?:\r|\x1b(?:\[[0-?]{0,99}[ -/]{0,9}|\][^\x07\x1b\r\n]{0,2000}[\x1b\r]?|[ -/]{0,9}))$/;
 
 /** A terminal would go back and write over the line, as bars do; a page has a line for each. */
 const LINE_END = /\r*\n|\r+/g;
