@@ -44,7 +44,7 @@ const cards = new Map();
 
 /** Put a task on the list. What it is like, the stream will say. @param {string} id */
 function add(id) {
-  const actions = { remove: removeByHand, output: openOutput, wire: openWire, onOver: renderList };
+  const actions = { remove: removeByHand, output: toggle(output), wire: toggle(wire), onOver: renderList };
   const card = cards.get(id) ?? new Card(id, actions);
   if (cards.has(id)) return card;
   cards.set(id, card);
@@ -187,16 +187,10 @@ function clearOver() {
   element("tasks-heading").focus();
 }
 
-/** @param {Card} card @param {HTMLElement} opener */
-function openOutput(card, opener) {
-  if (output.card === card) output.close();
-  else output.open(card, opener);
-}
-
-/** @param {Card} card @param {HTMLElement} opener */
-function openWire(card, opener) {
-  if (wire.card === card) wire.close();
-  else wire.open(card, opener);
+/** What opens a pane for a card, or closes it. @param {OutputPane | Wire} pane */
+function toggle(pane) {
+  return (/** @type {Card} */ card, /** @type {HTMLElement} */ opener) =>
+    pane.card === card ? pane.close() : pane.open(card, opener);
 }
 
 /** Add the task of an address like `/#<task_id>`: one that was started in a terminal. */

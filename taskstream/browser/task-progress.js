@@ -16,8 +16,8 @@ const running = new Set();
 /** @type {ReturnType<typeof setInterval> | undefined} one for all of them */
 let clock;
 
-/** Whether one of the elements has announced that the connection is lost, which goes for all. */
-let isTroubleKnown = false;
+/** The trouble that one of the elements has announced, which goes for all. */
+let trouble = "";
 
 /**
  * The detail of each event.
@@ -35,7 +35,7 @@ const Base = /** @type {any} */ (globalThis.HTMLElement ?? class {});
  * snapshot in their detail, and `error`, with a TaskSourceError. The attribute `status` says how the task is.
  */
 export class TaskProgress extends Base {
-  static observedAttributes = ["src", "output"];
+  static observedAttributes = ["src", "output", "status"];
 
   /** @type {View | null} */
   #view = null;
@@ -49,6 +49,7 @@ export class TaskProgress extends Base {
   #isStale = false;
   #isOver = false;
   #isOutputOver = false;
+  #server = "";
   /** @type {Snapshot | null} */
   #snapshot = null;
   /** @type {TaskSourceError | null} */
@@ -140,6 +141,7 @@ export class TaskProgress extends Base {
   /** @param {string} name @param {string | null} before @param {string | null} after */
   attributeChangedCallback(name, before, after) {
     if (before === after) return;
+    if (name === "status") return this.#render(); // whoever merges new HTML into a page takes it away
     if (name === "src") this.#forget();
     this.#reopen();
   }
@@ -192,6 +194,7 @@ export class TaskProgress extends Base {
     const options = { ...this.#options, headers, output: this.output };
     try {
       this.#source = new TaskSource(this.src, options);
+      this.#server = new URL(this.src, this.baseURI).origin;
     } catch (cause) {
       const { message } = /** @type {TypeError} */ (cause);
       return this.#lose(new TaskSourceError("refused", message, { cause }));
@@ -206,6 +209,7 @@ export class TaskProgress extends Base {
     const source = this.#source;
     this.#source = null;
     source?.close();
+    this.#view?.announce("");
     running.delete(this);
   }
 
@@ -221,12 +225,17 @@ export class TaskProgress extends Base {
 
   /** @param {{ state: string, problem: string }} state */
   #changeState({ state, problem }) {
-    if (state === "reconnecting" && !isTroubleKnown) this.#view?.announce(problem);
-    if (state === "reconnecting") isTroubleKnown = true;
-    if (state === "live") isTroubleKnown = false;
+    if (state === "reconnecting") this.#announceTrouble(problem);
+    if (state === "live" || state === "polling") this.#announceTrouble("");
     const isUnreachable = this.#refusal instanceof TaskSourceError && this.#refusal.code === "unreachable";
     if (state === "live" && isUnreachable) this.#refusal = null; // it can be reached again
     this.#render();
+  }
+
+  /** Announce trouble, or that there is none any more. @param {string} problem */
+  #announceTrouble(problem) {
+    if (problem === "" || problem !== trouble) this.#view?.announce(problem);
+    trouble = problem;
   }
 
   /** @type {Extract<TaskSourceOptions["headers"], Function>} */
@@ -238,7 +247,7 @@ export class TaskProgress extends Base {
     const isFirst = this.#snapshot === null;
     if (!isNews(snapshot, this.#snapshot, false)) return; // told again by another connection
     this.#snapshot = snapshot;
-    noteTime(snapshot);
+    noteTime(snapshot, this.#server);
     if (hasEnded(snapshot)) {
       running.delete(this);
       this.#view?.transcript.show();
@@ -264,6 +273,7 @@ export class TaskProgress extends Base {
     if (this.#isOver) return; // it was only the output that was wanted: the state of the source says why not
     this.#refusal = null;
     this.#error = error;
+    if (this.#snapshot) this.#announceTrouble(error.message);
     this.#render();
     this.dispatchEvent(new CustomEvent("error", { detail: error }));
   }
@@ -296,6 +306,7 @@ export class TaskProgress extends Base {
       cancelling: this.#cancelling !== null,
       showsOutput: this.output,
       hasTask: this.src !== "",
+      server: this.#server,
     };
   }
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI
@@ -20,6 +20,13 @@ class Colour(StrEnum):
 
     RED = "red"
     BLUE = "blue"
+
+
+class Size(Enum):
+    """Choices that are not text."""
+
+    SMALL = (640, 480)
+    LARGE = (1920, 1080)
 
 
 class Box(BaseModel):
@@ -62,9 +69,16 @@ async def hard_to_show(
     number: float = 0.1,
     at: time = time(12, 30, 15, 123456),
     zoned: time = time(12, 30, tzinfo=UTC),
-) -> list[str]:
+    since: datetime = "now",  # type: ignore[assignment]  # pydantic checks no defaults
+    essay: Annotated[str, Field(min_length=0, max_length=2**32 - 1)] = "x",
+    note: Annotated[str, Field(max_length=sys.maxsize)] = "x",
+    resolution: Size = Size.LARGE,
+    mode: Literal["a", "b"] = None,  # type: ignore[assignment]  # noqa: RUF013
+    kind: Literal["a", "b"] = "c",  # type: ignore[assignment]
+) -> list[object]:
     """Say what it was given: values that an input of their type can't show, or that JavaScript rounds."""
-    return [lines, secret.get_secret_value(), str(serial), str(number), str(at), str(zoned)]
+    shown = [lines, secret.get_secret_value(), str(serial), str(number), str(at), str(zoned)]
+    return [*shown, since, essay, note, resolution.name, mode, kind]
 
 
 @tasks.work

@@ -1,7 +1,9 @@
 """`<task-progress>` in pages of other applications, under a strict policy."""
 
+import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
@@ -21,6 +23,21 @@ NOTE_EVENTS = """
       }, { capture: true });
     }
 """
+
+FROM_THE_LEFT = """each => {
+    const found = [];
+    const texts = document.createTreeWalker(each, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        for (let index = 0; index < texts.currentNode.length; index++) {
+            const range = new Range();
+            range.setStart(texts.currentNode, index);
+            range.setEnd(texts.currentNode, index + 1);
+            const { left, width } = range.getBoundingClientRect();
+            if (width > 0) found.push([left, range.toString()]);
+        }
+    }
+    return found.sort(([one], [other]) => one - other).map(([, character]) => character).join("");
+}"""
 
 
 def tag(task_id: str, attributes: str = "") -> str:
@@ -52,7 +69,9 @@ def test_a_task_from_its_start_to_its_end(server: Server, page: Page) -> None:
     expect(part(page, "time")).to_have_text("took 1 s")
     expect(part(page, "result")).to_have_text('{"pages":3,"quotes":30}')
     expect(part(page, "cancel")).to_be_hidden()
-    assert page.locator("task-progress").get_attribute("status") == "SUCCESS"
+    for change in ("removeAttribute('status')", "setAttribute('status', '')"):  # as when new HTML is merged
+        page.locator("task-progress").evaluate(f"each => each.{change}")
+        assert page.locator("task-progress").get_attribute("status") == "SUCCESS"
     seen = page.evaluate("seen")
     assert seen[-2:] == [["progress", "SUCCESS"], ["end", "SUCCESS"]]
     assert ["progress", "PROGRESS"] in seen
@@ -141,6 +160,15 @@ def test_what_is_known_outlives_the_output(server: Server, page: Page, status: i
     assert page.evaluate("seen.at(-1)") == ["end", "SUCCESS"]
     element.evaluate("each => each.output = false")
     expect(part(page, "problem").first).to_have_text("")
+
+
+def test_other_addresses_of_a_task(server: Server, page: Page) -> None:
+    """Where the answer to a start says that the task is, and all else that tells of it, shows it too."""
+    task_id = start_task(server, work="scraping", seconds=0)
+    paths = ("task-progress/{}", "task-status/{}/?a=b", "tasks/{}/stream")
+    tags = [f'<task-progress src="/{path.format(task_id)}"></task-progress>' for path in paths]
+    open_host_page(page, server, "".join(tags))
+    expect(part(page, "badge")).to_have_text(["Done"] * len(tags))
 
 
 @pytest.mark.parametrize(
@@ -266,6 +294,30 @@ def test_the_bar_grows_in_the_direction_of_the_script(server: Server, page: Page
         assert bar.evaluate(edge) == fill.evaluate(edge)
 
 
+def test_whose_clock_it_is(server: Server, page: Page) -> None:
+    """The time is that of the task's server, if another's is behind and if this computer's is put right."""
+
+    def tell(route: Route) -> None:
+        behind = timedelta(minutes=10 if "behind" in route.request.url else 0)
+        started, updated = (datetime.now(UTC) - behind - timedelta(seconds=seconds) for seconds in (5, 0))
+        task = {"task_id": "1", "started_at": started.isoformat(), "updated_at": updated.isoformat()}
+        body = f"data: {json.dumps(task | {'status': 'STARTED'})}\n\n"
+        allowed = {"Access-Control-Allow-Origin": "*"}
+        route.fulfill(body=body, content_type="text/event-stream", headers=allowed)
+
+    page.route(re.compile("^http://(right|behind).test/"), tell)
+    script = f"<script type='module' src='{server.url}/static/task-progress.js'></script>"
+    page.route("**/blank", lambda route: route.fulfill(body=script, content_type="text/html"))
+    page.goto(f"{server.url}/blank")
+    for name in ("right", "behind", "right/now", "behind/now"):
+        host, _, set_clock = name.partition("/")
+        if set_clock:
+            page.evaluate("const { now } = Date; Date.now = () => now() + 3600_000;")
+        src = f"http://{host}.test/{set_clock}/tasks/1"
+        page.evaluate("src => document.body.innerHTML = `<task-progress src='${src}'>`", src)
+        expect(part(page, "time")).to_have_text(re.compile(r"^\d+ s$"))
+
+
 def test_colours_motion_and_themes(server: Server, page: Page) -> None:
     """An element follows the page's colours, the wish for less motion, and the page's style sheet."""
     show_element(page, server, seconds=0)
@@ -369,6 +421,19 @@ def test_nothing_is_left_of_a_thousand(start_server: StartServer, page: Page) ->
     after = [round_of_a_hundred() for _ in range(10)][-1]
     assert after[0] <= before[0] + 100
     assert after[1] < before[1] + 300_000
+
+
+def test_names_in_another_script(server: Server, page: Page) -> None:
+    """What a task counts turns nothing around it, where one reads from the left and from the right."""
+    open_host_page(page, server, "<task-progress></task-progress>")
+    files = {"label": "Files", "done": 0, "total": 2}
+    document = {"label": "مستند", "done": 12, "total": None, "unit": "صفحة"}
+    page.evaluate(
+        "it => document.querySelector('task-progress').snapshot = it", {"steps": [files, document]}
+    )
+    assert part(page, "steps").evaluate(FROM_THE_LEFT) == "Files 0/2 › دنتسم 12 ةحفص"
+    page.evaluate("document.dir = 'rtl'")
+    assert part(page, "steps").evaluate(FROM_THE_LEFT) == "ةحفص 12 دنتسم › 0/2 Files"
 
 
 def test_what_is_counted(server: Server, page: Page) -> None:

@@ -111,6 +111,35 @@ def test_time_stands_still_while_nothing_is_known(page: Page, proxy: FaultProxy)
     expect(time).not_to_have_text(before)
 
 
+def test_what_is_announced_is_true(page: Page, proxy: FaultProxy) -> None:
+    """A screen reader finds why nothing comes, or ever will; until something does, or of another task."""
+    page.clock.install()
+    watch(page, proxy, name="Long", seconds=60)
+    element, announced = page.locator("task-progress"), page.get_by_role("status")
+    expect_part(page, "badge", "Running")
+    expect(announced).to_have_text("")
+    page.route("**/task-progress?*", lambda route: route.abort())
+    proxy.cut()
+    expect(announced).to_have_text("The server can’t be reached.")
+    page.unroute("**/task-progress?*")
+    page.clock.run_for(40_000)
+    expect(announced).to_have_text("")
+    page.route("**/task-progress?*", lambda route: route.fulfill(status=401))
+    proxy.cut()
+    page.clock.run_for(40_000)
+    expect(announced).to_have_text("The server wants to know who asks: sign in again.")
+    page.unroute("**/task-progress?*")
+    element.evaluate(
+        "(each, src) => each.src = src", f"/tasks/{start_task(proxy, name='Next', seconds=60)}"
+    )
+    expect_part(page, "badge", "Running")
+    expect(announced).to_have_text("")
+    page.get_by_role("button", name="Cancel").click()
+    expect(announced).to_have_text("Next: Cancelled")
+    element.evaluate("each => each.src = null")
+    expect(announced).to_have_text("")
+
+
 @pytest.mark.slow
 def test_seven_tabs(page: Page, lively_server: Server) -> None:
     """Six hidden tabs of a browser, which opens six connections, don't starve the seventh."""

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.browser import card, expect_status, submit
@@ -44,14 +45,18 @@ def test_only_what_was_changed_is_sent(every_field: Server, page: Page) -> None:
     page.goto(every_field.url)
     submit(page, work="hard_to_show", name="As it is")
     untouched = ["one\ntwo", "key", "9007199254740993", "0.1", "12:30:15.123456", "12:30:00+00:00"]
-    assert result(page, "As it is") == untouched
+    assert result(page, "As it is") == [*untouched, "now", "x", "x", "LARGE", None, "c"]
     expect(page.get_by_label("Lines")).to_have_value("one\ntwo")
     expect(page.get_by_label("Zoned")).to_have_value("12:30:00Z")
     for hidden in ("Secret", "Serial"):
         expect(page.get_by_label(hidden)).to_have_value("")
+    expect(page.get_by_label("Since")).to_have_value("now")
+    for label, choice in {"Resolution": "1920,1080", "Mode": "—", "Kind": "—"}.items():
+        expect(page.get_by_label(label).locator("option:checked")).to_have_text(choice)
+    page.get_by_label("Note").press_sequentially("y")
     submit(page, name="Typed", lines="1\n2", serial="-09007199254740995", number="-.5", zoned="12:30:15Z")
     typed = ["1\n2", "key", "-9007199254740995", "-0.5", "12:30:15.123456", "12:30:15+00:00"]
-    assert result(page, "Typed") == typed
+    assert result(page, "Typed") == [*typed, "now", "x", "yx", "LARGE", None, "c"]
 
 
 def test_every_kind_of_field(every_field: Server, page: Page) -> None:
@@ -101,7 +106,22 @@ def test_bounds_and_descriptions_are_those_of_the_schema(every_field: Server, pa
         whole.fill(value)
         assert whole.evaluate("field => field.checkValidity()") is good
     assert page.get_by_label("Number", exact=True).get_attribute("max") == "1"
-    assert page.get_by_label("Text", exact=True).get_attribute("maxlength") == "20"
+
+
+def test_bounds_of_text(every_field: Server, page: Page) -> None:
+    """Characters are counted as the server does, by which an emoji is one; too many are said to be."""
+    page.goto(every_field.url)
+    for label in ("Name", "Text"):
+        page.get_by_label(label, exact=True).fill("")
+        page.get_by_label(label, exact=True).press_sequentially("😀" * 20)
+    submit(page, whole=5)
+    assert result(page, "😀" * 20) == DEFAULTS | {"whole": 5, "text": "😀" * 20}
+    for label, most in {"Text": 20, "Name": 100}.items():
+        page.get_by_label(label, exact=True).fill("x" * (most + 1))
+        page.get_by_role("button", name="Start task").click()
+        expect(page.locator("#start-problem")).to_contain_text(f"{most} characters")
+        page.get_by_label(label, exact=True).fill("")
+    expect(page.locator("li.card")).to_have_count(1)
 
 
 def test_what_is_optional_says_so(every_field: Server, page: Page) -> None:
@@ -152,6 +172,25 @@ def test_works_that_come_late(server: Server, page: Page) -> None:
     submit(page, name="Late", seconds=0)
     expect_status(page, "Late", "SUCCESS")
     expect(page.locator("#works-problem")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "words"),
+    [
+        (200, "text/html", "<html>Who are you?", "The answer is not the server’s: is it time to sign in"),
+        (422, "application/json", '{"detail": [{"field": "seconds"}]}', "The server answered 422"),
+        (422, "application/json", '{"detail": []}', "The server answered 422"),
+        (403, "application/json", '{"detail": "Not you."}', "Not you."),
+    ],
+)
+def test_answers_of_others(
+    server: Server, page: Page, status: int, kind: str, body: str, words: str
+) -> None:
+    """What a guard or a proxy answers to a start is told in a sentence for people."""
+    page.route("**/start-task", lambda route: route.fulfill(status=status, content_type=kind, body=body))
+    page.goto(server.url)
+    submit(page, seconds=0)
+    expect(page.locator("#start-problem")).to_contain_text(words)
 
 
 def test_a_page_without_works(server: Server, page: Page) -> None:

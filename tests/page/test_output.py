@@ -112,6 +112,21 @@ def test_work_that_says_nothing(speaker: Server, page: Page) -> None:
     expect(page.get_by_role("button", name="Output")).to_have_count(1)
 
 
+@pytest.mark.parametrize(("status", "count"), [(503, 1), (404, 0)])
+def test_who_can_not_tell_is_asked_again(speaker: Server, page: Page, status: int, count: int) -> None:
+    """Output of an ended task is offered once the server can tell of it; a 404 is an answer."""
+    page.route("**/stream?*", lambda route: route.fulfill(status=status))
+    page.clock.install()
+    page.goto(f"{speaker.url}/#{speak(speaker, ['a'])}")
+    expect_status(page, "Speech", "SUCCESS")
+    for rounds in (3, 20):
+        for _ in range(rounds):
+            page.clock.run_for(4_000)  # less than a question may take
+            page.evaluate("fetch('health')")  # what was asked has been answered
+        page.unroute("**/stream?*")
+    expect(page.get_by_role("button", name="Output: Speech")).to_have_count(count)
+
+
 @pytest.mark.slow
 def test_a_hidden_tab_and_a_closed_pane_let_go(page: Page) -> None:
     """The log has one connection, while it is open in a tab that is visible; it goes on without doubles."""
@@ -215,12 +230,13 @@ def test_a_terminal_s_commands_are_left_out(speaker: Server, page: Page) -> None
         "\x1b[1;31mred\x1b[0m \x1b]8;;http://a\x1b\\link\x1b]8;;\x07\n",
         "\x1b", "[3", "2mgreen\x1b[", "0m\r", "\n", "\x1b]0;ti", "tle\x1b", "\\no title\n",
         "\x1b(", "B\x1b[mplain\x1b)0 \x1b7text\x1b", "8\x1bM\n",
+        "\x1b]0;cut off\nx\n\x1b]0;cut", " off\r", "y\n",
         "10 %\r20 %\r", "30 %\r\n", "<b>Bold</b> &amp;\n",
     ]  # fmt: skip
     log = open_speech(page, speaker, pieces, seconds=0.02)
     expect(page.locator(STATE)).to_have_text("Complete")
     assert log.inner_text() == (
-        "red link\ngreen\nno title\nplain text\n10 %\n20 %\n30 %\n<b>Bold</b> &amp;\n"
+        "red link\ngreen\nno title\nplain text\n\nx\n\ny\n10 %\n20 %\n30 %\n<b>Bold</b> &amp;\n"
     )
     expect(log.locator("b")).to_have_count(0)
 

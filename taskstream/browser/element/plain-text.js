@@ -1,13 +1,13 @@
 // Output as text for a page: without what a terminal would obey.
 
 /**
- * What sets a colour or moves the cursor (CSI), what names a window or an address (OSC), and what chooses a
- * character set, or is as short (ECMA-48, ECMA-35).
+ * What sets a colour or moves the cursor (CSI), what names a window or an address (OSC; one that nobody ends
+ * ends with its line), and what chooses a character set, or is as short (ECMA-48, ECMA-35).
  */
-const ESCAPE_SEQUENCE = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])/g;
+const ESCAPE_SEQUENCE = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\r\n]*(?:\x07|\x1b\\|(?=[\r\n]))|[ -/]*[0-~])/g;
 
 /** The end of a piece, where it may be cut off; one that is too long is none. */
-const INCOMPLETE = /(?:\r|\x1b(?:\[[0-?]{0,99}[ -/]{0,9}|\][^\x07\x1b]{0,2000}\x1b?|[ -/]{0,9}))$/;
+const INCOMPLETE = /(?:\r|\x1b(?:\[[0-?]{0,99}[ -/]{0,9}|\][^\x07\x1b\r\n]{0,2000}[\x1b\r]?|[ -/]{0,9}))$/;
 
 /** A terminal would go back and write over the line, as bars do; a page has a line for each. */
 const LINE_END = /\r*\n|\r+/g;

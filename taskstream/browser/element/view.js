@@ -18,6 +18,7 @@ import { NO_TASK, WAITING, inOneWord, inPath, inText, messageOf, timeInWords } f
  * @property {boolean} cancelling
  * @property {boolean} showsOutput
  * @property {boolean} hasTask whether there is an address
+ * @property {string} server whose clock the times are of
  */
 
 /**
@@ -48,7 +49,7 @@ function slot(name, ...children) {
 
 /**
  * Set those of the properties that are to change: what is set is laid out and read out anew, the same text too.
- * @template {Element} Target
+ * @template {Node} Target
  * @param {Target} element
  * @param {Partial<Target>} properties
  */
@@ -123,7 +124,6 @@ export class View {
     this.bar.ariaValueMin = "0";
     this.bar.ariaValueMax = "100";
     this.message.dir = "auto";
-    this.steps.dir = "auto";
     this.output.role = "log";
     this.output.ariaLabel = "Output";
     this.output.ariaLive = "off"; // it would be read out while it is written
@@ -157,8 +157,7 @@ export class View {
     const waiting = hasTask ? WAITING : NO_TASK;
     update(this.message, { textContent: snapshot ? messageOf(snapshot) : (error?.message ?? waiting) });
     update(this.track, { hidden: status === "FORGOTTEN" && snapshot === null });
-    const path = inPath(snapshot?.steps); // where it stopped, if it did
-    update(this.steps, { textContent: path, hidden: path === "" });
+    this.#renderSteps(inPath(snapshot?.steps)); // where it stopped, if it did
     this.#renderBar(name, snapshot?.progress, isMoving(snapshot));
     const result = status === "SUCCESS" ? (snapshot?.data ?? null) : null;
     update(this.result, { hidden: result === null, textContent: result === null ? "" : inText(result) });
@@ -170,6 +169,17 @@ export class View {
     update(this.refusal, { textContent: refusal });
     this.#renderCancel(name, error !== null || hasEnded(snapshot), cancelling, hasTask);
     this.renderTime(shown);
+  }
+
+  /** What is the task's, in any script, turns nothing around it. @param {string[]} pieces */
+  #renderSteps(pieces) {
+    const { steps } = this;
+    update(steps, { hidden: pieces.length === 0 });
+    while (steps.childNodes.length > pieces.length) steps.lastChild?.remove();
+    pieces.forEach((textContent, index) => {
+      const created = () => (index % 2 ? document.createElement("bdi") : new Text());
+      update(steps.childNodes[index] ?? steps.appendChild(created()), { textContent });
+    });
   }
 
   /** @param {string} name @param {number | undefined} progress @param {boolean} moving */
@@ -191,9 +201,9 @@ export class View {
   }
 
   /** @param {Shown} shown */
-  renderTime({ snapshot, error, state }) {
+  renderTime({ snapshot, error, state, server }) {
     if (state === "reconnecting" && !error) return; // what happens meanwhile nobody here knows
-    update(this.time, { textContent: error ? "" : timeInWords(snapshot, hasEnded(snapshot)) });
+    update(this.time, { textContent: error ? "" : timeInWords(snapshot, hasEnded(snapshot), server) });
   }
 
   /** Have it said by a screen reader. @param {string} text */

@@ -36,39 +36,49 @@ export function inText(data) {
 const NUMBER = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const BYTES = ["B", "kB", "MB", "GB", "TB", "PB"];
 
-/** Steps in one another, where there is more than one: Files 2/4 › Pages 3/5. @param {Step[]} steps */
-export const inPath = (steps = []) => (steps.length > 1 ? steps.map(inNumbers).join(" › ") : "");
+/**
+ * Steps in one another, where there is more than one: Files 2/4 › Pages 3/5. Every other piece is the task's.
+ * @param {Step[]} steps
+ */
+export const inPath = (steps = []) => (steps.length > 1 ? steps.flatMap(inNumbers) : []);
 
-/** How far one step is. @param {Step} step */
-function inNumbers({ label, done, total, unit = "" }) {
+/** How far one step is. @param {Step} step @param {number} index */
+function inNumbers({ label, done, total, unit = "" }, index) {
   const isBytes = unit === "B";
   let power = 0;
   while (isBytes && power < BYTES.length - 1 && (total ?? done) >= 1000 ** (power + 1)) power += 1;
   const [count, all] = [done, total].map((number) => NUMBER.format((number ?? 0) / 1000 ** power));
   const what = isBytes ? BYTES[power] : total === null ? unit : "";
-  return `${label} ${total === null ? count : `${count}/${all}`} ${what}`.trim();
+  return [index > 0 ? " › " : "", label, ` ${total === null ? count : `${count}/${all}`} `, what ?? ""];
 }
 
-/** By how much this computer's clock is ahead of the server's, in ms: no event came faster than it did. */
-let clockAhead = Infinity;
+/**
+ * By how much the page's clock, which nobody puts right, is ahead of that of each server, in ms: no event came
+ * faster than it did.
+ * @type {Map<string, number>}
+ */
+const clocksAhead = new Map();
 
-/** Compare the clocks. @param {Snapshot} snapshot */
-export function noteTime({ updated_at }) {
-  const ahead = Date.now() - Date.parse(updated_at);
-  if (ahead < clockAhead) clockAhead = ahead; // and not if there is no time
+/** Compare the clocks. @param {Snapshot} snapshot @param {string} server */
+export function noteTime({ updated_at }, server) {
+  const ahead = performance.now() - Date.parse(updated_at);
+  const known = clocksAhead.get(server) ?? Infinity;
+  if (ahead < known) clocksAhead.set(server, ahead); // and not if there is no time
 }
 
 /**
  * The time since the start, and until the end, where that can be known. It passes without events too.
  * @param {Snapshot | null} snapshot
  * @param {boolean} ended
+ * @param {string} server
  */
-export function timeInWords(snapshot, ended) {
+export function timeInWords(snapshot, ended, server) {
   if (!snapshot?.started_at) return "";
   const started = Date.parse(snapshot.started_at);
   const updated = Date.parse(snapshot.updated_at);
   if (ended) return `took ${duration(updated - started)}`;
-  const elapsed = Date.now() - clockAhead - started;
+  const ahead = clocksAhead.get(server) ?? performance.now() - updated; // no event has come yet
+  const elapsed = performance.now() - ahead - started;
   const { progress, steps = [] } = snapshot; // which stands still while an unknown number is counted
   if (progress === 0 || steps.some(({ total }) => total === null)) return duration(elapsed);
   const total = ((updated - started) * 100) / progress;

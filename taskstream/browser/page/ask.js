@@ -18,8 +18,9 @@ export async function ask(url, init) {
   }
   const answer = await response.json().catch(() => null); // a proxy answers in HTML
   if (response.ok && answer) return answer;
+  if (response.ok) throw new Error("The answer is not the server’s: is it time to sign in again?");
   const detail = answer?.detail;
-  if (Array.isArray(detail)) throw new Error(inWords(detail[0]));
+  if (Array.isArray(detail?.[0]?.loc)) throw new Error(inWords(detail[0]));
   throw new Error(typeof detail === "string" ? detail : `The server answered ${response.status}: try again.`);
 }
 

@@ -4,8 +4,11 @@
 /** @typedef {import("../task-source.js").Snapshot} Snapshot */
 
 import { isHidden } from "../source/page-life.js";
-import { Said } from "./said.js";
+import { Requests } from "../source/requests.js";
+import { readStream } from "../source/stream.js";
 
+const requests = new Requests({}, "same-origin");
+const limits = { firstByteSeconds: 5, muteSeconds: 45 };
 const COPIED_MILLISECONDS = 2000;
 const MAX_LOOK_SECONDS = 60;
 
@@ -16,7 +19,8 @@ export class Card {
   /** Whether no event will follow. */
   over = false;
 
-  #said;
+  /** How much of the task's own stream has been looked at. */
+  #cursor = { lastEventId: "", retryMilliseconds: 1000 };
   #lookSeconds = 1;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -35,7 +39,6 @@ export class Card {
     const clone = /** @type {DocumentFragment} */ (document.importNode(template.content, true));
     this.element = /** @type {HTMLElement} */ (clone.firstElementChild);
     this.progress = /** @type {TaskProgress} */ (this.element.querySelector("task-progress"));
-    this.#said = new Said(addressOf(id));
     this.#find("copy-id").title = id;
     this.#find("copy-id").addEventListener("click", () => this.#copyId());
     this.#find("remove").addEventListener("click", () => remove(this));
@@ -81,11 +84,26 @@ export class Card {
     clearTimeout(this.#timer);
     const button = this.#find("show-output");
     if (!this.element.isConnected || !button.hidden) return;
-    const isLast = this.over && !isHidden();
-    if (!isHidden() && (await this.#said.ask())) button.hidden = false;
-    if (!button.hidden || isLast) return;
+    const isOver = this.over;
+    const hasSaid = isHidden() ? null : await this.#hasSaid();
+    if (hasSaid) button.hidden = false;
+    if (hasSaid || (isOver && hasSaid === false)) return;
     this.#timer = setTimeout(() => this.#lookForOutput(), 1000 * this.#lookSeconds);
     this.#lookSeconds = Math.min(MAX_LOOK_SECONDS, 2 * this.#lookSeconds);
+  }
+
+  /** Whether the task has said anything since the last time; null if the server can't tell at the moment. */
+  async #hasSaid() {
+    const request = { url: `${addressOf(this.id)}/stream` };
+    const found = new AbortController();
+    const onEvent = (/** @type {import("../source/parser.js").StreamEvent} */ { type }) => {
+      if (type === "output") found.abort();
+    };
+    const how = { requests, limits, cursor: this.#cursor, waitSeconds: 0, inTurn: true, signal: found.signal };
+    const reading = readStream(request, { ...how, onEvent, onOpen: () => undefined });
+    const error = await reading.then(() => null, (error) => error);
+    if (found.signal.aborted) return true;
+    return error && !error.fatal ? null : false;
   }
 
   /** Copy the id; where a page may not, as over plain HTTP, show it, to be copied by hand. */
@@ -96,14 +114,12 @@ export class Card {
       () => true,
       () => false,
     );
-    button.textContent = isCopied ? "Copied" : this.id;
-    this.#label("copy-id");
-    if (isCopied) setTimeout(() => this.#offerCopy(), COPIED_MILLISECONDS);
-  }
-
-  #offerCopy() {
-    this.#find("copy-id").textContent = "Copy id";
-    this.#label("copy-id");
+    const say = (/** @type {string} */ text) => {
+      button.textContent = text;
+      this.#label("copy-id");
+    };
+    say(isCopied ? "Copied" : this.id);
+    if (isCopied) setTimeout(() => say("Copy id"), COPIED_MILLISECONDS);
   }
 
   /** @param {string} name @returns {HTMLElement} */

@@ -134,19 +134,10 @@ const inJson = (typed) => String(/^-?\d+$/.test(typed) ? BigInt(typed) : Number(
 function createControl(parameter) {
   const { schema, nullable } = parameter;
   const choices = choicesOf(schema);
-  if (choices)
-    return createSelect(
-      parameter,
-      choices.map((each) => [each, String(each)]),
-    );
+  if (choices) return createSelect(parameter, choices, String);
   switch (schema.type) {
     case "boolean":
-      return nullable
-        ? createSelect(parameter, [
-            [true, "yes"],
-            [false, "no"],
-          ])
-        : createCheckbox(schema);
+      return nullable ? createSelect(parameter, [true, false], yesOrNo) : createCheckbox(schema);
     case "integer":
     case "number":
       return createNumber(parameter);
@@ -156,14 +147,21 @@ function createControl(parameter) {
   return createJson(schema);
 }
 
-/** @type {(parameter: Parameter, choices: [unknown, string][]) => HTMLSelectElement} */
-function createSelect({ schema, nullable }, choices) {
+/** @param {unknown} choice */
+const yesOrNo = (choice) => (choice ? "yes" : "no");
+
+/**
+ * @param {Parameter} parameter
+ * @param {unknown[]} choices
+ * @param {(choice: unknown) => string} textOf
+ */
+function createSelect({ schema, nullable }, choices, textOf) {
   const select = document.createElement("select");
-  if (nullable || !("default" in schema)) select.append(new Option("—", ""));
-  for (const [value, text] of choices) {
-    const isDefault = value === schema.default;
-    select.append(new Option(text, JSON.stringify(value), isDefault, isDefault));
-  }
+  const options = choices.map((each) => new Option(textOf(each), JSON.stringify(each)));
+  const initial = options.find(({ value }) => value === JSON.stringify(schema.default));
+  if (initial) initial.defaultSelected = true;
+  if (nullable || !initial) select.append(new Option("—", ""));
+  select.append(...options);
   return select;
 }
 
@@ -224,8 +222,8 @@ const FORMATS = {
  */
 function shownDefault(text, type) {
   if (type === "password") return "";
-  if (type !== "datetime-local" || text === "") return text;
   const date = new Date(text);
+  if (type !== "datetime-local" || Number.isNaN(date.getTime())) return text; // such as "now"
   return new Date(date.getTime() - 60_000 * date.getTimezoneOffset()).toISOString().slice(0, 19);
 }
 
@@ -239,8 +237,6 @@ function createText(parameter) {
   if (input instanceof HTMLInputElement && type.includes("time")) input.step = "1";
   if (hint) input.placeholder = hint;
   input.dir = "auto";
-  if (schema.minLength !== undefined) input.minLength = schema.minLength;
-  if (schema.maxLength !== undefined) input.maxLength = schema.maxLength;
   return input;
 }
 

@@ -1,5 +1,8 @@
 // The addresses of a task: all that is asked of it is asked below the one that is given, with its query.
 
+/** What else the server's routes have of a task, such as the `Location` of its start. */
+const OF_TASK = /\/(?:tasks|task-progress|task-status)\/([^/]+)(?:\/stream)?$/;
+
 const AMONG_MANY = /^(.*\/)tasks\/[^/]+$/;
 
 export class Address {
@@ -9,7 +12,7 @@ export class Address {
       const base = globalThis.document?.baseURI ?? globalThis.location?.href;
       const { protocol, origin, pathname, search } = new URL(url, base);
       if (!/^https?:$/.test(protocol)) throw new TypeError(protocol);
-      this.path = origin + pathname.replace(/\/$/, "");
+      this.path = origin + pathname.replace(/\/$/, "").replace(OF_TASK, "/tasks/$1");
       this.query = search;
       this.id = decodeURIComponent(this.path.slice(this.path.lastIndexOf("/") + 1));
     } catch (cause) {
