@@ -64,6 +64,8 @@ export class Channel {
   #tasks = new Map();
   /** @type {string[]} the ids that the stream is about */
   #streamed = [];
+  /** Whether all that is read is the rest of a task that has ended. */
+  #isRest = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #places;
@@ -72,13 +74,14 @@ export class Channel {
   #unlisten;
 
   /**
-   * @param {string | undefined} many the address of the stream of many tasks, or none for one task's own
+   * @param {{ many?: string, stream: string }} addresses of the stream of many tasks, or else of one task's own
    * @param {import("./requests.js").Requests} requests
    * @param {ChannelOptions} options
    * @param {() => void} onEmpty called when nobody watches any more
    */
-  constructor(many, requests, options, onEmpty) {
+  constructor({ many, stream }, requests, options, onEmpty) {
     this.many = many;
+    this.stream = stream;
     this.options = options;
     this.onEmpty = onEmpty;
     this.limits = { ...options };
@@ -92,8 +95,7 @@ export class Channel {
       onFatal: (error) => this.#failed(error),
       onOver: () => this.#streamed.forEach((id) => this.#end(id)),
     });
-    this.#polling = new Polling(requests, (id) => this.#tasks.get(id)?.address.status ?? "", {
-      ids: () => this.#unfinished(),
+    this.#polling = new Polling(requests, this.#tasks, {
       onSnapshot: (id, snapshot) => this.#polled(id, snapshot),
       onError: (id, error) => this.#pollingFailed(id, error),
     });
@@ -167,23 +169,21 @@ export class Channel {
   #update() {
     this.#timer = undefined;
     for (const [id, { watchers }] of this.#tasks) if (watchers.size === 0) this.#tasks.delete(id);
-    const ids = this.#unfinished();
-    if (ids.length === 0) this.#stop("idle");
-    else if (isHidden()) this.#pause();
-    else if (!this.#stream.isRunning || this.#places.isFreeFor(this) || this.#isMore(ids)) this.#start(ids);
+    if (this.size === 0) this.#stop("idle");
+    else if (isHidden() && !this.#isRest) this.#pause();
+    else if (!this.#stream.isRunning || this.#places.isFreeFor(this) || this.#isMore()) this.#start();
     if (this.#tasks.size > 0) return;
     this.#unlisten();
     this.onEmpty();
   }
 
-  /** Whether one of them is not in the stream. @param {string[]} ids */
-  #isMore(ids) {
+  /** Whether the open stream lacks a task; one that isn't open yet asks for those of its moment. */
+  #isMore() {
     const streamed = new Set(this.#streamed);
-    return ids.some((id) => !streamed.has(id));
+    return this.#stream.isOpen && this.#unfinished().some((id) => !streamed.has(id));
   }
 
-  /** @param {string[]} ids */
-  #start(ids) {
+  #start() {
     if (this.state === "paused") this.#polling.stop();
     // With a longer list, a live connection stays live: it would only flicker.
     if (this.state === "idle" || this.state === "paused") this.#setState("connecting");
@@ -191,15 +191,19 @@ export class Channel {
     if (!hasPlace) this.#setState("polling");
     const isAskable = this.many || this.options.output; // a stream of the application's own may not know `wait`
     if (!hasPlace && !isAskable) return this.#polling.start(this.options.pollSeconds, 0);
-    this.#streamed = ids;
-    const [own] = this.#tasks.values();
-    if (this.many) this.#stream.start(requestForMany(this.many, ids), { resume: false, hasPlace });
-    else if (own) this.#stream.start({ url: own.address.stream }, { resume: true, hasPlace });
+    this.#stream.start(() => this.#request(), { resume: !this.many, hasPlace });
+  }
+
+  /** What asks for all that is to be streamed at the moment. */
+  #request() {
+    this.#streamed = this.#unfinished();
+    return this.many ? requestForMany(this.many, this.#streamed) : { url: this.stream };
   }
 
   /** Read what is left of a task that has ended, which no proxy holds back: that stream ends at once. */
   #streamRest() {
-    if (this.limits.firstByteSeconds === this.limits.muteSeconds) return;
+    if (this.#isRest) return;
+    this.#isRest = true;
     this.limits.firstByteSeconds = this.limits.muteSeconds;
     this.#stop("connecting");
     this.#update();
@@ -214,10 +218,9 @@ export class Channel {
   }
 
   #pause() {
-    if (this.state === "paused") return;
-    this.#stop("paused");
-    const wishes = this.#watchers().flatMap(({ hiddenPollSeconds }) => hiddenPollSeconds || []);
-    if (wishes.length > 0) this.#polling.start(Math.min(...wishes), Math.min(...wishes));
+    if (this.state !== "paused") this.#stop("paused");
+    const seconds = Math.min(...this.#watchers().map(({ hiddenPollSeconds }) => hiddenPollSeconds || Infinity));
+    this.#polling.start(seconds, seconds);
   }
 
   #pageChanged() {
@@ -232,6 +235,7 @@ export class Channel {
     this.#polling.stop();
     const isHeldBack = !isStream && !this.#places.isWaiting(this);
     this.#setState(isStream ? "live" : "polling", isHeldBack ? heldBack() : null);
+    if (this.#isMore()) this.#schedule();
   }
 
   /** @param {StreamEvent} event */

@@ -94,7 +94,9 @@ export class Requests {
       const headers = { Accept: "application/json" };
       const response = await this.send(url, { method, headers }, watchdog);
       if (!response.ok) throw await refusal(response);
-      return await response.json();
+      const answer = JSON.parse((await response.text()) || "null");
+      if (method !== "POST" && !(answer instanceof Object)) throw new TypeError("Expected a snapshot.");
+      return answer;
     } catch (cause) {
       if (watchdog.reason || cause instanceof TaskSourceError) throw watchdog.reason ?? cause;
       throw new TaskSourceError("unavailable", "The answer is not the server’s: is a proxy in between?", {
