@@ -9,8 +9,8 @@ export function complete(snapshot: Snapshot): Snapshot;
  */
 export function isMoving(snapshot: Snapshot | null): boolean;
 /**
- * Whether a snapshot says something new: progress and status decide, and time if they are the same. One that
- * was asked for may be older than what a stream has told meanwhile, and a server that lags behind may repeat
+ * Whether a snapshot says something new: progress and status decide, time if they are the same, and then what
+ * it says. One that was asked for may be older than what a stream has told meanwhile, and a server that lags behind may repeat
  * itself.
  * @param {Snapshot} next
  * @param {Snapshot | null} previous

@@ -707,6 +707,7 @@ for (const [name, before, after, isShown] of [
   ["an earlier status, later", {}, { status: "STARTED", updated_at: "2026-01-31T12:00:06Z" }, false],
   ["less progress, later", {}, { progress: 5, updated_at: "2026-01-31T12:00:06Z" }, false],
   ["other words, later", {}, { updated_at: "2026-01-31T12:00:06Z" }, true],
+  ["other words, in the same second", {}, {}, true],
   ["other words, of a server that lags behind", {}, { updated_at: "2026-01-31T12:00:04Z" }, false],
   ["other words, by a clock that was set back", {}, { updated_at: "2026-01-31T11:00:00Z" }, true],
 ]) {
