@@ -364,6 +364,26 @@ test("a stream without a byte for too long is given up, heartbeats keep it", asy
   clearInterval(timer);
 });
 
+for (const [name, headers] of Object.entries({
+  "an object": { Token: "x" },
+  "a Headers": new Headers({ Token: "x" }),
+  pairs: [["Token", "x"]],
+})) {
+  test(`headers are what fetch takes, or a function that gives it: ${name}`, async () => {
+    server.answer = ({ response, headers: { token } }) => stream(response, event({ ...success(), message: token })).end();
+    for (const each of [headers, () => headers]) assert.equal((await end(watch(server.task(), { headers: each }))).message, "x");
+  });
+}
+
+for (const headers of [{ Name: "Łukasz" }, { "A name": "x" }, [["Token"]], "Token", async () => ({ Token: "x\ny" })]) {
+  test(`headers that can't be sent are refused, in words: ${JSON.stringify(headers)}`, async () => {
+    const { code, message } = await error(watch(server.task(), { headers }));
+    assert.equal(code, "refused");
+    assert.match(message, /^These headers can’t be sent: ./);
+    assert.equal(server.requests.length, 0);
+  });
+}
+
 test("headers that a function gives are asked for again after a 401, once", async () => {
   let token = "old";
   const renewals = [];
