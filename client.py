@@ -34,7 +34,7 @@ async def start_task(
             ) as response:
                 body = await read_beginning(response)
                 return protocol.read_answer(url, response.status, response.headers, body)
-        except (*NETWORK_ERRORS, protocol.Unavailable) as error:
+        except (EventSourceError, *NETWORK_ERRORS) as error:
             seconds = retrying.start_failed(error)
         await asyncio.sleep(seconds)
 
@@ -49,7 +49,7 @@ async def watch_task(
     """The snapshots of a task, each of them once, up to its last one; `on_output` gets its output."""
     url = protocol.server_url(url)
     retrying = retrying or Retrying(url)
-    cursor = Cursor(url, retrying, on_output)
+    cursor = Cursor(retrying, on_output)
     address = f"{url}/task-progress/{quote(task_id, safe='')}"
     async with aclosing(watch_stream(session, address, retrying)) as events:
         async for event in events:

@@ -35,9 +35,7 @@ def start_task(
             ) as response:
                 body = read_beginning(response, protocol.ANSWER_SECONDS)
                 return protocol.read_answer(url, response.status_code, response.headers, body)
-        except EventSourceError as error:
-            raise protocol.WrongServer(url) from error
-        except (*NETWORK_ERRORS, protocol.Unavailable) as error:
+        except (EventSourceError, *NETWORK_ERRORS) as error:
             seconds = retrying.start_failed(error)
         time.sleep(seconds)
 
@@ -52,7 +50,7 @@ def watch_task(
     """The snapshots of a task, each of them once, up to its last one; `on_output` gets its output."""
     url = protocol.server_url(url)
     retrying = retrying or Retrying(url)
-    cursor = Cursor(url, retrying, on_output)
+    cursor = Cursor(retrying, on_output)
     address = f"{url}/task-progress/{quote(task_id, safe='')}"
     with closing(watch_stream(session, address, retrying)) as events:
         for event in events:

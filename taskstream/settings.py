@@ -36,9 +36,13 @@ class Settings(BaseModel, extra="forbid", frozen=True):
         if redis_url is None:
             return None
         RedisDsn(redis_url)
-        database = urlsplit(redis_url).path.strip("/")
-        if database and not (database.isascii() and database.isdigit()):
+        url = urlsplit(redis_url)
+        if not redis_url.startswith(f"{url.scheme}:"):
+            raise ValueError("it begins with redis:// or rediss://, in small letters")
+        if not re.fullmatch("(/[0-9]*)?", url.path):
             raise ValueError("the path has to be the number of a database, such as /0")
+        if not re.fullmatch("(ssl_[^&]*(&|$))*", url.query):  # nothing else is known to both
+            raise ValueError("behind the ? there can be only what begins with ssl_")
         if not (find_spec("celery") and find_spec("redis")):
             raise ValueError(
                 "first run `pip install -r requirements-redis.txt`, or install taskstream with its extra "

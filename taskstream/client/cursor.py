@@ -10,32 +10,27 @@ from taskstream.client.retrying import Retrying
 class Cursor:
     """The last event that a viewer has seen; what comes again, it does not show again."""
 
-    def __init__(
-        self, url: str, retrying: Retrying, on_output: Callable[[str], object] | None = None
-    ) -> None:
+    def __init__(self, retrying: Retrying, on_output: Callable[[str], object] | None = None) -> None:
         """`on_output` is called with each piece of the task's output; without it, output is skipped."""
         self.finished = False
         self._number = 0
         self._lost = 0
-        self._url = url
         self._retrying = retrying
         self._on_output = on_output
 
     def advance(self, event_type: str, last_event_id: str, data: str) -> SnapshotDict | None:
         """Move on to an event; its snapshot, if it is new and has one: output and `lost` have none."""
-        if event_type == "lost":
-            if self._on_output:
-                self._report_lost(data)
-            return None
+        if event_type == "lost" and self._on_output:
+            self._report_lost(data)
         is_snapshot = event_type == "message"
         if not (is_snapshot or last_event_id):
             return None
         if not (last_event_id.isascii() and last_event_id.isdigit()):
-            raise WrongServer(self._url)
+            raise WrongServer(self._retrying.url)
         number = int(last_event_id[:20])
         if number <= self._number:
             return None
-        snapshot = protocol.read_snapshot(self._url, data) if is_snapshot else None
+        snapshot = protocol.read_snapshot(self._retrying.url, data) if is_snapshot else None
         self._number = number
         self._retrying.received_event()
         self.finished = snapshot is not None and snapshot["status"] in protocol.ENDED
@@ -44,7 +39,7 @@ class Cursor:
                 case {"text": str(text)}:
                     self._on_output(text)
                 case _:
-                    raise WrongServer(self._url)
+                    raise WrongServer(self._retrying.url)
         return snapshot
 
     def _report_lost(self, data: str) -> None:
@@ -56,4 +51,4 @@ class Cursor:
                 if count > 0:
                     self._retrying.on_lost(count)
             case _:
-                raise WrongServer(self._url)
+                raise WrongServer(self._retrying.url)

@@ -86,7 +86,7 @@ class EventSource:
         self.read_timeout = read_timeout
         self._max_event_bytes = max_event_bytes
         self._on_comment = on_comment
-        self._comment_error: Exception | None = None
+        self._handing_over = False
         self._on_error = on_error or (lambda _: None)
 
     @asynccontextmanager
@@ -96,7 +96,7 @@ class EventSource:
         Raises `EventSourceError`, or one of the `NETWORK_ERRORS`: `TimeoutError` when there is no answer
         within `open_timeout` seconds.
         """
-        self.ready_state = ReadyState.CONNECTING
+        self.ready_state, self._handing_over = ReadyState.CONNECTING, False
         try:
             async with asyncio.timeout(open_timeout):
                 response = await self._request()
@@ -117,7 +117,7 @@ class EventSource:
                         async for event in events:
                             yield event
                 except NETWORK_ERRORS as error:
-                    if error is self._comment_error:
+                    if self._handing_over:  # it is of `on_comment`
                         raise
                     network_error = error
                 self.ready_state = ReadyState.CONNECTING  # "reestablish the connection"
@@ -155,27 +155,20 @@ class EventSource:
     async def _events(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Event, None]:
         # The standard starts each connection with an empty id; browsers keep the one they have, so that
         # events without an id don't make them forget where they were. So do we.
-        parser = Parser(self.last_event_id, self._max_event_bytes, self._on_comment and self._comment)
+        parser = Parser(self.last_event_id, self._max_event_bytes, self._on_comment)
         while True:
             async with asyncio.timeout(self.read_timeout):  # of our own: what decodes to nothing is silence
                 chunk = await response.content.readany()
             if not chunk:
                 return
+            self._handing_over = True
             for event in chain(parser.parse(chunk), [None]):  # also what stands behind the last event
                 self.last_event_id = parser.last_event_id
                 if parser.reconnection_seconds is not None:
                     self.reconnection_seconds = parser.reconnection_seconds
                 if event:
                     yield event
-
-    def _comment(self, text: str) -> None:
-        """Call `on_comment`, whose errors are no network's."""
-        assert self._on_comment is not None
-        try:
-            self._on_comment(text)
-        except Exception as error:
-            self._comment_error = error
-            raise
+            self._handing_over = False
 
 
 async def read_beginning(response: aiohttp.ClientResponse) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
-from taskstream.client.errors import retry_after
+from taskstream.client.errors import StatusError, retry_after
 
 SnapshotDict = dict[str, Any]
 """A task at one moment, as the server describes it."""
@@ -64,16 +64,6 @@ class WrongPath(Rejected):
     """The server has no tasks at this path."""
 
 
-class Unavailable(Exception):
-    """A start has failed for now: the same may be accepted later."""
-
-    def __init__(self, rejected: Rejected, why: str, retry_seconds: float = 0) -> None:
-        """`rejected` is what to raise if it stays so, `retry_seconds` how long the server asks to wait."""
-        super().__init__(why)
-        self.rejected = rejected
-        self.retry_seconds = retry_seconds
-
-
 def server_url(text: str) -> str:
     """The address that a person means: `localhost:8000`, `:8000`, or that of the page, with its `#task`.
 
@@ -116,15 +106,13 @@ def read_snapshot(url: str, text: str | bytes) -> SnapshotDict:
 
 
 def read_answer(url: str, status: int, headers: Mapping[str, str], body: bytes) -> SnapshotDict:
-    """The snapshot in the answer to a start. Raises `Rejected`, or `Unavailable` if that may pass."""
-    if status in BUSY:
-        raise Unavailable(rejection(url, status, body), f"status {status}", retry_after(headers))
+    """The snapshot in the answer to a start. Raises `Rejected`, or what `Retrying.start_failed` takes."""
     if 300 <= status < 400 and (address := headers.get("Location", "").removesuffix("/start-task")):
         raise Rejected(f"The server at {url} redirects to {address[:200]}: give that as --url.")
     if status != 200:
-        raise rejection(url, status, body)
+        raise StatusError(f"Expected status 200, got {status}.", status, body, retry_after(headers))
     if not body:  # http.client takes a head that was cut off for a whole one
-        raise Unavailable(WrongServer(url), "the connection broke")
+        raise ConnectionError("The head of the answer was cut off.")
     return read_snapshot(url, body)
 
 

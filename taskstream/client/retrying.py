@@ -7,7 +7,7 @@ from collections.abc import Callable
 from taskstream.client import protocol
 from taskstream.client.errors import TIMED_OUT, EventSourceError, EventTooLarge, is_unreachable, reason
 from taskstream.client.parser import parse_retry
-from taskstream.client.protocol import BUSY, NoServer, Unavailable, Unreachable, rejection
+from taskstream.client.protocol import BUSY, NoServer, Unreachable, WrongServer, rejection
 
 SILENCE_SECONDS = 45
 """A stream that is silent for so long is dead: the server's heartbeat would have come three times."""
@@ -52,7 +52,7 @@ class Retrying:
         self.retry_seconds = RETRY_SECONDS
         self.shortest_wait_seconds = SHORTEST_WAIT_SECONDS
         self.on_lost = on_lost
-        self._url = url
+        self.url = url
         self._seconds = seconds
         self._notify = notify
         self._notified = False
@@ -112,55 +112,50 @@ class Retrying:
     def disconnected(self, error: Exception | None, retry_seconds: float) -> float:
         """A connection has ended, or failed: seconds until the next one.
 
-        Raises `Rejected` if another would not help, `Unreachable` when it is too late.
+        Raises `Rejected` if another would not help, or when it is too late and the server says why; else
+        `Unreachable`.
         """
-        match error:
-            case None:
-                why = "the stream ended"
-            case EventSourceError(status=int(status)) if status in BUSY:
-                why, retry_seconds = f"status {status}", max(error.retry_seconds, retry_seconds)
-            case EventTooLarge():
-                limit = f"more than {protocol.EVENT_BYTES >> 20} MiB"
-                raise protocol.Rejected(f"The server at {self._url} sends an event of {limit}.")
-            case EventSourceError():
-                raise rejection(self._url, error.status, error.body)
-            case _:
-                why = reason(error)
-        if self._probing and why == TIMED_OUT:
-            return self._change()
-        self._probing = False
         now = time.monotonic()
-        waited = now - self._asked_at > 0.9 * self._poll_seconds
+        took = now - self._asked_at
+        is_mute = error is not None and reason(error) == TIMED_OUT and took > 0.9 * FIRST_BYTE_SECONDS
+        if self._probing and is_mute:  # a stream that has begun gets more time
+            self._end_connection(silent=True)
+            if not self._heard:
+                self._stream_at = now + STREAM_AGAIN_SECONDS
+                if not self._held_back:
+                    seconds = FIRST_BYTE_SECONDS
+                    self._notify(f"No byte for {seconds} s, as if a proxy held the stream back: polling")
+                self._held_back = True
+            return 0
+        self._probing = False
+        waited = took > 0.9 * self._poll_seconds
         if error is None and self._poll_seconds and (waited or self._received_event):
             self._tries, self._connected_at, self._deadline = 0, None, now + self._seconds
             return max(retry_seconds, PAUSE_SECONDS)
-        return self._try_again(why, retry_seconds, "Reconnecting")
+        return self._try_again(error, retry_seconds, "Reconnecting")
 
     def start_failed(self, error: Exception) -> float:
         """A start has no answer, or none yet: seconds until it is sent again, with the same key.
 
-        Raises `NoServer` at once if nothing listens there, `Rejected` if the server stays busy.
+        Raises the same, and `NoServer` at once if nothing listens there.
         """
-        if isinstance(error, Unavailable):
-            try:
-                wait = max(error.retry_seconds, self.retry_seconds)
-                return self._try_again(str(error), wait, "Trying again")
-            except Unreachable:
-                raise error.rejected from None
         if self._tries == 0 and is_unreachable(error):
-            raise NoServer(f"No answer from {self._url} ({reason(error)}).") from error
-        return self._try_again(reason(error), self.retry_seconds, "Trying again")
+            raise NoServer(f"No answer from {self.url} ({reason(error)}).") from error
+        return self._try_again(error, self.retry_seconds, "Trying again")
 
-    def _change(self) -> float:
-        """Nothing has come for too long: take more time for a slow stream, else change to `?wait=`."""
-        self._end_connection(silent=True)
-        if not self._heard:
-            self._stream_at = time.monotonic() + STREAM_AGAIN_SECONDS
-            if not self._held_back:
-                seconds = FIRST_BYTE_SECONDS
-                self._notify(f"No byte for {seconds} s, as if a proxy held the stream back: polling")
-            self._held_back = True
-        return 0
+    def _why(self, error: Exception | None) -> str:
+        """Why there is no connection, in words. Raises `Rejected` if another would not help."""
+        match error:
+            case None:
+                return "the stream ended"
+            case EventSourceError(status=int(status)) if status in BUSY:
+                return f"status {status}"
+            case EventTooLarge():
+                limit = f"more than {protocol.EVENT_BYTES >> 20} MiB"
+                raise protocol.Rejected(f"The server at {self.url} sends an event of {limit}.")
+            case EventSourceError():
+                raise rejection(self.url, error.status, error.body)
+        return reason(error)
 
     def _end_connection(self, *, silent: bool) -> None:
         """Count the seconds without a connection anew, if there was one that was of use."""
@@ -171,13 +166,19 @@ class Retrying:
             self._deadline = now + self._seconds if was_alive else self._deadline + passed
             self._connected_at = None
 
-    def _try_again(self, why: str, retry_seconds: float, doing: str) -> float:
-        """There is no connection: seconds until the next try. Raises `Unreachable` when it is too late."""
+    def _try_again(self, error: Exception | None, retry_seconds: float, doing: str) -> float:
+        """There is no connection: seconds until the next try. Raises `ServerError` when it is too late."""
+        why, refusal = self._why(error), None
+        if isinstance(error, EventSourceError):
+            retry_seconds = max(error.retry_seconds, retry_seconds)
+            refusal = rejection(self.url, error.status, error.body)
         self._end_connection(silent=why == TIMED_OUT)
         left = self._deadline - time.monotonic()
         if left < 0.001:  # waiting to the very end may leave a rounding error
+            if refusal and not isinstance(refusal, WrongServer):  # which it isn't: a proxy has no words
+                raise refusal
             raise Unreachable(
-                f"Gave up after {self._seconds:.15g} s without a connection to {self._url} ({why})."
+                f"Gave up after {self._seconds:.15g} s without a connection to {self.url} ({why})."
             )
         if not self._notified:
             self._notify(f"{doing} ({why}) for up to {self._seconds:.15g} s")

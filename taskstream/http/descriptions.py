@@ -49,7 +49,7 @@ def add_descriptions(router: APIRouter, tasks: "TaskStream") -> None:
         return Response(described(*tasks.works.public.values()), media_type="application/json")
 
     @router.head("/health", include_in_schema=False)
-    @router.get("/health", response_model=Health, responses=openapi.UNAVAILABLE)
+    @router.get("/health", response_model=Health)
     async def health() -> Response:
         """Answer the state of the server."""
         total, running = await tasks.registry.count()

@@ -24,35 +24,34 @@ def header(name: str, kind: str, description: str) -> Schema:
     return {"headers": {name: {"description": description, "schema": {"type": kind}}}}
 
 
-def error(status: int, description: str, headers: Schema | None = None) -> Answers:
+def error(status: int, description: str, **more: object) -> Answers:
     """An answer with this status and a `Detail`."""
-    return {status: {"description": description, "model": Detail, **(headers or {})}}
+    return {status: {"description": description, "model": Detail, **more}}
 
 
+ALLOW = header("Allow", "string", "Which methods those are")
+CODINGS = header("Accept-Encoding", "string", "Which codings are read")
 RETRY_AFTER = header("Retry-After", "integer", "Seconds to wait")
+EVERYWHERE: Answers = {
+    **error(405, "This path is for other methods", **ALLOW),
+    **error(503, "No place is free, or the back end is out of reach", **RETRY_AFTER),
+}
 NOT_FOUND = error(404, "No task has this id")
-METHOD = error(405, "This path is for other methods", header("Allow", "string", "Which methods those are"))
-BUSY = error(503, "No place is free", RETRY_AFTER)
-UNAVAILABLE = error(503, "The back end is out of reach", RETRY_AFTER)
 INVALID: Answers = {
     422: {
         "description": "The request is invalid: `loc` names the field",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}},
     }
 }
-METRICS: Answers = {
-    200: {"description": "Prometheus' text format", "content": {"text/plain": {}}},
-    **UNAVAILABLE,
-}
+METRICS: Answers = {200: {"description": "Prometheus' text format", "content": {"text/plain": {}}}}
 BODY: Answers = {
     **error(400, "The body was cut off"),
     **error(408, "The body took too long"),
     **error(413, "The body is too large"),
-    **error(415, "The body is encoded", header("Accept-Encoding", "string", "Which codings are read")),
+    **error(415, "The body is encoded", **CODINGS),
     **INVALID,
 }
-START: Answers = {200: header("Location", "string", "Where the stream of the task is"), **BODY, **BUSY}
-STATUS = NOT_FOUND | UNAVAILABLE
+START: Answers = {200: header("Location", "string", "Where the stream of the task is"), **BODY}
 
 
 def stream(events: str) -> Answers:
@@ -64,7 +63,6 @@ def stream(events: str) -> Answers:
         },
         204: {"description": "Last-Event-ID names the last event: nothing more will come"},
         **INVALID,
-        **BUSY,
     }
 
 

@@ -1,15 +1,11 @@
 """The web page and its files, and what a browser may do with them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from fastapi.staticfiles import StaticFiles
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-
-if TYPE_CHECKING:
-    from taskstream.http.task_stream import TaskStream
 
 STATIC = Path(__file__).parent.parent / "browser"
 HEADERS = {
@@ -35,20 +31,21 @@ async def static(request: Request) -> Response:
     return response
 
 
-def add_page(router: APIRouter, tasks: "TaskStream") -> None:
-    """The routes of the page, unless there is none, and of the files."""
-    if tasks.page:
+def add_page(router: APIRouter, *, lists_tasks: bool) -> None:
+    """The route of the page."""
 
-        @router.api_route("/", methods=["GET", "HEAD"], response_class=Response, include_in_schema=False)
-        async def show_page(request: Request) -> Response:
-            """The page; `Link` says where the documentation is, and the list of tasks, if they are."""
-            docs = getattr(request.app, "docs_url", None)
-            links = [f'<{from_root(request)}{docs.lstrip("/")}>; rel="service-doc"'] if docs else []
-            links += ['<tasks>; rel="collection"'] if tasks.scoped else []
-            headers = HEADERS | ({"Link": ", ".join(links)} if links else {})
-            return FileResponse(STATIC / "index.html", media_type="text/html", headers=headers)
+    @router.api_route("/", methods=["GET", "HEAD"], response_class=Response, include_in_schema=False)
+    async def show_page(request: Request) -> Response:
+        """The page; `Link` says where the documentation is, and the list of tasks, if they are."""
+        docs = getattr(request.app, "docs_url", None)
+        links = [f'<{from_root(request)}{docs.lstrip("/")}>; rel="service-doc"'] if docs else []
+        links += ['<tasks>; rel="collection"'] if lists_tasks else []
+        headers = HEADERS | ({"Link": ", ".join(links)} if links else {})
+        return FileResponse(STATIC / "index.html", media_type="text/html", headers=headers)
 
-    # Not a route of FastAPI's: dependencies must not guard it, as a script tag sends no header.
+
+def add_files(router: APIRouter) -> None:
+    """The route of the files, which no dependencies guard: a script tag sends no header."""
     router.add_route("/static/{path:path}", static, methods=["GET", "HEAD"], include_in_schema=False)
 
 

@@ -10,7 +10,7 @@ from types import FunctionType
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import SendTimeoutError
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from taskstream.http.stream import CONNECTION, Stream, StreamConnection
 from taskstream.http.streams import Streams
@@ -78,14 +78,11 @@ class StreamResponse(EventSourceResponse):
         try:
             if connection:
                 stream = Stream(self._viewer, connection, self._retry, self._streams)
-                if await connection.attach(stream, send(head)):
-                    outcome = None  # the place is the stream's now
-                    if self.background is not None:
-                        await self.background()
-                    return
-                send = partial(send_body, send)
-            await super().__call__(scope, receive, send)
-            outcome = self._viewer.outcome or "left"
+                attached = await connection.attach(stream, send(head))
+                outcome = None if attached else "left"  # the place is the stream's now
+            else:
+                await super().__call__(scope, receive, send)
+                outcome = self._viewer.outcome or "left"
         except SendTimeoutError:
             outcome = "stalled"
         except (asyncio.CancelledError, OSError):
@@ -93,13 +90,15 @@ class StreamResponse(EventSourceResponse):
             raise
         finally:
             if outcome:
-                self._streams.free_place(outcome)
+                self._streams.outcomes[outcome] += 1
                 self._viewer.release()
+        if connection and self.background is not None:
+            await self.background()
 
     def _connection(self, scope: Scope, send: Send) -> StreamConnection | None:
         """The connection, if it offers itself, and nobody before it could want to see bodies."""
         connection: StreamConnection | None = scope.get(CONNECTION)
-        if connection is None or self._polled:
+        if connection is None or self._polled or scope["method"] == "HEAD":
             return None
         innermost = unwrapped(send)
         owned = connection.owns(innermost)
@@ -118,12 +117,6 @@ class StreamResponse(EventSourceResponse):
         sse-starlette would end the stream when any server of this process has ever been told to stop.
         """
         await asyncio.Event().wait()
-
-
-async def send_body(send: Send, message: Message) -> None:
-    """Send a message, but not the head, which has been sent."""
-    if message["type"] != "http.response.start":
-        await send(message)
 
 
 def unwrapped(send: object) -> object:

@@ -17,12 +17,13 @@ from taskstream.events import Snapshot, TaskStatus
 from taskstream.http import openapi, page
 from taskstream.http.bodies import StartTaskBodies, TaskIds, read_body
 from taskstream.http.descriptions import add_descriptions
-from taskstream.http.scopes import SCOPE, dependencies_of
+from taskstream.http.scopes import SCOPE, dependency_of
 
 if TYPE_CHECKING:
     from taskstream.http.task_stream import TaskStream
 
 START = "/start-task"
+JSON = "application/json"
 Options = dict[str, Any]
 
 TaskIdQuery = Annotated[list[str], Query(alias="task_id", min_length=1, max_length=100)]
@@ -30,12 +31,6 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 
 looked_up = attrgetter("dependencies", "query_params", "header_params", "cookie_params", "body_params")
 """What of a `Dependant` FastAPI finds out for each request."""
-
-
-class JsonResponse(Response):
-    """JSON that is encoded already."""
-
-    media_type = "application/json"
 
 
 class TaskRoute(APIRoute):
@@ -97,14 +92,17 @@ def uncached(error: HTTPException) -> HTTPException:
 
 def create_router(tasks: "TaskStream") -> APIRouter:
     """A router with all routes, and the lifespan, of a `TaskStream`."""
-    router = APIRouter(route_class=TaskRoute, lifespan=tasks.lifespan, responses=openapi.METHOD)
-    router.dependencies = dependencies_of(tasks)
+    router = APIRouter(route_class=TaskRoute, lifespan=tasks.lifespan, responses=openapi.EVERYWHERE)
+    if tasks.scope is not None:
+        router.dependencies = [dependency_of(tasks.scope)]
     add_start(router, tasks)
     add_streams(router, tasks)
     add_status(router, tasks)
     router.dependencies = []  # what follows is nobody's
     add_descriptions(router, tasks)
-    page.add_page(router, tasks)
+    if tasks.page:
+        page.add_page(router, lists_tasks=tasks.scoped)
+    page.add_files(router)
     router.route_class = APIRoute  # for what others may add
     return router
 
@@ -126,7 +124,7 @@ def add_start(router: APIRouter, tasks: "TaskStream") -> None:
         # Servers put the root path before the path, proxies that strip it leave it away.
         prefix = quote((path if path.startswith(f"{root}/") else root + path).removesuffix(START))
         headers = {"Location": f"{prefix}/task-progress/{task.task_id}"}
-        return JsonResponse(task.log.latest, headers=headers)
+        return Response(task.log.latest, headers=headers, media_type=JSON)
 
 
 def add_streams(router: APIRouter, tasks: "TaskStream") -> None:
@@ -157,33 +155,34 @@ def add_status(router: APIRouter, tasks: "TaskStream") -> None:
 
     @router.head("/tasks/{task_id}", include_in_schema=False)
     @router.head("/task-status/{task_id}", include_in_schema=False)
-    @router.get("/tasks/{task_id}", name="task", response_model=Snapshot, responses=openapi.STATUS)
-    @router.get("/task-status/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
+    @router.get("/tasks/{task_id}", name="task", response_model=Snapshot, responses=openapi.NOT_FOUND)
+    @router.get("/task-status/{task_id}", response_model=Snapshot, responses=openapi.NOT_FOUND)
     async def task_status(request: Request, task_id: str) -> Response:
         """Answer the latest snapshot of a task."""
-        return JsonResponse((await tasks.find(task_id, scope_of(tasks, request))).log.latest)
+        task = await tasks.find(task_id, scope_of(tasks, request))
+        return Response(task.log.latest, media_type=JSON)
 
     @router.post(
-        "/tasks/{task_id}/cancel", name="task_cancel", response_model=Snapshot, responses=openapi.STATUS
+        "/tasks/{task_id}/cancel", name="task_cancel", response_model=Snapshot, responses=openapi.NOT_FOUND
     )
-    @router.post("/cancel-task/{task_id}", response_model=Snapshot, responses=openapi.STATUS)
+    @router.post("/cancel-task/{task_id}", response_model=Snapshot, responses=openapi.NOT_FOUND)
     async def cancel_task(request: Request, task_id: str) -> Response:
         """Ask a task to stop, and answer its snapshot; one that has ended stays as it is."""
         task = await tasks.find(task_id, scope_of(tasks, request))
         await tasks.registry.cancel(task)
-        return JsonResponse(task.log.latest)
+        return Response(task.log.latest, media_type=JSON)
 
     if not tasks.scoped:
         return  # ids are what one has to know
 
     @router.head("/tasks", include_in_schema=False)
-    @router.get("/tasks", response_model=list[Snapshot], responses=openapi.UNAVAILABLE)
+    @router.get("/tasks", response_model=list[Snapshot])
     async def list_tasks(
         request: Request, status: TaskStatus | None = None, limit: Limit = 100
     ) -> Response:
         """List the latest snapshots of one's own tasks, the newest task first."""
         snapshots = await tasks.registry.list(scope_of(tasks, request), status, limit)
-        return JsonResponse(b"[%b]" % b",".join(snapshots))
+        return Response(b"[%b]" % b",".join(snapshots), media_type=JSON)
 
 
 def scope_of(tasks: "TaskStream", request: Request) -> str | None:

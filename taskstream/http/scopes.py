@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
 from fastapi.dependencies.utils import get_dependant
@@ -11,34 +11,27 @@ from fastapi.params import Depends as Dependency
 from taskstream.errors import NO_STORE
 from taskstream.running import check_scope
 
-if TYPE_CHECKING:
-    from taskstream.http.task_stream import TaskStream
-
 SCOPE = "taskstream.scope"
 """Where in the ASGI scope of a request it stands whose that is."""
 
 logger = logging.getLogger(__name__)
 
 
-def dependencies_of(tasks: "TaskStream") -> list[Dependency]:
-    """What the routes depend on that start and find tasks. Raises `TypeError` for what can't be that.
+def dependency_of(scope: Callable[..., Any]) -> Dependency:
+    """What the routes depend on that start and find tasks. Raises `TypeError` for what can't be a scope.
 
     It is asked by `function`, so that nothing that it holds stays open as long as a stream.
     """
-    if tasks.scope is None:
-        return []
-    refuse_unfit(tasks.scope)
+    refuse_unfit(scope)
 
-    async def ask(
-        request: Request, answer: Annotated[object, Depends(tasks.scope, scope="function")]
-    ) -> None:
+    async def ask(request: Request, answer: Annotated[object, Depends(scope, scope="function")]) -> None:
         try:
             request.scope[SCOPE] = check_scope(answer)  # FastAPI holds nothing to its annotation
         except ValueError as error:
             logger.error("A request was refused, because of what the scope of a TaskStream said: %s", error)  # noqa: TRY400 - a sentence
             raise HTTPException(403, "It isn't known whose request this is.", NO_STORE) from None
 
-    return [Depends(ask, scope="function")]
+    return Dependency(ask, scope="function")
 
 
 def refuse_unfit(dependency: Callable[..., Any]) -> None:

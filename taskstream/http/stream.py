@@ -7,6 +7,7 @@ fast as the connection takes it. The cursor of the viewer is all that it needs t
 
 import logging
 import math
+from asyncio import Transport
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -29,15 +30,13 @@ logger = logging.getLogger(__name__)
 class StreamConnection(Protocol):
     """What a connection does for a stream: `taskstream.server` has one."""
 
-    @property
-    def unsent_bytes(self) -> int:
-        """How much it still has to send."""
+    transport: Transport
 
     def owns(self, send: object) -> bool:
         """Whether this is the `send` of the response that is under way, with nothing around it."""
 
     async def attach(self, stream: "Stream", head: Awaitable[None]) -> bool:
-        """Let the head be sent; make the body the stream's business, if what arrives allows it.
+        """Let the head be sent, and make the body the stream's business, unless the client has left before.
 
         Then `stream.write` writes to the connection, and the stream has begun. It is paused whenever the
         connection has more to send than it should.
@@ -45,9 +44,6 @@ class StreamConnection(Protocol):
 
     def finish(self) -> None:
         """End the response; the connection may serve others."""
-
-    def abort(self) -> None:
-        """End the connection at once."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -109,42 +105,36 @@ class Stream(Writer):
         except Exception:  # noqa: BLE001 - it is logged, and the other streams are served
             self.fail()
 
-    def check(self, now: float, ping_seconds: float, stall_seconds: float) -> None:
+    def check(self, now: float) -> None:
         """Break a silence that has lasted for too long; give up on a viewer that has stopped reading."""
-        connection = self.connection
+        silence = now - self.active_at
         if self.closed:
             return
         try:
             if self.paused:
-                if connection.unsent_bytes < self._unsent:
-                    self._unsent, self.active_at = connection.unsent_bytes, now
-                elif now - self.active_at >= stall_seconds:
-                    self._cut("stalled")
-            elif now - self.active_at >= ping_seconds:
+                unsent = self.connection.transport.get_write_buffer_size()
+                if unsent < self._unsent:
+                    self._unsent, self.active_at = unsent, now
+                elif silence >= self._streams.stall_seconds:
+                    self.end("stalled")
+            elif silence >= self._streams.ping_seconds:
                 self.write(PING)
                 self.active_at = now
         except Exception:  # noqa: BLE001 - it is logged, and the other streams are checked
             self.fail()
 
-    def end(self, outcome: Outcome) -> None:
-        """End the response."""
-        if not self.closed:
-            self.connection.finish()
-            self.close(outcome)
-
     def fail(self) -> None:
-        """Log the exception that is being handled, and end the connection: the viewer may come back."""
+        """Log the exception that is being handled, and cut the connection: the viewer may come back."""
         logger.exception("A stream failed.")
-        self._cut("failed")
+        self.end("failed")
 
-    def close(self, outcome: Outcome) -> None:
-        """Write nothing any more: it has come to an end, or its viewer has left."""
-        if not self.closed:
-            self.closed = True
-            self.up_to_date = False
-            self._streams.remove(self, outcome)
-
-    def _cut(self, outcome: Outcome) -> None:
-        if not self.closed:
-            self.close(outcome)
-            self.connection.abort()
+    def end(self, outcome: Outcome) -> None:
+        """Write nothing any more: the response ends well, or the connection is cut, or is gone."""
+        if self.closed:
+            return
+        if outcome in ("ended", "stopped"):
+            self.connection.finish()
+        elif outcome != "left":
+            self.connection.transport.abort()
+        self.closed, self.up_to_date = True, False
+        self._streams.remove(self, outcome)

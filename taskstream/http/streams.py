@@ -27,9 +27,9 @@ class Streams:
     ) -> None:
         self.ping_seconds = ping_seconds
         self.stall_seconds = stall_seconds
-        self.open = self.opened = 0
-        """How many streams there are, and have been."""
+        self.opened = 0
         self.outcomes: Counter[Outcome] = Counter()
+        """How those have ended that are open no more."""
         self.events = 0
         """Events delivered: one that goes to ten viewers counts ten times."""
         self.bytes = 0
@@ -42,21 +42,20 @@ class Streams:
         self._broadcasts: dict[Log, Broadcast] = {}
 
     @property
+    def open(self) -> int:
+        """How many streams have a place."""
+        return self.opened - self.outcomes.total()
+
+    @property
     def behind(self) -> int:
         """How many streams wait for their connections to take more."""
         return sum(stream.paused for stream in self._attached)
 
     def take_place(self) -> None:
-        """Count one more stream. Raises `StreamsFull`."""
+        """Count one more stream, until its outcome is counted. Raises `StreamsFull`."""
         if self.open >= self._limit:
             raise StreamsFull(f"All {self._limit} streams are taken: try again later.")
-        self.open += 1
         self.opened += 1
-
-    def free_place(self, outcome: Outcome) -> None:
-        """Count one stream less."""
-        self.open -= 1
-        self.outcomes[outcome] += 1
 
     def add(self, stream: Stream) -> None:
         """Have a stream written to together with the others of its logs."""
@@ -68,7 +67,7 @@ class Streams:
             self._broadcasts[log].streams.add(stream)
 
     def remove(self, stream: Stream, outcome: Outcome) -> None:
-        """Free the place of a stream that is closed."""
+        """Count the outcome of a stream that is closed, which frees its place."""
         self._attached.remove(stream)
         for log in stream.viewer.logs:
             broadcast = self._broadcasts[log]
@@ -76,7 +75,7 @@ class Streams:
             if not broadcast.streams:
                 log.listeners.discard(broadcast.resume)
                 del self._broadcasts[log]
-        self.free_place(outcome)
+        self.outcomes[outcome] += 1
 
     async def watch(self) -> None:
         """Break every silence and drop who has stopped reading, for ever: one timer for all streams."""
@@ -84,7 +83,7 @@ class Streams:
             await asyncio.sleep(min(self.ping_seconds, self.stall_seconds) / 4)
             now = self.now()
             for number, stream in enumerate(list(self._attached), 1):
-                stream.check(now, self.ping_seconds, self.stall_seconds)
+                stream.check(now)
                 if number % SLICE == 0:
                     await asyncio.sleep(0)
 

@@ -73,12 +73,6 @@ class TaskStream(Tasks):
         """
         return cast("Celery", LazyCelery(self))
 
-    @property
-    def streams(self) -> Streams:
-        """The open streams. Raises `RuntimeError` unless this runs."""
-        _ = self.registry
-        return self._streams
-
     async def stream(
         self,
         request: Request,
@@ -134,7 +128,7 @@ class TaskStream(Tasks):
         """Open the registry and the streams; let the viewers go when the server stops."""
         settings = self.settings
         self._stopping = False
-        self._streams = Streams(settings.max_streams, settings.ping_seconds, settings.stall_seconds)
+        self.streams = Streams(settings.max_streams, settings.ping_seconds, settings.stall_seconds)
         async with super()._run() as registry:
             if registry.backend == "memory":
                 warn_of_many()
@@ -144,7 +138,7 @@ class TaskStream(Tasks):
                 if stopping:
                     registry.release_viewers()
 
-            watching = asyncio.create_task(self._streams.watch())
+            watching = asyncio.create_task(self.streams.watch())
             # The end of the lifespan comes too late for this: it waits for the streams to end.
             with on_server_stop(release_viewers) as self._stop_hook:
                 try:

@@ -95,6 +95,8 @@ class Connection(StreamingProtocol):
 
     def on_headers_complete(self) -> None:
         """A head is complete: what follows is the application's business."""
+        # RFC 9110, section 5.5: space at its end is no part of a value, which httptools doesn't know.
+        self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
         if refusal := self._find_refusal():
             self._refuse(*refusal)
             raise HttpParserError  # it stops the parser
@@ -115,15 +117,10 @@ class Connection(StreamingProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request, unless it is there already."""
         super().on_response_complete()
-        if self.transport.is_closing():
-            self._set_deadline(self.unread_seconds, self.transport.abort)
-        elif self.cycle.response_complete:
+        if self.transport.get_write_buffer_size():
+            self._watch_reader()
+        if not self.transport.is_closing() and self.cycle.response_complete:
             self._set_deadline(HEAD_SECONDS, self._too_slow)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """End an idle connection."""
-        super().timeout_keep_alive_handler()
-        self._set_deadline(self.unread_seconds, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's one message says no more
         """Refuse what isn't HTTP."""

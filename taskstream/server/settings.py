@@ -12,10 +12,15 @@ from taskstream.backends import check_database
 from taskstream.settings import Settings, SettingsKeywords, shown
 
 NAMES = {
-    "cors_origins": (r"(\*|null|[a-z][a-z0-9+.-]*://[^/\s]*)?", "https://example.com, without a path"),
-    "allowed_hosts": (r"(\*|[^*/:\s]+|\[?([0-9a-f.]*:){2,}[0-9a-f.]*\]?)?", "example.com, without a port"),
+    "cors_origins": (r"\*|null|[a-z][a-z0-9+.-]*://[^/\s]*", "https://example.com, without a path"),
+    "allowed_hosts": (r"\*|[^*/:\s]+|\[?([0-9a-f.]*:){2,}[0-9a-f.]*\]?", "example.com, without a port"),
 }
 """What each of several names has to be, and an example."""
+
+
+def split(names: str | None) -> list[str]:
+    """The names between the commas."""
+    return [name.strip() for name in (names or "").split(",") if name.strip()]
 
 
 class ServerSettings(BaseSettings, Settings):
@@ -52,20 +57,20 @@ class ServerSettings(BaseSettings, Settings):
     def check_names(cls, names: str | None, info: ValidationInfo) -> str | None:
         """What a browser can send: anything else would never match."""
         pattern, like = NAMES[str(info.field_name)]
-        for name in (names or "").split(","):
-            if not re.fullmatch(pattern, name.strip(), re.IGNORECASE):
-                raise ValueError(f"{name.strip()!r} is not like {like}")
+        for name in split(names):
+            if not re.fullmatch(pattern, name, re.IGNORECASE):
+                raise ValueError(f"{name!r} is not like {like}")
         return names
 
     @property
     def hosts(self) -> list[str]:
         """The names to answer under as a list."""
-        return [name.strip() for name in (self.allowed_hosts or "").split(",") if name.strip()]
+        return split(self.allowed_hosts)
 
     @property
     def origins(self) -> list[str]:
         """The origins as a list."""
-        return [origin.strip() for origin in self.cors_origins.split(",")]
+        return split(self.cors_origins)
 
     @property
     def of_tasks(self) -> SettingsKeywords:

@@ -7,96 +7,59 @@ longer than writing it. Between two events a stream needs none of them: it is a 
 import asyncio
 import math
 from collections.abc import Awaitable
-from io import BytesIO
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from taskstream.http.stream import Stream
 
-CHUNKED = b"transfer-encoding: chunked\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 UNREAD_BYTES = 64 * 1024
-"""What a client has to take of an answer in `StreamingProtocol.unread_seconds`."""
+"""What a client has to take of an answer at a time."""
 
 
 class StreamingProtocol(HttpToolsProtocol):
     """uvicorn's, but a stream can be attached to it: see `taskstream.http.stream.StreamConnection`."""
 
     unread_seconds = 60.0
-    """How long a client may leave the end of an answer unread when its connection ends."""
-    _response: RequestResponseCycle | None = None
-    """The response that is under way."""
-    _held: BytesIO | None = None
-    """What stands in for its transport, while what is written is held back."""
+    """How long a client may take for `UNREAD_BYTES` of an answer, or for the end of it."""
+    _response: RequestResponseCycle = None  # type: ignore[assignment]
+    """The response that is under way, or the last one."""
     _stream: Stream | None = None
     _chunked = True
     _read_ahead_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
 
-    @property
-    def unsent_bytes(self) -> int:
-        """How much the transport has to send."""
-        return self.transport.get_write_buffer_size()
-
     def owns(self, send: object) -> bool:
-        """Whether this is the `send` of the response that is under way, or of a client that has left."""
-        return self._response is None or send == self._response.send
+        """Whether this is the `send` of the response that is under way."""
+        return send == self._response.send
 
     async def attach(self, stream: Stream, head: Awaitable[None]) -> bool:
-        """Let the head be sent; make the body the stream's business, if what arrives allows it.
-
-        What the stream has to write already goes out in one piece with the head.
-        """
-        response, self._held = self._response, BytesIO()
-        if response is not None:
-            response.transport = self._held  # type: ignore[assignment]
-        try:
-            await head
-            if response is None or not response.chunked_encoding:
-                return False
-            self._stream = stream
-            self._chunked = response.scope["http_version"] == "1.1"
-            stream.write = self._held.write if self._chunked else self._write_content
-            self._forget_request(response)
-            self._read_ahead_bytes = 0
-            self.flow.resume_reading()
-            stream.begin()
-            return True
-        finally:
-            if response is not None:
-                response.transport = self.transport
-            self._release()
-
-    def _release(self) -> None:
-        """Send in one piece what has been held back."""
-        held, self._held = self._held, None
-        data = held.getvalue() if held else b""
-        if self._stream is not None:
-            if self._chunked:
-                self._stream.write = self.transport.write
-            else:
-                data = data.replace(CHUNKED, b"", 1)  # HTTP/1.0 knows no chunks: the body ends at EOF
-        if data and not self.transport.is_closing():
-            self.transport.write(data)
+        """Let the head be sent; make the body the stream's business, if the head has arrived."""
+        response = self._response
+        self._chunked = response.scope["http_version"] == "1.1"
+        if not self._chunked:  # HTTP/1.0 knows no chunks: the body ends with the connection
+            response.chunked_encoding = False
+        await head
+        if not response.response_started:
+            return False
+        self._stream = stream
+        stream.write = self.transport.write if self._chunked else self._write_content
+        self._forget_request(response)
+        self._read_ahead_bytes = 0
+        self.flow.resume_reading()
+        stream.begin()
+        return True
 
     def finish(self) -> None:
         """End the response; the next one may begin, or the connection ends as well."""
-        assert self._response is not None
-        assert self._stream is not None
         if self._chunked:
-            self._stream.write(LAST_CHUNK)
-        self._release()
+            self.transport.write(LAST_CHUNK)
         self._stream = None
         self._response.response_complete = True
         if not self._response.keep_alive:
             self.transport.close()
         self.on_response_complete()
-
-    def abort(self) -> None:
-        """End the connection at once, and drop what has not been sent."""
-        self._stream = None
-        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the stream know that its viewer has left, and leave nothing for the garbage collector."""
@@ -106,13 +69,13 @@ class StreamingProtocol(HttpToolsProtocol):
             response.disconnected = True
             response.message_event.set()
         if stream is not None:
-            stream.close("left")
+            stream.end("left")
         for timer in (self._deadline, self._unread):
             if timer is not None:
                 timer.cancel()
         self._unset_keepalive_if_required()
         self.pipeline.clear()
-        self._stream = self._response = None
+        self._stream = None
         self.cycle = self.scope = None  # type: ignore[assignment]
 
     def eof_received(self) -> None:
@@ -131,30 +94,30 @@ class StreamingProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """Let the stream catch up."""
         super().resume_writing()
-        if self._unread is not None:
-            self._unread.cancel()
         if self._stream is not None:
             self._stream.paused = False
             self._stream.resume()
 
-    def _watch_reader(self, unsent_bytes: float = math.inf) -> None:
+    def _watch_reader(self, before: float = math.inf) -> None:
         """Cut a client that takes too little of an answer; slow lines may take as long as they need."""
-        if self.unsent_bytes > unsent_bytes - UNREAD_BYTES:
+        if self._unread is not None:
+            self._unread.cancel()
+        unsent = self.transport.get_write_buffer_size()
+        if self._stream is None and unsent > max(0, before - UNREAD_BYTES):
             self.transport.abort()
-        else:
-            self._unread = self.loop.call_later(self.unread_seconds, self._watch_reader, self.unsent_bytes)
+        elif unsent:
+            self._unread = self.loop.call_later(self.unread_seconds, self._watch_reader, unsent)
 
     def shutdown(self) -> None:
         """End the stream: its viewer will come back to another server."""
-        if self._stream is not None and self._response is not None:
+        if self._stream is not None:
             self._response.keep_alive = False
             self._stream.end("stopped")
         super().shutdown()
 
     def _write_content(self, chunk: bytes) -> None:
         """Write what is in a chunk to a client that doesn't know chunks."""
-        content = chunk[chunk.index(b"\r\n") + 2 : -2]
-        (self._held or self.transport).write(content)
+        self.transport.write(chunk[chunk.index(b"\r\n") + 2 : -2])
 
     def _forget_request(self, response: RequestResponseCycle) -> None:
         """Free what only the application needed, and keep uvicorn from taking its return for an end."""

@@ -1,5 +1,6 @@
 """The file: how one process at a time opens it, and what is said of one that can't be opened or written."""
 
+import errno
 import os
 import sqlite3
 import sys
@@ -45,6 +46,8 @@ WHERE number IN (SELECT max(number) FROM events WHERE kind = '' GROUP BY task);
 
 CHECKPOINT = "wal_checkpoint(TRUNCATE)"
 """Moves what is in the write-ahead log to its place, and empties it."""
+WAL_BYTES = 4 * 1024 * 1024
+"""The size of the write-ahead log from which on there is a checkpoint."""
 
 GONE = "The database was deleted or replaced: restart the server."
 OTHERWISE = "The database can't be read or written: the server's log says why."
@@ -90,7 +93,8 @@ class DatabaseFile:
     def in_place(self) -> bool:
         """Whether what is open is still the file at its path: a deleted one can be written to as well."""
         try:
-            return os.stat(self.path).st_ino == self._inode  # noqa: PTH116 - each start asks this
+            is_file = os.stat(self.path).st_ino == self._inode  # noqa: PTH116 - each start asks this
+            return is_file and os.fstat(self.wal).st_nlink > 0
         except OSError:
             return False
 
@@ -161,7 +165,9 @@ def lock(path: Path, stack: ExitStack) -> None:
 
             # not flock, which a forked process keeps
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EAGAIN):  # as on a disk that has no locks
+            raise
         owner = os.read(descriptor, 20).decode().strip()
         raise DatabaseUnusable(
             f"The database '{path}' is open in another process ({owner}): several processes need Redis."

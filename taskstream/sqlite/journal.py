@@ -20,11 +20,9 @@ from itertools import count
 from taskstream.errors import BackendUnavailable
 from taskstream.events import TaskStatus
 from taskstream.settings import Settings
-from taskstream.sqlite.file import CHECKPOINT, GONE, DatabaseFile, problem_of
+from taskstream.sqlite.file import CHECKPOINT, GONE, WAL_BYTES, DatabaseFile, problem_of
 from taskstream.sqlite.log import ROWS_AT_ONCE, FileLog, commit, first_of
 
-WAL_BYTES = 4 * 1024 * 1024
-"""The size of the write-ahead log from which on there is a checkpoint."""
 LOOK_SECONDS = 1
 """How often the file is synced and looked after."""
 
@@ -63,11 +61,12 @@ class Journal:
         self._changed: dict[FileLog, None] = {}
         self._trimmed: list[int] = []
         """Rows of events that have fallen out of their logs, which go with the next transaction."""
-        self._waiters: list[asyncio.Future[str]] = []
-        """Of those who wait for a transaction: why it has failed, if it has."""
+        self._settled: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Why a transaction has failed, if so, as soon as that is decided."""
         # Of its own: the others' threads may wait for a start, which waits for a checkpoint.
         self._thread = ThreadPoolExecutor(1)
-        self._checkpoint_bytes, self._synced, self._stopping = WAL_BYTES, True, False
+        self._thread.submit(int)  # has it begin: later the system may have no thread left
+        self._checkpoint_bytes, self._synced = WAL_BYTES, True
         self.caretaker = asyncio.create_task(self._look_after())
 
     def add(self, log: FileLog) -> None:
@@ -85,10 +84,9 @@ class Journal:
             if problem and log.last_id < appended_id:
                 raise BackendUnavailable(problem)
 
-    def settled(self) -> "asyncio.Future[str]":
-        """To be awaited: a transaction; why it has failed, if it has."""
-        self._waiters.append(asyncio.get_running_loop().create_future())
-        return self._waiters[-1]
+    async def settled(self) -> str:
+        """Wait for a transaction; why it has failed, if it has."""
+        return await asyncio.shield(self._settled)
 
     def require(self) -> None:
         """Raise `BackendUnavailable` if the file can't be written."""
@@ -144,19 +142,20 @@ class Journal:
 
     async def close(self) -> None:
         """Write what there is, and close the file: nothing that is appended from now on is in it."""
-        self._stopping = True
-        self._due.set()
-        await self.caretaker
-        if in_place := self._file.in_place:
-            self.write(again=True)
-        self.problem = "The server stops."
-        self._settle()
-        self._thread.shutdown(wait=False)
-        self._file.close(clean=in_place and not self._changed)
+        self.caretaker.cancel()
+        try:
+            await asyncio.wait([self.caretaker])
+        finally:  # also if nobody waits any more
+            self._thread.shutdown()
+            if in_place := self._file.in_place:
+                self.write(again=True)
+            self.problem = "The server stops."
+            self._settle()
+            self._file.close(clean=in_place and not self._changed)
 
     async def _look_after(self) -> None:
         """Each second, and when it is due, sync the file, keep it small, and try what has failed."""
-        while not self._stopping:
+        while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), LOOK_SECONDS)
             self._due.clear()
@@ -197,7 +196,5 @@ class Journal:
 
     def _settle(self) -> None:
         """Tell those who wait of a transaction, or why there is none."""
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():  # cancelled
-                waiter.set_result(self.problem)
+        self._settled.set_result(self.problem)
+        self._settled = asyncio.get_running_loop().create_future()

@@ -110,10 +110,12 @@ class FileRegistry(MemoryRegistry):
 
     async def close(self) -> None:
         """Stop what runs, without an end: that is for the next process to say."""
-        await self._journal.close()
-        for running in self._running.values():
-            running.cancel()
-        await self._wait_for_running()
+        try:
+            await self._journal.close()
+        finally:
+            for running in self._running.values():
+                running.cancel()
+            await self._wait_for_running()
 
     def _restore(self, works: WorkTable, connection: sqlite3.Connection) -> None:
         """End what ran, start what waited, in its order."""

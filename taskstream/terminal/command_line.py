@@ -61,7 +61,7 @@ def parse_arguments(doc: str, *, many: bool = False) -> Arguments:
         parser.error(f"argument --url: {error}")
     given = {name: getattr(arguments, name) for name in FIELDS}
     arguments.fields = {name: value for name, value in given.items() if value is not None}
-    arguments.headers = dict(arguments.given)
+    arguments.headers = dict(arguments.headers)
     for name, value in arguments.param:
         if name in arguments.fields:
             parser.error(f"argument --param: {name} is given twice")
@@ -87,12 +87,11 @@ def flags(doc: str, *, many: bool) -> FlagParser:
         count = partial(within, 1, MAX_COUNT, int, kind)
         add("--count", type=count, help=f"how many tasks to start, {kind} (default: 5)")
     add_task_flags(parser, "Task, numbered" if many else "the name of its work")
+    repeated = partial(add, action="append", default=[])
     words = "watch this task instead of starting one" + ("; may be repeated" if many else "")
-    add("--task-id", action="append", default=[], dest="task_ids", metavar="ID", help=words)
+    repeated("--task-id", dest="task_ids", metavar="ID", help=words)
     words = "send this with each request, as to a server that is guarded; may be repeated"
-    add(
-        "--header", type=header, action="append", default=[], dest="given", metavar="NAME:VALUE", help=words
-    )
+    repeated("--header", type=header, dest="headers", metavar="NAME:VALUE", help=words)
     add("--no-output", action="store_false", dest="output", help="leave out the output of the work")
     seconds = partial(within, 0, math.inf, number, "a number of seconds, 0 or more")
     words = f"how long to go on without a connection, in seconds, 0 or more (default: {GIVE_UP_SECONDS})"

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.text import Text
 
 from taskstream.client.protocol import ENDED, ServerError, SnapshotDict
@@ -42,11 +41,12 @@ class Terminal:
         self._many = many
         self._task_ids = list(arguments.task_ids)
         self._printed_once: set[str] = set()
-        self._bars = Bars(many=many, drawn=on_terminal and Console().is_interactive)
+        self._bars = Bars(many=many)
         name = self._bars.name if many else None
         self._lines = WholeLines(self._print_output, name, filtered=on_terminal)
         self._by_line = many or on_terminal
-        self._bars.start()
+        if on_terminal and self._bars.console.is_interactive:
+            self._bars.live.start()
 
     def __enter__(self) -> Self:
         signal.signal(signal.SIGTERM, self._terminate)
@@ -91,7 +91,7 @@ class Terminal:
         task_id, status = snapshot["task_id"], snapshot["status"]
         if status in ENDED:
             self._lines.end_line(task_id)
-        if self._bars.disable:
+        if not self._bars.live.is_started:
             progress, message = snapshot["progress"], snapshot["message"]
             self._print_about(task_id, f"{status:<8} {progress:>3} %  {message}")
             if result := result_of(snapshot):
@@ -152,8 +152,9 @@ class Terminal:
             self._bars.abandon(unfinished[0] if unfinished else None, error)
         for task_id in self._task_ids:
             self._lines.end_line(task_id)
-        self._bars.stop()
-        if self._many and self._bars.disable and (totals := self._bars.totals()):
+        was_drawn = self._bars.live.is_started
+        self._bars.live.stop()
+        if self._many and not was_drawn and (totals := self._bars.totals()):
             self._print(totals)
         match error:
             case BrokenPipeError():

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable
 
 from rich.cells import cell_len, set_cell_size
+from rich.filesize import pick_unit_and_suffix
 
 from taskstream.client.protocol import SnapshotDict
 
@@ -21,7 +22,6 @@ ESCAPE_SEQUENCE = re.compile(
 )
 """What sets a colour or moves the cursor (CSI), what names a window or an address (OSC), and all that has
 no parameters, such as the choice of a character set (ECMA-48, ECMA-35)."""
-BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
 JUMP = 10**9
 """A gap in the numbers that is no number of events: Redis may have lost some, nobody knows how many."""
 
@@ -68,7 +68,7 @@ def message_of(snapshot: SnapshotDict) -> str:
     try:
         steps = [printable(numbers_of(**step)) for step in snapshot.get("steps", ())]
         is_counted = message.startswith(f"{printable(snapshot['steps'][-1]['label'])}: ")
-    except (IndexError, KeyError, TypeError, ValueError):  # a server of another version
+    except (ArithmeticError, LookupError, TypeError, ValueError):  # a server of another version
         return message
     if len(steps) < 2 or snapshot["status"] != "PROGRESS":
         return message
@@ -77,13 +77,10 @@ def message_of(snapshot: SnapshotDict) -> str:
 
 def numbers_of(label: str, done: float, total: float | None, unit: str = "", **_: object) -> str:
     """How far one step is: `Pages 3/5`, `Lines 1,204 lines`, `Model 3.1/12 MB`."""
-    power = 0
-    while unit == "B" and power < len(BYTES) - 1 and (total or done) >= 1000 ** (power + 1):
-        power += 1
-    numbers = [
-        f"{each / 1000**power:,.1f}".removesuffix(".0") for each in (done, total) if each is not None
-    ]
-    what = BYTES[power] if unit == "B" else unit if total is None else ""
+    size, what = 1, unit if total is None else ""
+    if unit == "B":
+        size, what = pick_unit_and_suffix(int(total or done), ["B", "kB", "MB", "GB", "TB", "PB"], 1000)
+    numbers = [f"{each / size:,.1f}".removesuffix(".0") for each in (done, total) if each is not None]
     return f"{label} {'/'.join(numbers)} {what}".rstrip()
 
 

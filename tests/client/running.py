@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -157,6 +158,11 @@ def run_in_terminal(
         code = process.wait(10)
     os.close(ours)
     return code, screen.decode()
+
+
+def without_colours(screen: str) -> str:
+    """What rich has written to a terminal, without its own sequences; erased lines end there."""
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", screen.replace("\x1b[2K", "\n"))
 
 
 async def show(

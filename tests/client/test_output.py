@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from tests.client.running import (
     show,
     snapshot,
     stream_of,
+    without_colours,
 )
 from tests.support.faults import FaultProxy, Raw
 from tests.support.programs import ROOT, Server
@@ -48,11 +48,6 @@ def run_in_pipes(*arguments: str) -> tuple[int, bytes, str]:
         check=False,
     )
     return ended.returncode, ended.stdout, ended.stderr.decode()
-
-
-def without_colours(screen: str) -> str:
-    """What rich has written to a terminal, without its own sequences; erased lines end there."""
-    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", screen.replace("\x1b[2K", "\n"))
 
 
 @ONE
@@ -132,10 +127,8 @@ async def test_lost(client: str) -> None:
         code, output, other = await asyncio.to_thread(run_in_pipes, *flags)
     name = "n: " if client == "multiple_task.py" else ""
     assert (code, output.rstrip()) == (0, f"{name}z".encode())
-    assert [line for line in other.splitlines() if "gone" in line] == [
-        f"{name}… 83 earlier events are gone",
-        f"{name}… 1 earlier event is gone",
-    ]
+    told = [f"{name}… 83 earlier events are gone", f"{name}… 1 earlier event is gone"]
+    assert [line for line in other.splitlines() if "gone" in line] == told
 
 
 def test_a_jump_is_no_number_of_events() -> None:

@@ -115,6 +115,17 @@ def test_answers_that_have_waited(clock: Clock) -> None:
         ask(15)
 
 
+def test_less_patience_than_a_stream_has_time(clock: Clock) -> None:
+    """Who gives up before a stream would be taken to be held back isn't told that it is."""
+    told: list[str] = []
+    retrying = Retrying("http://a", 1, told.append)
+    retrying.next_query()
+    clock.now += retrying.seconds_left
+    with pytest.raises(Unreachable, match="timed out"):
+        retrying.disconnected(TimeoutError(), 0)
+    assert told == []
+
+
 def test_retry() -> None:
     """A valid `retry` field sets the first wait."""
     retrying = Retrying("http://a")

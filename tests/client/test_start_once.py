@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import aiohttp
 import pytest
@@ -17,6 +18,8 @@ from tests.client.running import ALL, AsyncClient, Run, hasty
 from tests.support.faults import (
     BAD_GATEWAY,
     BUSY,
+    HTML,
+    NO_CONTENT,
     Answer,
     Cut,
     CutRequest,
@@ -99,19 +102,25 @@ async def test_a_key_each(server: Server, either: AsyncClient) -> None:
     ("answer", "error", "words", "is_final"),
     [
         (BUSY, Rejected, r"says no \(503\): All 2 streams are taken", False),
+        (BAD_GATEWAY, Unreachable, r"Gave up after 1 s .*status 502", False),
         (Raw(b""), Unreachable, "Gave up after 1 s without a connection", False),
         *[(Answer(status), Rejected, str(status), True) for status in (401, 404, 422, 500)],
+        *[(answer, Rejected, "isn't the task server", True) for answer in (HTML, NO_CONTENT)],
     ],
     ids=str,
 )
 async def test_no_task(
     either: AsyncClient, answer: Fault, error: type[ServerError], words: str, *, is_final: bool
 ) -> None:
-    """What may pass is asked for again, until it has lasted too long; other refusals are not."""
-    async with FaultProxy(always=answer) as proxy:
-        with pytest.raises(error, match=words):
-            await either.start(proxy.url, hasty(proxy.url, 1), **FIELDS)
-    assert (len(proxy.requests) == 1) == is_final
+    """What may pass is asked for again, until it has lasted too long; other refusals are not.
+
+    So it is with a stream.
+    """
+    for ask in (either.start, partial(either.watch, task_id="x")):
+        async with FaultProxy(always=answer) as proxy:
+            with pytest.raises(error, match=words):
+                await ask(url=proxy.url, retrying=hasty(proxy.url, 1))
+        assert (len(proxy.requests) == 1) == is_final
 
 
 async def test_retry_after(either: AsyncClient) -> None:

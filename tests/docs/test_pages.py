@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from annotated_types import Le
 
 from taskstream.server import ServerSettings
+from taskstream.settings import Settings
 from tests.benchmarks import test_chaos, test_soak
 from tests.docs import test_installs, test_terminals
 from tests.docs.pages import LANGUAGES, PAGES, SERVE, TEST, all_blocks, blocks, covered
@@ -74,6 +76,17 @@ def test_settings() -> None:
         (f"--{name.replace('_', '-')}", f"TASKSTREAM_{name.upper()}", str(field.default), field.description)
         for name, field in ServerSettings.model_fields.items()
     )
+
+
+def test_bounds_of_settings() -> None:
+    """What a setting may be at the most stands below the table."""
+    said = PAGES["docs/operating.md"].partition(" The most are ")[2].partition("\n\n")[0]
+    assert re.findall(r"(\d[\d,]*)\s`--([\w-]+)`", said) == [
+        (f"{bound.le:,}", name.replace("_", "-"))
+        for name, field in Settings.model_fields.items()
+        for bound in field.metadata
+        if isinstance(bound, Le)
+    ]
 
 
 def test_metrics(server: Server) -> None:

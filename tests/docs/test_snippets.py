@@ -4,10 +4,12 @@ import importlib.util
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,8 +20,8 @@ import pytest
 from taskstream import EVERYBODY, TaskStatus, TaskStream
 from tests.docs.pages import Terminal, all_blocks
 from tests.support.api import Api
-from tests.support.backends import Nginx
-from tests.support.programs import ROOT, Program, Server
+from tests.support.backends import Nginx, RedisServer, Worker
+from tests.support.programs import ROOT, OwnApp, Program, Server
 
 PROGRAMS = {
     f"{Path(page).stem.lower().replace('-', '_')}_{number}": text
@@ -99,8 +101,9 @@ def load(folder: Path, name: str) -> ModuleType:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-async def test_work(folder: Path, name: str) -> None:
+async def test_work(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every work can be started with its defaults, or less, and ends in SUCCESS."""
+    monkeypatch.chdir(folder)  # for the files that it may open
     module = load(folder, name)
     tasks = module.tasks
     assert isinstance(tasks, TaskStream)
@@ -160,7 +163,7 @@ async def test_own_routes(api: Api) -> None:
     assert again["task_id"] == first["task_id"] != other["task_id"]
 
     path = f"/exports/{first['task_id']}"
-    async with api.session.get(api.url(f"{path}/stream")) as response:
+    async with api.session.get(api.url(f"{path}/named")) as response:
         stream = await response.text()
     assert "event: pending\n" in stream
     assert stream.endswith("event: success\ndata: Done\n\n")
@@ -168,6 +171,9 @@ async def test_own_routes(api: Api) -> None:
     assert (await api.json("GET", path))["progress"] == 100
     assert (await api.json("GET", path + "/messages"))[-1] == "Done"
     await api.json("POST", "/start-task", 404)
+    for address in ("/static/task-progress.js", f"{path}/stream"):
+        async with api.session.get(api.url(address)) as response:
+            assert response.status == 200
 
 
 @serving("dependencies=[Depends(check_token)]")
@@ -234,15 +240,55 @@ async def test_a_rolling_restart(
             start_server("--port", str(server.port))
 
 
-@serving("keep_result")
-async def test_results(api: Api) -> None:
-    """Results are in the application's own table, that of the task which was started at startup too."""
-    started = await api.json("POST", "/sums", 202, json=[3, 4])
-    await api.watch(started["task_id"])
-    rows: list[list[str]] = []
-    while len(rows) < 2:
-        rows = await api.json("GET", "/sums")
-    assert sorted(row[1:] for row in rows) == [["SUCCESS", "3"], ["SUCCESS", "7"]]
+@pytest.mark.parametrize(
+    ("place", "numbers", "end"),
+    [
+        ("file", 1000, ["FAILURE", "null"]),
+        pytest.param("redis", 20, ["SUCCESS", "20"], marks=pytest.mark.slow),
+    ],
+)
+async def test_results(
+    session: aiohttp.ClientSession,
+    start: Callable[[Program], Any],
+    tmp_path: Path,
+    place: str,
+    numbers: int,
+    end: list[str],
+) -> None:
+    """Each row has an end, that included whose server was killed, and that which none had started."""
+    program = PROGRAMS[naming("keep_result")]
+    if place == "redis":
+        url = start(RedisServer()).url
+        program = program.replace('database="tasks.db"', f"redis_url={url!r}") + "celery = tasks.celery\n"
+        (tmp_path / "mine.py").write_text(program, encoding="utf-8")
+        worker_here = type("WorkerHere", (Worker,), {"folder": tmp_path})
+        start(worker_here(url, 1, "mine:celery", PYTHONPATH=f"{ROOT}:{tmp_path}"))
+    server = start(OwnApp(tmp_path, program))
+    api = Api(session, [server.url])
+    await api.json("POST", "/sums", 202, json=[3, 4], headers={"user": "Ann"})
+    while await api.json("GET", "/sums") != [["Ann", "SUCCESS", "7"]]:
+        pass
+    running = await api.json("POST", "/sums", 202, json=[1] * numbers)
+    while (await api.status(running["task_id"]))["status"] != "PROGRESS":
+        pass
+    server.process.kill()
+    server.wait()
+    with closing(sqlite3.connect(tmp_path / "sums.db")) as database, database:
+        database.execute("INSERT INTO sums VALUES ('1', 'Bob', '[1, 2]', NULL, NULL)")
+    api = Api(session, [start(OwnApp(tmp_path, program)).url])
+    ends = [["Ann", "SUCCESS", "7"], ["nobody", *end], ["Bob", "SUCCESS", "3"]]
+    while await api.json("GET", "/sums") != ends:
+        pass
+
+
+async def test_a_stop_that_waits(session: aiohttp.ClientSession, tmp_path: Path) -> None:
+    """A server that is asked to stop does so when what runs has ended."""
+    program = PROGRAMS[naming("RUNNING")].replace("TaskStream()", 'TaskStream(database="tasks.db")')
+    with OwnApp(tmp_path, program, "--timeout-graceful-shutdown", "2") as server:
+        task = await Api(session, [server.url]).start(files=10)
+        server.stop(signal.SIGTERM)
+    with OwnApp(tmp_path, program) as server:
+        assert (await Api(session, [server.url]).status(task["task_id"]))["status"] == "SUCCESS"
 
 
 @serving("two_at_a_time")

@@ -6,9 +6,12 @@ import playwright.sync_api
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.examples.test_celery_job import job
 from tests.support.browser import note_requests
 from tests.support.examples import App, Example
 from tests.support.programs import OwnApp
+
+__all__ = ["job"]  # a fixture
 
 QUICK_COUNTER = """
 import asyncio
@@ -21,6 +24,11 @@ NOTE_BARS = """() => {
     const [one, two] = document.querySelectorAll("progress");
     const note = () => bars.push(`${one.value} ${two.value}`);
     new MutationObserver(note).observe(document.body, { childList: true, subtree: true });
+}"""
+
+HALFWAY = """() => {
+    const { value } = document.getElementById("bar");
+    return value > 0 && value < 100;
 }"""
 
 
@@ -97,3 +105,15 @@ def test_private_tasks(browser: Browser, page: Page) -> None:
             answer = window.goto(stream)
             assert answer is not None
             assert answer.status == 404
+
+
+@pytest.mark.slow
+def test_celery_job(job: Example, page: Page) -> None:
+    """A button starts the job, the bar follows it, and the title says that it has succeeded."""
+    page.goto(f"{job.url}/?steps=10&seconds=0.1")
+    page.get_by_role("button", name="Start the job").click()
+    expect(page.get_by_role("status")).to_have_text("The job runs")
+    page.wait_for_function(HALFWAY)
+    expect(page.get_by_role("status")).to_have_text("Job Succeeded")
+    expect(page).to_have_title("Job Succeeded")
+    assert page.locator("#bar").evaluate("bar => bar.value") == 100

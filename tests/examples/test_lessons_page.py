@@ -2,8 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import psutil
 import pytest
@@ -188,22 +186,12 @@ def test_without_server(page: Page) -> None:
         expect(page.get_by_role("status")).to_have_text(gone)
 
 
-def status(url: str, **headers: str) -> int:
-    """The status of the answer to a POST."""
-    headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    try:
-        with urlopen(Request(url, b"", headers)) as response:
-            return int(response.status)
-    except HTTPError as error:
-        with error:
-            return error.code
-
-
-def test_refused(server: Server) -> None:
+def test_refused(server: Server, page: Page) -> None:
     """Pages of other sites can't start processes; what isn't there is a 404."""
-    assert status(f"{server.url}/lessons/work_restarts/play", Sec_Fetch_Site="cross-site") == 403
+    play, foreign = f"{server.url}/lessons/work_restarts/play", {"Sec-Fetch-Site": "cross-site"}
+    assert page.request.post(play, headers=foreign).status == 403
     for path in ("lessons/nothing/play", "runs/nothing/cut", "runs/nothing/stop-server"):
-        assert status(f"{server.url}/{path}") == 404
+        assert page.request.post(f"{server.url}/{path}").status == 404
 
 
 def test_port_taken(server: Server) -> None:

@@ -294,7 +294,10 @@ async def test_unstoppable_server() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_form(name: str) -> None:
-    """Each lesson has a question, symptom, cause and cure, is one file, and ends with a call of `show`."""
+    """Each lesson has a question, symptom, cause and cure, is one file, and ends with a call of `show`.
+
+    Its two halves differ, and each is a module that serves its own path and not the other.
+    """
     lesson: Lesson = find(name)
     assert list(lesson.sections) == list(SECTIONS)
     assert lesson.sections["Question"].endswith("?")
@@ -302,12 +305,6 @@ def test_form(name: str) -> None:
     assert lesson.source.endswith(
         'if __name__ == "__main__":\n    from show import show\n\n    show(__file__)\n'
     )
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_halves(name: str) -> None:
-    """The two halves differ, and each is a module that serves its own path and not the other."""
-    lesson = find(name)
     for path, other in (PATHS, reversed(PATHS)):
         text = lesson.half(path)
         compile(text, name, "exec")

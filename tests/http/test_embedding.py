@@ -1,15 +1,79 @@
-"""In an application of one's own: README's program, as it stands there."""
+"""In an application of one's own, wherever its router is; and README's, as it stands there."""
 
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import aiohttp
 import pytest
+from fastapi import APIRouter, FastAPI
 
+from taskstream import TaskStream
 from tests.docs.pages import blocks
 from tests.support.api import Api, check_story
 from tests.support.programs import OwnApp
+from tests.support.threads import ThreadServer
 
 MINE = blocks("README.md", "python")[0]
+
+
+@pytest.fixture
+def tasks() -> TaskStream:
+    """Some work."""
+    tasks = TaskStream()
+
+    @tasks.work
+    def work() -> None: ...
+
+    return tasks
+
+
+@pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
+@pytest.mark.parametrize("path", ["", "/aä/b c"])
+@pytest.mark.parametrize(
+    ("ours", "servers", "asked", "told"),
+    [
+        ("", "", "", ""),
+        ("", "/behind", "", "/behind"),  # a proxy that strips it: uvicorn adds it
+        ("/behind", "", "", "/behind"),  # a proxy that strips it: nobody adds it
+        ("/behind", "", "/behind", "/behind"),  # a proxy that doesn't strip it
+    ],
+)
+async def test_location(
+    tasks: TaskStream,
+    session: aiohttp.ClientSession,
+    path: str,
+    ours: str,
+    servers: str,
+    asked: str,
+    told: str,
+) -> None:
+    """A task's address is told as a browser in front of the proxy has to ask for it."""
+    app = FastAPI(root_path=ours)
+    app.include_router(tasks.router, prefix=path)
+    with ThreadServer(app, root_path=servers) as server:
+        jobs = Api(session, [f"{server.url}{asked}{quote(path)}"])
+        async with session.post(jobs.url("/start-task")) as response:
+            assert response.status == 200
+            task_id = (await response.json())["task_id"]
+            assert response.headers["Location"] == f"{told}{quote(path)}/task-progress/{task_id}"
+        check_story(await jobs.watch(task_id), "SUCCESS")
+        async with session.get(jobs.url("/")) as response:
+            assert response.status == 200
+        async with session.get(f"{server.url}{asked}/openapi.json") as response:
+            assert f"{path}/start-task" in (await response.json())["paths"]
+
+
+async def test_included_twice(tasks: TaskStream, session: aiohttp.ClientSession) -> None:
+    """A router that is included twice, also inside another one, is the same tasks under two addresses."""
+    app, inner = FastAPI(), APIRouter(prefix="/v1")
+    app.include_router(tasks.router)
+    inner.include_router(tasks.router, prefix="/again")
+    app.include_router(inner, prefix="/api")
+    with ThreadServer(app) as server:
+        api = Api(session, [server.url, f"{server.url}/api/v1/again"])
+        for number in range(1, 5):
+            check_story(await api.watch((await api.start())["task_id"]), "SUCCESS")
+            assert (await api.json("GET", "/health"))["tasks"] == number
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +113,3 @@ async def test_started_by_a_route_of_ones_own(mine: OwnApp, jobs: Api) -> None:
     assert stream[-1].snapshot["data"] == 2
     assert stream[2].snapshot["message"] == "Resizing: 0 of 2"
     assert await jobs.status(task["task_id"]) == stream[-1].snapshot
-
-
-async def test_openapi(mine: OwnApp, jobs: Api) -> None:
-    """The application's description has the routes under their prefix, and what starts a task."""
-    async with jobs.session.get(f"{mine.url}/openapi.json") as response:
-        document = await response.json()
-    assert set(document["paths"]) >= {
-        *("/albums", "/jobs/start-task", "/jobs/tasks/{task_id}", "/jobs/tasks/{task_id}/stream"),
-        *("/jobs/tasks/{task_id}/cancel", "/jobs/task-progress", "/jobs/works", "/jobs/health"),
-    }
-    body = document["paths"]["/jobs/start-task"]["post"]["requestBody"]["content"]["application/json"]
-    assert [list(each["properties"]) for each in body["schema"]["oneOf"]] == [
-        ["work", "name", "start"],
-        ["work", "name", "images"],
-    ]
-    assert [work["name"] for work in await jobs.json("GET", "/works")] == ["countdown", "resize"]

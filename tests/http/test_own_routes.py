@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import json
-import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -167,42 +166,6 @@ async def test_nothing_more_is_named(own: Api) -> None:
     assert last["event"] == "step"
     async with own.open(f"/own/{task_id}/unfinished", last.id) as response:
         assert response.status == 204
-
-
-async def test_who_leaves_before_the_stream(
-    session: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A viewer that leaves while a route still waits is nothing to log, and takes no place."""
-    tasks = TaskStream()
-    app = FastAPI()
-    app.include_router(tasks.router)
-    asked, left = threading.Event(), threading.Event()
-
-    @tasks.work
-    async def wait() -> None:
-        await asyncio.sleep(600)
-
-    @app.get("/late/{task_id}")
-    async def late(request: Request, task_id: str) -> Response:
-        asked.set()
-        await asyncio.to_thread(left.wait, 10)
-        return await tasks.stream(request, task_id)
-
-    with ThreadServer(app, Connection) as server:
-        api = Api(session, [server.url])
-        task_id = (await api.start(work="wait"))["task_id"]
-        connections = server.server_state.connections
-        before = len(connections)
-        _, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
-        writer.write(f"GET /late/{task_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        assert await asyncio.to_thread(asked.wait, 10)
-        writer.close()
-        async with asyncio.timeout(10):
-            while len(connections) > before:  # noqa: ASYNC110 - nobody is told that a connection has ended
-                await asyncio.sleep(0)
-        left.set()
-    assert "Exception" not in caplog.text
-    assert "Streams are slower" not in caplog.text
 
 
 @pytest.mark.parametrize("kind", WRONG)

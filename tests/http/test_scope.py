@@ -180,19 +180,6 @@ async def test_many_tasks(alice: User, bob: User, hers: str) -> None:
         assert f'data: {{"task_id":"{ending[user]}"' in body
 
 
-async def test_keys(alice: User, bob: User) -> None:
-    """A key of hers is none of his."""
-    first = [(await user.start(seconds=0, secret="x"))["task_id"] for user in (alice, bob)]
-    ids = set()
-    for user in (alice, bob, alice, bob):
-        snapshot = await user.json(
-            "POST", "/start-task", json={"seconds": 0}, headers={"Idempotency-Key": "one"}
-        )
-        ids.add(snapshot["task_id"])
-    assert len(ids) == 2
-    assert not ids & {*first}
-
-
 async def test_list(user: Callable[[str], User]) -> None:
     """`GET /tasks` has one's own latest snapshots, newest first, of a status, as many as one likes."""
     carol = user("Bearer c")
@@ -264,14 +251,6 @@ def test_dependencies_that_are_refused(dependency: Callable[..., str]) -> None:
     """What would take the body, or the id of the task that is asked for, is refused in a sentence."""
     with pytest.raises(TypeError, match=r"^The scope of a TaskStream can't have the parameter '\w+'"):
         _ = TaskStream(scope=dependency).router
-
-
-async def test_without_a_scope_there_is_no_list() -> None:
-    """Ids are what one has to know then."""
-    app = FastAPI()
-    app.include_router(TaskStream().router)
-    with TestClient(app) as client:
-        assert client.get("/tasks").status_code == 404
 
 
 def header(x_user: Annotated[str, Header()]) -> str:
@@ -374,7 +353,7 @@ async def test_children(scoped: TaskStream) -> None:
         await scoped.get(nobodys.task_id, scope="alice")
 
 
-async def test_keys_in_python(scoped: TaskStream) -> None:
+async def test_keys(scoped: TaskStream) -> None:
     """Scopes are compared exactly, and no two of them with their keys can look alike."""
     pairs: list[tuple[str, Any]] = [
         ("a", EVERYBODY),

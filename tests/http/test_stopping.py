@@ -15,6 +15,7 @@ from taskstream import TaskStream
 from taskstream.http.servers import on_server_stop
 from tests.support.api import Api, events
 from tests.support.programs import OwnApp
+from tests.support.serving import running
 from tests.support.threads import ThreadServer
 
 SHUTDOWN = uvicorn.Server.shutdown
@@ -82,22 +83,6 @@ class Server(uvicorn.Server):
         return int(self.servers[0].sockets[0].getsockname()[1])
 
 
-@asynccontextmanager
-async def serving(*servers: Server) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Servers that have been started together."""
-    running = [asyncio.create_task(server._serve()) for server in servers]
-    try:
-        async with asyncio.timeout(10):
-            while not all(server.started for server in servers):  # noqa: ASYNC110 - uvicorn has nothing to wait for
-                await asyncio.sleep(0.01)
-        yield running
-    finally:
-        for server in servers:
-            server.should_exit = True
-        async with asyncio.timeout(10):
-            await asyncio.gather(*running)
-
-
 @pytest.fixture(autouse=True)
 def undone() -> Iterator[None]:
     """Nothing is wrapped before the first one listens and after the last one."""
@@ -111,9 +96,9 @@ async def test_two_servers_in_one_loop(first: int) -> None:
     """Of two servers that start together, the application of the one that stops is told, and no other."""
     told: list[list[bool]] = [[], []]
     servers = [Server(telling(each)) for each in told]
-    async with serving(*servers) as running:
+    async with running(*servers) as serving:
         servers[first].should_exit = True
-        await running[first]
+        await serving[first]
         assert (told[first], told[1 - first]) == ([True, False], [])
     assert told == [[True, False]] * 2
 
@@ -122,7 +107,7 @@ async def test_limit_of_requests(session: aiohttp.ClientSession) -> None:
     """A server that ends after so many requests ends the stream that is open; another one's goes on."""
     (tasks, app), (others, other) = streaming(), streaming()
     limited, unlimited = Server(app, limit_max_requests=3), Server(other)
-    async with tasks, others, serving(limited, unlimited) as running:
+    async with tasks, others, running(limited, unlimited) as serving:
         streams = []
         for server, each in ((limited, tasks), (unlimited, others)):
             path = f"task-progress/{(await each.start(lasts)).task_id}"
@@ -134,7 +119,7 @@ async def test_limit_of_requests(session: aiohttp.ClientSession) -> None:
                 await response.read()
         async with asyncio.timeout(5):
             assert await streams[0].content.read() == b""  # an unclean end would raise
-            await running[0]
+            await serving[0]
         with suppress(TimeoutError):
             async with asyncio.timeout(0.2):
                 raise AssertionError(await streams[1].content.read(1))
@@ -143,39 +128,29 @@ async def test_limit_of_requests(session: aiohttp.ClientSession) -> None:
 async def test_without_a_router() -> None:
     """Without a state, any server on the same event loop is taken for the one; those in threads are not."""
     told: list[bool] = []
-    async with serving(Server(telling(told, by_state=False))) as running:
+    async with running(Server(telling(told, by_state=False))) as serving:
         with ThreadServer(FastAPI()):
             pass
         assert told == []
         with on_server_stop(lambda _: None):  # another one that listens, and leaves first
             pass
-        async with serving(Server(FastAPI())):
+        async with running(Server(FastAPI())):
             pass
         assert told == [True, False]
-        assert not running[0].done()
-
-
-async def test_before_there_is_a_server() -> None:
-    """One that listens, and awaits other things before it serves, is told as well."""
-    told: list[bool] = []
-    with on_server_stop(told.append):
-        await asyncio.sleep(0.05)
-        async with serving(Server(FastAPI())):
-            assert told == []
-        assert told == [True, False]
+        assert not serving[0].done()
 
 
 async def test_another_server_goes_on(session: aiohttp.ClientSession) -> None:
     """Of two servers that share their tasks, one stops: its streams end, those of the other go on."""
     tasks, app = streaming()
-    async with tasks, serving(Server(app)):
+    async with tasks, running(Server(app)):
         path = f"task-progress/{(await tasks.start(lasts)).task_id}"
         second, third = Server(app), Server(app)
-        async with serving(second):
+        async with running(second):
             stopping = await session.get(f"http://127.0.0.1:{second.port}/{path}")
             await stopping.content.readline()
         await stopping.content.read()
-        async with serving(third), session.get(f"http://127.0.0.1:{third.port}/{path}") as stream:
+        async with running(third), session.get(f"http://127.0.0.1:{third.port}/{path}") as stream:
             while b'"STARTED"' not in await stream.content.readline():
                 pass
             await stream.content.readline()

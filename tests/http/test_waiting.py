@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import time
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -11,6 +12,15 @@ from tests.support.api import LONG_TASK, Api, check_story, events
 from tests.support.programs import Server
 
 STREAMS = ["/task-progress/{}", "/tasks/{}/stream"]
+
+
+@pytest.fixture
+async def silent(api: Api) -> AsyncIterator[str]:
+    """A task that has said two things, and says nothing more until it is cancelled."""
+    task_id = (await api.start(seconds=60, steps=1))["task_id"]
+    await api.until(task_id, "STARTED")
+    yield task_id
+    await api.cancel(task_id)
 
 
 async def poll(api: Api, path: str, last_event_id: int = 0) -> tuple[list[int], float]:
@@ -40,25 +50,20 @@ async def test_what_is_there_comes_at_once(api: Api, path: str) -> None:
     await api.cancel(task_id)
 
 
-async def test_nothing_comes(api: Api) -> None:
+async def test_nothing_comes(api: Api, silent: str) -> None:
     """The response ends in time, with a 200 and no event; at once, if it isn't to wait."""
-    task_id = (await api.start(seconds=60, steps=1))["task_id"]
-    await api.until(task_id, "STARTED")
     for wait in (0, 1):
-        seen, seconds = await poll(api, f"/task-progress/{task_id}?wait={wait}", 2)
+        seen, seconds = await poll(api, f"/task-progress/{silent}?wait={wait}", 2)
         assert seen == []
         assert wait <= seconds < wait + 3
-    await api.cancel(task_id)
 
 
-async def test_the_first_event_ends_it(api: Api) -> None:
+async def test_the_first_event_ends_it(api: Api, silent: str) -> None:
     """With those that come along within a tenth of a second: here, the end of a cancelled task."""
-    task_id = (await api.start(seconds=60, steps=1))["task_id"]
-    await api.until(task_id, "STARTED")
-    polling = asyncio.create_task(poll(api, f"/task-progress/{task_id}?wait=30", 2))
+    polling = asyncio.create_task(poll(api, f"/task-progress/{silent}?wait=30", 2))
     async with asyncio.timeout(10):
         await until_one_is_open(api)
-        await api.cancel(task_id)
+        await api.cancel(silent)
         assert (await polling)[0] == [3]
 
 
@@ -134,10 +139,7 @@ async def test_last_event_id_in_the_query(api: Api, name: str) -> None:
             assert response.status == status
 
 
-async def test_nothing_to_replay_begins_with_a_comment(api: Api) -> None:
+async def test_nothing_to_replay_begins_with_a_comment(api: Api, silent: str) -> None:
     """The first byte of a body comes at once: who has none after a while knows that somebody holds it."""
-    task_id = (await api.start(seconds=60, steps=1))["task_id"]
-    await api.until(task_id, "STARTED")
-    async with asyncio.timeout(5), api.open(f"/task-progress/{task_id}", last_event_id=2) as response:
+    async with asyncio.timeout(5), api.open(f"/task-progress/{silent}", last_event_id=2) as response:
         assert await response.content.readuntil(b"\n\n") == b": ping\n\n"
-    await api.cancel(task_id)

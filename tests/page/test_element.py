@@ -33,6 +33,13 @@ def part(page: Page, name: str) -> Locator:
     return page.locator(f"task-progress [part={name}]")
 
 
+def show_element(
+    page: Page, server: Server, attributes: str = "", script: str = "", **task: object
+) -> None:
+    """Open a page with an element that shows a new task."""
+    open_host_page(page, server, tag(start_task(server, **task), attributes), script)
+
+
 def test_a_task_from_its_start_to_its_end(server: Server, page: Page) -> None:
     """The element shows name, state, bar, message, time and result, and tells the page of each snapshot."""
     open_host_page(page, server, "<task-progress></task-progress>", NOTE_EVENTS)
@@ -77,7 +84,10 @@ def test_elements_come_move_and_go(start_server: StartServer, page: Page) -> Non
 
 
 def test_another_address_shows_another_task(server: Server, page: Page) -> None:
-    """When `src` changes, nothing is left of the task before; without one, nothing is asked for."""
+    """When `src` changes, nothing is left of the task before; without one, nothing is asked for.
+
+    So it is with what a framework sets where it has nothing.
+    """
     first, second = (start_task(server, work="scraping", name=name, seconds=0) for name in ("One", "Two"))
     open_host_page(page, server, tag(first))
     element = page.locator("task-progress")
@@ -89,10 +99,11 @@ def test_another_address_shows_another_task(server: Server, page: Page) -> None:
     expect(part(page, "result")).to_be_hidden()
     asked = note_requests(page)
     for nothing in ("null", "undefined"):
-        element.evaluate(f"each => each.src = {nothing}")
+        names = ["src", "headers", "snapshot", "output"]
+        element.evaluate(f"(each, names) => names.forEach((name) => each[name] = {nothing})", names)
         expect(part(page, "message")).to_have_text("No task yet")
         expect(part(page, "cancel")).to_be_hidden()
-        assert element.get_attribute("src") is None
+        assert [element.get_attribute(name) for name in ("src", "output")] == [None, None]
         expect(element).to_have_js_property("src", "")
     assert asked == []
     element.evaluate("(each, id) => each.src = `/tasks/${id}`", first)
@@ -101,8 +112,7 @@ def test_another_address_shows_another_task(server: Server, page: Page) -> None:
 
 def test_output_is_a_property(speaker: Server, page: Page) -> None:
     """`output = true` shows what the task says, `false` takes it away; the attribute is the same thing."""
-    task_id = start_task(speaker, work="speech", pieces=NUMBERS[:5])
-    open_host_page(page, speaker, tag(task_id), NOTE_EVENTS)
+    show_element(page, speaker, script=NOTE_EVENTS, work="speech", pieces=NUMBERS[:5])
     element = page.locator("task-progress")
     expect(part(page, "badge")).to_have_text("Done")
     element.evaluate("each => each.output = true")  # what was said is asked for now
@@ -119,8 +129,7 @@ def test_output_is_a_property(speaker: Server, page: Page) -> None:
 @pytest.mark.parametrize("status", [401, 404])
 def test_what_is_known_outlives_the_output(server: Server, page: Page, status: int) -> None:
     """An ended task whose output can't be had any more stays what it is: only the problem is said."""
-    task_id = start_task(server, work="scraping", seconds=0)
-    open_host_page(page, server, tag(task_id), NOTE_EVENTS)
+    show_element(page, server, script=NOTE_EVENTS, work="scraping", seconds=0)
     expect(part(page, "badge")).to_have_text("Done")
     page.route("**/stream", lambda route: route.fulfill(status=status, json={"detail": "Nobody knows."}))
     element = page.locator("task-progress")
@@ -154,8 +163,7 @@ def test_what_is_wrong_is_said(server: Server, page: Page, src: str, words: str)
 
 def test_cancel_by_keyboard(server: Server, page: Page) -> None:
     """Tab and Enter cancel a task; the focus stays in its element; the end is announced, no step is."""
-    task_id = start_task(server, name="Long", seconds=60, steps=1000)
-    open_host_page(page, server, tag(task_id))
+    show_element(page, server, name="Long", seconds=60, steps=1000)
     expect(part(page, "percent")).to_have_text(re.compile(r"^[1-9]\d? %$"))
     expect(part(page, "announcement")).to_have_text("")
     page.keyboard.press("Tab")
@@ -168,10 +176,9 @@ def test_cancel_by_keyboard(server: Server, page: Page) -> None:
 
 def test_why_a_task_can_not_be_cancelled(server: Server, page: Page) -> None:
     """When the server refuses to cancel a task, the element says why, and offers it again."""
-    task_id = start_task(server, name="Long", seconds=60)
     answer = {"status": 503, "json": {"detail": "Redis is out of reach."}}
     page.route("**/cancel", lambda route: route.fulfill(**answer))
-    open_host_page(page, server, tag(task_id))
+    show_element(page, server, name="Long", seconds=60)
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("alert")).to_have_text("Redis is out of reach.")
     page.unroute("**/cancel")
@@ -205,9 +212,8 @@ def test_what_comes_of_the_task_before(server: Server, page: Page) -> None:
 
 def test_news_do_not_hide_that_cancel_has_failed(server: Server, page: Page) -> None:
     """That Cancel did not reach the server stays in sight while the stream, never cut, goes on telling."""
-    task_id = start_task(server, seconds=20, steps=1000)
     page.route("**/cancel", lambda route: route.abort())
-    open_host_page(page, server, tag(task_id))
+    show_element(page, server, seconds=20, steps=1000)
     expect(part(page, "badge")).to_have_text("Running")
     problem = page.locator("task-progress").evaluate("""async (each) => {
         await each.cancel();
@@ -217,19 +223,6 @@ def test_news_do_not_hide_that_cancel_has_failed(server: Server, page: Page) -> 
         return each.shadowRoot.querySelector("[role=alert]").textContent;
     }""")
     assert problem == "The server can’t be reached."
-
-
-def test_properties_that_are_nothing(server: Server, page: Page) -> None:
-    """What a framework sets where it has nothing counts as that."""
-    open_host_page(page, server, tag(start_task(server, seconds=0)))
-    element = page.locator("task-progress")
-    element.evaluate("""each => {
-        const { src } = each;
-        Object.assign(each, { src: null, headers: null, snapshot: undefined, output: undefined });
-        each.src = src;
-    }""")
-    expect(part(page, "badge")).to_have_text("Done")
-    assert element.get_attribute("output") is None
 
 
 def test_in_another_document(server: Server, page: Page) -> None:
@@ -261,15 +254,6 @@ def test_the_keyboard_reaches_what_scrolls(server: Server, page: Page) -> None:
     expect(short).not_to_have_attribute("tabindex", re.compile(""))
 
 
-def test_what_a_screen_reader_is_told(server: Server, page: Page) -> None:
-    """The bar is a progress bar with a name and a value; before anything is known, it has no value."""
-    task_id = start_task(server, name="Import", seconds=0.2, steps=4, fail_at=50)
-    open_host_page(page, server, "<task-progress></task-progress>" + tag(task_id))
-    bar = page.get_by_role("progressbar", name="Import")
-    expect(bar).to_have_attribute("aria-valuenow", "50")
-    assert page.get_by_role("progressbar", name="Task").get_attribute("aria-valuenow") is None
-
-
 def test_the_bar_grows_in_the_direction_of_the_script(server: Server, page: Page) -> None:
     """Where one reads from the right, the bar begins there."""
     task_id = start_task(server, seconds=0, fail_at=50)
@@ -284,8 +268,7 @@ def test_the_bar_grows_in_the_direction_of_the_script(server: Server, page: Page
 
 def test_colours_motion_and_themes(server: Server, page: Page) -> None:
     """An element follows the page's colours, the wish for less motion, and the page's style sheet."""
-    task_id = start_task(server, seconds=0)
-    open_host_page(page, server, tag(task_id))
+    show_element(page, server, seconds=0)
     expect(part(page, "badge")).to_have_text("Done")
 
     def style(name: str, property_: str) -> str:
@@ -322,31 +305,34 @@ def test_properties_set_before_the_element_is_defined(server: Server, page: Page
 
 
 def test_nothing_moves_when_it_is_there(server: Server, page: Page) -> None:
-    """An element has its height at once: what is below it doesn't jump when the first snapshot comes."""
-    task_id = start_task(server, name="Long", seconds=60, steps=1000)
+    """An element has its height at once: what is below it doesn't jump when the first snapshot comes.
+
+    To a screen reader it has a progress bar, with a value and the task's name as soon as they are known.
+    """
     held: list[Route] = []
     page.route("**/task-progress?**", lambda route: held.append(route))  # noqa: PLW0108
-    open_host_page(page, server, tag(task_id))
+    show_element(page, server, name="Long", seconds=60, steps=1000)
     expect(part(page, "message")).to_have_text("Waiting for the server")
     before = page.locator("task-progress").bounding_box()
+    assert page.get_by_role("progressbar", name="Task").get_attribute("aria-valuenow") is None
     held[0].continue_()
-    expect(part(page, "badge")).to_have_text("Running")
+    expect(page.get_by_role("progressbar", name="Long")).to_have_attribute(
+        "aria-valuenow", re.compile(r"\d")
+    )
     assert page.locator("task-progress").bounding_box() == before
 
 
 def test_no_output_has_no_box(speaker: Server, page: Page) -> None:
     """Until there is output there is no empty box for it, as after a 401."""
-    task_id = start_task(speaker, work="speech", pieces=NUMBERS)
     page.route("**/stream", lambda route: route.fulfill(status=401))
-    open_host_page(page, speaker, tag(task_id, "output"))
+    show_element(page, speaker, attributes="output", work="speech", pieces=NUMBERS)
     expect(part(page, "message")).to_contain_text("sign in again")
     expect(part(page, "output")).to_be_hidden()
 
 
 def test_output_is_shown_once(speaker: Server, page: Page) -> None:
     """An element that is taken out and put back, or gets other headers, shows all output, and that once."""
-    task_id = start_task(speaker, work="speech", pieces=NUMBERS, seconds=0.05)
-    open_host_page(page, speaker, tag(task_id, "output"))
+    show_element(page, speaker, attributes="output", work="speech", pieces=NUMBERS, seconds=0.05)
     expect(page.get_by_role("log")).to_contain_text("3 4 5")
     page.evaluate("""async () => {
         const element = document.querySelector("task-progress");

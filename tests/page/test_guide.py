@@ -1,17 +1,17 @@
 """Every example of docs/browser.md, as it stands there."""
 
-import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.request import Request, urlopen
+from types import SimpleNamespace
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import note_requests
+from tests.support.browser import note_requests, start_task
 from tests.support.node import STATIC, bundle
 from tests.support.programs import ROOT, Server
 
@@ -58,12 +58,7 @@ def open_page(shop: Shop, page: Page) -> Callable[..., None]:
 
 def start(shop: Shop) -> str:
     """Start a countdown; its id."""
-    body = json.dumps({"start": 5}).encode()
-    with urlopen(
-        Request(f"{shop.url}/jobs/start-task", body, {"Content-Type": "application/json"})
-    ) as answer:
-        task_id: str = json.load(answer)["task_id"]
-    return task_id
+    return start_task(SimpleNamespace(url=f"{shop.url}/jobs"), start=5)
 
 
 def test_every_example_is_run() -> None:
@@ -105,6 +100,18 @@ def test_the_element_and_its_looks(shop: Shop, open_page: Callable[..., None], p
     assert names == set(shown)
     styles = (STATIC / "element" / "styles.js").read_text(encoding="utf-8")
     assert set(re.findall(r"--task-progress-\w+", css)) == set(re.findall(r"--task-progress-\w+", styles))
+
+
+def test_an_end_from_before(shop: Shop, open_page: Callable[..., None], page: Page) -> None:
+    """An element tells of an end that came before its page, so no example loads the page again on it."""
+    task_id = start(shop)
+    with urlopen(f"{shop.url}/jobs/tasks/{task_id}/stream") as stream:
+        stream.read()
+    note = "<script>addEventListener('end', ({ detail }) => (document.title = detail.status))</script>"
+    element = example("html", '<task-progress src="/jobs/tasks/3f2a').replace("3f2a…", task_id)
+    open_page(f"<!doctype html>{note}{element}")
+    expect(page).to_have_title("SUCCESS")
+    assert "reload" not in GUIDE
 
 
 def test_the_element_with_headers(shop: Shop, open_page: Callable[..., None], page: Page) -> None:

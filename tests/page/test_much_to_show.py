@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.page.test_element import part, tag
+from tests.page.test_element import part, show_element, tag
 from tests.support.browser import start_task, until_streams
 from tests.support.host_page import open_host_page
 from tests.support.programs import Server
@@ -44,7 +44,7 @@ def say(page: Page, *numbers: int) -> None:
 
 def test_a_bar_moves_without_layout(server: Server, page: Page) -> None:
     """While a bar moves to where it belongs, nothing is laid out anew but the number beside it."""
-    open_host_page(page, server, tag(start_task(server, seconds=0, fail_at=10)))
+    show_element(page, server, seconds=0, fail_at=10)
     expect(part(page, "percent")).to_have_text("10 %")
     page.evaluate(FRAMES, 30)
     before = layouts(page)
@@ -58,7 +58,7 @@ def test_a_bar_moves_without_layout(server: Server, page: Page) -> None:
 
 def test_nothing_is_written_again(server: Server, page: Page) -> None:
     """A snapshot that looks like the one before changes nothing in the element."""
-    open_host_page(page, server, tag(start_task(server, seconds=0, fail_at=10)))
+    show_element(page, server, seconds=0, fail_at=10)
     expect(part(page, "percent")).to_have_text("10 %")
     page.evaluate(FRAMES, 5)
     written = page.evaluate(

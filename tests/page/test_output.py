@@ -141,7 +141,10 @@ def test_a_hidden_tab_and_a_closed_pane_let_go(page: Page) -> None:
 
 
 def test_one_pane_at_a_time(speaker: Server, page: Page) -> None:
-    """The pane moves to the card it is opened for; the same button closes it, and so does "Remove"."""
+    """The pane moves to the card it is opened for; the same button closes it, and so does "Remove".
+
+    Both tasks were started elsewhere: `/#<task_id>` adds one to a page that is open already, too.
+    """
     for name in ("First", "Second"):
         show_task(page, speaker, work="speech", name=name, pieces=[f"{name}\n"])
     first, second = (card(page, name).get_by_role("button", name="Output") for name in ("First", "Second"))

@@ -14,7 +14,6 @@ from tests.support.browser import (
     progress,
     scrolls_sideways,
     show_task,
-    start_task,
     submit,
     turn_tab,
     until_streams,
@@ -24,7 +23,6 @@ from tests.support.programs import Server
 
 StartServer = Callable[..., Server]
 
-STREAM = re.compile(r"/task-progress\?")
 CONNECTION = "#connection"
 WIRE = "#wire-bytes"
 
@@ -102,16 +100,6 @@ def test_tabs_share_their_list(server: Server, context: BrowserContext, page: Pa
     expect_status(page, "From the second", "SUCCESS")
     card(other, "From the first tab").get_by_role("button", name="Remove").click()
     expect(page.locator("#tasks h3")).to_have_text(["From the second"])
-
-
-def test_an_address_adds_a_task(server: Server, page: Page) -> None:
-    """`/#<task_id>` watches a task that was started elsewhere, also on a page that is open already."""
-    first, second = (start_task(server, name=name, seconds=0.2) for name in ("First", "Second"))
-    page.goto(f"{server.url}/#{first}")
-    expect_status(page, "First", "SUCCESS")
-    page.goto(f"{server.url}/#{second}")
-    expect_status(page, "Second", "SUCCESS")
-    expect(page.locator("#tasks h3")).to_have_text(["Second", "First"])
 
 
 def test_the_list_has_a_limit(server: Server, page: Page) -> None:
@@ -223,15 +211,6 @@ def test_a_restart_of_the_server_is_survived(start_server: StartServer, page: Pa
     assert page.evaluate("states") == ["Reconnecting…", "Live", "Nothing to watch"]
     submit(page, name="New", seconds=0)
     expect_status(page, "New", "SUCCESS")
-
-
-def test_the_page_outlives_a_failing_proxy(server: Server, page: Page) -> None:
-    """EventSource would give up for good on a 502; the page asks again by itself."""
-    page.route(STREAM, lambda route: route.fulfill(status=502, content_type="text/html", body="Bad"))
-    show_task(page, server, name="Behind a proxy", seconds=0.2)
-    expect(page.locator(CONNECTION)).to_have_text("Reconnecting…")
-    page.unroute(STREAM)
-    expect_status(page, "Behind a proxy", "SUCCESS")
 
 
 def test_the_page_works_under_a_path(server: Server, page: Page) -> None:

@@ -154,6 +154,16 @@ async def test_heads_are_not_counted_together(api: Api) -> None:
 
 
 @pytest.mark.usefixtures("api")
+async def test_space_at_the_end_of_a_header(victim: Server) -> None:
+    """It is no part of the value: under one key, with it and without, is one task."""
+    start = START + b"Content-Length: 0\r\nConnection: close\r\nIdempotency-Key: spaced%b\r\n\r\n"
+    tasks = {
+        re.findall(rb'"task_id":"(\w+)"', await answers(victim, start % end))[0] for end in (b"", b" \t")
+    }
+    assert len(tasks) == 1
+
+
+@pytest.mark.usefixtures("api")
 async def test_a_large_body_in_small_chunks(victim: Server) -> None:
     """10 MiB in chunks of 1 KiB get one answer, and the request behind them its own."""
     chunks = b"400\r\n%b\r\n" % (b"x" * 1024) * 10_240

@@ -83,6 +83,7 @@ async def test_a_server(session: aiohttp.ClientSession) -> None:
         (b"1.1", [b"localhost", b"localhost"], 400),
         (b"1.1", [b"localhost", b"evil.example"], 400),
         (b"1.1", [b"localhost"], 200),
+        (b"1.1", [b"localhost \t"], 200),
         (b"1.0", [], 200),
         (b"1.0", [b"localhost", b"localhost"], 400),
         (b"1.0", [b"evil.example"], 421),

@@ -13,24 +13,23 @@ import aiohttp
 import pytest
 
 from taskstream.server.serve import allow_many_connections
-from tests.support.api import LONG_TASK, Api, Event, blocks, check_two_places, events
+from tests.support.api import LONG_TASK, Api, Event, blocks, check_story, check_two_places, events
 from tests.support.programs import OwnWorkServer, Server, UvicornServer
 
 StartServer = Callable[..., Server]
 
 
 @pytest.fixture(scope="module")
-def own_work() -> Iterator[Server]:
-    with OwnWorkServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def bounded() -> Iterator[Server]:
-    """A server with low limits, and a heartbeat that is quick."""
+def bounded_server() -> Iterator[Server]:
     flags = ("--max-streams", "2", "--history-length", "3", "--work-threads", "1", "--ping-seconds", "0.05")
     with Server(*flags) as server:
         yield server
+
+
+@pytest.fixture
+def bounded(bounded_server: Server, session: aiohttp.ClientSession) -> Api:
+    """A client of a server with low limits, and a heartbeat that is quick."""
+    return Api(session, [bounded_server.url])
 
 
 @asynccontextmanager
@@ -58,41 +57,42 @@ async def test_max_tasks(start_server: StartServer, session: aiohttp.ClientSessi
     await check_two_places(api)
 
 
-async def test_max_streams(bounded: Server, session: aiohttp.ClientSession) -> None:
+async def test_max_streams(bounded: Api) -> None:
     """One stream too many is refused, but not those who need none; a place is free when a viewer goes."""
-    api = Api(session, [bounded.url])
-    ended = (await api.start(seconds=0))["task_id"]
-    last = (await api.watch(ended))[-1]
-    path = f"/task-progress/{(await api.start(**LONG_TASK))['task_id']}"
-    async with api.open(path) as first, api.open(f"/task-progress?task_id={ended}&task_id=x") as overview:
+    ended = (await bounded.start(seconds=0))["task_id"]
+    last = (await bounded.watch(ended))[-1]
+    path = f"/task-progress/{(await bounded.start(**LONG_TASK))['task_id']}"
+    async with (
+        bounded.open(path) as first,
+        bounded.open(f"/task-progress?task_id={ended}&task_id=x") as overview,
+    ):
         await anext(events(first))
         assert overview.status == 200
         await overview.read()
-        await until_streams(api, 1)
-        async with api.open(path) as second:
+        await until_streams(bounded, 1)
+        async with bounded.open(path) as second:
             await anext(events(second))
             for full in (path, f"/task-progress?task_id={ended}"):
-                async with api.open(full) as third:
+                async with bounded.open(full) as third:
                     assert third.status == 503
                     assert int(third.headers["Retry-After"]) > 0
                     assert "All 2 streams" in (await third.json())["detail"]
-            await api.json("GET", "/task-progress/unknown", 404)
-            async with api.open(f"/task-progress/{ended}", last.id) as nothing_more:
+            await bounded.json("GET", "/task-progress/unknown", 404)
+            async with bounded.open(f"/task-progress/{ended}", last.id) as nothing_more:
                 assert nothing_more.status == 204
-        await until_streams(api, 1)
-        async with api.open(path) as fourth:
+        await until_streams(bounded, 1)
+        async with bounded.open(path) as fourth:
             await anext(events(fourth))
-    await until_streams(api, 0)
+    await until_streams(bounded, 0)
 
 
-async def test_history_length(bounded: Server, session: aiohttp.ClientSession) -> None:
+async def test_history_length(bounded: Api) -> None:
     """What has fallen out of the log is skipped, which snapshots make safe, and viewers are told so."""
-    api = Api(session, [bounded.url])
-    task_id = (await api.start(seconds=0, steps=20))["task_id"]
-    await api.watch(task_id)
-    assert [event.id for event in await api.watch(task_id, 21)] == [22, 23]
+    task_id = (await bounded.start(seconds=0, steps=20))["task_id"]
+    await bounded.watch(task_id)
+    assert [event.id for event in await bounded.watch(task_id, 21)] == [22, 23]
     for last_event_id in (0, 2):
-        lost, *kept = await api.watch(task_id, last_event_id)
+        lost, *kept = await bounded.watch(task_id, last_event_id)
         assert (lost["event"], lost["id"]) == ("lost", None)
         assert lost.snapshot == {"from": last_event_id + 1, "to": 20}
         assert [event.id for event in kept] == [21, 22, 23]
@@ -110,21 +110,19 @@ def test_many_connections_at_once(start_server: StartServer) -> None:
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
 
 
-async def test_ping(bounded: Server, session: aiohttp.ClientSession) -> None:
+async def test_ping(bounded: Api) -> None:
     """Silence is broken by comments, so that nobody takes the connection for dead."""
-    api = Api(session, [bounded.url])
-    task_id = (await api.start(seconds=3600, steps=1))["task_id"]
-    async with api.open(f"/task-progress/{task_id}") as response:
+    task_id = (await bounded.start(seconds=3600, steps=1))["task_id"]
+    async with bounded.open(f"/task-progress/{task_id}") as response:
         stream = blocks(response)
         seen = [await anext(stream) for _ in range(5)]
     assert seen[2:] == [": ping"] * 3
 
 
-async def test_retry_is_spread(bounded: Server, session: aiohttp.ClientSession) -> None:
+async def test_retry_is_spread(bounded: Api) -> None:
     """Viewers are told to come back after one to three times the setting, and not all at once."""
-    api = Api(session, [bounded.url])
-    task_id = (await api.start(seconds=0))["task_id"]
-    delays = [int((await api.watch(task_id))[0]["retry"] or 0) for _ in range(60)]
+    task_id = (await bounded.start(seconds=0))["task_id"]
+    delays = [int((await bounded.watch(task_id))[0]["retry"] or 0) for _ in range(60)]
     assert min(delays) >= 1000
     assert max(delays) <= 3000
     assert max(delays) - min(delays) > 500
@@ -186,37 +184,24 @@ async def test_the_loop_stays_responsive(api: Api) -> None:
     assert [end[-1].snapshot["status"] for end in ends] == ["SUCCESS"] * 4
 
 
-async def test_a_million_reports(own_work: Server, session: aiohttp.ClientSession) -> None:
+async def test_a_million_reports(session: aiohttp.ClientSession) -> None:
     """A function may report in a tight loop: it ends, its last report arrives, memory stays bounded."""
-    api = Api(session, [own_work.url])
-    before = own_work.memory()
-    stream = await api.watch((await api.start(work="hot_loop", reports=1_000_000))["task_id"])
+    with OwnWorkServer() as server:
+        api = Api(session, [server.url])
+        before = server.memory()
+        stream = await api.watch((await api.start(work="hot_loop", reports=1_000_000))["task_id"])
+        assert server.memory() - before < 16 * 1024
+    check_story(stream, "SUCCESS")
     assert stream[-1].snapshot["data"] == 1_000_000
     assert stream[-2].snapshot["message"] == "Report 1000000"
-    assert [event.id for event in stream] == list(range(1, len(stream) + 1))
-    assert own_work.memory() - before < 16 * 1024
 
 
-async def test_queued_blocking_work(bounded: Server, session: aiohttp.ClientSession) -> None:
+async def test_queued_blocking_work(bounded: Api) -> None:
     """With every thread at work, a task is PENDING; when it is cancelled, the next one gets the place."""
-    api = Api(session, [bounded.url])
-    await api.start(work="scraping", seconds=0.5, steps=1)
-    queued = (await api.start(work="scraping", **LONG_TASK))["task_id"]
-    last = (await api.start(work="scraping", seconds=0, steps=1))["task_id"]
-    assert (await api.status(queued))["status"] == "PENDING"
-    await api.cancel(queued)
-    assert [event.snapshot["status"] for event in await api.watch(queued)] == ["PENDING", "REVOKED"]
-    assert (await api.watch(last))[-1].snapshot["status"] == "SUCCESS"
-
-
-async def test_own_work(own_work: Server, session: aiohttp.ClientSession) -> None:
-    """Work of one's own: its parameters are checked, and its details may be anything."""
-    api = Api(session, [own_work.url])
-    for body in ({"work": "odd"}, {"work": "odd", "day": "today"}, {"work": "odd", "day": 5}):
-        answer = await api.json("POST", "/start-task", 422, json=body)
-        assert answer["detail"][0]["loc"] == ["body", "day"]
-    stream = await api.watch((await api.start(work="odd", day="2026-01-31"))["task_id"])
-    half, end = stream[-2].snapshot, stream[-1].snapshot
-    assert half["message"] == "Half ? a pair"
-    assert half["data"] == {"at": "2026-01-31T00:00:00Z", "nan": "NaN"}
-    assert (end["message"], end["data"]) == ("Odd, but done", ["2026-01-31"])
+    await bounded.start(work="scraping", seconds=0.5, steps=1)
+    queued = (await bounded.start(work="scraping", **LONG_TASK))["task_id"]
+    last = (await bounded.start(work="scraping", seconds=0, steps=1))["task_id"]
+    assert (await bounded.status(queued))["status"] == "PENDING"
+    await bounded.cancel(queued)
+    assert [event.snapshot["status"] for event in await bounded.watch(queued)] == ["PENDING", "REVOKED"]
+    assert (await bounded.watch(last))[-1].snapshot["status"] == "SUCCESS"

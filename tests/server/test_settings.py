@@ -66,6 +66,10 @@ def test_flags_before_variables_before_defaults(monkeypatch: pytest.MonkeyPatch)
         ("--redis-url", "http://localhost"),
         ("--redis-url", "redis://localhost:99999"),
         ("--redis-url", "redis://localhost/progress"),
+        ("--redis-url", "redis://localhost/0/"),
+        ("--redis-url", "redis://localhost?db=2"),
+        ("--redis-url", "rediss://localhost/0?ssl_cert_reqs=none&protocol=3"),
+        ("--redis-url", "REDIS://localhost"),
         ("--retention-seconds", "-1"),
         ("--retention-seconds", "nan"),
         ("--retention-seconds", "inf"),
@@ -124,7 +128,8 @@ def test_redis_without_its_libraries(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A Redis URL without what it needs gets a sentence that says how to install that."""
-    assert ServerSettings.load(["--redis-url", "redis://localhost"]).redis_url == "redis://localhost"
+    for url in ("redis://localhost", "rediss://:a@host/1?ssl_cert_reqs=none&ssl_ca_certs=a.pem"):
+        assert ServerSettings.load(["--redis-url", url]).redis_url == url
     monkeypatch.setattr("taskstream.settings.find_spec", lambda name: name != "celery" or None)
     with pytest.raises(SystemExit) as end:
         ServerSettings.load(["--redis-url", "redis://localhost"])

@@ -16,6 +16,7 @@ import sse_starlette
 import uvloop
 from fastapi import FastAPI, Request, Response
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Message, Receive, Scope, Send
@@ -28,13 +29,11 @@ from taskstream.http.stream import Stream
 from taskstream.http.streams import Broadcast
 from taskstream.server.connection import PIPELINED_REQUESTS, Connection
 from taskstream.viewers import Follower
-from tests.support.serving import Serving
+from tests.support.serving import END, EVENT, Serving
 
 # A hook for event loops would be asked for those of all tests.
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture")
 
-END = b"0\r\n\r\n"
-EVENT = b"\n\n\r\n"
 HELLO = b'"hello"'
 
 
@@ -49,42 +48,15 @@ def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLo
 def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """No test leaves a warning in the log, unless it takes it from there."""
     yield
-    messages = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert messages == []
-
-
-async def test_head_and_events_go_out_in_one_piece() -> None:
-    """The head, the retry and all that the viewer has missed are one write; and the end, if it is there."""
-    written: list[bytes] = []
-
-    class Recording(Connection):
-        def _release(self) -> None:
-            if self._held is not None:
-                written.append(self._held.getvalue())
-            super()._release()
-
-    async with Serving().serve(Recording) as serving:
-        serving.append(3)
-        client = await serving.open("/stream")
-        assert (await client.until(EVENT)).count(b"retry: ") == 1
-        assert client.ids == [1, 2, 3]
-        assert written == [bytes(client.received)]
-        assert client.received.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert b"content-type: text/event-stream; charset=utf-8\r\n" in client.received
-        serving.append(1, last=True)
-        await client.until(END)
-        again = await serving.open("/stream")
-        assert await again.until(END) == written[1]
+    records = caplog.get_records("call")  # in here, `caplog.records` are those of the end
+    assert [record.getMessage() for record in records if record.levelno >= logging.WARNING] == []
 
 
 async def test_no_task_for_each_stream() -> None:
     """An open stream is attached, and goes on without an asyncio task."""
     async with Serving().serve() as serving:
-        serving.append(1)
         before = len(asyncio.all_tasks())
-        clients = [await serving.open("/stream") for _ in range(20)]
-        for each in clients:
-            await each.until(EVENT)
+        clients = [await serving.watch() for _ in range(20)]
         assert len(asyncio.all_tasks()) == before
         for each in clients:
             each.leave()
@@ -104,9 +76,7 @@ async def test_pipelined_behind_a_stream() -> None:
         async def name_task() -> str:
             return f"in {task.get()}"
 
-        serving.append(1)
-        client = await serving.open("/stream", "/task")
-        await client.until(EVENT)
+        client = await serving.watch("/task")
         client.send("/stream?after=1", "/task")
         context = copy_context()
         context.run(task.set, "that of the stream")
@@ -121,9 +91,7 @@ async def test_pipelined_behind_a_stream() -> None:
 async def test_leaving_with_a_request_behind_the_stream(leave: str) -> None:
     """Its viewer's leaving is noticed, whatever waits behind it, and nothing is written to it any more."""
     async with Serving().serve() as serving:
-        serving.append(1)
-        client = await serving.open("/stream", "/hello")
-        await client.until(EVENT)
+        client = await serving.watch("/hello")
         client.send("/hello")
         await asyncio.sleep(0.01)
         if leave == "abort":
@@ -139,25 +107,42 @@ async def test_leaving_with_a_request_behind_the_stream(leave: str) -> None:
         assert serving.streams.events == 1
 
 
-async def test_too_many_requests_behind_a_stream() -> None:
+async def test_leaving_before_the_stream() -> None:
+    """A viewer that leaves while a route still waits is nothing to log, and keeps no place."""
+    serving, asked, left = Serving(), asyncio.Event(), asyncio.Event()
+
+    @serving.app.get("/late")
+    async def late() -> Response:
+        asked.set()
+        await left.wait()
+        return StreamResponse(Follower(serving.log, 0), serving.streams, 0)
+
+    async with serving.serve():
+        client = await serving.open("/late")
+        await asked.wait()
+        client.leave()
+        await serving.until(lambda: not serving.server.server_state.connections)
+        left.set()
+        await serving.until(lambda: serving.streams.outcomes == {"left": 1})
+
+
+async def test_too_many_requests_behind_a_stream(caplog: pytest.LogCaptureFixture) -> None:
     """A connection with too many of them is cut."""
     async with Serving().serve() as serving:
-        serving.append(1)
-        client = await serving.open("/stream")
-        await client.until(EVENT)
+        client = await serving.watch()
         client.send(*["/hello"] * PIPELINED_REQUESTS)
         await asyncio.sleep(0.1)
         assert serving.streams.open == 1
         client.send(*["/hello"] * 5000)
         await serving.until_open(0)
+    assert caplog.text.count("Invalid HTTP request") == 1
+    caplog.clear()
 
 
 async def test_a_large_body_behind_a_stream() -> None:
     """Only so much of it is read: the rest stays with the client, and the stream goes on."""
     async with Serving().serve() as serving:
-        serving.append(1)
-        client = await serving.open("/stream")
-        await client.until(EVENT)
+        client = await serving.watch()
         size = 32 * 1024 * 1024
         client.writer.write(b"POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
         client.writer.write(b"x" * size)
@@ -171,16 +156,14 @@ async def test_a_large_body_behind_a_stream() -> None:
 async def test_a_burst_larger_than_the_socket() -> None:
     """All of it arrives, once and in order, however slowly it is read; so do those that follow."""
     async with Serving().serve() as serving:
-        serving.append(1)
-        clients = [await serving.open("/stream") for _ in range(3)]
+        clients = [await serving.watch() for _ in range(3)]
         for each in clients:
-            await each.until(EVENT)
             each.stop_reading()
         for _ in range(3):
             serving.append(100, size=50_000)
             await serving.until_behind(3)
-            unsent = [stream.connection.unsent_bytes for stream in serving.streams._attached]
-            assert max(unsent) < 512 * 1024
+            transports = [stream.connection.transport for stream in serving.streams._attached]
+            assert max(each.get_write_buffer_size() for each in transports) < 512 * 1024
             for each in clients:
                 each.read_on()
                 await each.reader.readexactly(3_000_000)
@@ -198,9 +181,7 @@ async def test_a_burst_larger_than_the_socket() -> None:
 async def test_a_slow_reader_is_not_dropped() -> None:
     """A viewer that takes a little every now and then has not stopped reading."""
     async with Serving(stall_seconds=0.4).serve() as serving:
-        serving.append(1)
-        client = await serving.open("/stream")
-        await client.until(EVENT)
+        client = await serving.watch()
         client.stop_reading()
         serving.append(400, size=50_000)
         for _ in range(15):
@@ -216,7 +197,6 @@ async def test_a_slow_reader_is_not_dropped() -> None:
 async def test_http_1_0() -> None:
     """A client that doesn't know chunks gets none, at the beginning, from a pass, or behind."""
     async with Serving(ping_seconds=0.05).serve() as serving:
-        serving.append(1)
         client = await serving.open()
         client.writer.write(b"GET /stream HTTP/1.0\r\n\r\n")
         await client.until(b": ping\n\n")
@@ -273,10 +253,7 @@ async def test_a_viewer_that_never_reads(request: pytest.FixtureRequest, tls: bo
         options = {"ssl_keyfile": key, "ssl_certfile": chain}
         trusting = {"ssl": ssl.create_default_context(cafile=chain), "server_hostname": "localhost"}
     async with Serving(stall_seconds=1).serve(**options) as serving:
-        serving.append(1)
-        client, deaf = await serving.open("/stream", **trusting), await serving.open("/stream", **trusting)
-        for each in (client, deaf):
-            await each.until(EVENT)
+        client, deaf = await serving.watch(**trusting), await serving.watch(**trusting)
         assert len(serving.streams._attached) == 2
         deaf.stop_reading()
         serving.append(400, size=50_000)
@@ -389,7 +366,7 @@ async def test_streams_that_cannot_be_attached(
         return Response(status_code=503)
 
     async with serving.serve(http):
-        serving.append(2)
+        serving.append(1)
         client, other = await serving.open("/stream"), await serving.open("/overview")
         for each in (client, other):
             await each.until(b": ping\n\n\r\n")
@@ -425,8 +402,7 @@ async def test_a_layer_that_changes_bodies(caplog: pytest.LogCaptureFixture) -> 
     serving.app.add_middleware(layer(redact))
     async with serving.serve():
         serving.log.append(b"a secret")
-        client = await serving.open("/stream")
-        await client.until(EVENT)
+        client = await serving.watch()
         serving.log.append(b"another secret", Kind.LAST)
         await client.until(END)
         assert b"secret" not in client.received
@@ -458,8 +434,31 @@ async def test_a_body_that_was_replaced(caplog: pytest.LogCaptureFixture) -> Non
         assert b"DATA: X\n" in await client.until(END)
         client = await serving.open("/encoded")
         assert (await client.until(END)).count(b"HTTP/1.1 200") == 1
-        assert client.ids == [1]
+        assert client.ids == [1, 2]
     assert caplog.text.count("body_iterator") == 1
+    caplog.clear()
+
+
+async def test_a_background_task_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """It ends the connection, as uvicorn has it; the place of the stream is free once."""
+    serving = Serving()
+
+    def fail() -> None:
+        raise OSError
+
+    @serving.app.get("/background")
+    async def background() -> Response:
+        response = StreamResponse(Follower(serving.log, 0), serving.streams, 0)
+        response.background = BackgroundTask(fail)
+        return response
+
+    async with serving.serve():
+        client = await serving.open("/background")
+        await client.rest()
+        assert client.ids == [1]
+        await serving.until(lambda: serving.streams.outcomes.total() > 0)
+        assert (serving.streams.open, serving.streams.outcomes) == (0, {"left": 1})
+    assert "Exception in ASGI application" in caplog.text
     caplog.clear()
 
 
@@ -479,9 +478,7 @@ async def test_the_layers_of_starlette(
         taskstream.http.response, "LAYERS", {name: LAYERS[name] for name in LAYERS if name != missing}
     )
     async with serving.serve():
-        serving.append(1)
-        client = await serving.open("/stream")
-        await client.until(EVENT)
+        await serving.watch()
         assert len(serving.streams._attached) == (missing is None)
     assert (missing or "Streams are slower") in caplog.text or missing is None
     caplog.clear()
@@ -523,7 +520,6 @@ async def test_the_server_stops(http: Any, monkeypatch: pytest.MonkeyPatch) -> N
     """Every stream ends cleanly when its server stops, not because another one of the process ever did."""
     monkeypatch.setattr(sse_starlette.sse.AppStatus, "should_exit", True)
     async with Serving(ping_seconds=0.3).serve(http) as serving:
-        serving.append(1)
         clients = [await serving.open("/stream") for _ in range(5)]
         for each in clients:
             await each.until(b": ping\n\n\r\n")
@@ -537,9 +533,7 @@ async def test_the_server_stops(http: Any, monkeypatch: pytest.MonkeyPatch) -> N
 async def test_the_server_stops_before_the_application_knows() -> None:
     """The connection ends its stream by itself, even if nothing has been closed."""
     async with Serving(sees_stop=False).serve() as serving:
-        serving.append(1)
-        client = await serving.open("/stream")
-        await client.until(EVENT)
+        client = await serving.watch()
         serving.server.should_exit = True
         assert (await client.rest()).endswith(END)
         assert serving.streams.outcomes == {"stopped": 1}
@@ -550,7 +544,6 @@ async def test_a_closed_stream_leaves_no_garbage(cut: bool) -> None:
     """Reference counts free all that there was of a connection: the garbage collector finds nothing."""
     ours = (Connection, RequestResponseCycle, Stream, Follower, StreamResponse, Request, Broadcast)
     async with Serving().serve() as serving:
-        serving.append(1)
         gc.collect()
         gc.disable()
         try:

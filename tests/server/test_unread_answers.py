@@ -74,32 +74,35 @@ async def test_pipelined_and_never_read(serving: Serving, monkeypatch: pytest.Mo
         assert (await client.rest()).count(b"HTTP/1.1 200") < 100
 
 
-async def test_read_slowly(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+@ENDS
+async def test_read_slowly(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, header: str, options: dict[str, Any]
+) -> None:
     """A client that goes on reading gets everything, however long that takes."""
-    monkeypatch.setattr(Connection, "unread_seconds", 0.3)
-    async with serving.serve():
-        client = await serving.open("/large")
+    monkeypatch.setattr(Connection, "unread_seconds", 0.8)
+    async with serving.serve(**options):
+        client = await until_ending(serving, header)
+        client.read_on()
         received = 0
         async with asyncio.timeout(30):
-            while received < ANSWER_BYTES:
-                received += len(await client.reader.read(512 * 1024))
+            while data := await client.reader.read(256 * 1024):
+                received += len(data)
                 await asyncio.sleep(0.05)
-        assert serving.server.server_state.connections
+        assert received > ANSWER_BYTES
 
 
 async def test_pipelines_are_bounded_in_sum(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits behind the streams of all clients has a bound; beyond it, a client is cut."""
     monkeypatch.setattr("taskstream.server.connection.PIPELINED_IN_ALL", 100)
     async with Serving().serve(timeout_keep_alive=1) as serving:
-        serving.append(1)
         clients = [await serving.open("/stream", *["/hello"] * 60) for _ in range(20)]
 
         def waiting() -> int:
             connections = serving.server.server_state.connections
             return sum(len(each.pipeline) for each in connections if isinstance(each, Connection))
 
-        await serving.until(lambda: serving.streams.outcomes["left"] > 0)
-        await serving.until_open(1)
+        await serving.until(lambda: serving.streams.outcomes["left"] == 19)
+        assert serving.streams.open == 1
         assert 0 < waiting() <= 104
         serving.append(1, last=True)
         await asyncio.gather(

@@ -1,8 +1,10 @@
 """What goes wrong with a file: at the start, and while tasks run."""
 
 import asyncio
+import errno
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +24,10 @@ from tests.sqlite.conftest import Make
 from tests.support.programs import Program, Server
 
 Trouble = Callable[[Path, TaskStream], AbstractContextManager[None]]
+
+
+def raises(error: Exception) -> None:
+    raise error
 
 
 def of_another_program(path: Path) -> None:
@@ -60,6 +66,18 @@ async def test_what_cannot_be_opened(make: Make, path: Path, what: str) -> None:
     for _ in range(2):
         with pytest.raises(DatabaseUnusable, match=sentence):
             await make().__aenter__()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there locks are Windows' own")
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EACCES, errno.ENOLCK, errno.EOPNOTSUPP])
+async def test_locks(make: Make, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Who can't have the lock is told of another process only if there is one: some disks have no locks."""
+    error = OSError(number, os.strerror(number))
+    monkeypatch.setattr("fcntl.lockf", lambda *_: raises(error))
+    taken = number in (errno.EAGAIN, errno.EACCES)
+    sentence = "is open in another process" if taken else f"can't be opened: {error.strerror}"
+    with pytest.raises(DatabaseUnusable, match=sentence):
+        await make().__aenter__()
 
 
 async def test_an_empty_file(make: Make, path: Path) -> None:
@@ -265,6 +283,42 @@ async def test_a_file_that_is_deleted_during_a_checkpoint(
             with pytest.raises(BackendUnavailable, match="deleted"):
                 await until_it_fails(tasks.registry.count)
             await asyncio.sleep(0.01)
+
+
+async def test_a_write_ahead_log_that_is_deleted(make: Make, path: Path) -> None:
+    """What is new is there first, so nothing is acknowledged any more, as if the file itself were gone."""
+    async with make() as tasks:
+        await tasks.start("gated")
+        path.with_name("tasks.db-wal").unlink()
+        with pytest.raises(BackendUnavailable, match="deleted"):
+            await tasks.start("gated")
+
+
+async def test_no_more_threads(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is looked after although the system has no thread left."""
+    monkeypatch.setattr(journal, "LOOK_SECONDS", 0.01)
+    async with asyncio.timeout(10), make(retention_seconds=0) as tasks:
+        monkeypatch.setattr("threading.Thread.start", lambda _: raises(RuntimeError("no thread")))
+        await tasks.start("steps")
+        while (await tasks.registry.count())[0]:  # noqa: ASYNC110 - nobody tells of what is forgotten
+            await asyncio.sleep(0.01)
+
+
+async def test_a_stop_that_is_cancelled(make: Make) -> None:
+    """Work is stopped, and the file closed, although whoever stops doesn't wait for it."""
+    tasks, cleaned = make(), asyncio.Event()
+    work = tasks.work(cleans_up(cleaned))
+
+    async def run() -> None:
+        async with tasks:
+            await start_until(tasks, work, "Opened")
+            asyncio.get_running_loop().call_soon(stopping.cancel)
+
+    stopping = asyncio.create_task(run())
+    await asyncio.wait([stopping])
+    assert stopping.cancelled()
+    async with asyncio.timeout(10), make():
+        await cleaned.wait()
 
 
 async def test_stopping_while_it_is_locked(make: Make, path: Path) -> None:

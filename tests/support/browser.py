@@ -1,7 +1,7 @@
 """A real browser, headless, and the words to speak of the page in."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Protocol
 from urllib.request import Request as HttpRequest, urlopen
 
@@ -57,15 +57,14 @@ def executable() -> str:
     return require("chromium", "chromium-browser", "google-chrome")
 
 
-def launch(without: Sequence[str] = ()) -> Iterator[Browser]:
-    """Chromium, without some of Playwright's flags; without one the tests are skipped, but not in CI."""
+def launch() -> Iterator[Browser]:
+    """Chromium; without one the tests are skipped, but not in CI."""
     path = executable()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=ARGUMENTS, ignore_default_args=without
-        )
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=path, args=ARGUMENTS) as browser,
+    ):
         yield browser
-        browser.close()
 
 
 def open_profile(browser: Browser) -> Iterator[BrowserContext]:

@@ -1,4 +1,4 @@
-"""Streams of one log on a real socket, and nothing else, in the event loop of the test."""
+"""Streams of one log, which has an event, on a real socket, in the event loop of the test."""
 
 import asyncio
 import re
@@ -23,7 +23,29 @@ from taskstream.viewers import Follower, Overview
 SOCKET_BYTES = 64 * 1024
 """Small, so that a socket is full after a second or two of a burst."""
 
+END = b"0\r\n\r\n"
+EVENT = b"\n\n\r\n"
+"""How a stream ends, and a piece of it with events."""
+
 Protocol = type[asyncio.Protocol] | str
+
+
+@asynccontextmanager
+async def running(
+    *servers: uvicorn.Server, sockets: list[socket.socket] | None = None
+) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Servers that have been started together, in the event loop of the test."""
+    running = [asyncio.create_task(server._serve(sockets)) for server in servers]
+    try:
+        async with asyncio.timeout(10):
+            while not all(server.started for server in servers):  # noqa: ASYNC110 - uvicorn has nothing to wait for
+                await asyncio.sleep(0.01)
+        yield running
+    finally:
+        for server in servers:
+            server.should_exit = True
+        async with asyncio.timeout(10):
+            await asyncio.gather(*running)
 
 
 @dataclass
@@ -40,6 +62,7 @@ class Serving:
         self._clients: list[Client] = []
         self.streams = Streams(self.limit, self.ping_seconds, self.stall_seconds)
         self.app = FastAPI(lifespan=self._lifespan)
+        self.append(1)
 
         @self.app.get("/stream")
         async def stream(after: int = 0) -> Response:
@@ -56,21 +79,16 @@ class Serving:
     @asynccontextmanager
     async def serve(self, http: Protocol = Connection, **options: Any) -> AsyncIterator[Self]:
         """Serve the application until the end, on a free port."""
-        self.server = Server(uvicorn.Config(self.app, http=http, ws="none", **options))
+        self.server = Server(uvicorn.Config(self.app, http=http, ws="none", log_config=None, **options))
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         self.port: int = listener.getsockname()[1]
-        serving = asyncio.create_task(self.server.serve([listener]))
-        async with asyncio.timeout(10):
-            while not self.server.started:  # noqa: ASYNC110 - uvicorn has nothing to wait for
-                await asyncio.sleep(0.01)
-        try:
-            yield self
-        finally:
-            self.server.should_exit = True
-            for client in self._clients:
-                client.leave()
-            await serving
+        async with running(self.server, sockets=[listener]):
+            try:
+                yield self
+            finally:
+                for client in self._clients:
+                    client.leave()
 
     async def open(self, *requests: str, **options: Any) -> "Client":
         """A client that has sent requests."""
@@ -82,6 +100,12 @@ class Serving:
         client = Client(reader, writer)
         self._clients.append(client)
         client.send(*requests)
+        return client
+
+    async def watch(self, *behind: str, **options: Any) -> "Client":
+        """A client that has got an event of a stream, behind which it has asked for other paths."""
+        client = await self.open("/stream", *behind, **options)
+        await client.until(EVENT)
         return client
 
     async def until(self, condition: Callable[[], bool]) -> None:

@@ -628,7 +628,7 @@ test("a stream that doesn't know `wait` and goes on is asked for again all the s
   await end(watch(server.task(3), { output: true, firstByteSeconds: 0.1, pollSeconds: 0.02 }));
 });
 
-test("a task may end while it is only asked for, whatever a gateway has answered before", async () => {
+test("a status is asked for again, whatever a gateway has answered before", async () => {
   const bodies = ["null", '"OK"', "7", "", "<h1>Sign in</h1>", JSON.stringify(success())];
   server.answer = ({ response, url }) => url.includes("progress") || response.end(bodies.shift());
   const source = watch(server.task(), { firstByteSeconds: 0.1, pollSeconds: 0.01 });
@@ -740,7 +740,7 @@ for (const [name, before, after, isShown] of [
     const source = watch(server.task(), { firstByteSeconds: 0.02, pollSeconds: 0.02 });
     const seen = [];
     source.addEventListener("snapshot", ({ detail }) => seen.push(detail.message));
-    await end(source);
+    assert.deepEqual(await end(source), success());
     assert.equal(seen.includes("After"), isShown);
   });
 }
