@@ -128,11 +128,17 @@ export class Channel {
     this.#timer = setTimeout(() => this.#update(), 0); // another watcher may come first
   }
 
-  /** Take in a snapshot that was the answer to a request. @param {string} id @param {Snapshot} snapshot */
+  /**
+   * Take in a snapshot that was the answer to a request; of output, what comes before the last is read first.
+   * @param {string} id @param {Snapshot} snapshot
+   */
   tell(id, snapshot) {
-    // The output before the end is still to come.
-    if (this.options.output && hasEnded(snapshot)) this.#streamRest();
-    else this.#take(id, snapshot, true);
+    if (!this.options.output || !hasEnded(snapshot)) return this.#take(id, snapshot, true);
+    if (this.#isRest) return;
+    this.#isRest = true;
+    this.limits.firstByteSeconds = this.limits.muteSeconds; // no proxy holds it back: that stream ends at once
+    this.#stop("connecting");
+    this.#update();
   }
 
   // ---- What is to be streamed.
@@ -198,15 +204,6 @@ export class Channel {
   #request() {
     this.#streamed = this.#unfinished();
     return this.many ? requestForMany(this.many, this.#streamed) : { url: this.stream };
-  }
-
-  /** Read what is left of a task that has ended, which no proxy holds back: that stream ends at once. */
-  #streamRest() {
-    if (this.#isRest) return;
-    this.#isRest = true;
-    this.limits.firstByteSeconds = this.limits.muteSeconds;
-    this.#stop("connecting");
-    this.#update();
   }
 
   /** @param {ChannelState} state */
