@@ -129,7 +129,7 @@ export class Channel {
   }
 
   /**
-   * Take in a snapshot that was the answer to a request; of output, what comes before the last is read first.
+   * Take in a snapshot that was the answer to a request. Where output is read, its rest comes before the end.
    * @param {string} id @param {Snapshot} snapshot
    */
   tell(id, snapshot) {

@@ -92,8 +92,8 @@ test("sources with the same headers share one connection, whenever they come", a
   assert.equal(server.streams.filter(({ response }) => !response.destroyed).length, 2);
 });
 
-for (const isPutOff of [false, true]) {
-  test(`what comes before a stream has begun waits for it${isPutOff ? ", as the server says" : ""}`, async (context) => {
+for (const problem of ["", "All 2 streams are taken."]) {
+  test(`what comes before a stream has begun waits for it, as long as the server says: ${problem}`, async (context) => {
     const { setTimeout } = globalThis;
     let retry;
     const isWaiting = new Promise((resolve) => {
@@ -105,7 +105,7 @@ for (const isPutOff of [false, true]) {
       server.answer = ({ response, url }) => {
         if (!url.includes("progress")) return json(response, {});
         if (server.streams.length > 1) return stream(response, ...idsOf({ url }).map((id) => event(success(id)))).end();
-        if (isPutOff) return json(response, {}, 503, { "Retry-After": "60" });
+        if (problem) return json(response, { detail: problem }, 503, { "Retry-After": "60" });
         retry = () => stream(response, event(snapshot(10)));
         resolve();
       };
@@ -116,6 +116,7 @@ for (const isPutOff of [false, true]) {
     await gathered();
     await fetch(server.task()); // in which time another stream would have been asked for
     assert.equal(server.streams.length, 1);
+    assert.equal(first.problem, problem);
     retry();
     await Promise.all([first, later].map(end));
     assert.deepEqual(server.streams.map(idsOf), [["a"], ["a", "b"]]);
@@ -218,19 +219,6 @@ test("after a 502 it is asked again, later and later, each page at another momen
   assert.equal(delays.length, 8);
   delays.forEach((delay, index) => assert.ok(delay <= longest[index] && delay >= longest[index] / 2));
   assert.equal(new Set(delays.map((delay, index) => delay / longest[index])).size, 8);
-});
-
-test("a server that wants to be left alone for a while is", async () => {
-  server.answer = ({ response }, number) => {
-    if (number === 1) json(response, { detail: "All 2 streams are taken." }, 503, { "Retry-After": "2" });
-    else stream(response, event(success())).end();
-  };
-  const source = watch();
-  await inState(source, "reconnecting");
-  assert.equal(source.problem, "All 2 streams are taken.");
-  const started = performance.now();
-  await end(source);
-  assert.ok(performance.now() - started > 1900);
 });
 
 for (const [name, path, asked] of [
