@@ -75,7 +75,7 @@ MUTANTS = {
     "no-time-to-come-back": Mutant(
         "after everything was suspended, all workers are presumed lost",
         ("lid",),
-        replace("taskstream.redis.logs", "PAUSE_SECONDS", 1000),
+        edit("PAUSE_SECONDS = 5", "PAUSE_SECONDS = 1000"),
     ),
     "writers-ignored": Mutant(
         "a message that comes twice begins the work twice",

@@ -3,11 +3,10 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from redis import exceptions
-from redis.asyncio import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost, RedisError, ResponseError
 from redis.retry import Retry
@@ -92,7 +91,6 @@ class Availability:
                 yield
         except (RedisError, TimeoutError) as error:
             raise BackendUnavailable(self.record_error(error)) from error
-        self.record_answer()
 
     async def repeat(self, step: Callable[[], Awaitable[None]]) -> None:
         """Repeat a step of the background for ever; what it raises in a row is logged once."""
@@ -109,19 +107,14 @@ class Availability:
                     logger.exception("Unexpected error in the background, which goes on")
             await asyncio.sleep(RETRY_SECONDS)
 
-
-async def retry_once(redis: Redis, request: Callable[[], Awaitable[Answer]]) -> Answer:
-    """The answer to a request that may be sent twice: again at once if its connection was lost.
-
-    Raises `RedisError`.
-    """
-    try:
-        return await answer_to(request)
-    except ConnectionLost:
-        # Idle connections may be lost too: Redis was restarted, or has closed all of them.
-        with suppress(RedisError, OSError, RuntimeError):
-            await redis.connection_pool.disconnect(inuse_connections=False)
-    return await answer_to(request)
+    async def retry(self, request: Callable[[], Awaitable[Answer]]) -> Answer:
+        """The answer to a request, however long Redis is out of reach or refuses changes."""
+        while True:
+            try:
+                return await request()
+            except RedisError as error:
+                self.record_error(error)
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 async def answer_to(request: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -133,15 +126,3 @@ async def answer_to(request: Callable[[], Awaitable[Answer]]) -> Answer:
         raise exceptions.TimeoutError(f"No answer within {ANSWER_SECONDS} s") from error
     except RuntimeError as error:  # how uvloop reports a closed connection; redis-py lets it through
         raise ConnectionLost(str(error)) from error
-
-
-async def retry_until_available(request: Callable[[], Awaitable[Answer]]) -> Answer:
-    """The answer to a request, however long Redis is out of reach or refuses changes."""
-    redis = None
-    while True:
-        try:
-            return await request()
-        except RedisError as error:
-            redis = redis or Availability()
-            redis.record_error(error)
-            await asyncio.sleep(RETRY_SECONDS)

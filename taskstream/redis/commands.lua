@@ -8,9 +8,7 @@
 -- succeed, because it frees memory in the end, begins with a write that needs none.
 
 -- Begin a log with the first event of a task, and queue the message for a worker.
-function commands.create(
-    task_id, data, message, max_tasks, resubmit_seconds, deadline, idempotency_key, fingerprint, scope
-)
+function commands.create(task_id, data, message, max_tasks, deadline, idempotency_key, fingerprint, scope)
     if remembered(task_id) then return {'created', task_id} end  -- sent again
     if now > tonumber(deadline) then return {'late', ''} end
     local first = idempotency_key ~= '' and redis.call('HGET', keys, idempotency_key)
@@ -31,7 +29,7 @@ function commands.create(
     save_snapshot(task_id, '1', data)
     redis.call('SADD', running, task_id)
     redis.call('HSET', messages, task_id, message)
-    redis.call('ZADD', due, now + resubmit_seconds, task_id)
+    redis.call('ZADD', due, now + RESUBMIT_SECONDS, task_id)
     redis.call('LPUSH', queue, message)
     redis.call('ZADD', started, now, task_id)
     if scope ~= '' then
@@ -53,7 +51,8 @@ local function may_append(task_id, writer, count, before)
     return not must_end(task_id) and (before.writer == '' or before.writer == writer)
 end
 
-local EVENTS = 10  -- where in ARGV the events begin, three arguments each: too many to be parameters
+local LAST_EVENT_SECONDS = 2  -- how long a log is kept after its end, so that every server can read it
+local EVENTS = 7  -- where in ARGV the events begin, three arguments each: too many to be parameters
 
 -- Add those of the events that are not in the log yet; the number of the last one, and Redis' history. What
 -- its writer has left out takes its numbers.
@@ -86,21 +85,21 @@ end
 
 -- Append events to the log of a task; if that was done, the number of the last one, Redis' history and the
 -- status, for follow.lua to go on from there.
-function commands.append(
-    task_id, writer, last, lease_seconds, history_length, history_bytes, retention_seconds, log_seconds
-)
+function commands.append(task_id, writer, history_length, history_bytes, retention_seconds)
     local before = latest_entry(task_id)
     if not before or not may_append(task_id, writer, ARGV[EVENTS], before) then return nil end
-    if last == '1' then redis.call('ZREM', leases, task_id) end
+    local last = ARGV[#ARGV - 1] == 'last'
+    if last then redis.call('ZREM', leases, task_id) end
     local id, history = add_events(task_id, writer, before, history_length)
     trim_bytes(task_id, history_bytes)
     if before.writer == '' and writer ~= '' then  -- it begins: from now on its worker renews the lease
         delete_message(task_id)
-        redis.call('ZADD', leases, now + lease_seconds, task_id)
+        redis.call('ZADD', leases, now + LEASE_SECONDS, task_id)
     end
-    if last == '1' then
+    if last then
         no_longer_running(task_id)
         redis.call('ZADD', ended, now + retention_seconds, task_id)
+        local log_seconds = math.max(retention_seconds, LAST_EVENT_SECONDS)
         redis.call('PEXPIRE', log(task_id), math.ceil(1000 * log_seconds))
     end
     redis.call('PUBLISH', log(task_id), '')
@@ -108,19 +107,22 @@ function commands.append(
 end
 
 -- Renew the lease of a task; whether it still has to be run.
-function commands.renew(task_id, lease_seconds)
+function commands.renew(task_id)
     if not runs(task_id) or must_end(task_id) then return 0 end
     redis.call('ZREM', leases, task_id)
-    redis.call('ZADD', leases, now + lease_seconds, task_id)
+    redis.call('ZADD', leases, now + LEASE_SECONDS, task_id)
     return 1
 end
 
-commands.latest = latest
+-- The number of the latest event, the latest snapshot, and whose the task is.
+function commands.latest(task_id)
+    local id, snapshot = latest(task_id)
+    return id and {id, snapshot, redis.call('HGET', scopes, task_id) or ''}
+end
 
 -- Have a task end like this, if it has not ended, and no other end was decided before.
 function commands.decide(task_id, status, message)
     if not runs(task_id) then return nil end
-    redis.call('ZREM', leases, task_id)
     withdraw(task_id)
     redis.call('HSETNX', ending, task_id, status .. ' ' .. message)
     return decision(task_id)
@@ -159,4 +161,4 @@ function commands.list(scope, status, limit)
     return found
 end
 
-return commands[ARGV[1]](unpack(ARGV, 2, math.min(#ARGV, EVENTS)))
+return commands[ARGV[1]](unpack(ARGV, 2, math.min(#ARGV, 9)))  -- create has the most parameters

@@ -1,4 +1,4 @@
-"""How the events that a task publishes in a worker get into its log in Redis."""
+"""How events get into logs in Redis: those that a task publishes in a worker, and what servers decide."""
 
 import asyncio
 import secrets
@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from redis.exceptions import OutOfMemoryError
 
-from taskstream.events import Event, Kind
-from taskstream.redis.availability import retry_until_available
-from taskstream.redis.logs import Position, RedisLogs
+from taskstream.events import Event, Kind, Snapshot, TaskStatus
+from taskstream.log import Log
+from taskstream.redis.logs import Decision, Position, RedisLogs
 from taskstream.tasks import Checkpoint, Task
 
 BATCH = 100
@@ -58,7 +58,7 @@ class Delivery:
         """Append all that is waiting, unless the task has ended elsewhere."""
         async with self._sending:
             while self._waiting and not self._refused:
-                await retry_until_available(self._append)
+                await self._logs.availability.retry(self._append)
                 reporter = self._task.reporter
                 if reporter is not None and reporter.paused and self._waiting < BATCH:
                     reporter.resume()
@@ -90,3 +90,38 @@ class Delivery:
         if self._task.reporter is not None and self._waiting >= BATCH:
             self._task.reporter.paused = True
         self._news.set()
+
+
+async def find_task(logs: RedisLogs, task_id: str) -> Task | None:
+    """A task that is remembered, to be continued after its latest event."""
+    if not (found := await logs.call("latest", task_id)):
+        return None
+    number, snapshot, scope = found
+    log = Log(logs.settings.history_length, logs.settings.history_bytes)
+    return continued(Task(task_id, log, scope.decode() or None), number, snapshot)
+
+
+async def end_task(logs: RedisLogs, task_id: str, status: TaskStatus, message: str) -> None:
+    """End a task that has not ended, whatever its worker does at the same moment."""
+    while decision := await logs.call("decide", task_id, status, message):
+        if await carry_out(logs, decision):
+            return
+
+
+async def carry_out(logs: RedisLogs, decision: Decision) -> bool:
+    """Append what was decided, unless something else was appended meanwhile.
+
+    False if so: the task has ended, or begun, or Redis has lost the decision.
+    """
+    task_id, status, message, number, snapshot = decision
+    task = continued(Task(task_id.decode(), Log(1)), number, snapshot)
+    task.publish(TaskStatus(status.decode()), message.decode())
+    events = task.log.events_after(int(number))
+    return await logs.append(task.task_id, events, writer="") is not None
+
+
+def continued(task: Task, number: bytes, snapshot: bytes) -> Task:
+    """The task, with its latest snapshot, after the event of this number."""
+    task.log.append(snapshot, event_id=int(number))
+    task.outline = Snapshot.from_json(snapshot)
+    return task

@@ -18,6 +18,9 @@ local scopes = key('scopes')        -- hash: whose a task is, if it is somebody'
 local started = key('started')      -- sorted set: tasks, by the time of their start; with a scope, its own
 local state = key('state')          -- hash: when a server has swept, until when no worker is lost; the mark of ids
 
+local LEASE_SECONDS = 10     -- without a word of a worker, as work may keep its other threads from running
+local RESUBMIT_SECONDS = 10  -- until it is looked again whether a message is still in the queue
+
 local commands = {}  -- by name; the files that follow add theirs
 
 local time = redis.call('TIME')
@@ -38,7 +41,8 @@ local function delete_message(task_id)
     redis.call('ZREM', due, task_id)
 end
 
-local function withdraw(task_id)
+local function withdraw(task_id)  -- from workers
+    redis.call('ZREM', leases, task_id)
     local message = redis.call('HGET', messages, task_id)
     if message then redis.call('LREM', queue, -1, message); delete_message(task_id) end
 end
@@ -46,7 +50,6 @@ end
 local function no_longer_running(task_id)
     withdraw(task_id)
     redis.call('SREM', running, task_id)
-    redis.call('ZREM', leases, task_id)
     redis.call('HDEL', ending, task_id)
 end
 
@@ -99,16 +102,14 @@ end
 
 -- The number of the latest event, and the latest snapshot.
 local function latest(task_id)
-    local entry = latest_entry(task_id)
-    local snapshot = redis.call('HGET', snapshots, task_id)
-    local scope = redis.call('HGET', scopes, task_id) or ''
-    return entry and snapshot and {entry.id, string.match(snapshot, ' +(.*)'), scope}
+    local entry, snapshot = latest_entry(task_id), redis.call('HGET', snapshots, task_id)
+    if entry and snapshot then return entry.id, string.match(snapshot, ' +(.*)') end
 end
 
 -- How a task has to end, and what its last event follows; workers' events are refused from now on.
 local function decision(task_id)
-    local event = latest(task_id)
-    if not event then forget_now(task_id); return nil end
+    local id, snapshot = latest(task_id)
+    if not id then forget_now(task_id); return nil end
     local status, message = string.match(redis.call('HGET', ending, task_id), '(%S+) (.*)')
-    return {task_id, status, message, event[1], event[2]}
+    return {task_id, status, message, id, snapshot}
 end

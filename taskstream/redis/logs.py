@@ -3,30 +3,21 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import ConnectionError as ConnectionLost, NoScriptError, RedisError
 
 from taskstream.events import Event, Kind
 from taskstream.idempotency import IdempotencyKey
-from taskstream.redis.availability import ANSWER_SECONDS, CONNECTION_OPTIONS, answer_to, retry_once
+from taskstream.redis.availability import ANSWER_SECONDS, CONNECTION_OPTIONS, Availability, answer_to
+from taskstream.redis.messages import key_prefix
 from taskstream.settings import Settings
-
-LEASE_SECONDS = 10
-"""How long a lease lasts, so for how long at most work may keep other threads from running."""
-
-RESUBMIT_SECONDS = 10
-"""How often a sweep looks whether the message of a task that has not begun is still in the queue."""
-
-PAUSE_SECONDS = 5
-"""Seconds without a sweep after which workers get `LEASE_SECONDS` to renew their leases."""
-
-LAST_EVENT_SECONDS = 2
-"""How long a log is kept after its end, at the least, so that every server can read it."""
+from taskstream.tasks import Task
 
 PAGE, PAGE_BYTES = 100, 64 * 1024
 """Entries of a log that are read at a time, and bytes of any number of logs, unless one event has more."""
@@ -34,37 +25,33 @@ PAGE, PAGE_BYTES = 100, 64 * 1024
 COMMANDS = "keys", "sweep", "commands"
 """The files of the script that changes tasks."""
 
-LOST = "FAILURE worker lost"
-"""The end of a task whose lease was not renewed: status and message."""
-
-
 KINDS = {kind.encode(): kind for kind in Kind}
 
 Decision = Sequence[bytes]
-"""How a task has to end: its id, status and message; what its last event follows: number, and snapshot."""
+"""What a server has to append: id of the task, status, message; what that follows: number, and snapshot."""
 
 
 class Page(NamedTuple):
     """Some events of a log, and what is said about them."""
 
     events: list[Event]
+    """If read from its beginning, with the latest snapshot before them, should they all follow that."""
     newest_id: int
     """The number of the newest entry of the log, if this page doesn't reach it; else 0."""
     gapless: bool
     """Whether they follow the event after which they were asked for, as that is still in the log."""
-    snapshot: Event | None
-    """The latest snapshot, if it was read from its beginning."""
     scope: str | None
-    """Whose the task is, likewise."""
+    """Whose the task is, if it was read from its beginning."""
 
     @classmethod
     def of(cls, reply: Sequence[Any]) -> "Page":
         """Decode a reply."""
         newest_id, gapless, snapshot, scope, *entries = reply
-        events = [logged_event(*entries[i : i + 3]) for i in range(0, len(entries), 3)]
+        events = [logged_event(*entry) for entry in entries]
         number, _, data = snapshot.partition(b" ")  # and another one, but by older versions
-        latest = logged_event(number, b"", data.lstrip(b" ")) if snapshot else None
-        return cls(events, int(newest_id), bool(gapless), latest, scope.decode() or None)
+        if snapshot and events and int(number) < events[0].id:  # its place in the log was trimmed
+            events.insert(0, logged_event(number, b"", data.lstrip(b" ")))
+        return cls(events, int(newest_id), bool(gapless), scope.decode() or None)
 
 
 class Position(NamedTuple):
@@ -87,12 +74,13 @@ def script(*names: str) -> str:
 class RedisLogs:
     """The logs of all tasks, for servers and workers. Raises `RedisError`."""
 
-    def __init__(self, settings: Settings, namespace: str, connections: int) -> None:
-        self.prefix = f"{namespace}:log:"
+    def __init__(self, settings: Settings, namespace: str, connections: int = 1) -> None:
+        self._key_prefix = key_prefix(namespace)
+        self.prefix = f"{self._key_prefix}log:"
         """Before the id of a task: the key of its log, and the channel of its notifications."""
         self.settings = settings
-        self._key_prefix = f"{namespace}:"
-        # A single one need not be taken from a pool each time; `retry_once` limits how long answers take,
+        self.availability = Availability()
+        # A single one need not be taken from a pool each time; `answer_to` limits how long answers take,
         # for which redis-py would make an asyncio task.
         cheaply = {"single_connection_client": connections == 1, "socket_timeout": None}
         self.redis = Redis.from_url(settings.redis_url or "", **CONNECTION_OPTIONS | cheaply)
@@ -103,24 +91,16 @@ class RedisLogs:
         self._follow_script = self.redis.register_script(script("follow"))
 
     async def create(
-        self,
-        task_id: str,
-        data: bytes,
-        message: str,
-        max_tasks: int,
-        key: IdempotencyKey | None = None,
-        scope: str | None = None,
-        deadline: float = float("inf"),
+        self, task: Task, message: str, key: IdempotencyKey | None = None, deadline: float = float("inf")
     ) -> tuple[str, str]:
-        """Begin a log with its first event, and queue the message for a worker.
+        """Begin the log of a task with its first event, and queue the message for a worker.
 
         The outcome, and the id of the task that was created, now or before. `deadline` is a time of Redis'
         clock.
         """
         names = (key.key, key.fingerprint) if key else ("", "")
-        outcome, created_id = await self.call(
-            "create", task_id, data, message, max_tasks, RESUBMIT_SECONDS, deadline, *names, scope or ""
-        )
+        about = (task.task_id, task.log.latest, message, self.settings.max_tasks, deadline)
+        outcome, created_id = await self.call("create", *about, *names, task.scope or "")
         return outcome.decode(), created_id.decode()
 
     async def append(
@@ -134,11 +114,10 @@ class RedisLogs:
         """
         if before and (after := await self._follow(task_id, events[-1], writer, before)):
             return after
-        last, settings = int(events[-1].kind is Kind.LAST), self.settings
-        lengths = (settings.history_length, settings.history_bytes)
-        times = (settings.retention_seconds, max(settings.retention_seconds, LAST_EVENT_SECONDS))
+        settings = self.settings
+        limits = (settings.history_length, settings.history_bytes, settings.retention_seconds)
         values = (value for event in events for value in event)
-        reply = await self.call("append", task_id, writer, last, LEASE_SECONDS, *lengths, *times, *values)
+        reply = await self.call("append", task_id, writer, *limits, *values)
         return Position(int(reply[0]), events[-1].id, reply[1], reply[2], PAGE_BYTES) if reply else None
 
     async def _follow(self, task_id: str, event: Event, writer: str, before: Position) -> Position | None:
@@ -169,16 +148,6 @@ class RedisLogs:
         arguments = (each for position in positions for each in position)
         return [Page.of(reply) for reply in await self._run(self._read, PAGE, PAGE_BYTES, *arguments)]
 
-    async def sweep(self) -> tuple[float, list[Decision], bool, list[str]]:
-        """Find lost messages and lost workers.
-
-        The time of Redis' clock, how tasks have to end, whether a worker is there, what has waited for one.
-        """
-        time, decisions, works, waiting = await self.call(
-            "sweep", LEASE_SECONDS, RESUBMIT_SECONDS, PAUSE_SECONDS, LOST
-        )
-        return float(time), decisions, bool(works), [task_id.decode() for task_id in waiting]
-
     async def aclose(self) -> None:
         """Close all connections."""
         await self.redis.aclose()
@@ -188,8 +157,18 @@ class RedisLogs:
         return self._run(self._commands, command, *arguments)
 
     async def _run(self, script: AsyncScript, *arguments: str | bytes | float) -> Any:  # noqa: ANN401 - a reply
+        """What a script says; it may be sent twice: again at once if its connection was lost."""
+        request = partial(script, [self._key_prefix], arguments)
         async with self._connections:
-            return await retry_once(self.redis, lambda: script([self._key_prefix], arguments))
+            try:
+                reply = await answer_to(request)
+            except ConnectionLost:
+                # Idle connections may be lost too: Redis was restarted, or has closed all of them.
+                with suppress(RedisError, OSError, RuntimeError):
+                    await self.redis.connection_pool.disconnect(inuse_connections=False)
+                reply = await answer_to(request)
+        self.availability.record_answer()
+        return reply
 
 
 def logged_event(event_id: bytes, kind: bytes, data: bytes) -> Event:

@@ -14,10 +14,11 @@ from base64 import b64encode
 QUEUE = "queue"
 
 
-def check_namespace(namespace: str) -> None:
-    """Raise `ValueError` if keys of this namespace could be those of another one."""
+def key_prefix(namespace: str) -> str:
+    """How all keys of a namespace begin. Raises `ValueError` if they could be those of another one."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", namespace):
         raise ValueError(f"The namespace {namespace!r} may have letters, digits, '_', '.' and '-' only.")
+    return f"{namespace}:"
 
 
 def run_name(namespace: str) -> str:

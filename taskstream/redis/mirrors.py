@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from itertools import islice
 
 from taskstream.events import Event, Kind
-from taskstream.redis.availability import Availability
+from taskstream.log import Log
 from taskstream.redis.logs import Page, RedisLogs, logged_event
 from taskstream.redis.notifications import Notifications
-from taskstream.redis.remote import RemoteTask
 from taskstream.settings import Settings
+from taskstream.tasks import Task
 
 IDLE_SECONDS = 10
 """How long a mirror is kept that nobody watches or asks for."""
@@ -24,11 +24,11 @@ LOGS = 100
 """Logs that are read at a time."""
 
 
-class Mirror(RemoteTask):
+class Mirror(Task):
     """A task as its log in Redis has it, kept while somebody watches it or asks for it."""
 
-    def __init__(self, task_id: str, settings: Settings) -> None:
-        super().__init__(task_id, settings)
+    def __init__(self, task_id: str, scope: str | None, settings: Settings) -> None:
+        super().__init__(task_id, Log(settings.history_length, settings.history_bytes), scope)
         self.position = 0
         """The event in Redis after which to read on: 0, if something before may be missing."""
         self.asked_at = time.monotonic()
@@ -46,8 +46,6 @@ class Mirror(RemoteTask):
         if trimmed and all(event.kind is Kind.OUTPUT for event in page.events):
             self.position = 0  # the latest snapshot may be among what was trimmed, or all is lost
             return True
-        if page.snapshot and page.events and self.log.latest_id < page.snapshot.id < page.events[0].id:
-            self.receive([page.snapshot])  # its place in the log was trimmed
         self.receive(page.events)
         return page.newest_id > self.position
 
@@ -62,14 +60,13 @@ class Mirror(RemoteTask):
 class Mirrors:
     """The mirrors of one server."""
 
-    def __init__(self, logs: RedisLogs, availability: Availability, settings: Settings) -> None:
+    def __init__(self, logs: RedisLogs, settings: Settings) -> None:
         self._logs = logs
-        self._availability = availability
         self._settings = settings
         self._mirrors: dict[str, Mirror] = {}
         self._stale: set[str] = set()
         self._notified = asyncio.Event()
-        self.notifications = Notifications(logs.redis, logs.prefix, self._mirrors, self._notified_of)
+        self.notifications = Notifications(logs, self._mirrors, self._notified_of)
 
     def get(self, task_id: str) -> Mirror | None:
         """The mirror of a task, as far as it has been read."""
@@ -102,11 +99,11 @@ class Mirrors:
 
     def check_all(self) -> None:
         """Drop the mirrors that are idle; schedule a refresh of the others whose tasks have not ended."""
-        for task_id, mirror in list(self._mirrors.items()):
+        for mirror in list(self._mirrors.values()):
             if not mirror.log.listeners and time.monotonic() > mirror.asked_at + IDLE_SECONDS:
-                self._drop(task_id)
+                self._drop(mirror)
             elif not mirror.log.ended:
-                self.refresh_soon(task_id)
+                self.refresh_soon(mirror.task_id)
 
     def release_viewers(self) -> None:
         """End every stream."""
@@ -119,7 +116,6 @@ class Mirrors:
         self._notified.clear()
         stale, self._stale = self._stale & self._mirrors.keys(), set()
         await self.refresh(stale)  # if it fails, the next sweep schedules another
-        self._availability.record_answer()
 
     def _position(self, task_id: str) -> int:
         mirror = self._mirrors.get(task_id)
@@ -127,19 +123,16 @@ class Mirrors:
 
     def _apply(self, task_id: str, position: int, page: Page) -> bool:
         """Add a page that was asked for from this position; whether there may be more."""
-        mirror = self._mirrors.get(task_id)
-        if mirror is None:
-            if position > 0 or not page.events:
-                return position > 0
-            mirror = self._mirrors[task_id] = Mirror(task_id, self._settings)
-            mirror.scope = page.scope
-            self.notifications.changed.set()
-        elif position > mirror.position:
+        if position > self._position(task_id):
             return True  # it has to be read again from its beginning
-        elif position == 0 and not page.events:
-            mirror.log.close()  # nothing from the beginning on: the log is lost, or can't be read
-            self._drop(task_id)
+        mirror = self._mirrors.get(task_id)
+        if position == 0 and not page.events:  # nothing from the beginning on: unknown, lost or unreadable
+            if mirror:
+                self._drop(mirror)
             return False
+        if mirror is None:
+            mirror = self._mirrors[task_id] = Mirror(task_id, page.scope, self._settings)
+            self.notifications.changed.set()
         return mirror.add(page, position)
 
     def _notified_of(self, task_id: str, notification: bytes) -> None:
@@ -147,6 +140,7 @@ class Mirrors:
         if mirror and not mirror.add_next(notification):
             self.refresh_soon(task_id)
 
-    def _drop(self, task_id: str) -> None:
-        del self._mirrors[task_id]
+    def _drop(self, mirror: Mirror) -> None:
+        mirror.log.close()
+        del self._mirrors[mirror.task_id]
         self.notifications.changed.set()

@@ -8,11 +8,11 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
-from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as ConnectionLost
 
 from taskstream.redis.availability import ANSWER_SECONDS, RECONNECT_SECONDS, answer_to
+from taskstream.redis.logs import RedisLogs
 
 SILENCE_SECONDS = 3
 """Seconds without a notification until the connection is checked by a ping."""
@@ -25,15 +25,14 @@ class Notifications:
     """The subscriptions of one server. Raises `RedisError`."""
 
     def __init__(
-        self, redis: Redis, prefix: str, wanted: Collection[str], on_news: Callable[[str, bytes], object]
+        self, logs: RedisLogs, wanted: Collection[str], on_news: Callable[[str, bytes], object]
     ) -> None:
         """`wanted` are the ids of tasks: what is added or taken away counts when `changed` is set.
 
         `on_news` is called with the id of a task that may have new events, and the notification.
         """
         self.changed = asyncio.Event()
-        self._redis = redis
-        self._prefix = prefix
+        self._redis, self._prefix = logs.redis, logs.prefix
         self._on_news = on_news
         self._wanted = wanted
         self._subscribed: set[str] = set()

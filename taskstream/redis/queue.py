@@ -19,8 +19,9 @@ from kombu.transport.redis import Channel, Transport
 from redis import Redis
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
+from taskstream.events import TaskStatus
 from taskstream.redis.availability import ANSWER_SECONDS, RETRY_SECONDS
-from taskstream.redis.messages import QUEUE
+from taskstream.redis.messages import QUEUE, key_prefix
 
 SETTINGS: dict[str, Any] = {
     "task_ignore_result": True,  # results are in the logs
@@ -64,7 +65,9 @@ class WorkRequest(Request):
         """Have the task end whose process is killed because of its hard time limit."""
         super().on_timeout(soft, timeout)
         if not soft:
-            self.task.on_time_limit(self.id, timeout)  # type: ignore[attr-defined]  # see Worker
+            end = self.task.end  # type: ignore[attr-defined]  # see Worker
+            message = f"It took longer than its time limit of {timeout:g} s"
+            asyncio.run(end(self.id, TaskStatus.FAILURE, message))
 
 
 @contextmanager
@@ -162,5 +165,5 @@ def create_celery(redis_url: str, namespace: str) -> Celery:
     """
     celery = Celery(namespace, broker=redis_url, set_as_current=False)
     celery.conf.update(SETTINGS)
-    celery.conf.broker_transport_options = {**TRANSPORT_OPTIONS, "global_keyprefix": f"{namespace}:"}
+    celery.conf.broker_transport_options = {**TRANSPORT_OPTIONS, "global_keyprefix": key_prefix(namespace)}
     return celery

@@ -24,7 +24,7 @@ local function page_of(task_id, position)
             if number == position then
                 page[2] = 1
             else
-                for _, each in ipairs({number, kind or '?', data}) do table.insert(page, each) end
+                table.insert(page, {number, kind or '?', data})
                 bytes_left, entries_left = bytes_left - #data, entries_left - 1
             end
             if bytes_left <= 0 or entries_left == 0 then

@@ -12,11 +12,11 @@ from taskstream.errors import BackendUnavailable, IdempotencyKeyReused, Registry
 from taskstream.events import TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.log import Log
-from taskstream.redis.availability import OUT_OF_REACH, RECONNECT_SECONDS, REQUEST_SECONDS, Availability
+from taskstream.redis.availability import OUT_OF_REACH, RECONNECT_SECONDS, REQUEST_SECONDS
+from taskstream.redis.delivery import carry_out, end_task
 from taskstream.redis.logs import RedisLogs
-from taskstream.redis.messages import celery_message, check_namespace
+from taskstream.redis.messages import celery_message
 from taskstream.redis.mirrors import Mirror, Mirrors
-from taskstream.redis.remote import carry_out, end_task, find_task
 from taskstream.registry import CLOSE_SECONDS
 from taskstream.settings import Settings
 from taskstream.tasks import Task
@@ -24,8 +24,6 @@ from taskstream.work import Parameters, Work
 
 CONNECTIONS = 6
 """Connections for requests; notifications have one more."""
-
-NO_WORKER = "No worker answers: is one running?"
 
 SWEEP_SECONDS = 2
 """How often a server looks for lost workers, lost messages and missed notifications."""
@@ -37,12 +35,11 @@ class RedisRegistry:
     backend: Literal["memory", "sqlite", "redis"] = "redis"
 
     def __init__(self, settings: Settings, namespace: str) -> None:
-        check_namespace(namespace)
         self._settings = settings
         self._namespace = namespace
         self._logs = RedisLogs(settings, namespace, CONNECTIONS)
-        self._redis = Availability()
-        self._mirrors = Mirrors(self._logs, self._redis, settings)
+        self._redis = self._logs.availability
+        self._mirrors = Mirrors(self._logs, settings)
         self.mark = self.warning = ""
         self._clock_ahead = float("inf")
         """By how many seconds Redis' clock is ahead of ours; unknown at first."""
@@ -56,14 +53,11 @@ class RedisRegistry:
         """Submit some work; the oldest ended task makes room for it."""
         async with self._redis.required():
             self.mark = self.mark or (await self._logs.call("mark", secrets.token_hex(4))).decode()
-        log = Log(self._settings.history_length, self._settings.history_bytes)
-        task = Task.create(name, log, self.mark, scope)
+        task = Task.create(name, Log(1), self.mark, scope)
         message = celery_message(task.task_id, self._namespace, work.name, work.to_json(parameters))
         deadline = time.time() + self._clock_ahead + REQUEST_SECONDS
         async with self._redis.required():
-            outcome, created_id = await self._logs.create(
-                task.task_id, task.log.latest, message, self._settings.max_tasks, key, scope, deadline
-            )
+            outcome, created_id = await self._logs.create(task, message, key, deadline)
         match outcome:
             case "full":
                 raise RegistryFull(self._settings.max_tasks)
@@ -71,10 +65,9 @@ class RedisRegistry:
                 raise IdempotencyKeyReused
             case "created":
                 return task
-        earlier = await self.get(created_id) if outcome == "known" else None
-        if earlier is None:  # the start came too late, or Redis has lost what it knew
-            raise BackendUnavailable(OUT_OF_REACH)
-        return earlier
+            case "known" if earlier := await self.get(created_id):
+                return earlier
+        raise BackendUnavailable(OUT_OF_REACH)  # the start came too late, or Redis has lost what it knew
 
     async def get(self, task_id: str, last_event_id: str | None = None) -> Task | None:
         """The task with this id; while Redis is out of reach, as it was known last.
@@ -146,17 +139,11 @@ class RedisRegistry:
         return [self._mirrors.get(task_id) for task_id in task_ids]
 
     async def _sweep(self) -> None:
-        """Drop idle mirrors, refresh the others, and append the ends that were decided."""
+        """Drop idle mirrors, refresh the others, and append what was decided."""
         self._mirrors.check_all()
-        redis_time, decisions, works, waiting = await self._logs.sweep()
-        self.warning = "" if works else NO_WORKER
-        self._clock_ahead = redis_time - time.time()
-        self._redis.record_answer()
+        redis_time, decisions, warning = await self._logs.call("sweep")
+        self.warning = warning.decode()
+        self._clock_ahead = float(redis_time) - time.time()
         for decision in decisions:
             await carry_out(self._logs, decision)
-        for task_id in waiting:
-            task = await find_task(self._logs, task_id)
-            if task and task.log.last_id == 1:  # neither has it begun, nor has another server said so
-                task.publish(TaskStatus.PENDING, f"Waiting to start. {NO_WORKER}")
-                await self._logs.append(task_id, task.log.events_after(1), writer="")
         await asyncio.sleep(SWEEP_SECONDS)

@@ -20,21 +20,18 @@ from redis.exceptions import RedisError
 
 from taskstream.errors import InvalidParameters
 from taskstream.events import TaskStatus
-from taskstream.redis.availability import CONNECTION_OPTIONS, Availability, retry_until_available
-from taskstream.redis.delivery import Delivery
-from taskstream.redis.logs import COMMANDS, LEASE_SECONDS, RedisLogs, script
-from taskstream.redis.messages import check_namespace, run_name
+from taskstream.redis.availability import CONNECTION_OPTIONS, Availability
+from taskstream.redis.delivery import Delivery, end_task, find_task
+from taskstream.redis.logs import COMMANDS, RedisLogs, script
+from taskstream.redis.messages import key_prefix, run_name
 from taskstream.redis.queue import WorkRequest, create_celery, on_soft_time_limit
-from taskstream.redis.remote import RemoteTask, end_task, find_task
 from taskstream.running import Running, home_of_work
+from taskstream.tasks import Task
 from taskstream.threads import WorkThreads
 from taskstream.updates import Updates, WorkError
 
 RENEW_SECONDS = 1
 """How often a worker renews a lease, and learns whether its task has been cancelled."""
-
-STOP_SECONDS = 1
-"""How long work may go on to its next report when it has reached its soft time limit."""
 
 ANOTHER_VERSION = "The worker has another version of this work than the server"
 
@@ -43,14 +40,14 @@ class Leases:
     """Leases on the tasks of a worker: without one a task is lost; who renews one hears of its end."""
 
     def __init__(self, redis_url: str, namespace: str) -> None:
-        self._prefix = f"{namespace}:"
+        self._prefix = key_prefix(namespace)
         self._availability = Availability()
         redis = Redis.from_url(redis_url, **CONNECTION_OPTIONS)
         self._script = redis.register_script(script(*COMMANDS))
 
     def renew(self, task_id: str) -> bool:
         """Renew a lease; whether the task still has to be run. Raises `RedisError`."""
-        return bool(self._script([self._prefix], ["renew", task_id, LEASE_SECONDS]))
+        return bool(self._script([self._prefix], ["renew", task_id]))
 
     @contextmanager
     def hold(self, task_id: str, on_end: Callable[[], object]) -> Iterator[None]:
@@ -88,14 +85,11 @@ class Worker:
         self._tasks = tasks
         self._settings = tasks.settings
         self._namespace = namespace = tasks.namespace
-        check_namespace(namespace)
         redis_url = tasks.settings.redis_url or ""
         self._leases = Leases(redis_url, namespace)
         self.celery = create_celery(redis_url, namespace)
 
-        @self.celery.task(
-            name=run_name(namespace), bind=True, Request=WorkRequest, on_time_limit=self._end_at_time_limit
-        )
+        @self.celery.task(name=run_name(namespace), bind=True, Request=WorkRequest, end=self._end)
         def run(celery_task: "CeleryTask[..., None]", work: str, parameters: str) -> None:
             """Run some work; Celery's task id is the task's."""
             uvloop.run(self._run(str(celery_task.request.id), work, parameters))
@@ -106,24 +100,17 @@ class Worker:
             if sender.app is self.celery:  # the signal is that of all applications
                 asyncio.run(self._end(str(request.id), TaskStatus.REVOKED, "Cancelled"))
 
-    def _end_at_time_limit(self, task_id: str, seconds: float) -> None:
-        """End a task whose process was killed, as it ran for so many seconds."""
-        message = f"It took longer than its time limit of {seconds:g} s"
-        asyncio.run(self._end(task_id, TaskStatus.FAILURE, message))
-
     async def _run(self, task_id: str, work_name: str, json_parameters: str) -> None:
         """Run a task, unless it has begun or ended already."""
-        async with self._open_logs() as logs:
-            task = await retry_until_available(partial(find_task, logs, task_id))
+        async with aclosing(RedisLogs(self._settings, self._namespace)) as logs:
+            task = await logs.availability.retry(partial(find_task, logs, task_id))
             if task is None or task.snapshot.status is not TaskStatus.PENDING:
                 return  # forgotten, cancelled, or begun by another worker
             async with self._tasks.at_home() as home:
                 home_of_work.set(home)
                 await self._run_pending(task, logs, work_name, json_parameters)
 
-    async def _run_pending(
-        self, task: RemoteTask, logs: RedisLogs, work_name: str, json_parameters: str
-    ) -> None:
+    async def _run_pending(self, task: Task, logs: RedisLogs, work_name: str, json_parameters: str) -> None:
         threads = WorkThreads(1)
         delivery = Delivery(task, logs)
 
@@ -138,14 +125,11 @@ class Worker:
                 raise WorkError(f"{ANOTHER_VERSION} ({wrong})") from error
             return await work.begin(parameters, threads)
 
-        def end_at_soft_time_limit() -> None:
-            task.stop_overdue()
-            asyncio.get_running_loop().call_later(STOP_SECONDS, running.cancel)
-
         running = asyncio.create_task(task.run(begin, delivery.next, self._settings.output_queue_length))
         delivering = asyncio.create_task(delivery.run(running.cancel))
-        lease = self._leases.hold(task.task_id, on_end=running.cancel)
-        with lease, on_soft_time_limit(end_at_soft_time_limit):
+        # An end like any other: the next report raises, or the lease says so a moment later.
+        fail = partial(task.publish, TaskStatus.FAILURE, "It took longer than its soft time limit")
+        with self._leases.hold(task.task_id, on_end=running.cancel), on_soft_time_limit(fail):
             await asyncio.wait([running])
             await delivery.flush()
         delivering.cancel()
@@ -153,9 +137,5 @@ class Worker:
 
     async def _end(self, task_id: str, status: TaskStatus, message: str) -> None:
         """End a task that has not ended."""
-        async with self._open_logs() as logs:
-            await retry_until_available(partial(end_task, logs, task_id, status, message))
-
-    def _open_logs(self) -> "aclosing[RedisLogs]":
-        """The logs in Redis, over one connection, which are closed on exit."""
-        return aclosing(RedisLogs(self._settings, self._namespace, connections=1))
+        async with aclosing(RedisLogs(self._settings, self._namespace)) as logs:
+            await logs.availability.retry(partial(end_task, logs, task_id, status, message))

@@ -96,7 +96,8 @@ class Connection(StreamingProtocol):
     def on_headers_complete(self) -> None:
         """A head is complete: what follows is the application's business."""
         # RFC 9110, section 5.5: space at its end is no part of a value, which httptools doesn't know.
-        self.headers[:] = [(name, value.rstrip(b" \t")) for name, value in self.headers]
+        for index, (name, value) in enumerate(self.headers):
+            self.headers[index] = name, value.rstrip(b" \t")
         if refusal := self._find_refusal():
             self._refuse(*refusal)
             raise HttpParserError  # it stops the parser

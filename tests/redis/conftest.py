@@ -1,6 +1,6 @@
 """A Redis, and what speaks to it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from random import Random
 
@@ -12,12 +12,13 @@ from redis import Redis
 from benchmarks.chaos.proxy import Proxy
 from taskstream.events import Event, Kind
 from taskstream.log import Log
-from taskstream.redis.availability import Availability
-from taskstream.redis.logs import RedisLogs
+from taskstream.redis.delivery import find_task
+from taskstream.redis.logs import Page, RedisLogs
 from taskstream.redis.mirrors import Mirror, Mirrors
 from taskstream.redis.worker import Leases
 from taskstream.settings import Settings
 from taskstream.tasks import Task
+from taskstream.viewers import Follower
 from tests.conftest import Start
 from tests.support.api import Api
 from tests.support.backends import OwnServer, RedisServer, Worker, sharing_server
@@ -71,10 +72,11 @@ async def append(
     *counts: int,
     writer: str = "me",
     kind: Kind = Kind.SNAPSHOT,
+    data: bytes = b"",
     last: bool = False,
 ) -> bool:
     """Append events that their writer counts like this."""
-    events = [Event(count, kind, b"event %d" % count) for count in counts]
+    events = [Event(count, kind, data or b"event %d" % count) for count in counts]
     if last:
         events[-1] = events[-1]._replace(kind=Kind.LAST)
     return await logs.append(task_id, events, writer) is not None
@@ -87,15 +89,30 @@ async def ids(logs: RedisLogs, task_id: str, position: int = 0) -> list[int]:
 
 
 async def new_task(logs: RedisLogs) -> Task:
-    """A task whose log in Redis has its first event, as its server knows it."""
+    """A task whose log in Redis has its first event, as a worker finds it."""
     task = Task.create("a name", Log(1))
-    await logs.create(task.task_id, task.log.latest, "message", 1000)
-    return task
+    await logs.create(task, "message")
+    found = await find_task(logs, task.task_id)
+    assert found
+    return found
+
+
+@pytest.fixture
+def reads(logs: RedisLogs, monkeypatch: pytest.MonkeyPatch) -> list[list[Page]]:
+    """What is read of the logs from now on, a request at a time."""
+    reads: list[list[Page]] = []
+
+    async def read(positions: Sequence[tuple[str, int]]) -> list[Page]:
+        reads.append(await RedisLogs.read(logs, positions))
+        return reads[-1]
+
+    monkeypatch.setattr(logs, "read", read)
+    return reads
 
 
 @pytest.fixture
 async def mirrors(logs: RedisLogs) -> Mirrors:
-    return Mirrors(logs, Availability(), Settings())
+    return Mirrors(logs, Settings())
 
 
 async def mirror_of(mirrors: Mirrors, task: Task) -> Mirror:
@@ -104,6 +121,12 @@ async def mirror_of(mirrors: Mirrors, task: Task) -> Mirror:
     mirror = mirrors.get(task.task_id)
     assert mirror
     return mirror
+
+
+def everything(mirror: Mirror, after: int = 0) -> list[Event]:
+    """All that a viewer is shown who comes now."""
+    viewer = Follower(mirror.log, after)
+    return [event for events in iter(viewer.take_events, []) for event in events]
 
 
 # For tests of servers and workers, each with a Redis of its own

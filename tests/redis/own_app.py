@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 import tests.support.own_work  # noqa: F401 - it adds its work
 from app import celery, main, tasks
-from taskstream import Output, Update, output, report, track
+from taskstream import Update, output, report, track
 
 __all__ = ["celery"]
 
@@ -33,18 +33,8 @@ async def tight_loop(*, updates: int) -> AsyncIterator[Update]:
 
 
 @tasks.work
-async def speak(*, pieces: int) -> AsyncIterator[Output | Update]:
-    """Work with output between its updates."""
-    for number in range(pieces):
-        yield Output(f"{number}\n")
-        await asyncio.sleep(0)
-    yield Update(50, "Half of it")
-    yield Output("last words\n")
-
-
-@tasks.work
 def speak_in_thread(*, pieces: int) -> None:
-    """The same in a thread, and nothing but output."""
+    """A function that says nothing but output."""
     for number in range(pieces):
         output(f"{number}\n")
 
@@ -65,37 +55,10 @@ def count_runs(*, file: str, seconds: float) -> None:
     time.sleep(seconds)
 
 
-def step(file: str) -> None:
-    """Note in a file that work goes on."""
-    with Path(file).open("a", encoding="ascii") as steps:
-        steps.write("x")
-
-
 @tasks.work
-async def report_for_ever(*, file: str) -> None:
-    """A coroutine that doesn't end."""
-    while True:
-        step(file)
-        report(1, "Still here")
-        await asyncio.sleep(0.05)
-
-
-@tasks.work
-def report_in_thread(*, file: str) -> None:
-    """A function that doesn't end."""
-    while True:
-        time.sleep(0.05)
-        step(file)
-        report(1, "Still here")
-
-
-@tasks.work
-async def yield_for_ever(*, file: str) -> AsyncIterator[Update]:
-    """An async generator that doesn't end."""
-    while True:
-        step(file)
-        yield Update(1, "Still here")
-        await asyncio.sleep(0.05)
+async def wait_for_ever() -> None:
+    """A coroutine that doesn't end, nor says anything."""
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

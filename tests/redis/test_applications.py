@@ -1,115 +1,58 @@
 """Applications of one's own over Redis: the same lines, and workers by one command."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
 from redis import Redis
 
-from benchmarks.peers.ports import free_port
 from tests.conftest import Start
+from tests.docs.pages import blocks
 from tests.support.api import Api, check_story
-from tests.support.backends import RedisServer
-from tests.support.programs import ROOT, Program
+from tests.support.backends import RedisServer, Worker
+from tests.support.programs import OwnApp, Program
 
 pytestmark = pytest.mark.slow
 
-MINE = """
-import asyncio
-import time
-from collections.abc import AsyncIterator
-
-from fastapi import FastAPI
-from taskstream import Snapshot, TaskStream, Update, track
-
-tasks = TaskStream({settings})
-
-
-@tasks.work
-async def countdown(*, start: int = 10) -> AsyncIterator[Update]:
-    for number in range(start, 0, -1):
-        await asyncio.sleep(0.1)
-        yield Update(100 * (start - number + 1) / start, f"{{number}} …")
-
-
-@tasks.work
-def resize(*, images: int = 20) -> int:
-    for _ in track(range(images), "Resizing"):
-        time.sleep(0.1)
-    return images
-
-
-app = FastAPI()
-app.include_router(tasks.router, prefix="/jobs")
-celery = tasks.celery
-
-
-@app.post("/albums", status_code=202)
-async def resize_album(images: int = 20) -> Snapshot:
-    return await tasks.start(resize, images=images)
-"""
-
-
-class Module(Program):
-    """`python -m …` in the folder of a module of one's own."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self.folder = folder
-        super().__init__("-m", *arguments, PYTHONPATH=str(ROOT), TASKSTREAM_REDIS_URL="")
+PROGRAM = blocks("README.md", "python")[0] + "\ncelery = tasks.celery\n"
 
 
 class Mine:
-    """A module of one's own: its server and its workers."""
+    """The program that README begins with, over a Redis: its server and its workers."""
 
-    def __init__(self, start: Start, folder: Path, settings: str) -> None:
+    def __init__(self, start: Start, folder: Path, redis_url: str, settings: str = "") -> None:
         folder.mkdir()
-        (folder / "mine.py").write_text(MINE.format(settings=settings), encoding="utf-8")
-        self.folder = folder
-        self._start = start
+        self._start, self._folder, self._redis_url = start, folder, redis_url
+        settings = f"TaskStream(redis_url={redis_url!r}, {settings})"
+        self._source = PROGRAM.replace("TaskStream()", settings)
 
     def server(self) -> str:
         """Start the server; its address."""
-        server = self._start(Module(self.folder, "uvicorn", "mine:app", "--port", "0"))
-        url: str = server.wait_for(r"running on (http://\S+)")[1]
-        return url
+        server: OwnApp = self._start(OwnApp(self._folder, self._source))
+        return server.url
 
-    def worker(self, *flags: str) -> Program:
+    def worker(self, *flags: str) -> None:
         """Start a worker."""
-        name = f"worker{free_port()}@localhost"
-        worker: Program = self._start(
-            self.celery("worker", "--hostname", name, "--concurrency", "1", "--loglevel", "INFO", *flags)
-        )
-        worker.wait_for(f"{name} ready")
-        return worker
+        self._start(Worker(self._redis_url, 1, "mine:celery", flags, PYTHONPATH=str(self._folder)))
 
     def celery(self, *arguments: str) -> Program:
         """Run one of Celery's commands."""
-        return Module(self.folder, "celery", "-A", "mine:celery", *arguments)
-
-
-@pytest.fixture
-def mine(redis: RedisServer, start: Start, tmp_path: Path) -> Callable[..., Mine]:
-    """Make a module of one's own, with these settings, over the same Redis."""
-    return lambda name="mine", settings="": Mine(
-        start, tmp_path / name, f"redis_url={redis.url!r}, {settings}"
-    )
+        return Program("-m", "celery", "-A", "mine:celery", *arguments, PYTHONPATH=str(self._folder))
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 async def test_the_first_program(
-    mine: Callable[..., Mine], session: aiohttp.ClientSession, pool: str
+    redis: RedisServer, start: Start, session: aiohttp.ClientSession, tmp_path: Path, pool: str
 ) -> None:
     """With a Redis URL, the program that README begins with runs its work in workers, of any pool."""
-    module = mine()
-    api = Api(session, [module.server() + "/jobs"])
-    module.worker("--pool", pool)
-    stream = await api.watch((await api.start(work="countdown", start=3))["task_id"])
+    mine = Mine(start, tmp_path / "mine", redis.url)
+    url = mine.server()
+    mine.worker("--pool", pool)
+    api = Api(session, [url + "/jobs"])
+    stream = await api.watch((await api.start(work="countdown", start=2))["task_id"])
     check_story(stream, "SUCCESS")
-    assert [event.snapshot["message"] for event in stream[2:-1]] == ["3 …", "2 …", "1 …"]
-    async with session.post(api.url("").removesuffix("/jobs") + "/albums?images=5") as response:
-        assert response.status == 202
-        task_id = (await response.json())["task_id"]
+    assert [event.snapshot["message"] for event in stream[2:-1]] == ["2 …", "1 …"]
+    task_id = (await Api(session, [url]).json("POST", "/albums?images=5", 202))["task_id"]
     stream = await api.watch(task_id)
     check_story(stream, "SUCCESS")
     assert stream[-1].snapshot["data"] == 5
@@ -117,43 +60,39 @@ async def test_the_first_program(
 
 def test_a_worker_needs_a_redis_url(start: Start, tmp_path: Path) -> None:
     """Without one it ends, with a sentence that says what to write."""
-    worker = start(Mine(start, tmp_path / "mine", "").celery("worker"))
+    (tmp_path / "mine.py").write_text(PROGRAM, encoding="utf-8")
+    worker = start(Program("-m", "celery", "-A", "mine:celery", "worker", PYTHONPATH=str(tmp_path)))
     assert worker.wait(20) != 0
     assert "TaskStream(redis_url=…)" in worker.output
     assert "Traceback" not in worker.output
 
 
 async def test_applications_that_share_a_redis(
-    redis: RedisServer, mine: Callable[..., Mine], session: aiohttp.ClientSession
+    redis: RedisServer, start: Start, session: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    """A namespace keeps them apart: tasks, places, queue, workers, and what Celery keeps."""
-    modules = [mine(name, f"namespace={name!r}, max_tasks=1") for name in ("one", "two")]
-    one, two = (Api(session, [module.server() + "/jobs"]) for module in modules)
-    modules[0].worker()
+    """A namespace keeps them apart: tasks, places, queue, workers, what Celery keeps. Its tools work."""
+    one_place = "namespace={!r}, max_tasks=1".format
+    programs = [Mine(start, tmp_path / name, redis.url, one_place(name)) for name in ("one", "two")]
+    one, two = (Api(session, [program.server() + "/jobs"]) for program in programs)
+    programs[0].worker()
     waiting = (await two.start(work="countdown"))["task_id"]
     check_story(await one.watch((await one.start(work="countdown", start=1))["task_id"]), "SUCCESS")
     await one.json("GET", f"/task-status/{waiting}", 404)
     assert (await two.status(waiting))["status"] == "PENDING"
-    for module, nodes in zip(modules, (1, 0), strict=True):
-        ping = module.celery("inspect", "ping")
+    for program, nodes in zip(programs, (1, 0), strict=True):
+        ping = program.celery("inspect", "ping")
         assert ping.wait(20) == (0 if nodes else 69)
         assert ping.output.count("pong") == nodes
+    commands = ("inspect stats", "inspect active_queues", "status", "report", "purge -f", "list bindings")
+    for command in ("inspect registered", *commands):
+        tool = programs[0].celery(*command.split())
+        assert tool.wait(20) == 0, tool.output
+        assert "Traceback" not in tool.output
+        if command == "inspect registered":
+            assert "one.run" in tool.output
     with Redis.from_url(redis.url, decode_responses=True) as client:
         assert {key.partition(":")[0] for key in client.scan_iter()} == {"one", "two"}
         assert {channel.partition(":")[0] for channel in client.pubsub_channels()} <= {"one", "two"}
-
-
-def test_celery_commands(mine: Callable[..., Mine]) -> None:
-    """Celery's own tools work with the application, which is made when they ask for it."""
-    module = mine()
-    module.worker()
-    commands = ("inspect stats", "inspect active_queues", "status", "report", "purge -f", "list bindings")
-    for command in ("inspect registered", *commands):
-        program = module.celery(*command.split())
-        assert program.wait(20) == 0, program.output
-        assert "Traceback" not in program.output
-        if command == "inspect registered":
-            assert "taskstream.run" in program.output
 
 
 HOST = """

@@ -2,37 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 import pytest
 from redis import Redis
 
 from taskstream.bridge import Reporter
 from taskstream.events import Event, Kind, TaskStatus
-from taskstream.redis.availability import Availability
 from taskstream.redis.delivery import BATCH, Delivery
 from taskstream.redis.logs import PAGE_BYTES, Page, Position, RedisLogs
-from taskstream.redis.mirrors import Mirror, Mirrors
-from taskstream.redis.remote import RemoteTask, find_task
+from taskstream.redis.mirrors import Mirrors
 from taskstream.settings import Settings
-from tests.redis.conftest import NAMESPACE, mirror_of, new_task
+from tests.redis.conftest import NAMESPACE, append, everything, mirror_of, new_task
 
 pytestmark = pytest.mark.slow
-
-
-async def started(logs: RedisLogs) -> RemoteTask:
-    """A new task, as its worker knows it."""
-    found = await find_task(logs, (await new_task(logs)).task_id)
-    assert found
-    return found
-
-
-def everything(mirror: Mirror) -> list[Event]:
-    """All that a viewer is shown who comes now."""
-    events: list[Event] = []
-    while not events or events[-1].id < mirror.log.last_id:
-        events += mirror.log.events_after(events[-1].id if events else 0)
-    return events
 
 
 # Delivery
@@ -42,7 +25,7 @@ async def test_more_than_redis_can_take(
     logs: RedisLogs, mirrors: Mirrors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Work that never awaits is bounded by the history; what it leaves out takes its numbers."""
-    task = await started(logs)
+    task = await new_task(logs)
     delivery = Delivery(task, logs)
     task.publish(TaskStatus.STARTED, "Started")
     await delivery.next()
@@ -54,23 +37,27 @@ async def test_more_than_redis_can_take(
         return await RedisLogs.append(logs, task_id, events, writer)
 
     monkeypatch.setattr(logs, "append", append)
+    task.log.append(b"", Kind.LOST)
+    await delivery.flush()
+    assert batches == []
     for number in range(30_000):
         task.append(TaskStatus.PROGRESS, f"Row {number}", number / 300, None, [])
     task.publish(TaskStatus.SUCCESS, "Done")
     await delivery.flush()
     assert sum(map(len, batches)) <= logs.settings.history_length + 1
+    assert max(map(len, batches)) == BATCH
     assert max(sum(len(event.data) for event in batch) for batch in batches) < PAGE_BYTES + 1000
     await mirrors.refresh([task.task_id])
     events = everything(mirror)
     assert [event.id for event in events[:2]] == [1, 2]
     assert [event.lost for event in events if event.kind is Kind.LOST] == [range(3, events[3].id)]
-    assert [event.id for event in events[3:]] == list(range(events[3].id, 30_004))
+    assert [event.id for event in events[3:]] == list(range(events[3].id, 30_005))
     assert events[-1].kind is Kind.LAST
 
 
 async def test_little_is_said_often(logs: RedisLogs) -> None:
     """What a coroutine says while Redis takes nothing goes to the bounded log, also in small pieces."""
-    task = await started(logs)
+    task = await new_task(logs)
     task.reporter = reporter = Reporter(task, output_queue_length=10)
     reporter.paused = True
     for number in range(101):
@@ -79,29 +66,9 @@ async def test_little_is_said_often(logs: RedisLogs) -> None:
     assert task.snapshot.message == "Going on"
 
 
-async def test_batches_while_it_runs(logs: RedisLogs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are bounded in events too."""
-    task = await started(logs)
-    delivery = Delivery(task, logs)
-    sizes = []
-
-    async def append(_: str, events: Sequence[Event], *__: object) -> Position:
-        sizes.append(len(events))
-        return Position(events[-1].id, events[-1].id, b"", b"", 0)
-
-    monkeypatch.setattr(logs, "append", append)
-    for _ in range(150):
-        task.append_output(".")
-    task.log.append(b"", Kind.LOST)
-    await delivery.flush()
-    task.log.append(b"", Kind.LOST)
-    await delivery.flush()
-    assert sizes == [BATCH, 50]
-
-
 async def test_an_end_that_is_larger_than_a_batch(logs: RedisLogs, mirrors: Mirrors, client: Redis) -> None:
     """A full Redis takes the end of a task, whatever is waiting before it."""
-    task = await started(logs)
+    task = await new_task(logs)
     delivery = Delivery(task, logs)
     task.publish(TaskStatus.STARTED, "Started")
     await delivery.next()
@@ -121,33 +88,22 @@ async def test_an_end_that_is_larger_than_a_batch(logs: RedisLogs, mirrors: Mirr
 # Pages
 
 
-async def test_pages_of_large_events(
-    logs: RedisLogs, mirrors: Mirrors, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pages_of_large_events(logs: RedisLogs, mirrors: Mirrors, reads: list[list[Page]]) -> None:
     """However large its events and however many the logs, a request reads about as much as any other."""
-    tasks = [await started(logs) for _ in range(5)]
+    tasks = [await new_task(logs) for _ in range(5)]
     for task in tasks:
-        for number in range(2, 12):
-            await logs.append(task.task_id, [Event(number, Kind.OUTPUT, b"x" * 30_000)], "me")
-    sizes = []
-
-    async def read(positions: Sequence[tuple[str, int]]) -> list[Page]:
-        pages = await RedisLogs.read(logs, positions)
-        sizes.append(sum(len(event.data) for page in pages for event in page.events))
-        return pages
-
-    monkeypatch.setattr(logs, "read", read)
+        await append(logs, task.task_id, *range(2, 12), kind=Kind.OUTPUT, data=b"x" * 30_000)
     await mirrors.refresh([task.task_id for task in tasks])
     for task in tasks:
         assert (await mirror_of(mirrors, task)).log.last_id == 11
+    sizes = [sum(len(event.data) for page in pages for event in page.events) for pages in reads]
     assert max(sizes) < PAGE_BYTES + 30_000
 
 
 async def test_a_slow_line(logs: RedisLogs, mirrors: Mirrors, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that have come before a request times out are kept, so that the next one gets further."""
-    task = await started(logs)
-    for number in range(2, 22):
-        await logs.append(task.task_id, [Event(number, Kind.OUTPUT, b"x" * 30_000)], "me")
+    task = await new_task(logs)
+    await append(logs, task.task_id, *range(2, 22), kind=Kind.OUTPUT, data=b"x" * 30_000)
     pages_left = 2
 
     async def read(positions: Sequence[tuple[str, int]]) -> list[Page]:
@@ -176,20 +132,17 @@ async def test_a_slow_line(logs: RedisLogs, mirrors: Mirrors, monkeypatch: pytes
 
 async def test_late_viewers_after_a_jump(logs: RedisLogs, mirrors: Mirrors, client: Redis) -> None:
     """They are shown all that Redis has, and told what it hasn't; and so are those who were there."""
-    task = await started(logs)
+    task = await new_task(logs)
     early = await mirror_of(mirrors, task)
-    for number in range(2, 41):
-        await logs.append(task.task_id, [Event(number, Kind.OUTPUT, b"%d" % number)], "me")
-    before: dict[Any, Any] = {
-        "data": "41",
-        "kind": "output",
-        "writer": "me",
-        "count": 41,
-        "history": "before the restart",
-    }
-    client.xadd(logs.prefix + task.task_id, before, "41-0")
-    await logs.append(task.task_id, [Event(42, Kind.OUTPUT, b"after")], "me")
-    late = await mirror_of(Mirrors(logs, Availability(), Settings()), task)
+    say = partial(append, logs, task.task_id, kind=Kind.OUTPUT)
+    await say(*range(2, 41))
+    client.xadd(
+        logs.prefix + task.task_id,
+        {"data": "41", "kind": "output", "writer": "me", "count": 41, "history": "before the restart"},
+        "41-0",
+    )
+    await say(42)
+    late = await mirror_of(Mirrors(logs, Settings()), task)
     await mirrors.refresh([task.task_id])
     for mirror in (early, late):
         events = everything(mirror)
@@ -205,7 +158,7 @@ async def test_a_log_that_cannot_be_read(
     logs: RedisLogs, mirrors: Mirrors, client: Redis, wrong: str
 ) -> None:
     """Its own viewers are let go, or see the rest; all others see theirs, and its task can be ended."""
-    odd, other = await started(logs), await started(logs)
+    odd, other = await new_task(logs), await new_task(logs)
     mirror = await mirror_of(mirrors, odd)
     log = logs.prefix + odd.task_id
     match wrong:
@@ -230,14 +183,14 @@ async def test_a_log_that_cannot_be_read(
         case "no event":
             assert [event.id for event in everything(mirror)] == [1, 4, 5]
     client.zincrby(f"{NAMESPACE}:started", -1000, odd.task_id)  # it has waited for a worker
-    await logs.sweep()
+    await logs.call("sweep")
     assert bool(await logs.call("decide", odd.task_id, "REVOKED", "Cancelled")) == (wrong != "another type")
-    await logs.sweep()
+    await logs.call("sweep")
 
 
 async def test_statuses_are_counted_without_results(logs: RedisLogs) -> None:
     """A status is kept beside each snapshot, and forgotten with it."""
-    running, ended = await started(logs), await started(logs)
+    running, ended = await new_task(logs), await new_task(logs)
     running.publish(TaskStatus.STARTED, '"status":"FAILURE"')
     await logs.append(running.task_id, running.log.events_after(1), "me")
     ended.publish(TaskStatus.SUCCESS, "Done", data="x" * 100_000)

@@ -1,38 +1,67 @@
-"""What workers say of what they can't run, or can't run to its end; and what doesn't end them."""
+"""What workers are sent, what they say of what they can't run to its end, and what doesn't end them."""
 
 import json
-from pathlib import Path
+from base64 import b64decode
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from taskstream import TaskStream
-from taskstream.redis.messages import celery_message
-from taskstream.redis.queue import TaskConsumer
-from taskstream.redis.registry import RedisRegistry
-from taskstream.redis.worker import Worker as CeleryWorker
-from taskstream.settings import Settings
+from taskstream.redis.messages import QUEUE, celery_message, run_name
+from taskstream.redis.queue import TaskConsumer, create_celery
 from tests.conftest import Start
+from tests.redis.conftest import NAMESPACE
 from tests.support.api import Api, check_story
 from tests.support.backends import RedisServer, Worker
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("work", ["report_for_ever", "report_in_thread", "yield_for_ever"])
+TASK_ID = "a" * 32
+
+
+def message(text: str) -> dict[str, Any]:
+    """A message without what differs from one to the next, and with its body decoded."""
+    fields: dict[str, Any] = json.loads(text)
+    fields["body"] = json.loads(b64decode(fields["body"]))
+    for name in ("origin", "argsrepr"):
+        assert isinstance(fields["headers"].pop(name), str)
+    for name in ("delivery_tag", "reply_to"):
+        assert isinstance(fields["properties"].pop(name), str)
+    return fields
+
+
+def test_it_is_as_if_celery_had_sent_it(redis_server: RedisServer, client: Redis) -> None:
+    """Each field that Celery and kombu send is there, and each means the same."""
+    parameters = json.dumps({"name": "Käse"})
+    celery = create_celery(redis_server.url, NAMESPACE)
+    celery.send_task(run_name(NAMESPACE), args=("work", parameters), task_id=TASK_ID, ignore_result=True)
+    celery.close()
+    sent = client.lpop(f"{NAMESPACE}:{QUEUE}")
+    assert isinstance(sent, str)
+    assert message(celery_message(TASK_ID, NAMESPACE, "work", parameters)) == message(sent)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"work": "wait_for_ever"},
+        {"work": "tight_loop", "updates": 1_000_000_000},
+        {"work": "hot_loop", "reports": 1_000_000_000},
+    ],
+    ids=["a coroutine", "a generator", "a function"],
+)
 async def test_the_soft_time_limit(
-    redis: RedisServer, own_server: Api, start: Start, tmp_path: Path, work: str
+    redis: RedisServer, own_server: Api, start: Start, body: dict[str, Any]
 ) -> None:
-    """It stops the work, whose task has failed then and says why; the process runs others."""
+    """It stops the work, whose task has failed then and says why; the one process runs others."""
     api = own_server
-    start(Worker(redis.url, 1, "tests.redis.own_app", flags=("--soft-time-limit", "1")))
-    file = tmp_path / "steps"
-    stream = await api.watch((await api.start(work=work, file=str(file)))["task_id"])
-    steps = file.stat().st_size
-    check_story(stream, "FAILURE")
-    assert stream[-1].snapshot["message"] == "It took longer than its soft time limit"
-    check_story(await api.watch((await api.start(seconds=0.5))["task_id"]), "SUCCESS")
-    assert file.stat().st_size == steps
+    start(Worker(redis.url, 1, "tests.redis.own_app", flags=("--soft-time-limit", "2")))
+    task_id = (await api.start(**body))["task_id"]
+    end = (await api.overview(task_id))[-1].snapshot
+    assert (end["status"], end["message"]) == ("FAILURE", "It took longer than its soft time limit")
+    check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
 
 
 async def test_the_hard_time_limit(redis: RedisServer, own_server: Api, start: Start) -> None:
@@ -50,16 +79,16 @@ async def test_a_worker_of_another_version(
 ) -> None:
     """What it has no work for, or whose parameters it doesn't take, has failed and says why."""
     api = own_server
-    missing = (await api.start(work="speak", pieces=1))["task_id"]
+    missing = (await api.start(work="bars"))["task_id"]
     changed = (await api.start(seconds=0))["task_id"]
     own_client.delete("taskstream:queue")
-    own_client.lpush("taskstream:queue", celery_message(missing, "taskstream", "speak", '{"pieces":1}'))
+    own_client.lpush("taskstream:queue", celery_message(missing, "taskstream", "bars", "{}"))
     own_client.lpush(
         "taskstream:queue", celery_message(changed, "taskstream", "simulated", '{"minutes":1}')
     )
     start(Worker(redis.url, 1))
     for task_id, words in (
-        (missing, "(work: There is no work called 'speak', only: simulated, scraping)"),
+        (missing, "(work: There is no work called 'bars', only: simulated, scraping)"),
         (changed, "(minutes: Extra inputs are not permitted)"),
     ):
         stream = await api.watch(task_id)
@@ -105,11 +134,9 @@ def test_work_that_can_not_be_read() -> None:
 @pytest.mark.parametrize("namespace", ["", "a:b", "a b", "a*", "{a}", "ä", "a\n"])
 async def test_namespaces(namespace: str) -> None:
     """One whose keys could be another's is refused, by servers and workers."""
-    settings = Settings(redis_url="redis://127.0.0.1:1")
+    tasks = TaskStream(redis_url="redis://127.0.0.1:1", namespace=namespace)
     with pytest.raises(ValueError, match="may have letters, digits"):
-        async with TaskStream(redis_url=settings.redis_url, namespace=namespace):
+        async with tasks:
             pass
-    with pytest.raises(ValueError, match="namespace"):
-        RedisRegistry(settings, namespace)
-    with pytest.raises(ValueError, match="namespace"):
-        CeleryWorker(TaskStream(redis_url=settings.redis_url, namespace=namespace))
+    with pytest.raises(ValueError, match="may have letters, digits"):
+        _ = tasks.celery.main
