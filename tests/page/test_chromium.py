@@ -4,11 +4,12 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.page.test_element import show_element
 from tests.support.browser import (
     ARGUMENTS,
-    card,
     executable,
     expect_status,
     show_task,
@@ -26,6 +27,11 @@ WATCH_ALL = """(urls) => Promise.all(urls.map((url) => new Promise((resolve) => 
     source.addEventListener("output", (event) => seen.push(event.data));
     source.onerror = () => { if (source.readyState === EventSource.CLOSED) resolve(seen); };
 })))"""
+
+ONLY_LOCKS = """async (count) => {
+    const { held, pending } = await navigator.locks.query();
+    return held.length === count && pending.length === 0;
+}"""
 
 CLONING = """
 self.addEventListener("activate", (event) => event.waitUntil(clients.claim()));
@@ -101,19 +107,26 @@ def test_a_service_worker_that_clones(page: Page, tmp_path: Path) -> None:
         assert [text for _, text in seen if isinstance(text, str)] == LINES
 
 
-def test_the_back_button(browser: Browser, server: Server) -> None:
-    """A page with elements is kept, without a stream, and watches again when one comes back to it."""
+@pytest.mark.parametrize("others", [0, 2], ids=["with a place", "waiting for one"])
+def test_the_back_button(browser: Browser, server: Server, others: int) -> None:
+    """A page with elements is kept, without a stream or a place, and watches again when one comes back."""
     switched_off = ["--disable-back-forward-cache"]  # by Playwright
     with browser.browser_type.launch(
         executable_path=executable(), args=ARGUMENTS, ignore_default_args=switched_off
     ) as keeping_browser:
-        page = keeping_browser.new_page()
-        show_task(page, server, name="Watched", seconds=4, steps=40)
-        expect_status(page, "Watched", "PROGRESS")
+        context = keeping_browser.new_context()
+        for _ in range(others):
+            other = context.new_page()
+            show_element(other, server, seconds=600)
+            expect(other.locator("task-progress")).to_have_attribute("status", "STARTED")
+        page = context.new_page()
+        task_id = show_task(page, server, name="Watched", seconds=600)
+        expect_status(page, "Watched", "STARTED")
         page.evaluate("window.isTheSame = true")
         open_host_page(page, server, "")
-        until_streams(page, 0)
+        until_streams(page, others)
+        page.wait_for_function(ONLY_LOCKS, arg=others)
         page.go_back(wait_until="commit")
         assert page.evaluate("window.isTheSame")
-        expect_status(page, "Watched", "SUCCESS")
-        expect(card(page, "Watched")).to_contain_text("100 %")
+        page.request.post(f"{server.url}/tasks/{task_id}/cancel")
+        expect_status(page, "Watched", "REVOKED")

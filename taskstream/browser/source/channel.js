@@ -3,7 +3,7 @@
 import { requestForMany } from "./address.js";
 import { notFound } from "./errors.js";
 import { isHidden, onChange } from "./page-life.js";
-import { Places } from "./places.js";
+import { Place } from "./places.js";
 import { Polling } from "./polling.js";
 import { Reconnecting } from "./reconnecting.js";
 import { complete, hasEnded, isNews } from "./snapshot.js";
@@ -51,9 +51,6 @@ import { heldBack } from "./stream.js";
 
 const GATHER_MILLISECONDS = 50;
 
-/** Streams that a page has at once. */
-const PLACES = { bars: new Places(2), output: new Places(2) };
-
 export class Channel {
   /** @type {ChannelState} */
   state = "idle";
@@ -64,11 +61,11 @@ export class Channel {
   #tasks = new Map();
   /** @type {string[]} the ids that the stream is about */
   #streamed = [];
-  /** Whether all that is read is the rest of a task that has ended. */
+  /** Whether only the rest is read of a task that has ended, also where nobody looks. */
   #isRest = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-  #places;
+  #place;
   #stream;
   #polling;
   #unlisten;
@@ -85,7 +82,7 @@ export class Channel {
     this.options = options;
     this.onEmpty = onEmpty;
     this.limits = { ...options };
-    this.#places = options.output ? PLACES.output : PLACES.bars;
+    this.#place = new Place(options.output ? "output" : "bars");
     this.#unlisten = onChange(() => this.#pageChanged());
     this.#stream = new Reconnecting(requests, this.limits, {
       onOpen: (isStream) => this.#opened(isStream),
@@ -175,9 +172,10 @@ export class Channel {
   #update() {
     this.#timer = undefined;
     for (const [id, { watchers }] of this.#tasks) if (watchers.size === 0) this.#tasks.delete(id);
+    const { isRunning, hasPlace } = this.#stream;
     if (this.size === 0) this.#stop("idle");
     else if (isHidden() && !this.#isRest) this.#pause();
-    else if (!this.#stream.isRunning || this.#places.isFreeFor(this) || this.#isMore()) this.#start();
+    else if (!isRunning || this.#place.isHad !== hasPlace || this.#isMore()) this.#start();
     if (this.#tasks.size > 0) return;
     this.#unlisten();
     this.onEmpty();
@@ -193,7 +191,9 @@ export class Channel {
     if (this.state === "paused") this.#polling.stop();
     // With a longer list, a live connection stays live: it would only flicker.
     if (this.state === "idle" || this.state === "paused") this.#setState("connecting");
-    const hasPlace = this.#places.take(this, () => this.#schedule());
+    this.#place.take(() => this.#schedule());
+    const hasPlace = this.#place.isHad;
+    if (hasPlace === undefined) return;
     if (!hasPlace) this.#setState("polling");
     const isAskable = this.many || this.options.output; // a stream of the application's own may not know `wait`
     if (!hasPlace && !isAskable) return this.#polling.start(this.options.pollSeconds, 0);
@@ -208,7 +208,7 @@ export class Channel {
 
   /** @param {ChannelState} state */
   #stop(state) {
-    this.#places.leave(this);
+    this.#place.leave();
     this.#stream.stop();
     this.#polling.stop();
     this.#setState(state);
@@ -221,7 +221,9 @@ export class Channel {
   }
 
   #pageChanged() {
-    if (isHidden() !== (this.state === "paused")) this.#schedule();
+    this.#isRest = false;
+    if (isHidden()) this.#update(); // at once: a page that is left is frozen with what it holds
+    else if (this.state === "paused") this.#schedule();
     else this.#stream.hasten(); // the network may be back
   }
 
@@ -230,7 +232,7 @@ export class Channel {
   /** @param {boolean} isStream or a piece of one */
   #opened(isStream) {
     this.#polling.stop();
-    const isHeldBack = !isStream && !this.#places.isWaiting(this);
+    const isHeldBack = !isStream && this.#stream.hasPlace;
     this.#setState(isStream ? "live" : "polling", isHeldBack ? heldBack() : null);
     if (this.#isMore()) this.#schedule();
   }

@@ -1,66 +1,88 @@
-// The connections of a page that streams may take: of six to a host, a question and Cancel need one each.
+// The connections that streams of an origin may take: of six to a host, a question and Cancel need one each.
+// The browser's locks count them for all its pages, and are free again when a page is closed or crashes.
 
-/** Places for streams; who gets none is told when one is free. */
-export class Places {
-  /** @type {Set<object>} */
-  #holders = new Set();
-  /** @type {Map<object, () => void>} */
-  #waiting = new Map();
-
-  /** @param {number} count */
-  constructor(count) {
-    this.count = count;
-  }
-
-  /** Whether it has been told that there is none. @param {object} channel */
-  isWaiting(channel) {
-    return this.#waiting.has(channel);
-  }
-
-  /** Whether one is free for somebody who waits for it. @param {object} channel */
-  isFreeFor(channel) {
-    return this.isWaiting(channel) && this.#holders.size < this.count;
-  }
+/** Locks of this page alone, where the browser gives it none: over plain HTTP, or in a sandbox. */
+class PageLocks {
+  /** @type {Map<string, Promise<unknown>>} the last of those who hold each, or wait for it */
+  #last = new Map();
 
   /**
-   * Take one, if there is one; whether it has been had.
-   * @param {object} channel
-   * @param {() => void} onFree
+   * As that of `navigator.locks`.
+   * @param {string} name
+   * @param {LockOptions} how
+   * @param {(lock: object | null) => unknown} callback
    */
-  take(channel, onFree) {
-    const isTaken = this.#holders.has(channel) || this.#holders.size < this.count;
-    if (isTaken) this.#holders.add(channel);
-    if (isTaken) this.#waiting.delete(channel);
-    else this.#waiting.set(channel, onFree);
-    return isTaken;
-  }
-
-  /** Give it back, or wait no longer. @param {object} channel */
-  leave(channel) {
-    this.#waiting.delete(channel);
-    if (this.#holders.delete(channel)) for (const onFree of [...this.#waiting.values()]) onFree();
+  async request(name, { ifAvailable, signal }, callback) {
+    const before = this.#last.get(name);
+    if (before && ifAvailable) return callback(null);
+    const held = Promise.resolve(before).then(() => signal?.aborted || callback({ name }));
+    this.#last.set(name, held);
+    await held;
+    if (this.#last.get(name) === held) this.#last.delete(name);
   }
 }
 
-/** @type {Promise<unknown>} */
-let last = Promise.resolve();
+const ofPage = new PageLocks();
+const ofOrigin = globalThis.navigator?.locks ?? ofPage;
 
-/** A turn on the one connection that is shared by whoever has no place for a stream. */
-export class Turn {
-  /** @type {(() => void) | null} lets the next one have its turn; null unless this has, or waits for, one */
-  #pass = null;
+/**
+ * Hold the first of these locks that is free, until the signal; whether it has been had before that.
+ * @param {string[]} names
+ * @param {AbortSignal} until
+ * @param {LockOptions} [how] whether to give up if none is free
+ * @returns {Promise<boolean>}
+ */
+export function hold(names, until, { ifAvailable } = {}) {
+  return new Promise((resolve) => {
+    if (until.aborted) return resolve(false);
+    const waiting = new AbortController();
+    const left = new Promise((release) => until.addEventListener("abort", release));
+    left.then(() => waiting.abort()).then(() => resolve(false));
+    const take = (/** @type {object | null} */ lock) => {
+      if (waiting.signal.aborted) return; // another one has been had
+      resolve(lock !== null);
+      waiting.abort();
+      return lock && left;
+    };
+    const how = ifAvailable ? { ifAvailable } : { signal: waiting.signal };
+    for (const name of names) {
+      const request = ofOrigin.request(`taskstream ${name}`, how, take);
+      request.catch((error) => error.name === "AbortError" || ofPage.request(name, how, take));
+    }
+  });
+}
 
-  /** Wait until those before have left theirs, unless this has one. */
-  async take() {
-    if (this.#pass) return;
-    const before = last;
-    const left = new Promise((resolve) => (this.#pass = () => resolve(undefined)));
-    last = before.then(() => left);
-    await before;
+/** A place for a stream: there are two of each kind. */
+export class Place {
+  /** Whether it has been had; undefined until that is known. @type {boolean | undefined} */
+  isHad;
+  /** @type {AbortController | null} */
+  #wanted = null;
+  #names;
+
+  /** @param {"bars" | "output"} kind */
+  constructor(kind) {
+    this.#names = [`${kind} 1`, `${kind} 2`];
   }
 
+  /** Take one as soon as one is free. @param {() => void} onChange called when `isHad` changes */
+  async take(onChange) {
+    if (this.#wanted) return;
+    const { signal } = (this.#wanted = new AbortController());
+    const tell = (/** @type {boolean} */ isHad) => {
+      if (signal.aborted) return;
+      this.isHad = isHad;
+      onChange();
+    };
+    for (const name of this.#names) if (await hold([name], signal, { ifAvailable: true })) return tell(true);
+    tell(false);
+    tell(await hold(this.#names, signal));
+  }
+
+  /** Give it back, or wait no longer. */
   leave() {
-    this.#pass?.();
-    this.#pass = null;
+    this.#wanted?.abort();
+    this.#wanted = null;
+    this.isHad = undefined;
   }
 }

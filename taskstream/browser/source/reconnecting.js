@@ -33,7 +33,8 @@ export class Reconnecting {
   #waiting = new AbortController();
   /** How many more pieces to ask for, as streams are held back. */
   #pieces = 0;
-  #hasPlace = true;
+  /** Whether it may keep a connection. */
+  hasPlace = true;
 
   /**
    * @param {import("./requests.js").Requests} requests
@@ -64,7 +65,7 @@ export class Reconnecting {
     this.#running?.abort();
     this.#backoff.closed();
     this.#running = new AbortController();
-    this.#hasPlace = hasPlace;
+    this.hasPlace = hasPlace;
     // A new object: the stream before may still hold the one that was.
     this.#cursor = { ...this.#cursor, ...(resume ? {} : { lastEventId: "" }) };
     this.#follow(request, this.#cursor, this.#running.signal);
@@ -116,7 +117,7 @@ export class Reconnecting {
    */
   async #connect(request, cursor, signal) {
     const { requests, limits, handlers } = this;
-    const waitSeconds = !this.#hasPlace ? 0 : this.#pieces > 0 ? WAIT_SECONDS : undefined;
+    const waitSeconds = !this.hasPlace ? 0 : this.#pieces > 0 ? WAIT_SECONDS : undefined;
     const isPiece = waitSeconds !== undefined;
     const onOpen = () => {
       if (signal.aborted || this.isOpen) return;
@@ -124,7 +125,7 @@ export class Reconnecting {
       handlers.onOpen(!isPiece);
     };
     const onEvent = (/** @type {StreamEvent} */ event) => !signal.aborted && handlers.onEvent(event);
-    const how = { requests, cursor, limits, waitSeconds, inTurn: !this.#hasPlace, signal, onOpen, onEvent };
+    const how = { requests, cursor, limits, waitSeconds, inTurn: !this.hasPlace, signal, onOpen, onEvent };
     try {
       const isOver = await readStream(request, how);
       this.#pieces = Math.max(0, this.#pieces - 1);

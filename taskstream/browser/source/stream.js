@@ -49,8 +49,7 @@ export async function readStream(request, how) {
   const isAnswer = waitSeconds !== undefined;
   let hasBegun = false;
   try {
-    const url = isAnswer ? withQuery(request.url, [["wait", String(waitSeconds)]]) : request.url;
-    const headers = headersOf(cursor, request);
+    const { url, headers } = addressed(request, cursor, waitSeconds);
     const response = await requests.send(url, { ...request, headers }, watchdog);
     if (response.status === 204) return true;
     await check(response);
@@ -70,14 +69,21 @@ export async function readStream(request, how) {
   }
 }
 
-/** @param {Cursor} cursor @param {import("./address.js").StreamRequest} request */
-function headersOf({ lastEventId }, { body }) {
+/**
+ * The address with its query, and the headers: for another origin only those that need no preflight.
+ * @param {import("./address.js").StreamRequest} request @param {Cursor} cursor @param {number} [waitSeconds]
+ */
+function addressed({ url, body }, { lastEventId }, waitSeconds) {
   /** @type {Record<string, string>} */
   const headers = { Accept: MIME_TYPE };
-  if (body) headers["Content-Type"] = "application/json";
+  const parameters = waitSeconds === undefined ? [] : [["wait", String(waitSeconds)]];
+  const isForeign = globalThis.origin && new URL(url, globalThis.location?.href).origin !== globalThis.origin;
+  if (body && !isForeign) headers["Content-Type"] = "application/json";
   // A header is bytes; fetch takes one character for each.
-  if (lastEventId) headers["Last-Event-ID"] = String.fromCharCode(...new TextEncoder().encode(lastEventId));
-  return headers;
+  const inBytes = String.fromCharCode(...new TextEncoder().encode(lastEventId));
+  if (lastEventId && isForeign) parameters.push(["last_event_id", lastEventId]);
+  else if (lastEventId) headers["Last-Event-ID"] = inBytes;
+  return { url: parameters.length > 0 ? withQuery(url, parameters) : url, headers };
 }
 
 /** @param {Response} response */

@@ -1,6 +1,6 @@
 // Waiting, which ends when there is no reason for it any more.
 
-import { Turn } from "./places.js";
+import { hold } from "./places.js";
 
 const MAX_TIMER_MILLISECONDS = 2 ** 31 - 1; // a longer one is over at once
 
@@ -79,7 +79,9 @@ export class Watchdog {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #controller = new AbortController();
-  #turn;
+  /** @type {AbortController | null} null unless the request has its turn, or waits for it */
+  #turn = null;
+  #inTurn;
   #seconds;
   #late;
   /** @type {unknown} why it has aborted; undefined if it was the signal from outside */
@@ -87,15 +89,16 @@ export class Watchdog {
 
   /**
    * @param {AbortSignal | undefined} outside which aborts too
-   * @param {boolean} inTurn whether the request waits for its turn
+   * @param {boolean} inTurn whether the request waits for its turn on the connection that is shared
    * @param {number} seconds for the request, which begin with it
    * @param {() => unknown} late the reason with which to abort after them
    */
   constructor(outside, inTurn, seconds, late) {
-    this.#turn = inTurn ? new Turn() : null;
+    this.#inTurn = inTurn;
     this.#seconds = seconds;
     this.#late = late;
     const { signal } = this.#controller;
+    signal.addEventListener("abort", () => this.leave());
     if (outside?.aborted) this.#controller.abort();
     outside?.addEventListener("abort", () => this.#controller.abort(), { once: true, signal });
   }
@@ -107,12 +110,15 @@ export class Watchdog {
   /** Wait until it is the request's turn; no time passes until it begins. */
   async take() {
     clearTimeout(this.#timer);
-    await this.#turn?.take();
+    if (!this.#inTurn || this.#turn) return;
+    this.#turn = new AbortController();
+    await hold(["turn"], this.#turn.signal);
   }
 
   /** Let others have their turn. */
   leave() {
-    this.#turn?.leave();
+    this.#turn?.abort();
+    this.#turn = null;
   }
 
   /** Begin, when it is the request's turn. */
