@@ -221,7 +221,7 @@ export class Channel {
   }
 
   #pageChanged() {
-    this.#isRest = false;
+    this.#isRest = false; // a page that is left lets go of that, too
     if (isHidden()) this.#update(); // at once: a page that is left is frozen with what it holds
     else if (this.state === "paused") this.#schedule();
     else this.#stream.hasten(); // the network may be back
