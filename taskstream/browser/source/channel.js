@@ -234,7 +234,7 @@ export class Channel {
     this.#polling.stop();
     const isHeldBack = !isStream && this.#stream.hasPlace;
     this.#setState(isStream ? "live" : "polling", isHeldBack ? heldBack() : null);
-    if (this.#isMore()) this.#schedule();
+    if (this.#isMore()) this.#schedule(); // they came while it was asked for
   }
 
   /** @param {StreamEvent} event */
