@@ -114,6 +114,7 @@ export class Channel {
     task.watchers.add(watcher);
     const { snapshot } = task;
     if (snapshot) queueMicrotask(() => task.watchers.has(watcher) && watcher.onSnapshot(snapshot));
+    if (this.problem?.code === "unreachable") this.#stream.hasten(); // who has started a task has reached it
     this.#schedule();
   }
 

@@ -123,6 +123,21 @@ for (const problem of ["", "All 2 streams are taken."]) {
   });
 }
 
+test("a server that was out of reach is asked again at once when a task comes", async (context) => {
+  const { setTimeout } = globalThis;
+  context.mock.method(globalThis, "setTimeout", (callback, delay, ...details) => {
+    const isPause = details.length === 0 && delay >= 500 && delay <= 1000; // which never ends
+    if (!isPause) return setTimeout(callback, delay, ...details);
+  });
+  server.answer = ({ response, url }, number) => {
+    if (number === 1) response.destroy();
+    else stream(response, ...idsOf({ url }).map((id) => event(success(id)))).end();
+  };
+  const first = watch(server.task("a"));
+  await inState(first, "reconnecting");
+  await Promise.all([first, watch(server.task("b"))].map(end));
+});
+
 test("a thousand tasks share a connection, to which their ids are sent in a body, and a hundred in the query", async () => {
   server.answer = (exchange) => stream(exchange.response, ...idsOf(exchange).map((id) => event(success(id)))).end();
   for (const [count, shares] of [[100, ["GET 100 100-0"]], [2100, ["POST 1000 2100-0", "POST 1000 2100-1000", "GET 100 2100-2000"]]]) {
