@@ -94,8 +94,9 @@ def main(arguments: Arguments, terminal: Terminal) -> None:
         if task_id is None:
             task_id = terminal.started(start_task(session, url, terminal.retrying(), **arguments.fields))
         retrying, on_output = terminal.retrying(task_id), terminal.on_output(task_id)
-        for snapshot in watch_task(session, url, task_id, retrying, on_output):
-            terminal.show(snapshot)
+        with closing(watch_task(session, url, task_id, retrying, on_output)) as snapshots:
+            for snapshot in snapshots:
+                terminal.show(snapshot)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import cached_property
 from typing import Any, TypeVar, overload
 
-from taskstream.errors import InvalidParameters, TaskNotFound
+from taskstream.errors import InvalidParameters, TaskNotFound, TryLater
 from taskstream.events import Event, Snapshot, TaskStatus
 from taskstream.idempotency import IdempotencyKey
 from taskstream.registry import Registry
@@ -120,8 +120,10 @@ class Tasks(Running):
         key = None
         if idempotency_key is not None:
             check_text("The idempotency_key", idempotency_key)
-            start = [work.name, name, parameters.json_values(made=False)]
+            start = [work.name, name, parameters.json_values(full=False)]
             key = IdempotencyKey.of(idempotency_key, scope, start)
+        if self._home and self._home.closing:
+            raise TryLater("The server stops: nothing is started any more.")
         return await self.registry.start(work, parameters, name, key, scope)
 
     async def find(self, task_id: str, scope: str | None, last_event_id: str | None = None) -> Task:
@@ -148,7 +150,8 @@ class Tasks(Running):
     async def cancel(self, task_id: str, *, scope: Scope | None = None) -> Snapshot:
         """Ask a task to stop; its snapshot. Raises `TaskNotFound`, `BackendUnavailable`."""
         task = await self.find(task_id, self.whose(scope))
-        await self.registry.cancel(task)
+        if not (self._home and self._home.closing):  # then all are told
+            await self.registry.cancel(task)
         return task.snapshot
 
     async def follow(

@@ -28,7 +28,9 @@ def check_database(database: str) -> None:
     """Open a database, and close it. Raises `ValueError`, with a sentence, if it can't be used."""
     from taskstream.sqlite.file import DatabaseFile
 
-    DatabaseFile(database).close(clean=True)
+    file = DatabaseFile(database)
+    file.clean = True
+    file.close()
 
 
 class LazyCelery:

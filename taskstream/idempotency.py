@@ -49,30 +49,35 @@ json_of = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 """The JSON of what `canonical` returns, with the members of objects in the order of their names."""
 
 
-def was_made(model: BaseModel, name: str) -> bool:
-    """Whether nobody has given the value of a field, whose default factory makes another each time."""
-    field = type(model).model_fields[name]
-    if name in model.model_fields_set or field.default_factory is None:
+def is_needless(model: BaseModel, name: str) -> bool:
+    """Whether nobody gave a field, and its default has no JSON, or its factory makes another each time."""
+    if name in model.model_fields_set:
         return False
-    another = field.get_default(call_default_factory=True, validated_data=dict(model))
-    return bool(another != getattr(model, name))
+    field, own = type(model).model_fields[name], getattr(model, name)
+    try:
+        another = own
+        if field.default_factory is not None:
+            another = field.get_default(call_default_factory=True, validated_data=dict(model))
+        return bool(canonical(another, full=False) != canonical(own, full=False))
+    except ValueError:
+        return True
 
 
-def canonical(value: object, base64_bytes: bool = True, made: bool = True) -> Any:  # noqa: ANN401 - whatever JSON has
+def canonical(value: object, base64_bytes: bool = True, full: bool = True) -> Any:  # noqa: ANN401 - whatever JSON has
     """What the JSON of a value is made of: items of sets sorted, secrets in clear; workers read it back.
 
     Fields that are left out elsewhere are there, and computed ones aren't. Bytes become base64, but for
-    models, which read UTF-8. What a default factory has `made` can be left out. Raises `ValueError` for
-    what has no JSON.
+    models, which read UTF-8. Unless it is to be `full`, needless fields are left out, and 5.0 is 5. Raises
+    `ValueError` for what has no JSON.
     """
-    inner = partial(canonical, made=made)
+    inner = partial(canonical, full=full)
     match value:
         case SecretStr() | SecretBytes() | Secret():
             return inner(value.get_secret_value(), base64_bytes)
         case RootModel():
             return inner(value.root, False)
         case BaseModel():
-            names = (name for name in type(value).model_fields if made or not was_made(value, name))
+            names = (name for name in type(value).model_fields if full or not is_needless(value, name))
             own = {name: getattr(value, name) for name in names}
             return inner(own | (value.model_extra or {}), False)
         case _ if is_dataclass(value) and not isinstance(value, type):
@@ -84,6 +89,24 @@ def canonical(value: object, base64_bytes: bool = True, made: bool = True) -> An
             return sorted((inner(each, base64_bytes) for each in value), key=json_of)
         case list() | tuple():
             return [inner(each, base64_bytes) for each in value]
+        case float() if not full and value.is_integer():
+            return int(value)
         case bytes() if base64_bytes:
             return base64.urlsafe_b64encode(value).decode()
     return pydantic_core.to_jsonable_python(value, inf_nan_mode="constants")
+
+
+def alike(one: Any, two: Any) -> bool:  # noqa: ANN401 - whatever JSON has
+    """Whether values are equal, or made of the same fields: their private attributes are made with them."""
+    if type(one) is type(two) and one != two:
+        match one:
+            case BaseModel():
+                return alike(dict(one), dict(two))
+            case _ if is_dataclass(one) and not isinstance(one, type):
+                names = [each.name for each in fields(one) if each.init]
+                return all(alike(getattr(one, name), getattr(two, name)) for name in names)
+            case dict():
+                return one.keys() == two.keys() and all(alike(one[key], two[key]) for key in one)
+            case list() | tuple():
+                return len(one) == len(two) and all(alike(*pair) for pair in zip(one, two, strict=True))
+    return bool(one == two)

@@ -39,6 +39,9 @@ Scope = str | Everybody
 class Home:
     """An event loop and the registry in it, which is opened at its first use."""
 
+    closing = False
+    """Whether nothing is started any more."""
+
     def __init__(self, owner: "Running") -> None:
         self.owner = owner
         self.loop = asyncio.get_running_loop()
@@ -122,7 +125,6 @@ class Running:
         """Stop, when the last one leaves: end what still runs."""
         self._users -= 1
         if not self._users:
-            self._home = None
             await self._stack.pop_all().aclose()  # who enters meanwhile has one of its own
 
     @asynccontextmanager
@@ -135,15 +137,23 @@ class Running:
 
     @asynccontextmanager
     async def at_home(self) -> AsyncIterator[Home]:
-        """Let tasks run in this event loop; when this is left, viewers are let go and running tasks end."""
+        """Let tasks run in this event loop; when this is left, viewers are let go and running tasks end.
+
+        Until all have ended, what ends can ask for tasks and cancel them, as its children.
+        """
         home = Home(self)
         with tqdm_patch.applied(self.track_tqdm):
             try:
                 yield home
             finally:
-                if "registry" in vars(home):
-                    home.registry.release_viewers()
-                    await home.registry.close()
+                home.closing = True
+                try:
+                    if "registry" in vars(home):
+                        home.registry.release_viewers()
+                        await home.registry.close()
+                finally:
+                    if self._home is home:
+                        self._home = None
 
 
 def check_scope(scope: object) -> str:

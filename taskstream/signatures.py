@@ -1,6 +1,7 @@
 """Signatures: what the functions that are work may ask for."""
 
 import inspect
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from types import SimpleNamespace
@@ -8,6 +9,13 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import Field
 from pydantic.fields import FieldInfo
+
+if sys.version_info >= (3, 14):  # where asking for an annotation is what evaluates it
+    from annotationlib import Format
+
+    signature_of = partial(inspect.signature, annotation_format=Format.FORWARDREF)
+else:
+    signature_of = inspect.signature
 
 Function = Callable[..., object]
 
@@ -28,7 +36,7 @@ def problem_of(function: Function) -> str | None:
         return "can't be a class: decorate a function"
     if inspect.isgeneratorfunction(called(function)):
         return "can't be a generator: make it an async one, or call `report` instead of yielding"
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in signature_of(function).parameters.items():
         if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             return f"can't have the parameter '{name}': each is passed by its name"
         if name in RESERVED:
@@ -42,21 +50,27 @@ def problem_of(function: Function) -> str | None:
     return None
 
 
-def read_once(annotation: object) -> bool:
-    """Whether an annotation is of what can be read only once, or has such a thing in it."""
-    for name in ("__value__", "__supertype__", "__bound__"):  # of a type with a name
-        annotation = getattr(annotation, name, annotation)
-    kind = get_origin(annotation) or annotation
-    is_one = any(kind is each for each in (Iterable, Iterator, Generator))
-    return is_one or any(map(read_once, get_args(annotation)))
+def parts_of(annotation: object) -> list[object]:
+    """An annotation and all that it is made of, once each: a type with a name may have itself in it."""
+    parts = [annotation]
+    for part in parts:  # which grows
+        named = (getattr(part, name, None) for name in ("__value__", "__supertype__", "__bound__"))
+        for inner in (*named, *get_args(part)):
+            if not any(inner is known for known in parts):
+                parts.append(inner)
+    return parts
 
 
-def part_of_request(annotation: object) -> str | None:
-    """What an annotation, or a default, asks FastAPI for, which has nothing to do with work."""
-    kind = annotation if inspect.isclass(annotation) else type(annotation)
-    if kind.__module__.partition(".")[0] in ("fastapi", "starlette"):
-        return kind.__name__
-    return next(filter(None, map(part_of_request, get_args(annotation))), None)
+def read_once(part: object) -> bool:
+    """Whether this is what can be read only once."""
+    kind = get_origin(part) or part
+    return any(kind is each for each in (Iterable, Iterator, Generator))
+
+
+def part_of_request(part: object) -> str | None:
+    """What this asks FastAPI for, which has nothing to do with work."""
+    kind = part if inspect.isclass(part) else type(part)
+    return kind.__name__ if kind.__module__.partition(".")[0] in ("fastapi", "starlette") else None
 
 
 def name_of(function: Function) -> str:
@@ -81,7 +95,7 @@ def called(function: Function) -> Function:
 def types_of(function: Function) -> dict[str, Any]:
     """The types of its parameters. Raises whatever its annotations raise, if they are strings."""
     # Without that of what it returns, which may name what is imported for type checkers only.
-    parameters = inspect.signature(function).parameters.items()
+    parameters = signature_of(function).parameters.items()
     annotations = {name: parameter.annotation for name, parameter in parameters}
     names = getattr(written(function), "__globals__", {})
     return get_type_hints(SimpleNamespace(__annotations__=annotations), names, include_extras=True)
@@ -91,19 +105,20 @@ def fields_of(work: str, function: Function) -> dict[str, Any]:
     """A pydantic field for each parameter. Raises `TypeError` for one that can't be checked."""
     try:
         types = types_of(function)
+        parts = {name: parts_of(each) for name, each in types.items()}
     except Exception as error:
         raise UnreadableAnnotation(
             f"The work '{work}' has an annotation that can't be read: {error}."
         ) from error
     fields = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        if thing := part_of_request(types[name]) or part_of_request(parameter.default):
+    for name, parameter in signature_of(function).parameters.items():
+        if thing := next(filter(None, map(part_of_request, [*parts[name], parameter.default])), None):
             raise TypeError(
                 f"The work '{work}' can't have the parameter '{name}', which is of a request "
                 f"({thing}): take it in a route of your own, and start the work with what it says; "
                 "copy an uploaded file to disk, and pass its path."
             )
-        if read_once(types[name]):
+        if any(map(read_once, parts[name])):
             raise TypeError(
                 f"The work '{work}' can't have the parameter '{name}', which can be read only once: make "
                 "it a list, or a Sequence."

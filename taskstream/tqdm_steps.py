@@ -8,7 +8,7 @@ import asyncio
 import inspect
 import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import wraps
 from importlib.util import find_spec
 from threading import Lock, get_ident
@@ -69,10 +69,11 @@ def patch(tqdm: Any) -> Callable[[], None]:  # noqa: ANN401 - a class without ty
                 tell(bar, new=True)
 
     @wraps(show)
-    def refresh(bar: Bar, *args: object, **kwargs: object) -> object:
-        shown = show(bar, *args, **kwargs)
+    def refresh(bar: Bar, nolock: bool = False, lock_args: tuple[Any, ...] | None = ()) -> object:
+        with nullcontext() if nolock or lock_args else bar.get_lock():  # tqdm keeps it if `display` raises
+            shown = show(bar, nolock or not lock_args, lock_args)
         is_over = (step := tell(bar)) and step.reporter.closed and step.thread == get_ident()
-        if is_over and "lock_args" in kwargs:  # of `update`; what else refreshes, as the monitor, mustn't
+        if is_over and lock_args != ():  # of `update`; what else refreshes, as the monitor, mustn't
             raise asyncio.CancelledError("The task has ended")
         return shown
 

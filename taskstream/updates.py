@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from inspect import iscoroutine
+from inspect import isasyncgen, iscoroutine
 from math import isfinite
 
 
@@ -66,6 +66,11 @@ class Result:
             raise InvalidUpdate(
                 f"The work returned the coroutine {value.__qualname__}(…): an `await` is missing; or, in a "
                 "thread, `tasks.sync`"
+            )
+        if isasyncgen(value):
+            raise InvalidUpdate(
+                f"The work returned the async generator {value.__qualname__}(…), and none of it has run: "
+                "yield what it yields; a decorator needs `functools.wraps`"
             )
         return value if isinstance(value, Result) else cls(value)
 

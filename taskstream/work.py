@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, PydanticUserError, ValidationError, 
 from pydantic_core import PydanticSerializationError
 
 from taskstream.errors import InvalidParameters
-from taskstream.idempotency import canonical, json_of, was_made
+from taskstream.idempotency import alike, canonical, is_needless, json_of
 from taskstream.signatures import (
     PREFIX,
     Function,
@@ -41,23 +41,21 @@ class Parameters(BaseModel):
                 values[name.removeprefix(PREFIX)] = value
         return values
 
-    def json_values(self, fields: Collection[str] | None = None, made: bool = True) -> str:
+    def json_values(self, fields: Collection[str] | None = None, full: bool = True) -> str:
         """The same as canonical JSON, or some of them. Raises `InvalidParameters` for what has none.
 
-        What default factories have `made` can be left out, as it is another value each time.
+        Unless it is to be `full`, it is equal for starts that are the same: needless fields are left out.
         """
         values = {}
         for name, value in sorted(self.values().items()):
-            if fields is not None and PREFIX + name not in fields:
-                continue
-            if not made and was_made(self, PREFIX + name):
+            field = PREFIX + name
+            if (fields is not None and field not in fields) or (not full and is_needless(self, field)):
                 continue
             try:
-                values[name] = canonical(value, made=made)
+                values[name] = canonical(value, full=full)
             except ValueError:
                 try:
-                    only = {PREFIX + name}
-                    values |= self.model_dump(mode="json", include=only, by_alias=True, round_trip=True)
+                    values |= self.model_dump(mode="json", include={field}, by_alias=True, round_trip=True)
                 except ValueError:
                     raise InvalidParameters.of(name, "There is no JSON for this value") from None
         return json_of(values)
@@ -126,12 +124,14 @@ class Work:
         given = {name for name in fields if name in set_fields or fields[name].default_factory}
         own = partial(parameters.model_dump_json, include=given, by_alias=True, round_trip=True)
         canonical_json = partial(parameters.json_values, given)
+        changed = "parameters"
         for mark, dump in (("", canonical_json), (OWN, own)):  # right for types that are base64, or JSON
             with suppress(ValidationError, PydanticSerializationError):
                 text = mark + dump()
-                if self.from_json(text).values() == parameters.values():
+                read = self.from_json(text)
+                if all(alike(getattr(read, changed := name), getattr(parameters, name)) for name in given):
                     return text
-        raise InvalidParameters.of("parameters", "They would be changed by becoming JSON, which has less")
+        raise InvalidParameters.of(changed.removeprefix(PREFIX), "It would lose something by becoming JSON")
 
     def from_json(self, text: str) -> Parameters:
         """The parameters that `to_json` has made JSON of. Raises `ValidationError`."""

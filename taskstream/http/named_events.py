@@ -54,7 +54,7 @@ def named_event(event_id: int, name: str, data: object) -> bytes:
     Without an id if that is 0: nobody has seen what is lost.
     Raises `ValueError` for a name that can't be one.
     """
-    if name == "error" or len(name.splitlines()) != 1:
+    if name == "error" or name.splitlines() != [name]:
         raise ValueError(f"An event can't be called {name!r}: one line, and not EventSource's own 'error'.")
     text = data.encode("utf-8", "replace") if isinstance(data, str) else to_json(data)
     lines = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")

@@ -98,7 +98,7 @@ class StreamResponse(EventSourceResponse):
     def _connection(self, scope: Scope, send: Send) -> StreamConnection | None:
         """The connection, if it offers itself, and nobody before it could want to see bodies."""
         connection: StreamConnection | None = scope.get(CONNECTION)
-        if connection is None or self._polled or scope["method"] == "HEAD":
+        if connection is None or self._polled:
             return None
         innermost = unwrapped(send)
         owned = connection.owns(innermost)

@@ -35,12 +35,16 @@ def dependency_of(scope: Callable[..., Any]) -> Dependency:
 
 
 def refuse_unfit(dependency: Callable[..., Any]) -> None:
-    """Raise `TypeError` for a dependency that takes the body, or an id of a task, which is ours."""
+    """Raise `TypeError` for one that takes the body, an id of a task, which is ours, or the response."""
     dependants = [get_dependant(path="/", call=dependency)]
     for each in dependants:  # which grows by what each depends on
         dependants += each.dependencies
         reasons = {field.name: "it is of the body. Take a header or a cookie" for field in each.body_params}
         if any("task_id" in (field.name, field.alias) for field in each.query_params):
             reasons["task_id"] = "it says whose a request is, not whose a task is"
+        if each.response_param_name:
+            reasons[each.response_param_name] = (
+                "no route sends what is set on it. Set a cookie in one of yours"
+            )
         for name, reason in reasons.items():
             raise TypeError(f"The scope of a TaskStream can't have the parameter '{name}': {reason}.")

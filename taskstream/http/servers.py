@@ -97,11 +97,13 @@ def wrap_shutdown() -> None:
 def warn_of_many() -> None:
     """Log that there are several processes, if the command line or the environment of a server says so."""
     program, *arguments = sys.argv or [""]
-    if not SERVERS.search(program):
+    if not (named := SERVERS.findall(program)):
         return
-    words = " ".join([*arguments, os.environ.get("GUNICORN_CMD_ARGS", "")])
-    counts = re.findall(r"(?:^|\s)(?:--workers|-w)[= ]?([0-9]+)", words)
-    count = int([os.environ.get("WEB_CONCURRENCY", ""), *counts][-1] or 1)
+    if named[-1] not in ("hypercorn", "granian"):  # which don't read these
+        arguments.insert(0, f"--workers={os.environ.get('WEB_CONCURRENCY', '')}")
+        arguments.append(os.environ.get("GUNICORN_CMD_ARGS", ""))
+    counts = re.findall(r"(?:^|\s)(?:--workers|-w)[= ]?([0-9]+)(?!\S)", " ".join(arguments))
+    count = int([1, *counts][-1])
     if count > 1:
         logger.warning(
             "There are %d processes of this application, and each has tasks of its own, which the others "

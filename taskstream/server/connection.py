@@ -88,10 +88,9 @@ class Connection(StreamingProtocol):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE)
 
     def on_message_begin(self) -> None:
-        """A head begins, whose response is offered this connection for a stream."""
+        """A head begins."""
         self._in_head = True
         super().on_message_begin()
-        self.scope[CONNECTION] = self  # type: ignore[literal-required]
 
     def on_headers_complete(self) -> None:
         """A head is complete: what follows is the application's business."""
@@ -150,6 +149,8 @@ class Connection(StreamingProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._response = cycle
+        if cycle.scope["method"] != "HEAD":  # whatever the application takes it for, there is no body
+            cycle.scope[CONNECTION] = self  # type: ignore[literal-required]
         if cycle.scope["method"] == "OPTIONS" and cycle.scope["raw_path"] == self.root_path.encode() + b"*":
             app = answer_options  # type: ignore[assignment]
         super()._start_asgi_task(cycle, app)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from taskstream.http.stream import Stream
+from taskstream.http.stream import CONNECTION, Stream
 
 LAST_CHUNK = b"0\r\n\r\n"
 UNREAD_BYTES = 64 * 1024
@@ -44,6 +44,8 @@ class StreamingProtocol(HttpToolsProtocol):
         if not response.response_started:
             return False
         self._stream = stream
+        if self.flow.write_paused:  # by the head: there was no stream to pause yet
+            stream.pause()
         stream.write = self.transport.write if self._chunked else self._write_content
         self._forget_request(response)
         self._read_ahead_bytes = 0
@@ -68,6 +70,8 @@ class StreamingProtocol(HttpToolsProtocol):
         if response is not None and not response.response_complete:  # uvicorn looks at the last one only
             response.disconnected = True
             response.message_event.set()
+        if response is not None and response.scope is not None:
+            response.scope.pop(CONNECTION, None)  # type: ignore[misc]
         if stream is not None:
             stream.end("left")
         for timer in (self._deadline, self._unread):
@@ -103,7 +107,9 @@ class StreamingProtocol(HttpToolsProtocol):
         if self._unread is not None:
             self._unread.cancel()
         unsent = self.transport.get_write_buffer_size()
-        if self._stream is None and unsent > max(0, before - UNREAD_BYTES):
+        # An answer that goes on while the client reads it may have more to send than before.
+        waiting = self._stream is None and (self.flow.write_paused or self._response.response_complete)
+        if waiting and unsent > max(0, before - UNREAD_BYTES):
             self.transport.abort()
         elif unsent:
             self._unread = self.loop.call_later(self.unread_seconds, self._watch_reader, unsent)

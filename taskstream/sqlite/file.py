@@ -12,8 +12,7 @@ from typing import Any
 
 APPLICATION_ID = 0x7461736B
 """What tells our files from those of others: "task" in ASCII."""
-VERSION = 2
-"""The version of the schema."""
+VERSION = 2  # of the schema
 
 SCHEMA = f"""
 BEGIN;
@@ -73,6 +72,7 @@ class DatabaseFile:
 
     def __init__(self, path: str) -> None:
         self.path = Path(path).resolve()
+        self.clean = False  # until it has all that anybody has seen, and gets no more
         with explained(path), ExitStack() as stack:
             if self.path.exists() and not self.path.is_file():  # as /dev/null, whose mode root would change
                 raise DatabaseUnusable(f"The database '{path}' is no file.")
@@ -103,10 +103,10 @@ class DatabaseFile:
         """The size of the write-ahead log."""
         return os.fstat(self.wal).st_size
 
-    def close(self, *, clean: bool = False) -> None:
-        """Close it; `clean` says that it has all that anybody has seen."""
+    def close(self) -> None:
+        """Close it, and note in it whether it is clean."""
         with self._opened:
-            if clean:
+            if self.clean:
                 with suppress(sqlite3.Error):  # then it stays unclean
                     self.connection.execute("UPDATE life SET clean = 1")
 

@@ -23,8 +23,7 @@ from taskstream.settings import Settings
 from taskstream.sqlite.file import CHECKPOINT, GONE, WAL_BYTES, DatabaseFile, problem_of
 from taskstream.sqlite.log import ROWS_AT_ONCE, FileLog, commit, first_of
 
-LOOK_SECONDS = 1
-"""How often the file is synced and looked after."""
+LOOK_SECONDS = 1  # how often the file is synced and looked after
 
 COUNT_ENDED = "SELECT status, count(*) FROM tasks GROUP BY status"
 NEXT_NUMBER = (
@@ -141,7 +140,7 @@ class Journal:
         self._settle()
 
     async def close(self) -> None:
-        """Write what there is, and close the file: nothing that is appended from now on is in it."""
+        """Write what there is: nothing that is appended from now on is in the file."""
         self.caretaker.cancel()
         try:
             await asyncio.wait([self.caretaker])
@@ -151,13 +150,14 @@ class Journal:
                 self.write(again=True)
             self.problem = "The server stops."
             self._settle()
-            self._file.close(clean=in_place and not self._changed)
+            self._file.clean = in_place and not self._changed
 
     async def _look_after(self) -> None:
         """Each second, and when it is due, sync the file, keep it small, and try what has failed."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):  # `wait_for` of 3.11 may lose a cancellation
+                    await self._due.wait()
             self._due.clear()
             try:
                 await self._tidy() if self._file.in_place else self.fail(GONE)

@@ -44,7 +44,7 @@ class FileRegistry(MemoryRegistry):
             self._journal = Journal(file, settings, self._forget, self._problem_changed)
             stack.callback(self._journal.caretaker.cancel)
             self._restore(works, file.connection)
-            stack.pop_all()  # from now on, `close` does that
+            self._opened = stack.pop_all()
 
     async def start(
         self, work: Work, parameters: Parameters, name: str, key: IdempotencyKey | None, scope: str | None
@@ -110,12 +110,13 @@ class FileRegistry(MemoryRegistry):
 
     async def close(self) -> None:
         """Stop what runs, without an end: that is for the next process to say."""
-        try:
-            await self._journal.close()
-        finally:
-            for running in self._running.values():
-                running.cancel()
-            await self._wait_for_running()
+        with self._opened:
+            try:
+                await self._journal.close()
+            finally:
+                for running in self._running.values():
+                    running.cancel()
+                await self._wait_for_running()
 
     def _restore(self, works: WorkTable, connection: sqlite3.Connection) -> None:
         """End what ran, start what waited, in its order."""

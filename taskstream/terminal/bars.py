@@ -1,5 +1,6 @@
 """Tasks as bars, on a terminal."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -35,6 +36,9 @@ class Bars:
         """The latest of each task."""
         self.abandoned: dict[str, str] = {}
         """The tasks that are not watched to their end, and why: they are "given up" or "refused"."""
+        for name in ("COLUMNS", "LINES"):  # 0, which rich takes for a size, is that of no terminal
+            if os.environ.get(name) == "0":
+                del os.environ[name]
         self.console = Console(highlight=False)
         self.live = Live(
             self, console=self.console, refresh_per_second=8, redirect_stdout=False, redirect_stderr=False
@@ -95,8 +99,8 @@ class Bars:
         table = Table.grid(
             Column(no_wrap=True),
             Column(ratio=1),
-            Column(no_wrap=True, min_width=5, justify="right"),
-            Column(no_wrap=True, min_width=8),
+            Column(min_width=5, justify="right"),
+            Column(min_width=8),
             padding=(0, 1),
         )
         # Narrower than the terminal: the ^C that it echoes must not begin a line of its own.

@@ -62,10 +62,13 @@ def parse_arguments(doc: str, *, many: bool = False) -> Arguments:
     given = {name: getattr(arguments, name) for name in FIELDS}
     arguments.fields = {name: value for name, value in given.items() if value is not None}
     arguments.headers = dict(arguments.headers)
+    arguments.task_ids = list(dict.fromkeys(arguments.task_ids))
     for name, value in arguments.param:
         if name in arguments.fields:
             parser.error(f"argument --param: {name} is given twice")
         arguments.fields[name] = value
+    if "" in arguments.task_ids:
+        parser.error("argument --task-id: it is empty")
     if arguments.task_ids and (arguments.fields or arguments.count):
         parser.error("--task-id watches a task that exists: flags for a new one don't go with it")
     if len(arguments.task_ids) > 1 and not many:

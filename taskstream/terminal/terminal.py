@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from rich.text import Text
@@ -32,8 +31,8 @@ class Terminal:
     def __init__(self, arguments: Arguments, *, many: bool = False) -> None:
         on_terminal = sys.stdout is not None and sys.stdout.isatty()  # None: it is closed
         if isinstance(sys.stdout, io.TextIOWrapper):
-            if on_terminal:  # a name must not fail for want of a character
-                sys.stdout.reconfigure(errors="backslashreplace")
+            if on_terminal:  # a name must not fail for want of a character, nor grow wider than its column
+                sys.stdout.reconfigure(errors="replace")
             else:  # output, exactly as it is
                 sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
         self._program = Path(sys.argv[0]).name
@@ -42,23 +41,24 @@ class Terminal:
         self._task_ids = list(arguments.task_ids)
         self._printed_once: set[str] = set()
         self._bars = Bars(many=many)
-        name = self._bars.name if many else None
-        self._lines = WholeLines(self._print_output, name, filtered=on_terminal)
+        self._lines = WholeLines(self._print_output, self._prefix, on_terminal=on_terminal)
         self._by_line = many or on_terminal
         if on_terminal and self._bars.console.is_interactive:
             self._bars.live.start()
 
     def __enter__(self) -> Self:
-        signal.signal(signal.SIGTERM, self._terminate)
+        signal.signal(signal.SIGTERM, self._leave_terminal)
+        if sys.platform != "win32":
+            signal.signal(signal.SIGTSTP, self._leave_terminal)
         return self
 
-    def __exit__(
-        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a runner may pass on a Ctrl-C that has come already
         try:
             code = self._end(error)
         except OSError as problem:  # of stderr: there is no place left to say so
             error, code = problem, PIPE_CLOSED if isinstance(problem, BrokenPipeError) else REFUSED
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # another may end it while Python waits for threads
         if isinstance(error, OSError):  # or Python would complain about what it could not write
             for stream in filter(None, (sys.stdout, sys.stderr)):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -109,6 +109,10 @@ class Terminal:
         self._lines.end_line(task_id)
         self._print_about(task_id, events_gone(count))
 
+    def _prefix(self, task_id: str) -> str:
+        """What lines about a task begin with: its name, if there are many."""
+        return f"{self._bars.name(task_id)}: " if self._many else ""
+
     def _print(self, text: str) -> None:
         """Print a line to stderr, or above the bars, which would overwrite it."""
         if "@" in self._arguments.url:
@@ -119,8 +123,7 @@ class Terminal:
             print(printable(text), file=sys.stderr, flush=True)
 
     def _print_about(self, task_id: str, text: str) -> None:
-        """Print a line that begins with the name of its task, if there are many."""
-        self._print(f"{self._bars.name(task_id)}: {text}" if self._many else text)
+        self._print(self._prefix(task_id) + text)
 
     def _print_once(self, text: str) -> None:
         if text not in self._printed_once:
@@ -136,18 +139,21 @@ class Terminal:
         else:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
-    def _terminate(self, number: int, _: object) -> None:
-        """Give the cursor back, then end as if nobody had handled the signal."""
+    def _leave_terminal(self, number: int, _: object) -> None:
+        """Give the cursor back, then end or stop as if nobody had handled the signal."""
         console = self._bars.console
         if console.is_terminal:
             os.write(console.file.fileno(), b"\x1b[?25h")  # rich may be in the middle of writing
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
+        signal.signal(number, self._leave_terminal)  # it was stopped, and goes on
+        if self._bars.live.is_started:
+            os.write(console.file.fileno(), b"\x1b[?25l")
 
     def _end(self, error: BaseException | None) -> int | None:
         """Print what comes below the bars; the exit code, or None for an error in the program itself."""
         ended = {task_id for task_id, each in self._bars.snapshots.items() if each["status"] in ENDED}
-        unfinished = [task_id for task_id in dict.fromkeys(self._task_ids) if task_id not in ended]
+        unfinished = [task_id for task_id in self._task_ids if task_id not in ended]
         if isinstance(error, ServerError):
             self._bars.abandon(unfinished[0] if unfinished else None, error)
         for task_id in self._task_ids:

@@ -3,7 +3,9 @@
 import json
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable
+from itertools import islice
 
 from rich.cells import cell_len, set_cell_size
 from rich.filesize import pick_unit_and_suffix
@@ -42,8 +44,11 @@ def without_password(text: str) -> str:
 
 
 def for_terminal(line: str) -> str:
-    """A line without its colours, and with all else that a terminal would obey spelled out."""
-    return printable(ESCAPE_SEQUENCE.sub("", line).removesuffix("\r").expandtabs())
+    r"""A line as it stands there in the end: what is before a `\r` has been written over.
+
+    Its colours are left out, and all else that a terminal would obey is spelled out.
+    """
+    return printable(ESCAPE_SEQUENCE.sub("", line).rstrip("\r").rpartition("\r")[2].expandtabs())
 
 
 def shorten(text: str, cells: int) -> str:
@@ -58,7 +63,8 @@ def result_of(snapshot: SnapshotDict) -> str:
     """The result of a task as JSON on one line, or the beginning of it; empty if it has none."""
     if snapshot["status"] != "SUCCESS" or snapshot.get("data") is None:
         return ""
-    text = json.dumps(snapshot["data"], ensure_ascii=False, separators=(",", ":"))
+    pieces = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).iterencode(snapshot["data"])
+    text = "".join(islice(pieces, RESULT_CHARACTERS + 1))  # no piece is empty, and a row is drawn often
     return printable(text if len(text) <= RESULT_CHARACTERS else text[: RESULT_CHARACTERS - 1] + "…")
 
 
@@ -115,29 +121,27 @@ class WholeLines:
     """The output of tasks, handed on by the line: those of two tasks don't mix."""
 
     def __init__(
-        self, write: Callable[[str], object], name: Callable[[str], str] | None, *, filtered: bool
+        self, write: Callable[[str], object], prefix: Callable[[str], str], *, on_terminal: bool
     ) -> None:
-        """`write` takes lines, each with its end; they begin with the `name` of the task's id, if given.
-
-        They are `filtered` if they are for a terminal.
-        """
+        """`write` takes lines, each with its end; they begin with the `prefix` for the task's id."""
         self._write = write
-        self._name = name
-        self._filtered = filtered
-        self._incomplete: dict[str, str] = {}
+        self._prefix = prefix
+        self._convert = for_terminal if on_terminal else str
+        self._incomplete: defaultdict[str, list[str]] = defaultdict(list)
 
     def add(self, task_id: str, text: str) -> None:
         """Take a piece of a task's output; write the lines that are complete with it."""
-        *lines, rest = (self._incomplete.pop(task_id, "") + text).split("\n")
+        complete, line_end, rest = text.rpartition("\n")
+        pieces = self._incomplete[task_id]
+        if line_end:
+            lines = "".join([*pieces, complete]).split("\n")
+            pieces.clear()
+            prefix = printable(self._prefix(task_id))
+            self._write("".join(f"{prefix}{self._convert(line)}\n" for line in lines))
         if rest:
-            self._incomplete[task_id] = rest
-        name = f"{printable(self._name(task_id))}: " if self._name else ""
-        if self._filtered:
-            lines = [for_terminal(line) for line in lines]
-        if lines:
-            self._write("".join(f"{name}{line}\n" for line in lines))
+            pieces.append(rest)
 
     def end_line(self, task_id: str) -> None:
         """Write what a task has left incomplete, as a line."""
-        if task_id in self._incomplete:
+        if self._incomplete[task_id]:
             self.add(task_id, "\n")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -128,11 +129,14 @@ def event(number: int, data: dict[str, object], kind: str = "message") -> str:
 
 
 def run_in_terminal(
-    *arguments: str, columns: int = 80, lines: int = 24, end_at: str | None = None
+    *arguments: str,
+    columns: int = 80,
+    lines: int = 24,
+    steps: tuple[tuple[str, Callable[[subprocess.Popen[bytes]], object]], ...] = (),
 ) -> tuple[int, str]:
     """The exit code of a program, and all that it has written to a terminal of this size.
 
-    It gets a SIGTERM when it has written `end_at`.
+    Each of the steps is taken once the program has written its text, since the one before.
     """
     import pty  # there is none on Windows
 
@@ -145,19 +149,28 @@ def run_in_terminal(
         stdout=theirs,
         stderr=theirs,
         env={**os.environ, **size},
+        process_group=0,
     ) as process:
         os.close(theirs)
-        screen = b""
+        screen, seen = b"", 0
         try:
             while piece := os.read(ours, 65536):
                 screen += piece
-                if end_at and end_at.encode() in screen:
-                    process.terminate()
+                if steps and steps[0][0].encode() in screen[seen:]:
+                    steps[0][1](process)
+                    steps, seen = steps[1:], len(screen)
         except OSError:  # Linux: the end of a terminal
             pass
         code = process.wait(10)
     os.close(ours)
     return code, screen.decode()
+
+
+def suspend(process: subprocess.Popen[bytes]) -> None:
+    """Stop a program as Ctrl-Z does, and let it go on."""
+    process.send_signal(signal.SIGTSTP)
+    os.waitpid(process.pid, os.WUNTRACED)
+    process.send_signal(signal.SIGCONT)
 
 
 def without_colours(screen: str) -> str:

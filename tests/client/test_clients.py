@@ -3,6 +3,8 @@
 import asyncio
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -24,7 +26,7 @@ from tests.client.running import (
     stream_of,
 )
 from tests.support.faults import CutAt, FaultProxy, Raw, Stall
-from tests.support.programs import Server
+from tests.support.programs import ROOT, Server
 
 StartServer = Callable[..., Server]
 
@@ -254,6 +256,33 @@ async def test_ctrl_c_before_the_answer(run: Run, server: Server, client: str) -
         await proxy.stalled.wait()
         assert await asyncio.to_thread(program.stop, signal.SIGINT) == 130
     assert program.output == f"{client}: Interrupted.\n"
+
+
+@pytest.mark.parametrize(("error", "code"), [("KeyboardInterrupt", 130), ("ServerError", 2)])
+def test_ctrl_c_at_the_end(error: str, code: int) -> None:
+    """Another Ctrl-C while a client ends, as of a runner that passes it on, doesn't keep it from that."""
+    program = INTERRUPTED.replace("ERROR", error)
+    command = [sys.executable, "-c", program, "--task-id", "x"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == code
+    assert ended.stdout.count("\n") == 1
+
+
+INTERRUPTED = """
+import signal, sys
+from taskstream.client.protocol import ServerError
+from taskstream.terminal import Terminal, parse_arguments
+
+class Interrupting:
+    def write(self, text):
+        signal.raise_signal(signal.SIGINT)
+        print(text, end="")
+    def flush(self): ...
+
+sys.stderr = Interrupting()
+with Terminal(parse_arguments("")):
+    raise ERROR
+"""
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from tests.support.programs import ROOT
         (["--steps", "1.5"], "--steps"),
         (["--url", "ftp://localhost"], "--url"),
         (["--task-id", "a", "--name", "b"], "--task-id"),
+        (["--task-id", "a", "--task-id", ""], "argument --task-id: it is empty"),
         (["--colour", "red"], "--colour"),
         (["--param", "start"], "--param"),
         (["--param", "=3"], "--param"),
@@ -51,6 +52,12 @@ def test_bad_flags(
     assert words in sentence
     assert sentence.count("\n") == 1
     assert "secret" not in sentence
+
+
+def test_repeated_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task is watched once, however often it is named."""
+    monkeypatch.setattr("sys.argv", ["client.py", "--task-id=b", "--task-id=a", "--task-id=b"])
+    assert parse_arguments("A client.", many=True).task_ids == ["b", "a"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import signal
+import subprocess
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from tests.client.running import (
     show,
     snapshot,
     stream_of,
+    suspend,
     without_colours,
 )
 from tests.support.faults import Answer, FaultProxy, Raw
@@ -83,17 +85,23 @@ async def test_result_under_the_bar(client: str) -> None:
 
 
 @TERMINALS
-@pytest.mark.parametrize("columns", [30, 80])
-async def test_numbers_of_long_names(server: Server, columns: int) -> None:
+@pytest.mark.parametrize(
+    ("columns", "cells", "encoding", "gap"),
+    [(20, 21, "utf-8", "…"), (30, 30, "utf-8", "…"), (80, 80, "ascii", r"\?"), (0, 80, "latin-1", r"\?")],
+)
+async def test_numbers_of_long_names(
+    monkeypatch: pytest.MonkeyPatch, server: Server, columns: int, cells: int, encoding: str, gap: str
+) -> None:
     """The longest name loses its middle, on any terminal: its number tells tasks apart."""
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
     flags = ("--url", server.url, "--count", "3", "--seconds", "0.2", "--name", "A " + "東京" * 49)
     code, screen = await asyncio.to_thread(run_in_terminal, "multiple_task.py", *flags, columns=columns)
     assert code == 0
     last = without_colours(screen).splitlines()[-4:]
-    for number, line in enumerate(last[:3], 1):
-        assert re.match(rf"A.*….* {number} ", line), last
+    for number, line in zip((1, 2, 3), last[:3], strict=True):
+        assert re.match(rf"A.*{gap}.* {number} ", line), last
         assert "100 %" in line
-    assert all(cell_len(line) < columns for line in last)
+    assert all(cell_len(line) < cells for line in last)
 
 
 @TERMINALS
@@ -114,11 +122,12 @@ def test_bars(server: Server, client: str) -> None:
 
 @TERMINALS
 @ALL
-def test_terminated(server: Server, client: str) -> None:
-    """SIGTERM ends a client as it does any program, but the cursor is back."""
-    code, screen = run_in_terminal(client, "--url", server.url, "--seconds", "600", end_at="STARTED")
+def test_suspended_and_terminated(server: Server, client: str) -> None:
+    """Ctrl-Z stops and SIGTERM ends a client as any program, but both of them with a cursor."""
+    steps = (("STARTED", suspend), ("\x1b[?25l", subprocess.Popen.terminate))
+    code, screen = run_in_terminal(client, "--url", server.url, "--seconds", "60", steps=steps)
     assert code == -signal.SIGTERM
-    assert screen.rindex("\x1b[?25h") > screen.rindex("\x1b[?25l")
+    assert re.findall(r"\x1b\[\?25(.)", screen) == ["l", "h", "l", "h"]
 
 
 @TERMINALS

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -23,7 +24,7 @@ from taskstream import (
     output,
     report,
 )
-from taskstream.errors import InvalidParameters, TaskNotFound
+from taskstream.errors import InvalidParameters, TaskNotFound, TryLater
 from taskstream.log import Log
 from taskstream.tasks import Task
 from taskstream.threads import WorkThreads
@@ -169,6 +170,50 @@ async def test_work_that_cancels_its_own_task(caplog: pytest.LogCaptureFixture) 
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_a_stop_ends_children_too(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a stop ends can still ask for its children and cancel them, from a thread too; not start any."""
+    tasks = TaskStream(database=tmp_path / "tasks.db" if kind == "sqlite" else None)
+    begun, told = threading.Barrier(3), list[str]()
+
+    @tasks.work
+    async def child(*, ends: bool) -> None:
+        await asyncio.sleep(0 if ends else 600)
+
+    @tasks.work
+    async def parent() -> None:
+        children = [await tasks.start(child, ends=ends) for ends in (True, False)]
+        [_ async for _ in tasks.follow(children[0].task_id)]
+        try:
+            await asyncio.to_thread(begun.wait, 10)
+            await asyncio.sleep(600)
+        finally:
+            with pytest.raises(TryLater, match=r"^The server stops: nothing is started any more\.$"):
+                await tasks.start(child, ends=True)
+            told.extend([(await tasks.cancel(each.task_id)).task_id for each in children])
+
+    @tasks.work
+    def parent_in_a_thread() -> None:
+        started = tasks.sync.start(child, ends=False)
+        try:
+            begun.wait(10)
+            while True:
+                report(50, "running")
+        finally:
+            told.append(tasks.sync.cancel(started.task_id).task_id)
+
+    async with tasks:
+        await tasks.start(parent)
+        await tasks.start(parent_in_a_thread)
+        await asyncio.to_thread(begun.wait, 10)
+    assert len(told) == 3
+    assert caplog.text == ""
+    with pytest.raises(RuntimeError, match="isn't running"):
+        await tasks.get(told[0])
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_a_cancelled_function_does_not_go_on(seed: int) -> None:
     """Cancelled at any moment, a function either never begins or has its next report raise."""
@@ -271,6 +316,10 @@ async def test_no_task_ends_twice() -> None:
 
 
 NO_JSON = "The data has a count in it, which is no JSON: make it a list"
+NOT_RUN = (
+    "The work returned the async generator generator.<locals>.work(…), and none of it has run: "
+    "yield what it yields; a decorator needs `functools.wraps`"
+)
 NO_UPDATE = "The work yielded {}, not an Update, Output or Result"
 
 
@@ -281,11 +330,13 @@ NO_UPDATE = "The work yielded {}, not an Update, Output or Result"
         (coroutine(itertools.count), NO_JSON),
         (coroutine(lambda: report(1, "text", {"rows": [itertools.count()]})), NO_JSON),
         (generator(lambda: Update(1, "text", itertools.count())), NO_JSON),
+        (blocking(generator(lambda: None)), NOT_RUN),
+        (coroutine(generator(lambda: None)), NOT_RUN),
         (generator(lambda: 30), NO_UPDATE.format("int")),
         (generator(lambda: None), NO_UPDATE.format("NoneType")),
         (generator(lambda: (5, "text")), NO_UPDATE.format("tuple")),
     ],
-    ids=["thread", "coroutine", "report", "update", "number", "nothing", "tuple"],
+    ids=["thread", "coroutine", "report", "update", "steps", "awaited steps", "number", "nothing", "tuple"],
 )
 async def test_what_can_not_be_handed_over(work: Function, message: str) -> None:
     """What is no update is refused in words, and an iterator in data, which is text if it has a thread."""

@@ -50,6 +50,22 @@ async def test_the_life_of_a_task(in_a_thread: bool) -> None:
     assert {each.name for each in story} == {"a name"}
 
 
+async def test_what_has_no_encoding() -> None:
+    """Half of a surrogate pair, as in the name of a file that isn't UTF-8, is shown as a question mark."""
+    tasks = TaskStream()
+
+    @tasks.work
+    async def read() -> Updates:
+        yield Update(50, "Reading \udcff.txt")
+        yield Result(None, "Read \udcff.txt")
+
+    async with tasks:
+        task = await tasks.start(read, name="\udcff.txt")
+        told = [event.snapshot async for event in tasks.follow(task.task_id) if event.snapshot]
+    assert [each.message for each in told[2:]] == ["Reading ?.txt", "Read ?.txt"]
+    assert {each.name for each in told} == {"?.txt"}
+
+
 def reports(go_on: threading.Event) -> None:
     while True:
         report(10, "Begun")

@@ -186,6 +186,23 @@ async def test_cancelling_raises_where_the_work_goes_on() -> None:
     assert raised == ["update", "iteration"]
 
 
+async def test_a_bar_that_cannot_be_drawn(nowhere: io.StringIO) -> None:
+    """Text for a number fails its own work, and keeps tqdm's lock from nobody."""
+
+    def work(total: str = "1000") -> None:
+        with tqdm(total=total, file=nowhere, **AT_ONCE) as bar:  # type: ignore[call-overload]
+            bar.update(10)
+
+    def draw() -> None:
+        list(trange(3, file=nowhere, **AT_ONCE))
+
+    assert (await run(work))[-1].message.startswith("Unexpected TypeError")
+    other = threading.Thread(target=draw, daemon=True)
+    other.start()
+    await asyncio.to_thread(other.join, 10)
+    assert not other.is_alive()
+
+
 async def test_only_in_tasks_and_only_if_asked_for(nowhere: io.StringIO) -> None:
     """Outside of a task bars are tqdm's own, and after the last `TaskStream` so is tqdm."""
     methods = (tqdm.__init__, tqdm.refresh, tqdm.close)

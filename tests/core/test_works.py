@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from threading import Thread
-from typing import TYPE_CHECKING, Annotated, Any
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 import pytest
@@ -27,6 +28,7 @@ from pydantic import (
     Json,
     PlainSerializer,
     PlainValidator,
+    PrivateAttr,
     RootModel,
     Secret,
     SecretBytes,
@@ -251,6 +253,36 @@ def test_values_of_their_own_type(annotation: object, value: object) -> None:
     assert read.json_values() == parameters.json_values()
 
 
+class Timed(BaseModel):
+    """A model that makes what it isn't made of."""
+
+    n: int
+    _lock: Any = PrivateAttr(default_factory=Lock)
+
+
+@dataclass(eq=False)
+class Unequal:
+    """Of which each is another one."""
+
+    timed: tuple[Timed, ...]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (Timed, Timed(n=1)),
+        (dict[str, list[Timed]], {"a": [Timed(n=1)]}),
+        (Unequal, Unequal((Timed(n=1),))),
+    ],
+    ids=["model", "nested", "dataclass"],
+)
+def test_values_that_equal_no_other(annotation: object, value: object) -> None:
+    """What is made with a value, as a lock, keeps it from no worker."""
+    work = work_with(annotation)
+    parameters = work.parse({"own": value})
+    assert work.from_json(work.to_json(parameters)).json_values() == parameters.json_values()
+
+
 @pytest.mark.parametrize(
     ("annotation", "text"),
     [(Json[list[int]], '"[1, 2]"'), (Base64Bytes, '"aGVsbG8="'), (Base64Bytes, '"TVRJeg=="')],
@@ -275,10 +307,48 @@ def test_what_is_made_anew_is_no_other_request() -> None:
     own.__annotations__ |= {"options": Options}
     work = Work(own)
     keys: list[dict[str, object]] = [{}, {}, {"key": uuid4()}, {"key": uuid4()}]
-    same, again, *others = (work.parse({**key, "options": {}}).json_values(made=False) for key in keys)
+    same, again, *others = (work.parse({**key, "options": {}}).json_values(full=False) for key in keys)
     assert same == again
     assert len({same, *others}) == 3
-    assert work.parse({"options": {"tags": []}}).json_values(made=False) == same  # made alike each time
+    assert work.parse({"options": {"tags": []}}).json_values(full=False) == same  # made alike each time
+
+
+UNSET: Any = object()
+
+
+class Defaults(BaseModel):
+    """A model of which nobody has to give anything."""
+
+    limit: Any = UNSET
+    seconds: float = 5
+    place: Place = Place()
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.json_schema.PydanticJsonSchemaWarning")
+@pytest.mark.parametrize(
+    ("annotation", "default", "given"),
+    [
+        (float, 5, 5.0),
+        (Place | None, None, None),
+        (Defaults, Defaults(), {"seconds": 5, "place": {"x": 1}}),
+        (tuple[float, ...], (1, 2), (1.0, 2)),
+    ],
+    ids=["number", "nothing", "model", "tuple"],
+)
+def test_what_nobody_gave_is_no_other_request(annotation: object, default: object, given: object) -> None:
+    """A default needs no JSON, and is the same as what equals it once it is checked."""
+    work = work_with(annotation, own=default)
+    assert work.parse({}).json_values(full=False) == work.parse({"own": given}).json_values(full=False)
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.json_schema.PydanticJsonSchemaWarning")
+def test_a_default_that_is_changed_is_another_request() -> None:
+    """Whoever changes a default in its place has given something else."""
+    work = work_with(Defaults | list[int], own=[])
+    changed = Defaults()
+    changed.place.x = 7
+    [one, two] = (work.parse({"own": value}).json_values(full=False) for value in (changed, Defaults()))
+    assert one != two
 
 
 def test_defaults_are_of_whoever_runs_it() -> None:
@@ -313,7 +383,7 @@ def test_defaults_are_of_whoever_runs_it() -> None:
 def test_what_would_reach_a_worker_changed_is_refused(annotation: object, value: object) -> None:
     """What JSON has not all of is refused in words, instead of being less in a worker."""
     work = work_with(annotation)
-    with pytest.raises(InvalidParameters):
+    with pytest.raises(InvalidParameters, match=r"^own: (It would lose|There is no JSON)"):
         work.to_json(work.parse({"own": value}))
 
 
@@ -323,6 +393,18 @@ def test_what_has_no_json_is_named() -> None:
     for value in (object(), {("a", object()): 1}):
         with pytest.raises(InvalidParameters, match=r"^own: There is no JSON for this value$"):
             work.to_json(work.parse({"own": value}))
+
+
+class Cat(BaseModel):
+    """A model that says by a default which one it is."""
+
+    kind: Literal["cat"] = "cat"
+
+
+class Dog(BaseModel):
+    """The same for the other."""
+
+    kind: Literal["dog"] = "dog"
 
 
 FRIENDS = {"a": {1}, "b": {2}}
@@ -339,13 +421,15 @@ FRIENDS = {"a": {1}, "b": {2}}
         (SecretStr, SecretStr("a"), SecretStr("b"), False),
         (User, {"userId": 1, "token": "a"}, {"userId": 1, "token": "b"}, False),
         (bytes, b"\xff", b"\xfe", False),
+        (list[Any], [5], [5.0], True),
+        (Cat | Dog, {"kind": "cat"}, {"kind": "dog"}, False),
     ],
-    ids=["object", "set", "nested", "model", "list", "secret", "excluded", "bytes"],
+    ids=["object", "set", "nested", "model", "list", "secret", "excluded", "bytes", "number", "union"],
 )
 def test_equal_parameters_have_equal_json(annotation: object, one: object, two: object, same: bool) -> None:
     """The order of what has none isn't in it; that of a list is, and so is what is secret or left out."""
     work = work_with(annotation)
-    first, second = (work.parse({"own": value}).json_values() for value in (one, two))
+    first, second = (work.parse({"own": value}).json_values(full=False) for value in (one, two))
     assert (first == second) is same
 
 
@@ -399,6 +483,16 @@ def test_what_can_not_be_work(function: Callable[..., object], sentence: str) ->
     assert str(error.value) == f"The work 'own' {sentence}"
 
 
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated where they stand")
+def test_annotations_that_need_no_quotes() -> None:
+    """A name is asked for at first use, and what a function returns isn't asked for at all."""
+    names: dict[str, Any] = {}
+    exec(compile("def own(*, count: list[Later]) -> Unknown: ...", "own", "exec", dont_inherit=True), names)
+    work = Work(names["own"])
+    names["Later"] = int
+    assert work.parse({"count": [2]}).values() == {"count": [2]}
+
+
 @pytest.mark.parametrize(
     ("annotation", "sentence"),
     [
@@ -438,6 +532,14 @@ def test_finding_work() -> None:
     assert list(works.public) == ["generator", "method", "another"]
 
 
+class Nested:
+    """A type that has itself in it, as one of `type Nested = …` can."""
+
+    @property
+    def __value__(self) -> object:
+        return tuple[self, Iterator[int]]  # type: ignore[valid-type]
+
+
 ONCE = "can be read only once: make it a list, or a Sequence"
 REQUEST = "is of a request ({}): take it in a route of your own"
 
@@ -455,6 +557,7 @@ REQUEST = "is of a request ({}): take it in a route of your own"
         (Iterable[int], {}, ONCE),
         (dict[str, Iterator[int]] | None, {}, ONCE),
         (Annotated[Generator[int], Field()], {}, ONCE),
+        pytest.param(Nested(), {}, ONCE, id="Nested"),
     ],
 )
 def test_what_no_task_can_be_given(annotation: object, defaults: dict[str, object], sentence: str) -> None:

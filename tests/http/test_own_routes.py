@@ -26,6 +26,7 @@ NO_TASK = "0" * 32
 
 WRONG: dict[str, object] = {
     "error": ("error", "text"),  # the name that EventSource itself has for a broken connection
+    "line": ("done\n", "text"),  # which would tear it in two
     "number": 5,
     "text": "abc",
     "nameless": (None, 3),
@@ -176,7 +177,8 @@ async def test_what_names_no_event(own: Api, caplog: pytest.LogCaptureFixture, k
         async with own.open(f"/own/{task_id}/{kind}") as response:
             await response.read()
     sentence = f"has to return a name (str) and data, or None to leave an event out, not {WRONG[kind]!r}."
-    assert ("An event can't be called 'error'" if kind == "error" else sentence) in caplog.text
+    names = {"error": "An event can't be called 'error'", "line": "An event can't be called 'done\\n'"}
+    assert names.get(kind, sentence) in caplog.text
     async with own.session.get(own.url("/metrics")) as metrics:
         text = await metrics.text()
         assert 'closed_total{outcome="left"} 0.0' in text

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import aiohttp
 import pytest
-from fastapi import Body, Depends, FastAPI, Header, Request
+from fastapi import Body, Depends, FastAPI, Header, Request, Response
 from fastapi.testclient import TestClient
 
 from taskstream import EVERYBODY, IdempotencyKeyReused, Snapshot, TaskNotFound, TaskStream
@@ -246,9 +246,14 @@ def within(who: Annotated[str, Depends(by_task)]) -> str:
     return who
 
 
-@pytest.mark.parametrize("dependency", [by_body, by_task, within])
+def by_cookie(response: Response) -> str:
+    response.set_cookie("visitor", "alice")
+    return "alice"
+
+
+@pytest.mark.parametrize("dependency", [by_body, by_task, within, by_cookie])
 def test_dependencies_that_are_refused(dependency: Callable[..., str]) -> None:
-    """What would take the body, or the id of the task that is asked for, is refused in a sentence."""
+    """What would take the body, the id of the task, or the response, is refused in a sentence."""
     with pytest.raises(TypeError, match=r"^The scope of a TaskStream can't have the parameter '\w+'"):
         _ = TaskStream(scope=dependency).router
 

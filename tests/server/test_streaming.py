@@ -19,13 +19,13 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 import taskstream.http.response
 from taskstream.events import Kind
 from taskstream.http.response import LAYERS, StreamResponse, unwrapped
-from taskstream.http.stream import Stream
+from taskstream.http.stream import CONNECTION, Stream
 from taskstream.http.streams import Broadcast
 from taskstream.server.connection import PIPELINED_REQUESTS, Connection
 from taskstream.viewers import Follower
@@ -178,6 +178,30 @@ async def test_a_burst_larger_than_the_socket() -> None:
         assert serving.streams.outcomes == {"ended": 3}
 
 
+async def test_a_head_that_fills_the_buffer() -> None:
+    """A stream that begins where the connection has almost enough to send waits with its first event."""
+    serving = Serving()
+
+    @serving.app.get("/large")
+    async def large(request: Request) -> str:
+        request.scope[CONNECTION].transport.set_write_buffer_limits(8_000_000)
+        return "x" * 4_000_000
+
+    @serving.app.get("/behind")
+    async def behind(request: Request) -> Response:
+        transport = request.scope[CONNECTION].transport
+        transport.set_write_buffer_limits(transport.get_write_buffer_size())
+        return StreamResponse(Follower(serving.log, 0), serving.streams, 0)
+
+    async with serving.serve():
+        client = await serving.open()
+        client.stop_reading()
+        client.send("/large", "/behind")
+        await serving.until_behind(1)
+        client.read_on()
+        await client.until_count(b"id: 1\n", 1)
+
+
 async def test_a_slow_reader_is_not_dropped() -> None:
     """A viewer that takes a little every now and then has not stopped reading."""
     async with Serving(stall_seconds=0.4).serve() as serving:
@@ -192,6 +216,26 @@ async def test_a_slow_reader_is_not_dropped() -> None:
         assert serving.streams.outcomes == {}
         client.leave()
         await serving.until_open(0)
+
+
+async def test_head() -> None:
+    """There is no body, whatever a layer has made of the method."""
+    serving = Serving()
+
+    def as_get(app: ASGIApp) -> ASGIApp:
+        async def call(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "method": "GET"}, receive, send)
+
+        return call
+
+    serving.app.add_middleware(as_get)
+    serving.append(1, last=True)
+    async with serving.serve():
+        client = await serving.open()
+        client.writer.write(b"HEAD /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.send("/hello")
+        assert b"id: " not in await client.until(HELLO)
+        await serving.until(lambda: serving.streams.outcomes == {"ended": 1})
 
 
 async def test_http_1_0() -> None:
@@ -553,12 +597,15 @@ async def test_a_closed_stream_leaves_no_garbage(cut: bool) -> None:
                 await client.until_count(b"id: 1\n", 1)
                 serving.append(1)
                 await client.until_count(b"id: %d\n" % serving.log.last_id, 1)
-                if cut:
-                    client.leave()
-                else:
-                    client.writer.close()
-                    await client.writer.wait_closed()
-            await serving.until_open(0)
+                without_stream = await serving.open("/hello")
+                await without_stream.until(HELLO)
+                for each in (client, without_stream):
+                    if cut:
+                        each.leave()
+                    else:
+                        each.writer.close()
+                        await each.writer.wait_closed()
+            await serving.until(lambda: not serving.server.server_state.connections)
             await asyncio.sleep(0.05)
             left = [type(each).__name__ for each in gc.get_objects() if type(each) in ours]
         finally:

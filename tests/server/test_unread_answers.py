@@ -1,13 +1,18 @@
 """Clients that leave an answer unread when its connection ends: with and without uvloop."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
 
+from taskstream.http.stream import CONNECTION
 from taskstream.server.connection import Connection
+from taskstream.server.streaming import UNREAD_BYTES
 from tests.server.test_streaming import event_loop_policy  # noqa: F401 - every test on both event loops
-from tests.support.serving import Client, Serving
+from tests.support.serving import END, Client, Serving
 
 # A hook for event loops would be asked for those of all tests.
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture")
@@ -89,6 +94,32 @@ async def test_read_slowly(
                 received += len(data)
                 await asyncio.sleep(0.05)
         assert received > ANSWER_BYTES
+
+
+async def test_an_answer_that_goes_on(serving: Serving) -> None:
+    """A client isn't cut for what follows after what it was expected to read."""
+    watched = asyncio.Event()
+
+    @serving.app.get("/long")
+    async def long(request: Request) -> Response:
+        connection = request.scope[CONNECTION]
+
+        async def body() -> AsyncIterator[bytes]:
+            while not connection.transport.get_write_buffer_size():
+                yield b"x" * 1000
+            connection._watch_reader(UNREAD_BYTES)  # as its timer does
+            watched.set()
+            yield b"x"
+
+        return StreamingResponse(body())
+
+    async with serving.serve():
+        client = await serving.open()
+        client.stop_reading()
+        client.send("/long")
+        await watched.wait()
+        client.read_on()
+        await client.until(END)
 
 
 async def test_pipelines_are_bounded_in_sum(monkeypatch: pytest.MonkeyPatch) -> None:
