@@ -1,6 +1,7 @@
 // The hook for React: const { snapshot, output, state, problem, error, cancel } = useTask(url, options)
 
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { keyOf } from "./source/requests.js";
 import { TaskSource, TaskSourceError } from "./task-source.js";
 
 export { TaskSourceError };
@@ -38,7 +39,7 @@ export function useTask(url, options = {}) {
   const { headers: _, ...others } = options;
   const key = JSON.stringify(others);
   // Without the headers: when those change, what is known stays.
-  const task = useMemo(() => new WatchedTask(url, JSON.parse(key), headers), [url, key]);
+  const task = useMemo(() => new WatchedTask(url, others, headers), [url, key]);
   const view = useSyncExternalStore(task.subscribe, task.view, () => (url ? CONNECTING : IDLE));
   useEffect(() => task.use(headers), [task, headers]);
   const cancel = useCallback(() => task.cancel(), [task]);
@@ -95,6 +96,7 @@ class WatchedTask {
 
   /** @param {string} url */
   #open(url) {
+    if (this.current.state === "ended") return; // it may be forgotten by now
     const former = this.#source;
     let source;
     try {
@@ -142,7 +144,7 @@ function useStableHeaders(headers) {
     const { current = {} } = latest;
     return typeof current === "function" ? current(details) : current;
   }, []);
-  const key = typeof headers === "function" ? "" : JSON.stringify(headers ?? {});
+  const key = typeof headers === "function" ? "" : keyOf(headers ?? {});
   const object = useMemo(() => (key ? JSON.parse(key) : undefined), [key]);
   if (typeof headers !== "function") return object;
   if (typeof first !== "function") setFirst(() => headers);

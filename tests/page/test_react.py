@@ -1,5 +1,6 @@
 """The hook, in an application that is bundled with the React of its own."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -40,13 +41,31 @@ def test_a_task_is_shown_to_its_end(server: Server, page: Page, react_app: str) 
     assert len(asked) == 1
 
 
+def test_what_has_ended_is_not_asked_for_again(server: Server, page: Page, react_app: str) -> None:
+    """Neither new headers nor a component that is hidden, and shown again, ask for a task after its end."""
+    asked = note_requests(page, "task-progress?")
+    first, *others = (start_task(server, name=name, seconds=0) for name in "ABC")
+    open_host_page(page, server, "<main></main>", react_app)
+    ended: dict[str, object] = {"url": f"/tasks/{first}"}
+    show(page, ended)
+    expect(page.locator("main i")).to_have_text("ended")
+    ended["options"] = {"headers": {"Token": "new"}}
+    for other in others:
+        show(page, ended, {"url": f"/tasks/{other}"})
+        expect(page.locator("main b").nth(1)).to_contain_text("SUCCESS")
+        show(page, ended, mode="hidden")
+        expect(page.locator("main p")).to_be_hidden()
+    assert len([url for url in asked if url and first in url]) == 1
+
+
 def test_components_share_a_connection_and_let_go(
     start_server: StartServer, page: Page, react_app: str
 ) -> None:
     """Components whose headers say the same share a connection; when they go, it is closed."""
     server = start_server()
     ids = [start_task(server, name=name, seconds=60) for name in "AB"]
-    tasks = [{"url": f"/tasks/{each}", "options": {"headers": {"Token": "x"}}} for each in ids]
+    options = {"headers": {"Token": "x"}, "firstByteSeconds": math.inf}
+    tasks = [{"url": f"/tasks/{each}", "options": options} for each in ids]
     open_host_page(page, server, "<main></main>", react_app)
     show(page, *tasks)
     expect(page.locator("main i")).to_have_text(["live", "live"])

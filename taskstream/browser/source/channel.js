@@ -61,6 +61,8 @@ export class Channel {
   #tasks = new Map();
   /** @type {string[]} the ids that the stream is about */
   #streamed = [];
+  /** Whether only the rest is read of a task that has ended, also where nobody looks. */
+  #isRest = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #place;
@@ -69,13 +71,14 @@ export class Channel {
   #unlisten;
 
   /**
-   * @param {string | undefined} many the address of the stream of many tasks, or none for one task's own
+   * @param {{ many?: string, stream: string }} addresses of the stream of many tasks, or else of one task's own
    * @param {import("./requests.js").Requests} requests
    * @param {ChannelOptions} options
    * @param {() => void} onEmpty called when nobody watches any more
    */
-  constructor(many, requests, options, onEmpty) {
+  constructor({ many, stream }, requests, options, onEmpty) {
     this.many = many;
+    this.stream = stream;
     this.options = options;
     this.onEmpty = onEmpty;
     this.limits = { ...options };
@@ -89,8 +92,7 @@ export class Channel {
       onFatal: (error) => this.#failed(error),
       onOver: () => this.#streamed.forEach((id) => this.#end(id)),
     });
-    this.#polling = new Polling(requests, (id) => this.#tasks.get(id)?.address.status ?? "", {
-      ids: () => this.#unfinished(),
+    this.#polling = new Polling(requests, this.#tasks, {
       onSnapshot: (id, snapshot) => this.#polled(id, snapshot),
       onError: (id, error) => this.#pollingFailed(id, error),
     });
@@ -112,6 +114,7 @@ export class Channel {
     task.watchers.add(watcher);
     const { snapshot } = task;
     if (snapshot) queueMicrotask(() => task.watchers.has(watcher) && watcher.onSnapshot(snapshot));
+    if (this.problem?.code === "unreachable") this.#stream.hasten(); // who has started a task has reached it
     this.#schedule();
   }
 
@@ -123,11 +126,17 @@ export class Channel {
     this.#timer = setTimeout(() => this.#update(), 0); // another watcher may come first
   }
 
-  /** Take in a snapshot that was the answer to a request. @param {string} id @param {Snapshot} snapshot */
+  /**
+   * Take in a snapshot that was the answer to a request. Where output is read, its rest comes before the end.
+   * @param {string} id @param {Snapshot} snapshot
+   */
   tell(id, snapshot) {
-    // The output before the end is still to come.
-    if (this.options.output && hasEnded(snapshot)) this.#streamRest();
-    else this.#take(id, snapshot, true);
+    if (!this.options.output || !hasEnded(snapshot)) return this.#take(id, snapshot, true);
+    if (this.#isRest) return;
+    this.#isRest = true;
+    this.limits.firstByteSeconds = this.limits.muteSeconds; // no proxy holds it back: that stream ends at once
+    this.#stop("connecting");
+    this.#update();
   }
 
   // ---- What is to be streamed.
@@ -164,24 +173,22 @@ export class Channel {
   #update() {
     this.#timer = undefined;
     for (const [id, { watchers }] of this.#tasks) if (watchers.size === 0) this.#tasks.delete(id);
-    const ids = this.#unfinished();
     const { isRunning, hasPlace } = this.#stream;
-    if (ids.length === 0) this.#stop("idle");
-    else if (isHidden()) this.#pause();
-    else if (!isRunning || this.#place.isHad !== hasPlace || this.#isMore(ids)) this.#start(ids);
+    if (this.size === 0) this.#stop("idle");
+    else if (isHidden() && !this.#isRest) this.#pause();
+    else if (!isRunning || this.#place.isHad !== hasPlace || this.#isMore()) this.#start();
     if (this.#tasks.size > 0) return;
     this.#unlisten();
     this.onEmpty();
   }
 
-  /** Whether one of them is not in the stream. @param {string[]} ids */
-  #isMore(ids) {
+  /** Whether the open stream lacks a task; one that isn't open yet asks for those of its moment. */
+  #isMore() {
     const streamed = new Set(this.#streamed);
-    return ids.some((id) => !streamed.has(id));
+    return this.#stream.isOpen && this.#unfinished().some((id) => !streamed.has(id));
   }
 
-  /** @param {string[]} ids */
-  #start(ids) {
+  #start() {
     if (this.state === "paused") this.#polling.stop();
     // With a longer list, a live connection stays live: it would only flicker.
     if (this.state === "idle" || this.state === "paused") this.#setState("connecting");
@@ -191,18 +198,13 @@ export class Channel {
     if (!hasPlace) this.#setState("polling");
     const isAskable = this.many || this.options.output; // a stream of the application's own may not know `wait`
     if (!hasPlace && !isAskable) return this.#polling.start(this.options.pollSeconds, 0);
-    this.#streamed = ids;
-    const [own] = this.#tasks.values();
-    if (this.many) this.#stream.start(requestForMany(this.many, ids), { resume: false, hasPlace });
-    else if (own) this.#stream.start({ url: own.address.stream }, { resume: true, hasPlace });
+    this.#stream.start(() => this.#request(), { resume: !this.many, hasPlace });
   }
 
-  /** Read what is left of a task that has ended, which no proxy holds back: that stream ends at once. */
-  #streamRest() {
-    if (this.limits.firstByteSeconds === this.limits.muteSeconds) return;
-    this.limits.firstByteSeconds = this.limits.muteSeconds;
-    this.#stop("connecting");
-    this.#update();
+  /** What asks for all that is to be streamed at the moment. */
+  #request() {
+    this.#streamed = this.#unfinished();
+    return this.many ? requestForMany(this.many, this.#streamed) : { url: this.stream };
   }
 
   /** @param {ChannelState} state */
@@ -214,13 +216,13 @@ export class Channel {
   }
 
   #pause() {
-    if (this.state === "paused") return;
-    this.#stop("paused");
-    const wishes = this.#watchers().flatMap(({ hiddenPollSeconds }) => hiddenPollSeconds || []);
-    if (wishes.length > 0) this.#polling.start(Math.min(...wishes), Math.min(...wishes));
+    if (this.state !== "paused") this.#stop("paused");
+    const seconds = Math.min(...this.#watchers().map(({ hiddenPollSeconds }) => hiddenPollSeconds || Infinity));
+    this.#polling.start(seconds, seconds);
   }
 
   #pageChanged() {
+    this.#isRest = false; // a page that is left lets go of that, too
     if (isHidden()) this.#update(); // at once: a page that is left is frozen with what it holds
     else if (this.state === "paused") this.#schedule();
     else this.#stream.hasten(); // the network may be back
@@ -233,6 +235,7 @@ export class Channel {
     this.#polling.stop();
     const isHeldBack = !isStream && this.#stream.hasPlace;
     this.#setState(isStream ? "live" : "polling", isHeldBack ? heldBack() : null);
+    if (this.#isMore()) this.#schedule(); // they came while it was asked for
   }
 
   /** @param {StreamEvent} event */

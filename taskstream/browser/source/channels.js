@@ -19,13 +19,13 @@ const channels = new Map();
  */
 export function channelFor({ id, many, stream }, headers, credentials, options) {
   const requests = new Requests(headers, credentials);
-  if (options.output) return new Channel(undefined, requests, options, () => undefined);
+  if (options.output) return new Channel({ stream }, requests, options, () => undefined);
   const key = [many ?? stream, credentials, keyOf(headers), ...Object.values(options)].join(" ");
   const those = channels.get(key) ?? new Set();
   channels.set(key, those);
   const found = [...those].find((each) => each.has(id)) ?? [...those].find((each) => each.size < MAX_TASKS);
   if (found) return found;
-  const channel = new Channel(many, requests, options, () => {
+  const channel = new Channel({ many, stream }, requests, options, () => {
     those.delete(channel);
     if (those.size === 0 && channels.get(key) === those) channels.delete(key);
   });

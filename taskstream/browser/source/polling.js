@@ -1,6 +1,7 @@
 // Asking for the status of tasks, one after the other, while there is no stream or nobody looks.
 
 import { TaskSourceError } from "./errors.js";
+import { hasEnded } from "./snapshot.js";
 import { wait } from "./waiting.js";
 
 /** @typedef {import("./snapshot.js").Snapshot} Snapshot */
@@ -10,7 +11,6 @@ const MAX_DELAY_MILLISECONDS = 30_000;
 
 /**
  * @typedef {object} Handlers
- * @property {() => string[]} ids those of the tasks to ask for
  * @property {(id: string, snapshot: Snapshot) => void} onSnapshot
  * @property {(id: string, error: TaskSourceError) => void} onError of all tasks, unless it is "not-found"
  */
@@ -18,25 +18,28 @@ const MAX_DELAY_MILLISECONDS = 30_000;
 export class Polling {
   /** @type {AbortController | null} */
   #running = null;
+  #seconds = 0;
 
   /**
    * @param {import("./requests.js").Requests} requests
-   * @param {(id: string) => string} address
+   * @param {ReadonlyMap<string, import("./channel.js").Task>} tasks which may come and go meanwhile
    * @param {Handlers} handlers
    */
-  constructor(requests, address, handlers) {
+  constructor(requests, tasks, handlers) {
     this.requests = requests;
-    this.address = address;
+    this.tasks = tasks;
     this.handlers = handlers;
   }
 
   /**
-   * Ask every so many seconds, unless that is being done.
+   * Ask every so many seconds, unless that is being done, or more often.
    * @param {number} seconds
    * @param {number} firstSeconds
    */
   start(seconds, firstSeconds) {
-    if (this.#running) return;
+    if (this.#running && this.#seconds <= seconds) return;
+    this.stop();
+    this.#seconds = seconds;
     this.#running = new AbortController();
     this.#run(seconds, firstSeconds, this.#running.signal);
   }
@@ -59,10 +62,11 @@ export class Polling {
 
   /** Whether there were answers. @param {AbortSignal} signal */
   async #askForAll(signal) {
-    for (const id of this.handlers.ids()) {
+    for (const [id, { address, snapshot }] of this.tasks) {
+      if (hasEnded(snapshot)) continue;
       /** @type {Snapshot | TaskSourceError} */
       const answer = await this.requests
-        .json(this.address(id), TIMEOUT_SECONDS, { signal, inTurn: true })
+        .json(address.status, TIMEOUT_SECONDS, { signal, inTurn: true })
         .catch((error) => error);
       if (signal.aborted) return true;
       if (!(answer instanceof TaskSourceError)) {

@@ -51,13 +51,19 @@ export class Reconnecting {
     return this.#running !== null;
   }
 
+  /** Whether its connection has got through. */
+  get isOpen() {
+    return this.#backoff.isOpen;
+  }
+
   /**
    * Follow this stream instead of the one before.
-   * @param {StreamRequest} request
+   * @param {() => StreamRequest} request asked for each connection
    * @param {{ resume: boolean, hasPlace: boolean }} how `hasPlace`: whether it may keep a connection
    */
   start(request, { resume, hasPlace }) {
     this.#running?.abort();
+    this.#backoff.closed();
     this.#running = new AbortController();
     this.hasPlace = hasPlace;
     // A new object: the stream before may still hold the one that was.
@@ -76,10 +82,10 @@ export class Reconnecting {
     this.#waiting.abort();
   }
 
-  /** @param {StreamRequest} request @param {import("./stream.js").Cursor} cursor @param {AbortSignal} signal */
+  /** @param {() => StreamRequest} request @param {import("./stream.js").Cursor} cursor @param {AbortSignal} signal */
   async #follow(request, cursor, signal) {
     while (!signal.aborted) {
-      const outcome = await this.#connect(request, cursor, signal);
+      const outcome = await this.#connect(request(), cursor, signal);
       if (signal.aborted) return;
       if (outcome === "over" || (outcome !== "piece" && outcome.fatal)) this.#running = null;
       if (outcome === "over") return;
@@ -114,7 +120,7 @@ export class Reconnecting {
     const waitSeconds = !this.hasPlace ? 0 : this.#pieces > 0 ? WAIT_SECONDS : undefined;
     const isPiece = waitSeconds !== undefined;
     const onOpen = () => {
-      if (signal.aborted) return;
+      if (signal.aborted || this.isOpen) return;
       this.#backoff.opened();
       handlers.onOpen(!isPiece);
     };

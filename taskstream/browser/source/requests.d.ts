@@ -1,5 +1,5 @@
 /**
- * What tells headers apart: functions by what they are, objects by what they say.
+ * What tells headers apart: functions by what they are, others by what they say.
  * @param {HeadersOption} headers
  */
 export function keyOf(headers: HeadersOption): string;
@@ -10,21 +10,20 @@ export class Requests {
      * @param {RequestCredentials} credentials
      */
     constructor(headers: HeadersOption, credentials: RequestCredentials);
-    headers: AskForHeaders | {
-        [x: string]: string;
-    };
+    headers: [string, string][] | AskForHeaders;
     credentials: RequestCredentials;
     /**
      * The answer, of whatever status but 401. Throws a TaskSourceError if there is none.
      * @param {string} url
-     * @param {RequestInit & { headers?: HeadersObject }} init
+     * @param {RequestInit & { headers?: Record<string, string> }} init
      * @param {Time} time
      */
     send(url: string, init: RequestInit & {
-        headers?: HeadersObject;
+        headers?: Record<string, string>;
     }, time: Time): Promise<Response>;
     /**
-     * The JSON that the server answers. Throws a TaskSourceError if it doesn't, within so many seconds.
+     * The snapshot that the server answers; to a POST whatever JSON it does, null for none. Throws a
+     * TaskSourceError if it doesn't, within so many seconds.
      * @param {string} url
      * @param {number} seconds
      * @param {{ method?: "POST", signal?: AbortSignal, inTurn?: boolean }} [how]
@@ -37,19 +36,18 @@ export class Requests {
     }): Promise<any>;
     #private;
 }
-export type HeadersObject = Record<string, string>;
 /**
  * Headers, or a function that is asked for them before each request; `renew` is true if the server has
  * refused those that it gave before.
  */
 export type AskForHeaders = (details: {
     renew: boolean;
-}) => HeadersObject | Promise<HeadersObject>;
+}) => HeadersInit | Promise<HeadersInit>;
 /**
  * Headers, or a function that is asked for them before each request; `renew` is true if the server has
  * refused those that it gave before.
  */
-export type HeadersOption = HeadersObject | AskForHeaders;
+export type HeadersOption = HeadersInit | AskForHeaders;
 /**
  * The time that a request has, and its turn; no time passes while headers are asked for.
  */

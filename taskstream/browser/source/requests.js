@@ -8,13 +8,11 @@ const SILENT = "The server does not answer.";
 /** How long others wait for their turn while headers are asked for: somebody may have to sign in. */
 const PATIENCE_MILLISECONDS = 1000;
 
-/** @typedef {Record<string, string>} HeadersObject */
-
 /**
  * Headers, or a function that is asked for them before each request; `renew` is true if the server has
  * refused those that it gave before.
- * @typedef {(details: { renew: boolean }) => HeadersObject | Promise<HeadersObject>} AskForHeaders
- * @typedef {HeadersObject | AskForHeaders} HeadersOption
+ * @typedef {(details: { renew: boolean }) => HeadersInit | Promise<HeadersInit>} AskForHeaders
+ * @typedef {HeadersInit | AskForHeaders} HeadersOption
  */
 
 /**
@@ -26,19 +24,23 @@ const PATIENCE_MILLISECONDS = 1000;
  * @property {() => Promise<void>} begin
  */
 
-/** @type {WeakMap<Function, Promise<HeadersObject>>} one renewal for all requests that wait for it */
+/** @type {WeakMap<Function, Promise<HeadersInit>>} one renewal for all requests that wait for it */
 const renewals = new WeakMap();
 
 /** @type {WeakMap<Function, number>} */
 const numbers = new WeakMap();
 let count = 0;
 
+/** Names and values of what `fetch` takes for headers. @type {(headers: HeadersInit) => [string, string][]} */
+const pairsOf = (headers) =>
+  Symbol.iterator in Object(headers) ? [.../** @type {any} */ (headers)] : Object.entries(headers);
+
 /**
- * What tells headers apart: functions by what they are, objects by what they say.
+ * What tells headers apart: functions by what they are, others by what they say.
  * @param {HeadersOption} headers
  */
 export function keyOf(headers) {
-  if (typeof headers !== "function") return JSON.stringify(Object.entries(headers).sort());
+  if (typeof headers !== "function") return JSON.stringify(pairsOf(headers).sort());
   const number = numbers.get(headers) ?? ++count;
   numbers.set(headers, number);
   return String(number);
@@ -54,6 +56,22 @@ function renewed(headers) {
   return renewal;
 }
 
+/**
+ * The application's headers, and ours, for a request. Throws a TaskSourceError if they can't be sent.
+ * @param {HeadersInit} own
+ * @param {Record<string, string>} ours
+ */
+function allHeaders(own, ours) {
+  try {
+    const headers = new Headers(own);
+    for (const [name, value] of Object.entries(ours)) headers.set(name, value);
+    return headers;
+  } catch (cause) {
+    const { message } = /** @type {TypeError} */ (cause);
+    throw new TaskSourceError("refused", `These headers can’t be sent: ${message}`, { cause });
+  }
+}
+
 /** Asks the server, with headers that are renewed once when it answers 401. */
 export class Requests {
   /**
@@ -61,14 +79,14 @@ export class Requests {
    * @param {RequestCredentials} credentials
    */
   constructor(headers, credentials) {
-    this.headers = typeof headers === "function" ? headers : { ...headers };
+    this.headers = typeof headers === "function" ? headers : pairsOf(headers);
     this.credentials = credentials;
   }
 
   /**
    * The answer, of whatever status but 401. Throws a TaskSourceError if there is none.
    * @param {string} url
-   * @param {RequestInit & { headers?: HeadersObject }} init
+   * @param {RequestInit & { headers?: Record<string, string> }} init
    * @param {Time} time
    */
   async send(url, init, time) {
@@ -82,7 +100,8 @@ export class Requests {
   }
 
   /**
-   * The JSON that the server answers. Throws a TaskSourceError if it doesn't, within so many seconds.
+   * The snapshot that the server answers; to a POST whatever JSON it does, null for none. Throws a
+   * TaskSourceError if it doesn't, within so many seconds.
    * @param {string} url
    * @param {number} seconds
    * @param {{ method?: "POST", signal?: AbortSignal, inTurn?: boolean }} [how]
@@ -94,7 +113,9 @@ export class Requests {
       const headers = { Accept: "application/json" };
       const response = await this.send(url, { method, headers }, watchdog);
       if (!response.ok) throw await refusal(response);
-      return await response.json();
+      const answer = JSON.parse((await response.text()) || "null");
+      if (method !== "POST" && !(answer instanceof Object)) throw new TypeError("Expected a snapshot.");
+      return answer;
     } catch (cause) {
       if (watchdog.reason || cause instanceof TaskSourceError) throw watchdog.reason ?? cause;
       throw new TaskSourceError("unavailable", "The answer is not the server’s: is a proxy in between?", {
@@ -128,15 +149,15 @@ export class Requests {
 
   /**
    * @param {string} url
-   * @param {RequestInit & { headers?: HeadersObject }} init
-   * @param {HeadersObject} own
+   * @param {RequestInit & { headers?: Record<string, string> }} init
+   * @param {HeadersInit} own
    * @param {Time} time
    */
   async #send(url, init, own, time) {
     await time.begin();
     const { credentials } = this;
     const { signal } = time;
-    const headers = { ...own, ...init.headers };
+    const headers = allHeaders(own ?? {}, init.headers ?? {});
     try {
       return await fetch(url, { cache: "no-store", credentials, ...init, headers, signal });
     } catch (cause) {

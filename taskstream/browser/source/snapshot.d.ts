@@ -9,9 +9,9 @@ export function complete(snapshot: Snapshot): Snapshot;
  */
 export function isMoving(snapshot: Snapshot | null): boolean;
 /**
- * Whether a snapshot says something new: progress and status decide, and time if they are the same. One that
- * was asked for may be older than what a stream has told meanwhile, and a server that lags behind may repeat
- * itself.
+ * Whether a snapshot says something new: progress and status decide; if they are the same, time does, and then
+ * what it says. One that was asked for may be older than what a stream has told meanwhile, and a server that
+ * lags behind may repeat itself.
  * @param {Snapshot} next
  * @param {Snapshot | null} previous
  * @param {boolean} asked whether it is the answer to a request, and not from a stream

@@ -66,9 +66,9 @@ export function isMoving(snapshot) {
 }
 
 /**
- * Whether a snapshot says something new: progress and status decide, and time if they are the same. One that
- * was asked for may be older than what a stream has told meanwhile, and a server that lags behind may repeat
- * itself.
+ * Whether a snapshot says something new: progress and status decide; if they are the same, time does, and then
+ * what it says. One that was asked for may be older than what a stream has told meanwhile, and a server that
+ * lags behind may repeat itself.
  * @param {Snapshot} next
  * @param {Snapshot | null} previous
  * @param {boolean} asked whether it is the answer to a request, and not from a stream
@@ -79,8 +79,8 @@ export function isNews(next, previous, asked) {
   if (hasEnded(next)) return true;
   if (next.progress !== previous.progress) return next.progress > previous.progress;
   if (next.status !== previous.status) return BEGINNING.indexOf(next.status) > BEGINNING.indexOf(previous.status);
-  if (next.updated_at === previous.updated_at) return false;
-  if (undated.has(next)) return withoutTime(next) !== withoutTime(previous);
+  const hasSameTime = undated.has(next) || next.updated_at === previous.updated_at;
+  if (hasSameTime) return withoutTime(next) !== withoutTime(previous);
   const behind = Date.parse(previous.updated_at) - Date.parse(next.updated_at);
   return !asked || !(behind > 0 && behind < STALE_MILLISECONDS);
 }

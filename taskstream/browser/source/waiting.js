@@ -2,6 +2,12 @@
 
 import { hold } from "./places.js";
 
+const MAX_TIMER_MILLISECONDS = 2 ** 31 - 1; // a longer one is over at once
+
+/** Call back later; never after more than 24 days. @param {() => void} callback @param {number} milliseconds */
+const later = (callback, milliseconds) =>
+  milliseconds <= MAX_TIMER_MILLISECONDS ? setTimeout(callback, milliseconds) : undefined;
+
 /**
  * Wait, but for no longer than until the signal.
  * @param {number} milliseconds
@@ -16,7 +22,7 @@ export function wait(milliseconds, signal) {
       signal.removeEventListener("abort", done);
       resolve();
     };
-    const timer = setTimeout(done, milliseconds);
+    const timer = later(done, milliseconds);
     signal.addEventListener("abort", done);
   });
 }
@@ -45,9 +51,14 @@ export class Backoff {
   failures = 0;
   #openedAt = Infinity;
 
-  /** Note that the attempt has got through; which is nothing yet, as a server may end each at once. */
+  /** Whether the attempt has got through. */
+  get isOpen() {
+    return this.#openedAt < Infinity;
+  }
+
+  /** Note that it has; which is nothing yet, as a server may end each at once. */
   opened() {
-    this.#openedAt = Math.min(this.#openedAt, performance.now());
+    this.#openedAt = performance.now();
   }
 
   /** Note that the attempt is over. */
@@ -123,8 +134,7 @@ export class Watchdog {
    */
   within(seconds, reason) {
     clearTimeout(this.#timer);
-    if (!Number.isFinite(seconds)) return;
-    this.#timer = setTimeout(() => {
+    this.#timer = later(() => {
       this.reason = reason();
       this.#controller.abort();
     }, 1000 * seconds);

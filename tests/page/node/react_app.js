@@ -1,6 +1,6 @@
 // An application in React that shows tasks by the hook; the test renders it by `show`.
 
-import { StrictMode, createElement, startTransition, useLayoutEffect, useState } from "react";
+import { Activity, StrictMode, createElement, startTransition, useLayoutEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { useTask } from "../../../taskstream/browser/use-task.js";
 
@@ -53,10 +53,10 @@ function Slow() {
   return null;
 }
 
-function App({ tasks, component = "Task", slow = 0 }) {
+function App({ tasks, component = "Task", slow = 0, mode = "visible" }) {
   const Component = { Element, Task, WithNewFunction }[component];
   return [
-    ...tasks.map((props, key) => createElement(Component, { key, ...props })),
+    ...tasks.map((props, key) => createElement(Activity, { key, mode }, createElement(Component, props))),
     ...Array.from({ length: slow }, (_, key) => createElement(Slow, { key: `slow ${key}` })),
   ];
 }

@@ -29,6 +29,9 @@ function watch(urls = server.task(), options = {}) {
   return source;
 }
 
+/** Until the channels have looked at what is to be streamed: their timers are as long, and were set before. */
+const gathered = () => new Promise((resolve) => setTimeout(resolve, 50));
+
 const end = (source) => next(source, "end");
 const error = (source) => next(source, "error");
 
@@ -87,6 +90,52 @@ test("sources with the same headers share one connection, whenever they come", a
   const other = watch(server.task(1), { headers: { Token: "y" } });
   await next(other, "snapshot");
   assert.equal(server.streams.filter(({ response }) => !response.destroyed).length, 2);
+});
+
+for (const problem of ["", "All 2 streams are taken."]) {
+  test(`what comes before a stream has begun waits for it, as long as the server says: ${problem}`, async (context) => {
+    const { setTimeout } = globalThis;
+    let retry;
+    const isWaiting = new Promise((resolve) => {
+      context.mock.method(globalThis, "setTimeout", (callback, delay, ...details) => {
+        if (delay !== 60_000) return setTimeout(callback, delay, ...details);
+        retry = callback;
+        resolve();
+      });
+      server.answer = ({ response, url }) => {
+        if (!url.includes("progress")) return json(response, {});
+        if (server.streams.length > 1) return stream(response, ...idsOf({ url }).map((id) => event(success(id)))).end();
+        if (problem) return json(response, { detail: problem }, 503, { "Retry-After": "60" });
+        retry = () => stream(response, event(snapshot(10)));
+        resolve();
+      };
+    });
+    const first = watch(server.task("a"));
+    await isWaiting;
+    const later = watch(server.task("b"));
+    await gathered();
+    await fetch(server.task()); // in which time another stream would have been asked for
+    assert.equal(server.streams.length, 1);
+    assert.equal(first.problem, problem);
+    retry();
+    await Promise.all([first, later].map(end));
+    assert.deepEqual(server.streams.map(idsOf), [["a"], ["a", "b"]]);
+  });
+}
+
+test("a server that was out of reach is asked again at once when a task comes", async (context) => {
+  const { setTimeout } = globalThis;
+  context.mock.method(globalThis, "setTimeout", (callback, delay, ...details) => {
+    const isPause = details.length === 0 && delay >= 500 && delay <= 1000; // which never ends
+    if (!isPause) return setTimeout(callback, delay, ...details);
+  });
+  server.answer = ({ response, url }, number) => {
+    if (number === 1) response.destroy();
+    else stream(response, ...idsOf({ url }).map((id) => event(success(id)))).end();
+  };
+  const first = watch(server.task("a"));
+  await inState(first, "reconnecting");
+  await Promise.all([first, watch(server.task("b"))].map(end));
 });
 
 test("a thousand tasks share a connection, to which their ids are sent in a body, and a hundred in the query", async () => {
@@ -202,19 +251,6 @@ test("after a 502 it is asked again, later and later, each page at another momen
   assert.equal(delays.length, 8);
   delays.forEach((delay, index) => assert.ok(delay <= longest[index] && delay >= longest[index] / 2));
   assert.equal(new Set(delays.map((delay, index) => delay / longest[index])).size, 8);
-});
-
-test("a server that wants to be left alone for a while is", async () => {
-  server.answer = ({ response }, number) => {
-    if (number === 1) json(response, { detail: "All 2 streams are taken." }, 503, { "Retry-After": "2" });
-    else stream(response, event(success())).end();
-  };
-  const source = watch();
-  await inState(source, "reconnecting");
-  assert.equal(source.problem, "All 2 streams are taken.");
-  const started = performance.now();
-  await end(source);
-  assert.ok(performance.now() - started > 1900);
 });
 
 for (const [name, path, asked] of [
@@ -347,6 +383,26 @@ test("a stream without a byte for too long is given up, heartbeats keep it", asy
   await end(source);
   clearInterval(timer);
 });
+
+for (const [name, headers] of Object.entries({
+  "an object": { Token: "x" },
+  "a Headers": new Headers({ Token: "x" }),
+  pairs: [["Token", "x"]],
+})) {
+  test(`headers are what fetch takes, or a function that gives it: ${name}`, async () => {
+    server.answer = ({ response, headers: { token } }) => stream(response, event({ ...success(), message: token })).end();
+    for (const each of [headers, () => headers]) assert.equal((await end(watch(server.task(), { headers: each }))).message, "x");
+  });
+}
+
+for (const headers of [{ Name: "Łukasz" }, { "A name": "x" }, [["Token"]], "Token", async () => ({ Token: "x\ny" })]) {
+  test(`headers that can't be sent are refused, in words: ${JSON.stringify(headers)}`, async () => {
+    const { code, message } = await error(watch(server.task(), { headers }));
+    assert.equal(code, "refused");
+    assert.match(message, /^These headers can’t be sent: ./);
+    assert.equal(server.requests.length, 0);
+  });
+}
 
 test("headers that a function gives are asked for again after a 401, once", async () => {
   let token = "old";
@@ -592,6 +648,44 @@ test("a stream that doesn't know `wait` and goes on is asked for again all the s
   await end(watch(server.task(3), { output: true, firstByteSeconds: 0.1, pollSeconds: 0.02 }));
 });
 
+test("a status is asked for again, whatever a gateway has answered before", async () => {
+  const bodies = ["null", '"OK"', "7", "", "<h1>Sign in</h1>", JSON.stringify(success())];
+  server.answer = ({ response, url }) => url.includes("progress") || response.end(bodies.shift());
+  const source = watch(server.task(), { firstByteSeconds: 0.1, pollSeconds: 0.01 });
+  assert.deepEqual(await end(source), success());
+});
+
+test("a task that leaves while others are asked for is not asked for", async () => {
+  const [source, leaving] = ["a", "b"].map((id) => watch(server.task(id), { firstByteSeconds: 0.02, pollSeconds: 0.02 }));
+  server.answer = async ({ response, url }) => {
+    if (url.includes("progress")) return;
+    leaving.close();
+    await gathered();
+    json(response, snapshot(10 + server.polls.length));
+  };
+  const states = [];
+  source.addEventListener("state", ({ detail }) => states.push(detail.state));
+  await next(source, "snapshot", ({ progress }) => progress > 12);
+  assert.deepEqual(states, ["reconnecting", "polling"]);
+  assert.ok(server.polls.every(({ url }) => url === "/jobs/tasks/a"));
+});
+
+for (const seconds of [Infinity, 1e7]) {
+  test(`${seconds} seconds are never over`, async () => {
+    server.answer = ({ response, url }) => {
+      if (url === "/jobs/task-progress?task_id=live") stream(response, event(snapshot(10, "PROGRESS", "live")));
+      else if (!url.includes("progress")) json(response, snapshot(server.polls.length));
+      else if (url.includes("wait=")) stream(response, event(snapshot(server.requests.length, "PROGRESS", "other"))).end();
+    };
+    const live = watch(server.task("live"), { muteSeconds: seconds });
+    await next(watch(server.task(), { firstByteSeconds: 0.02, pollSeconds: seconds }), "snapshot");
+    const other = watch(server.task("other"), { pollSeconds: 0.02 }); // which has no place for a stream
+    await next(other, "snapshot", ({ progress }) => progress > 20);
+    assert.equal(live.state, "live");
+    assert.equal(server.polls.length, 1);
+  });
+}
+
 test("output that a proxy held back is read at the end", async () => {
   server.answer = ({ response, url }, number) => {
     if (url.endsWith("/tasks/a")) return json(response, success());
@@ -601,6 +695,23 @@ test("output that a proxy held back is read at the end", async () => {
   const [output] = await Promise.all([next(source, "output"), end(source)]);
   assert.deepEqual(output, { text: "All" });
 });
+
+for (const [before, output] of [[0, false], [1000, false], [0, true]]) {
+  test(`the end is told while the page is hidden, if somebody wants that: ${before} before, output: ${output}`, async (context) => {
+    globalThis.document = { hidden: true };
+    context.after(() => delete globalThis.document);
+    server.answer = ({ response, url }) => {
+      if (url.includes("stream")) stream(response, event({ text: "All" }, { type: "output" }), event(success())).end();
+      else json(response, success(url.at(-1)));
+    };
+    await inState(watch(server.task("b"), { hiddenPollSeconds: before }), "paused");
+    const source = watch(server.task(), { output, hiddenPollSeconds: 0.02 });
+    const told = [];
+    for (const type of ["output", "end"]) source.addEventListener(type, () => told.push(type));
+    await inState(source, "ended");
+    assert.deepEqual(told, output ? ["output", "end"] : ["end"]);
+  });
+}
 
 test("nothing goes back: neither by an old answer nor by a server that lags behind", async () => {
   server.answer = ({ response }, number) => {
@@ -636,6 +747,7 @@ for (const [name, before, after, isShown] of [
   ["an earlier status, later", {}, { status: "STARTED", updated_at: "2026-01-31T12:00:06Z" }, false],
   ["less progress, later", {}, { progress: 5, updated_at: "2026-01-31T12:00:06Z" }, false],
   ["other words, later", {}, { updated_at: "2026-01-31T12:00:06Z" }, true],
+  ["other words, in the same second", {}, {}, true],
   ["other words, of a server that lags behind", {}, { updated_at: "2026-01-31T12:00:04Z" }, false],
   ["other words, by a clock that was set back", {}, { updated_at: "2026-01-31T11:00:00Z" }, true],
 ]) {
@@ -710,14 +822,14 @@ test("a task that has ended and left can be watched again while others run", asy
 
 test("cancelling answers the snapshot, or throws what is wrong", async () => {
   const pending = snapshot(0, "PENDING");
-  const answers = [[{}], [snapshot(10, "REVOKED")], [{ detail: "Redis is out of reach." }, 503]];
+  const answers = [[{}], [undefined], [snapshot(10, "REVOKED")], [{ detail: "Redis is out of reach." }, 503]];
   server.answer = ({ response, method }) => {
     if (method === "GET") stream(response, event(pending));
     else json(response, ...answers.shift());
   };
   const source = watch(server.task(), { headers: { Token: "x" } });
   await next(source, "snapshot");
-  assert.deepEqual(await source.cancel(), {}); // of a server that says nothing of the task
+  for (const nothing of [{}, null]) assert.deepEqual(await source.cancel(), nothing); // of the task
   assert.deepEqual(source.snapshot, pending);
   const [last, answer] = await Promise.all([end(source), source.cancel()]);
   assert.equal(last.status, "REVOKED");
