@@ -109,7 +109,10 @@ def test_a_service_worker_that_clones(page: Page, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("others", [0, 2], ids=["with a place", "waiting for one"])
 def test_the_back_button(browser: Browser, server: Server, others: int) -> None:
-    """A page with elements is kept, without a stream or a place, and watches again when one comes back."""
+    """A page that is left gives its stream and its place back, and watches again when one comes back.
+
+    Chromium mostly keeps it as it was: not always, as it may look for locks before the page has let go.
+    """
     switched_off = ["--disable-back-forward-cache"]  # by Playwright
     with browser.browser_type.launch(
         executable_path=executable(), args=ARGUMENTS, ignore_default_args=switched_off
@@ -122,11 +125,9 @@ def test_the_back_button(browser: Browser, server: Server, others: int) -> None:
         page = context.new_page()
         task_id = show_task(page, server, name="Watched", seconds=600)
         expect_status(page, "Watched", "STARTED")
-        page.evaluate("window.isTheSame = true")
         open_host_page(page, server, "")
         until_streams(page, others)
         page.wait_for_function(ONLY_LOCKS, arg=others)
         page.go_back(wait_until="commit")
-        assert page.evaluate("window.isTheSame")
         page.request.post(f"{server.url}/tasks/{task_id}/cancel")
         expect_status(page, "Watched", "REVOKED")
