@@ -74,6 +74,20 @@ async def test_the_hard_time_limit(redis: RedisServer, own_server: Api, start: S
     check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
 
 
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+async def test_an_exit_in_an_asyncio_task(
+    redis: RedisServer, own_server: Api, start: Start, pool: str
+) -> None:
+    """It is a failure of its task, at once; the one place of the worker is free again."""
+    api = own_server
+    worker = start(Worker(redis.url, 1, "tests.redis.own_app", flags=("--pool", pool)))
+    stream = await api.watch((await api.start(work="exit_in_group"))["task_id"])
+    check_story(stream, "FAILURE")
+    assert stream[-1].snapshot["message"].startswith("Unexpected SystemExit")
+    check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
+    assert "in leave" in worker.output
+
+
 async def test_a_worker_of_another_version(
     redis: RedisServer, own_server: Api, start: Start, own_client: Redis
 ) -> None:
