@@ -138,9 +138,14 @@ class Worker:
 
         running = asyncio.create_task(task.run(begin, delivery.next, self._settings.output_queue_length))
         delivering = asyncio.create_task(delivery.run(running.cancel))
-        # An end like any other: the next report raises, or the lease says so a moment later.
-        fail = partial(task.publish, TaskStatus.FAILURE, "It took longer than its soft time limit")
-        with self._leases.hold(task.task_id, on_end=running.cancel), on_soft_time_limit(fail):
+
+        def end_at_soft_time_limit() -> None:  # even if Redis is out of reach
+            task.publish(TaskStatus.FAILURE, "It took longer than its soft time limit")
+            running.cancel()
+
+        # What has ended here, and cleans up, isn't cancelled once more.
+        lease = self._leases.hold(task.task_id, on_end=lambda: task.log.sealed or running.cancel())
+        with lease, on_soft_time_limit(end_at_soft_time_limit):
             await asyncio.wait([running])
             await delivery.flush()
         delivering.cancel()
