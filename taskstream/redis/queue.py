@@ -70,14 +70,19 @@ class WorkRequest(Request):
             asyncio.run(end(self.id, TaskStatus.FAILURE, message))
 
 
+def is_process_of_pool() -> bool:
+    """Whether this is a process of a `prefork` pool, and not the worker itself."""
+    return signal.getsignal(signal.SIGUSR1) is soft_timeout_sighandler
+
+
 @contextmanager
 def on_soft_time_limit(call: Callable[[], object]) -> Iterator[None]:
     """While entered, call this in the event loop when Celery says by a signal that work takes too long.
 
     Celery's own handler raises an exception wherever the loop happens to be.
     """
-    if signal.getsignal(signal.SIGUSR1) is not soft_timeout_sighandler:
-        yield  # this isn't a process of a pool: there is no such limit
+    if not is_process_of_pool():
+        yield  # there is no such limit
         return
     loop = asyncio.get_running_loop()
     signal.signal(signal.SIGUSR1, lambda *_: loop.call_soon_threadsafe(call))

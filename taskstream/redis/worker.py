@@ -14,17 +14,18 @@ from functools import partial
 import uvloop
 from celery import Task as CeleryTask, signals
 from celery.app.task import Context
+from celery.exceptions import WorkerTerminate
 from pydantic import ValidationError
 from redis import Redis
 from redis.exceptions import RedisError
 
-from taskstream.errors import InvalidParameters
+from taskstream.errors import InvalidParameters, explain, log_failure
 from taskstream.events import TaskStatus
 from taskstream.redis.availability import CONNECTION_OPTIONS, Availability
 from taskstream.redis.delivery import Delivery, end_task, find_task
 from taskstream.redis.logs import COMMANDS, RedisLogs, script
 from taskstream.redis.messages import key_prefix, run_name
-from taskstream.redis.queue import WorkRequest, create_celery, on_soft_time_limit
+from taskstream.redis.queue import WorkRequest, create_celery, is_process_of_pool, on_soft_time_limit
 from taskstream.running import Running, home_of_work
 from taskstream.tasks import Task
 from taskstream.threads import WorkThreads
@@ -92,13 +93,23 @@ class Worker:
         @self.celery.task(name=run_name(namespace), bind=True, Request=WorkRequest, end=self._end)
         def run(celery_task: "CeleryTask[..., None]", work: str, parameters: str) -> None:
             """Run some work; Celery's task id is the task's."""
-            uvloop.run(self._run(str(celery_task.request.id), work, parameters))
+            self._run_in_loop(str(celery_task.request.id), work, parameters)
 
         @signals.task_revoked.connect(weak=False)
         def end_revoked(sender: "CeleryTask[..., None]", request: Context, **_: object) -> None:
             """End a task that Celery or Flower revoked: in the queue or, if terminated, while it runs."""
             if sender.app is self.celery:  # the signal is that of all applications
                 asyncio.run(self._end(str(request.id), TaskStatus.REVOKED, "Cancelled"))
+
+    def _run_in_loop(self, task_id: str, work_name: str, json_parameters: str) -> None:
+        """Run a task in an event loop of its own, which an exit in an asyncio task of its work ends."""
+        try:
+            uvloop.run(self._run(task_id, work_name, json_parameters))
+        except (SystemExit, KeyboardInterrupt) as error:
+            if isinstance(error, WorkerTerminate) or is_process_of_pool():
+                raise  # which may have been told to end, and is replaced; the place in another pool isn't
+            log_failure(f"Task {task_id} failed", error)
+            asyncio.run(self._end(task_id, TaskStatus.FAILURE, explain(error)))
 
     async def _run(self, task_id: str, work_name: str, json_parameters: str) -> None:
         """Run a task, unless it has begun or ended already."""
@@ -127,9 +138,14 @@ class Worker:
 
         running = asyncio.create_task(task.run(begin, delivery.next, self._settings.output_queue_length))
         delivering = asyncio.create_task(delivery.run(running.cancel))
-        # An end like any other: the next report raises, or the lease says so a moment later.
-        fail = partial(task.publish, TaskStatus.FAILURE, "It took longer than its soft time limit")
-        with self._leases.hold(task.task_id, on_end=running.cancel), on_soft_time_limit(fail):
+
+        def end_at_soft_time_limit() -> None:  # even if Redis is out of reach
+            task.publish(TaskStatus.FAILURE, "It took longer than its soft time limit")
+            running.cancel()
+
+        # What has ended here, and cleans up, isn't cancelled once more.
+        lease = self._leases.hold(task.task_id, on_end=lambda: task.log.sealed or running.cancel())
+        with lease, on_soft_time_limit(end_at_soft_time_limit):
             await asyncio.wait([running])
             await delivery.flush()
         delivering.cancel()

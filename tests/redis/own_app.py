@@ -1,6 +1,7 @@
 """The demo with more work: `python -m tests.redis.own_app`; `celery -A tests.redis.own_app worker`."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -59,6 +60,17 @@ def count_runs(*, file: str, seconds: float) -> None:
 async def wait_for_ever() -> None:
     """A coroutine that doesn't end, nor says anything."""
     await asyncio.Event().wait()
+
+
+@tasks.work
+async def exit_in_group() -> None:
+    """A coroutine whose asyncio task wants to end the program."""
+
+    async def leave() -> None:
+        sys.exit(3)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(leave())
 
 
 if __name__ == "__main__":

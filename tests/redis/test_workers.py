@@ -1,15 +1,20 @@
 """What workers are sent, what they say of what they can't run to its end, and what doesn't end them."""
 
+import asyncio
 import json
+import signal
 from base64 import b64decode
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from redis import Redis
 
 from taskstream import TaskStream
+from taskstream.redis import queue
 from taskstream.redis.messages import QUEUE, celery_message, run_name
 from taskstream.redis.queue import TaskConsumer, create_celery
+from taskstream.redis.worker import Leases, Worker as CeleryWorker
 from tests.conftest import Start
 from tests.redis.conftest import NAMESPACE
 from tests.support.api import Api, check_story
@@ -64,6 +69,48 @@ async def test_the_soft_time_limit(
     check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
 
 
+async def test_the_soft_time_limit_while_redis_hangs(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stops the work nevertheless, by one cancellation; the failure is told afterwards."""
+    loop, seen, may_end = asyncio.get_running_loop(), asyncio.Queue[str](), asyncio.Event()
+    tasks = TaskStream(redis_url=redis.url, namespace=NAMESPACE)
+
+    @tasks.work
+    async def wait() -> None:
+        seen.put_nowait("begun")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.put_nowait("cancelled")
+            await may_end.wait()
+            seen.put_nowait("cleaned up")
+
+    def renew(leases: Leases, task_id: str, renew: Callable[..., bool] = Leases.renew) -> bool:
+        goes_on = renew(leases, task_id)
+        if not goes_on:
+            loop.call_soon_threadsafe(seen.put_nowait, "ended")
+        return goes_on
+
+    monkeypatch.setattr(Leases, "renew", renew)
+    # As if this were a process of a pool.
+    monkeypatch.setattr(queue, "soft_timeout_sighandler", signal.getsignal(signal.SIGUSR1))
+    async with tasks, asyncio.timeout(30):
+        task_id = (await tasks.start(wait)).task_id
+        running = asyncio.create_task(CeleryWorker(tasks)._run(task_id, "wait", "{}"))
+        assert await seen.get() == "begun"
+        redis.process.send_signal(signal.SIGSTOP)
+        signal.raise_signal(signal.SIGUSR1)
+        assert await seen.get() == "cancelled"
+        redis.process.send_signal(signal.SIGCONT)
+        assert await seen.get() == "ended"
+        may_end.set()
+        assert await seen.get() == "cleaned up"
+        await running
+        end = await tasks.get(task_id)
+        assert (end.status, end.message) == ("FAILURE", "It took longer than its soft time limit")
+
+
 async def test_the_hard_time_limit(redis: RedisServer, own_server: Api, start: Start) -> None:
     """Work that nothing stops is killed with its process, and has failed at once."""
     api = own_server
@@ -72,6 +119,20 @@ async def test_the_hard_time_limit(redis: RedisServer, own_server: Api, start: S
     check_story(stream, "FAILURE")
     assert stream[-1].snapshot["message"] == "It took longer than its time limit of 1 s"
     check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+async def test_an_exit_in_an_asyncio_task(
+    redis: RedisServer, own_server: Api, start: Start, pool: str
+) -> None:
+    """It is a failure of its task, at once; the one place of the worker is free again."""
+    api = own_server
+    worker = start(Worker(redis.url, 1, "tests.redis.own_app", flags=("--pool", pool)))
+    stream = await api.watch((await api.start(work="exit_in_group"))["task_id"])
+    check_story(stream, "FAILURE")
+    assert stream[-1].snapshot["message"].startswith("Unexpected SystemExit")
+    check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
+    assert "in leave" in worker.output
 
 
 async def test_a_worker_of_another_version(
