@@ -34,6 +34,9 @@ from taskstream.updates import Updates, WorkError
 RENEW_SECONDS = 1
 """How often a worker renews a lease, and learns whether its task has been cancelled."""
 
+STOP_SECONDS = 1
+"""How long work may go on to its next report when it has reached its soft time limit."""
+
 ANOTHER_VERSION = "The worker has another version of this work than the server"
 
 
@@ -139,12 +142,12 @@ class Worker:
         running = asyncio.create_task(task.run(begin, delivery.next, self._settings.output_queue_length))
         delivering = asyncio.create_task(delivery.run(running.cancel))
 
-        def end_at_soft_time_limit() -> None:  # even if Redis is out of reach
+        def end_at_soft_time_limit() -> None:
+            delivering.cancel()  # the end is told when the work has stopped
             task.publish(TaskStatus.FAILURE, "It took longer than its soft time limit")
-            running.cancel()
+            asyncio.get_running_loop().call_later(STOP_SECONDS, running.cancel)
 
-        # What has ended here, and cleans up, isn't cancelled once more.
-        lease = self._leases.hold(task.task_id, on_end=lambda: task.log.sealed or running.cancel())
+        lease = self._leases.hold(task.task_id, on_end=running.cancel)
         with lease, on_soft_time_limit(end_at_soft_time_limit):
             await asyncio.wait([running])
             await delivery.flush()

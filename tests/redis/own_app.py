@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator
+from itertools import count
 from pathlib import Path
 
 from tqdm import tqdm
@@ -54,6 +55,16 @@ def count_runs(*, file: str, seconds: float) -> None:
     with Path(file).open("a", encoding="ascii") as runs:
         runs.write("begun\n")
     time.sleep(seconds)
+
+
+@tasks.work
+def beat(*, file: str) -> None:
+    """Work that notes in a file that it goes on, and reports."""
+    for number in count():
+        time.sleep(0.05)
+        with Path(file).open("a", encoding="ascii") as beats:
+            beats.write("beat\n")
+        report(0, f"Beat {number}")
 
 
 @tasks.work

@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 from base64 import b64decode
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from taskstream import TaskStream
 from taskstream.redis import queue
 from taskstream.redis.messages import QUEUE, celery_message, run_name
 from taskstream.redis.queue import TaskConsumer, create_celery
-from taskstream.redis.worker import Leases, Worker as CeleryWorker
+from taskstream.redis.worker import Worker as CeleryWorker
 from tests.conftest import Start
 from tests.redis.conftest import NAMESPACE
 from tests.support.api import Api, check_story
@@ -69,11 +69,24 @@ async def test_the_soft_time_limit(
     check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
 
 
+async def test_the_soft_time_limit_of_a_thread(
+    redis: RedisServer, own_server: Api, start: Start, tmp_path: Path
+) -> None:
+    """Its work has stopped when the failure is told."""
+    api, file = own_server, tmp_path / "beats"
+    start(Worker(redis.url, 1, "tests.redis.own_app", flags=("--soft-time-limit", "2")))
+    *_, end = await api.overview((await api.start(work="beat", file=str(file)))["task_id"])
+    beats = file.stat().st_size
+    assert end.snapshot["status"] == "FAILURE"
+    check_story(await api.watch((await api.start(seconds=0))["task_id"]), "SUCCESS")
+    assert file.stat().st_size == beats
+
+
 async def test_the_soft_time_limit_while_redis_hangs(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It stops the work nevertheless, by one cancellation; the failure is told afterwards."""
-    loop, seen, may_end = asyncio.get_running_loop(), asyncio.Queue[str](), asyncio.Event()
+    """It stops the work nevertheless; the failure is told when that has cleaned up."""
+    seen, may_end = asyncio.Queue[str](), asyncio.Event()
     tasks = TaskStream(redis_url=redis.url, namespace=NAMESPACE)
 
     @tasks.work
@@ -86,13 +99,6 @@ async def test_the_soft_time_limit_while_redis_hangs(
             await may_end.wait()
             seen.put_nowait("cleaned up")
 
-    def renew(leases: Leases, task_id: str, renew: Callable[..., bool] = Leases.renew) -> bool:
-        goes_on = renew(leases, task_id)
-        if not goes_on:
-            loop.call_soon_threadsafe(seen.put_nowait, "ended")
-        return goes_on
-
-    monkeypatch.setattr(Leases, "renew", renew)
     # As if this were a process of a pool.
     monkeypatch.setattr(queue, "soft_timeout_sighandler", signal.getsignal(signal.SIGUSR1))
     async with tasks, asyncio.timeout(30):
@@ -103,7 +109,6 @@ async def test_the_soft_time_limit_while_redis_hangs(
         signal.raise_signal(signal.SIGUSR1)
         assert await seen.get() == "cancelled"
         redis.process.send_signal(signal.SIGCONT)
-        assert await seen.get() == "ended"
         may_end.set()
         assert await seen.get() == "cleaned up"
         await running
