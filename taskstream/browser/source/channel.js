@@ -90,7 +90,7 @@ export class Channel {
       isDone: () => this.#streamed.every((id) => !this.#isUnfinished(id)),
       onTrouble: (error, failures) => this.#trouble(error, failures),
       onFatal: (error) => this.#failed(error),
-      onOver: () => this.#streamed.forEach((id) => this.#end(id)),
+      onOver: () => this.#over(),
     });
     this.#polling = new Polling(requests, this.#tasks, {
       onSnapshot: (id, snapshot) => this.#polled(id, snapshot),
@@ -265,6 +265,11 @@ export class Channel {
   #failed(error) {
     if (!this.many || ![404, 405].includes(error.status ?? 0)) return this.#streamed.forEach((id) => this.#lose(id, error));
     for (const watcher of this.#watchers()) watcher.onAlone();
+  }
+
+  #over() {
+    this.#streamed.forEach((id) => this.#end(id));
+    this.#schedule(); // others may have come while it was asked for
   }
 
   /** @param {string} id @param {Snapshot} snapshot */

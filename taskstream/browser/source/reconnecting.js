@@ -15,7 +15,7 @@ import { Backoff, wait } from "./waiting.js";
  * @property {() => boolean} isDone whether there is no need for another connection
  * @property {(error: TaskSourceError, failures: number) => void} onTrouble there will be another one
  * @property {(error: TaskSourceError) => void} onFatal there won't
- * @property {() => void} onOver nothing will follow, says the server (204)
+ * @property {() => void} onOver nothing will follow, says the server (204), or none of it is needed
  */
 
 /** How long the server may wait for the first event of a piece; proxies have patience for 30 s and more. */
@@ -88,7 +88,7 @@ export class Reconnecting {
       const outcome = await this.#connect(request(), cursor, signal);
       if (signal.aborted) return;
       if (outcome === "over" || (outcome !== "piece" && outcome.fatal)) this.#running = null;
-      if (outcome === "over") return;
+      if (outcome === "over") return this.handlers.onOver();
       if (outcome === "piece") {
         this.#backoff = new Backoff();
         await this.#pause(1000 * this.limits.pollSeconds, signal);
@@ -129,11 +129,8 @@ export class Reconnecting {
     try {
       const isOver = await readStream(request, how);
       this.#pieces = Math.max(0, this.#pieces - 1);
-      if (signal.aborted || handlers.isDone()) return "over";
-      if (!isOver) return isPiece ? "piece" : new TaskSourceError("cut", "The server has ended the stream.");
-      this.#running = null;
-      handlers.onOver();
-      return "over";
+      if (isOver || handlers.isDone()) return "over";
+      return isPiece ? "piece" : new TaskSourceError("cut", "The server has ended the stream.");
     } catch (error) {
       if (!(error instanceof TaskSourceError)) {
         return new TaskSourceError("not-a-stream", "The stream can’t be understood.", { cause: error });

@@ -808,6 +808,24 @@ test("a source that comes as another goes takes over its connection", async () =
   assert.equal(server.streams.length, 1);
 });
 
+for (const status of [204, 502]) {
+  test(`a source that comes as another goes is asked for, whatever becomes of what was asked for before: ${status}`, async () => {
+    const asked = new Promise((resolve) => {
+      server.answer = (exchange, number) => {
+        if (number === 1) resolve(exchange.response);
+        else stream(exchange.response, ...idsOf(exchange).map((id) => event(success(id)))).end();
+      };
+    });
+    const first = watch(server.task("a"));
+    const response = await asked;
+    const last = end(watch(server.task("b")));
+    first.close();
+    await gathered();
+    response.writeHead(status).end();
+    assert.deepEqual(await last, success("b"));
+  });
+}
+
 test("a task that has ended and left can be watched again while others run", async () => {
   server.answer = ({ response, url }) => {
     const ids = idsOf({ url });
