@@ -249,7 +249,8 @@ export class Channel {
 
   /** @param {TaskSourceError} error @param {number} failures how many there have been in a row */
   #trouble(error, failures) {
-    if (this.state !== "polling") this.#setState("reconnecting", error);
+    const isUnreachable = error.code === "unreachable"; // while polling, too
+    if (this.state !== "polling" || isUnreachable) this.#setState("reconnecting", error);
     const isAway = ["unavailable", "not-a-stream"].includes(error.code) && failures > 0;
     const isHeldBack = ["buffered", "mute"].includes(error.code);
     if (isAway || isHeldBack) this.#polling.start(this.options.pollSeconds, 0);

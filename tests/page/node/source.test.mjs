@@ -637,6 +637,22 @@ test("output that finds no place for a stream is asked for, by all of them over 
   await Promise.any(sources.slice(2).map((source) => inState(source, "live")));
 });
 
+test("a server that is out of reach is told of where there is no place for a stream, too", async () => {
+  let isAway = true;
+  server.answer = ({ response, url }) => {
+    if (!url.includes("wait=")) stream(response, event(snapshot(10), { id: 1 }));
+    else if (isAway) response.destroy();
+    else stream(response).end();
+  };
+  for (const id of [1, 2]) await next(watch(server.task(id), { output: true }), "snapshot"); // which take the places
+  const source = watch(server.task(3), { output: true });
+  await inState(source, "reconnecting");
+  assert.equal(source.problem, "The server can’t be reached.");
+  isAway = false;
+  await inState(source, "polling");
+  assert.equal(source.problem, "");
+});
+
 test("a stream that doesn't know `wait` and goes on is asked for again all the same", async () => {
   server.answer = ({ response, url, headers }) => {
     if (!url.includes("stream")) return json(response, snapshot(10));
