@@ -49,6 +49,15 @@ json_of = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 """The JSON of what `canonical` returns, with the members of objects in the order of their names."""
 
 
+def members(model: BaseModel, full: bool = True) -> dict[str, Any]:
+    """The fields of a model, needless ones if it is to be `full`, and what it has beside them.
+
+    Not `dict(model)`: what a model iterates over may be something else.
+    """
+    names = (name for name in type(model).model_fields if full or not is_needless(model, name))
+    return {name: getattr(model, name) for name in names} | (model.model_extra or {})
+
+
 def is_needless(model: BaseModel, name: str) -> bool:
     """Whether nobody gave a field, and its default has no JSON, or its factory makes another each time."""
     if name in model.model_fields_set:
@@ -57,7 +66,7 @@ def is_needless(model: BaseModel, name: str) -> bool:
     try:
         another = own
         if field.default_factory is not None:
-            another = field.get_default(call_default_factory=True, validated_data=dict(model))
+            another = field.get_default(call_default_factory=True, validated_data=members(model))
         return bool(canonical(another, full=False) != canonical(own, full=False))
     except ValueError:
         return True
@@ -77,9 +86,7 @@ def canonical(value: object, base64_bytes: bool = True, full: bool = True) -> An
         case RootModel():
             return inner(value.root, False)
         case BaseModel():
-            names = (name for name in type(value).model_fields if full or not is_needless(value, name))
-            own = {name: getattr(value, name) for name in names}
-            return inner(own | (value.model_extra or {}), False)
+            return inner(members(value, full), False)
         case _ if is_dataclass(value) and not isinstance(value, type):
             own = {each.name: getattr(value, each.name) for each in fields(value) if each.init}
             return inner(own, False)
@@ -101,7 +108,7 @@ def alike(one: Any, two: Any) -> bool:  # noqa: ANN401 - whatever JSON has
     if type(one) is type(two) and one != two:
         match one:
             case BaseModel():
-                return alike(dict(one), dict(two))
+                return alike(members(one), members(two))
             case _ if is_dataclass(one) and not isinstance(one, type):
                 names = [each.name for each in fields(one) if each.init]
                 return all(alike(getattr(one, name), getattr(two, name)) for name in names)

@@ -100,8 +100,8 @@ def warn_of_many() -> None:
     if not (named := SERVERS.findall(program)):
         return
     if named[-1] not in ("hypercorn", "granian"):  # which don't read these
+        arguments.insert(0, os.environ.get("GUNICORN_CMD_ARGS", ""))  # the command line goes before it
         arguments.insert(0, f"--workers={os.environ.get('WEB_CONCURRENCY', '')}")
-        arguments.append(os.environ.get("GUNICORN_CMD_ARGS", ""))
     counts = re.findall(r"(?:^|\s)(?:--workers|-w)[= ]?([0-9]+)(?!\S)", " ".join(arguments))
     count = int([1, *counts][-1])
     if count > 1:

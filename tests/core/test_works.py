@@ -260,6 +260,16 @@ class Timed(BaseModel):
     _lock: Any = PrivateAttr(default_factory=Lock)
 
 
+class Group(BaseModel):
+    """What iterates over something else than its fields, as pydantic's own examples do."""
+
+    timed: list[Timed]
+    tags: list[str] = Field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Timed]:  # type: ignore[override]
+        return iter(self.timed)
+
+
 @dataclass(eq=False)
 class Unequal:
     """Of which each is another one."""
@@ -273,14 +283,16 @@ class Unequal:
         (Timed, Timed(n=1)),
         (dict[str, list[Timed]], {"a": [Timed(n=1)]}),
         (Unequal, Unequal((Timed(n=1),))),
+        (Group, Group(timed=[Timed(n=1)])),
     ],
-    ids=["model", "nested", "dataclass"],
+    ids=["model", "nested", "dataclass", "iterable"],
 )
 def test_values_that_equal_no_other(annotation: object, value: object) -> None:
     """What is made with a value, as a lock, keeps it from no worker."""
     work = work_with(annotation)
     parameters = work.parse({"own": value})
     assert work.from_json(work.to_json(parameters)).json_values() == parameters.json_values()
+    assert parameters.json_values(full=False) == parameters.json_values()
 
 
 @pytest.mark.parametrize(

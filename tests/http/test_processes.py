@@ -38,6 +38,7 @@ OF_ANOTHER = "it was started by another process of this application"
         ("/usr/bin/gunicorn", ["-w", "5", "mine:app"], {}, 5),
         ("/usr/bin/gunicorn", ["-w6", "mine:app"], {}, 6),
         ("/usr/bin/gunicorn", ["mine:app"], {"GUNICORN_CMD_ARGS": "--workers 7"}, 7),
+        ("/usr/bin/gunicorn", ["-w", "8", "mine:app"], {"GUNICORN_CMD_ARGS": "-w 1"}, 8),
         ("/usr/bin/fastapi", ["run", "--workers", "2"], {}, 2),
         ("/usr/bin/uvicorn", ["mine:app"], {"WEB_CONCURRENCY": "auto"}, 1),
         ("/fastapi/bin/hypercorn", ["-w", "2", "mine:app"], {"WEB_CONCURRENCY": "8"}, 2),
