@@ -130,6 +130,9 @@ class Mirrors:
             if mirror:
                 self._drop(mirror)
             return False
+        if mirror and mirror.log.ended and page.events and page.events[-1].id > mirror.log.last_id:
+            self._drop(mirror)  # Redis has lost the end, and the task runs again: nobody is shown both
+            return True
         if mirror is None:
             mirror = self._mirrors[task_id] = Mirror(task_id, page.scope, self._settings)
             self.notifications.changed.set()

@@ -115,6 +115,20 @@ async def test_a_mirror_of_what_was_lost(logs: RedisLogs, mirrors: Mirrors, clie
     assert mirrors.get(task.task_id) is None
 
 
+async def test_an_end_that_was_lost(logs: RedisLogs, mirrors: Mirrors, client: Redis) -> None:
+    """When Redis has lost the end of a task, which runs again then, nobody is shown both ends."""
+    task = await started(logs, events=3)
+    log = logs.prefix + task.task_id
+    client.xadd(log, {"data": task.log.latest, "kind": "last"}, "4-0")
+    mirror = await mirror_of(mirrors, task)
+    client.xdel(log, "4-0")
+    client.xadd(log, {"data": task.log.latest, "kind": ""}, "1000005-0")
+    again = await mirror_of(mirrors, task)
+    assert [event.id for event in everything(mirror, after=1)] == [2, 3, 4]
+    assert [event.id for event in everything(again, after=1)] == [2, 3, 1000004, 1000005]
+    assert (mirror.log.ended, again.log.ended) == (True, False)
+
+
 async def test_a_long_log_of_which_the_end_was_lost(
     logs: RedisLogs, mirrors: Mirrors, client: Redis, reads: list[list[Page]]
 ) -> None:
