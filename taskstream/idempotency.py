@@ -49,25 +49,28 @@ json_of = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 """The JSON of what `canonical` returns, with the members of objects in the order of their names."""
 
 
-def members(model: BaseModel, full: bool = True) -> dict[str, Any]:
-    """The fields of a model, needless ones if it is to be `full`, and what it has beside them.
+def members(value: Any, full: bool = True) -> dict[str, Any]:  # noqa: ANN401 - a model, or of a dataclass
+    """The fields of a value; of a model, needless ones only if it is to be `full`, and its extra ones.
 
     Not `dict(model)`: what a model iterates over may be something else.
     """
-    names = (name for name in type(model).model_fields if full or not is_needless(model, name))
-    return {name: getattr(model, name) for name in names} | (model.model_extra or {})
+    if not isinstance(value, BaseModel):
+        return {each.name: getattr(value, each.name) for each in fields(value) if each.init}
+    names = (name for name in type(value).model_fields if full or not is_needless(value, name))
+    return {name: getattr(value, name) for name in names} | (value.model_extra or {})
 
 
 def is_needless(model: BaseModel, name: str) -> bool:
     """Whether nobody gave a field, and its default has no JSON, or its factory makes another each time."""
     if name in model.model_fields_set:
         return False
-    field, own = type(model).model_fields[name], getattr(model, name)
+    field = type(model).model_fields[name]
     try:
-        another = own
-        if field.default_factory is not None:
-            another = field.get_default(call_default_factory=True, validated_data=members(model))
-        return bool(canonical(another, full=False) != canonical(own, full=False))
+        own = canonical(getattr(model, name), full=False)
+        if field.default_factory is None:
+            return False
+        another = field.get_default(call_default_factory=True, validated_data=members(model))
+        return bool(canonical(another, full=False) != own)
     except ValueError:
         return True
 
@@ -88,8 +91,7 @@ def canonical(value: object, base64_bytes: bool = True, full: bool = True) -> An
         case BaseModel():
             return inner(members(value, full), False)
         case _ if is_dataclass(value) and not isinstance(value, type):
-            own = {each.name: getattr(value, each.name) for each in fields(value) if each.init}
-            return inner(own, False)
+            return inner(members(value), False)
         case Mapping():
             return {member_name(key): inner(each, base64_bytes) for key, each in value.items()}
         case set() | frozenset():
@@ -110,8 +112,7 @@ def alike(one: Any, two: Any) -> bool:  # noqa: ANN401 - whatever JSON has
             case BaseModel():
                 return alike(members(one), members(two))
             case _ if is_dataclass(one) and not isinstance(one, type):
-                names = [each.name for each in fields(one) if each.init]
-                return all(alike(getattr(one, name), getattr(two, name)) for name in names)
+                return alike(members(one), members(two))
             case dict():
                 return one.keys() == two.keys() and all(alike(one[key], two[key]) for key in one)
             case list() | tuple():
