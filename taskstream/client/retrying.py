@@ -168,15 +168,16 @@ class Retrying:
 
     def _try_again(self, error: Exception | None, retry_seconds: float, doing: str) -> float:
         """There is no connection: seconds until the next try. Raises `ServerError` when it is too late."""
-        why, refusal = self._why(error), None
+        why = self._why(error)
         if isinstance(error, EventSourceError):
             retry_seconds = max(error.retry_seconds, retry_seconds)
-            refusal = rejection(self.url, error.status, error.body)
         self._end_connection(silent=why == TIMED_OUT)
         left = self._deadline - time.monotonic()
         if left < 0.001:  # waiting to the very end may leave a rounding error
-            if refusal and not isinstance(refusal, WrongServer):  # which it isn't: a proxy has no words
-                raise refusal
+            if isinstance(error, EventSourceError):
+                refusal = rejection(self.url, error.status, error.body)
+                if not isinstance(refusal, WrongServer):  # which it isn't: a proxy has no words
+                    raise refusal
             raise Unreachable(
                 f"Gave up after {self._seconds:.15g} s without a connection to {self.url} ({why})."
             )
